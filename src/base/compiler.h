@@ -1,0 +1,50 @@
+/*
+ * What the language lacks: scope guards, container_of, printf checks, and the
+ * role by which clang proves who is inside a cache set.
+ *
+ * A function marked IN_SET may be called only between set_enter() and
+ * set_leave() (cache/cache_set.h).  The role is no object: nobody is ever
+ * inside two sets at once, so one name serves all.  gcc sees nothing of it.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#ifdef __clang__
+#define THREAD_SAFETY(x) __attribute__((x))
+#else
+#define THREAD_SAFETY(x)
+#endif
+
+struct THREAD_SAFETY(capability("role")) role {
+	char unused;
+};
+extern struct role inside_set;
+
+#define IN_SET THREAD_SAFETY(requires_capability(inside_set))
+#define ENTERS_SET THREAD_SAFETY(acquire_capability(inside_set)) \
+	THREAD_SAFETY(no_thread_safety_analysis)
+#define LEAVES_SET THREAD_SAFETY(release_capability(inside_set)) \
+	THREAD_SAFETY(no_thread_safety_analysis)
+
+#define PRINTF(at, arguments) __attribute__((format(printf, at, arguments)))
+#define UNUSED __attribute__((unused))
+#define MUST_CHECK __attribute__((warn_unused_result))
+
+#define container_of(pointer, type, member) \
+	((type *)((char *)(pointer) - offsetof(type, member)))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+static inline void autofree_pointer(void *pointer)
+{
+	free(*(void **)pointer);
+}
+static inline void autoclose_descriptor(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+#define autofree __attribute__((cleanup(autofree_pointer)))
+#define autoclose __attribute__((cleanup(autoclose_descriptor)))

@@ -1,0 +1,18 @@
+/*
+ * One line for each event, the subject in front: "set 1f3a...: ...".
+ *
+ * To standard error in the foreground (with sd-daemon prefixes where the
+ * journal reads it), to syslog in a daemon.  The level is the only state.
+ */
+#pragma once
+
+#include "base/compiler.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG };
+
+void log_open(enum log_target target, enum log_level level);
+void log_error(const char *format, ...) PRINTF(1, 2);
+void log_warning(const char *format, ...) PRINTF(1, 2);
+void log_info(const char *format, ...) PRINTF(1, 2);
+void log_debug(const char *format, ...) PRINTF(1, 2);

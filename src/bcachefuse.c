@@ -1,0 +1,108 @@
+/*
+ * The program finds out which command is meant: by its own name, where it is one that
+ * mount(8) and umount(8) look for, or by its first argument.
+ */
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/tools.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *does;
+};
+
+static const struct command commands[] = {
+	{ "mount", tool_mount, "start the daemon and mount a set's volumes" },
+	{ "umount", tool_umount, "unmount, and wait until the devices are closed" },
+	{ "format", tool_format, "write the superblocks of new cache and backing devices" },
+	{ "show", tool_show, "print superblocks" },
+	{ "status", tool_not_yet, NULL },
+	{ "check", tool_not_yet, NULL },
+	{ "dump", tool_not_yet, NULL },
+	{ "repair", tool_not_yet, NULL },
+	{ "flush", tool_not_yet, NULL },
+	{ "export", tool_not_yet, NULL },
+};
+
+/* The names of the program under which it is a helper. */
+static const struct command helpers[] = {
+	{ "mount.bcachefuse", tool_mount, NULL },
+	{ "mount.fuse.bcachefuse", tool_mount, NULL },
+	{ "umount.bcachefuse", tool_umount, NULL },
+	{ "umount.fuse.bcachefuse", tool_umount, NULL },
+};
+
+static const struct command *find(const struct command *list, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(list[i].name, name))
+			return &list[i];
+	return NULL;
+}
+
+static void print_usage(FILE *stream)
+{
+	fputs("Usage: bcachefuse COMMAND [OPTION]... [ARGUMENT]...\n"
+	      "Linux bcache without the kernel module.\n"
+	      "\n", stream);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].does)
+			fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].does);
+	fputs("\n"
+	      "  -h, --help     print this help; with a command, that command's\n"
+	      "  -V, --version  print the versions of bcachefuse and of its libraries\n", stream);
+}
+
+void tool_print_version(void)
+{
+	printf("bcachefuse %s\n"
+	       "libfuse %s\n"
+	       "liburing %s\n", PACKAGE_VERSION, fuse_pkgversion(), LIBURING_VERSION);
+}
+
+static int run(int argc, char **argv)
+{
+	const char *slash = strrchr(argv[0], '/');
+	const struct command *helper =
+		find(helpers, ARRAY_SIZE(helpers), slash ? slash + 1 : argv[0]);
+	const struct command *command;
+
+	if (helper)
+		return helper->run(argc, argv);
+	if (argc < 2) {
+		print_usage(stderr);
+		return TOOL_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		print_usage(stdout);
+		return TOOL_DONE;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		tool_print_version();
+		return TOOL_DONE;
+	}
+	command = find(commands, ARRAY_SIZE(commands), argv[1]);
+	if (command)
+		return command->run(argc - 1, argv + 1);
+	fprintf(stderr, "bcachefuse: there is no command \"%s\"; bcachefuse --help lists them\n",
+		argv[1]);
+	return TOOL_USAGE;
+}
+
+/* What did not reach standard output was not said. */
+int main(int argc, char **argv)
+{
+	int code = argc ? run(argc, argv) : TOOL_USAGE;
+
+	if (fflush(stdout) || ferror(stdout)) {
+		fputs("bcachefuse: cannot write to standard output\n", stderr);
+		return code ? code : TOOL_REFUSED;
+	}
+	return code;
+}

@@ -1,0 +1,144 @@
+/*
+ * The set as a whole: its parts, in the sizes that its superblock says.
+ */
+#include "cache/cache_set.h"
+
+#include "base/units.h"
+#include "io/buffer.h"
+
+enum {
+	NODE_MEMORY_DEFAULT_MIB = 256,
+	CUTOFF_WRITEBACK = 40,		/* percent in use: nobody waits for the write */
+	CUTOFF_WRITEBACK_SYNC = 70,
+	IO_ERROR_LIMIT = 8,
+	CONGESTED_READ_US = 2000,
+	CONGESTED_WRITE_US = 20000,
+};
+
+void set_enter(struct cache_set *set)
+{
+	lock_acquire(set->lock);
+}
+
+void set_leave(struct cache_set *set)
+{
+	lock_release(set->lock);
+}
+
+const char *set_name(const struct cache_set *set, char text[40])
+{
+	return units_print_uuid(text, set->superblock.set_uuid);
+}
+
+bool set_has_volume(const struct cache_set *set, unsigned slot)
+{
+	return slot < set->uuid_slots && !uuid_is_zero(set->uuids[slot].uuid) &&
+	       !uuid_is_retired(set->uuids[slot].uuid);
+}
+
+void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
+{
+	const struct superblock *sb = &set->superblock;
+
+	*setup = (struct journal_setup){
+		.lock = set->lock,
+		.device = set->device,
+		.flush = (struct flush *)&set->flush,
+		.health = (struct health *)&set->health,
+		.reactor = set->reactor,
+		.set_magic = superblock_set_magic(sb),
+		.block_sectors = sb->block_sectors,
+		.bucket_sectors = sb->bucket_sectors,
+		.bucket_count = sb->journal_buckets,
+		.buckets = sb->journal_bucket,
+		.member = sb->member,
+	};
+}
+
+static void init_space(struct cache_set *set)
+{
+	const struct superblock *sb = &set->superblock;
+	struct space_setup setup = {
+		.lock = set->lock,
+		.device = set->device,
+		.health = &set->health,
+		.reactor = set->reactor,
+		.journal = &set->journal,
+		.set_magic = superblock_set_magic(sb),
+		.buckets = sb->buckets,
+		.block_sectors = sb->block_sectors,
+		.bucket_sectors = sb->bucket_sectors,
+		.meta_bucket_sectors = superblock_meta_bucket_sectors(sb),
+		.first_bucket = sb->first_bucket,
+		.prio_per_part = superblock_prio_per_part(sb),
+		.prio_parts = superblock_prio_parts(sb),
+		.journal_buckets = sb->journal_buckets,
+		.replacement = superblock_replacement(sb),
+		.seed = reactor_random(set->reactor),
+	};
+
+	space_init(&set->space, &setup);
+}
+
+static void init_index(struct cache_set *set, size_t node_memory_bytes, bool read_only)
+{
+	const struct superblock *sb = &set->superblock;
+	struct index_setup setup = {
+		.lock = set->lock,
+		.device = set->device,
+		.flush = &set->flush,
+		.health = &set->health,
+		.reactor = set->reactor,
+		.journal = &set->journal,
+		.space = &set->space,
+		.set_magic = superblock_set_magic(sb),
+		.block_sectors = sb->block_sectors,
+		.node_sectors = superblock_node_sectors(sb),
+		.volumes = superblock_uuid_slots(sb),
+		.memory_bytes = node_memory_bytes ?: (size_t)NODE_MEMORY_DEFAULT_MIB << 20,
+		.memory_only = read_only,
+	};
+
+	index_init(&set->index, &setup);
+}
+
+void set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
+	      size_t node_memory_bytes, bool read_only)
+{
+	struct journal_setup journal_setup;
+
+	set->lock = lock_new();
+	set->daemon = daemon;
+	set->reactor = reactor;
+	set->is_read_only = read_only;
+	set->cutoff_writeback = CUTOFF_WRITEBACK;
+	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
+	set->io_error_limit = IO_ERROR_LIMIT;
+	set->congested_read_threshold_us = CONGESTED_READ_US;
+	set->congested_write_threshold_us = CONGESTED_WRITE_US;
+	set->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
+	list_init(&set->volumes);
+	health_init(&set->health);
+	flush_init(&set->flush, set->device, reactor);
+	set_journal_setup(set, &journal_setup);
+	journal_init(&set->journal, &journal_setup);
+	init_space(set);
+	init_index(set, node_memory_bytes, read_only);
+	gc_init(&set->gc, set);
+	fills_init(&set->fills, set);
+	failure_init(&set->failure, set);
+	set->uuid_slots = superblock_uuid_slots(&set->superblock);
+	set->uuids = calloc(set->uuid_slots, sizeof(*set->uuids));
+	assert(set->uuids);
+}
+
+void set_done(struct cache_set *set)
+{
+	index_done(&set->index);
+	space_done(&set->space);
+	journal_done(&set->journal);
+	fills_done(&set->fills);
+	free(set->uuids);
+	buffer_free(set->superblock_buffer);
+	lock_free(set->lock);
+}

@@ -1,0 +1,154 @@
+/*
+ * One fill: a copy of what was read, its place, its data, its key.
+ */
+#include "cache/fill.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "cache/cache_set.h"
+#include "cache/request.h"
+#include "cache/volume.h"
+
+static void fill_step(struct op *op);
+
+void fills_init(struct fills *fills, struct cache_set *set)
+{
+	fills->fill = calloc(FILLS_MAX, sizeof(*fills->fill));
+	assert(fills->fill);
+	fills->under_way = 0;
+	waitlist_init(&fills->idle);
+	for (unsigned i = 0; i < FILLS_MAX; i++) {
+		struct fill *fill = &fills->fill[i];
+
+		fill->set = set;
+		op_init(&fill->op, set->reactor, fill_step);
+	}
+}
+
+void fills_done(struct fills *fills)
+{
+	for (unsigned i = 0; fills->fill && i < FILLS_MAX; i++)
+		buffer_free(fills->fill[i].buffer);
+	free(fills->fill);
+	fills->fill = NULL;
+}
+
+static struct fill *free_fill(struct fills *fills)
+{
+	for (unsigned i = 0; i < FILLS_MAX; i++) {
+		if (fills->fill[i].state == FILL_FREE)
+			return &fills->fill[i];
+	}
+	return NULL;
+}
+
+/* Places for as much as there are; keys[] and pinned[] say where. */
+static IN_SET void allocate(struct fill *fill, uint32_t task)
+{
+	struct volume *volume = fill->volume;
+	struct insert *insert = &fill->insert;
+	uint64_t at = fill->start, end = fill->start + fill->sectors;
+
+	while (at < end && insert->count < INSERT_KEYS_MAX) {
+		struct stream stream = { .volume = volume->slot, .start = at, .task = task };
+		uint64_t ptr;
+		unsigned given = space_allocate(&fill->set->space, &stream,
+						min_u64(end - at, BKEY_SECTORS_MAX), false, &ptr, NULL);
+
+		if (!given)
+			return;
+		fill->pinned[fill->pinned_count++] = ptr;
+		insert->keys[insert->count++] =
+			bkey_with_pointer(bkey_of(volume->slot, at + given, given), ptr);
+		at += given;
+	}
+}
+
+static void write_data(struct fill *fill)
+{
+	const struct insert *insert = &fill->insert;
+
+	for (unsigned i = 0; i < insert->count; i++) {
+		const struct bkey *k = &insert->keys[i];
+
+		device_write(fill->set->device,
+			     fill->buffer + (bkey_start(k) - fill->start) * 512,
+			     pointer_sector(k->ptr), bkey_sectors(k), false, &fill->op);
+	}
+}
+
+static void free_one(struct fill *fill)
+{
+	struct cache_set *set = fill->set;
+
+	set_enter(set);
+	while (fill->pinned_count)
+		space_unpin(&set->space, fill->pinned[--fill->pinned_count]);
+	set_leave(set);
+	range_release(&fill->volume->ranges, &fill->range);
+	volume_leave(fill->volume);
+	fill->state = FILL_FREE;
+	if (!--set->fills.under_way)
+		waitlist_wake_all(&set->fills.idle, 0);
+}
+
+void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const void *data,
+		uint32_t task)
+{
+	struct cache_set *set = volume->set;
+	struct fill *fill = free_fill(&set->fills);
+
+	if (!fill || set->is_stopping || health_error(&set->health))
+		return;
+	if (!fill->buffer)
+		fill->buffer = buffer_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
+	assert(sectors * 512 <= REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
+	fill->volume = volume;
+	fill->start = start;
+	fill->sectors = sectors;
+	fill->insert.count = 0;
+	set_enter(set);
+	allocate(fill, task);
+	set_leave(set);
+	if (!fill->insert.count)
+		return;
+	memcpy(fill->buffer, data, sectors * 512);
+	range_begin_fill(&volume->ranges, &fill->range, start, start + sectors);
+	volume_hold(volume);	/* the request that missed is still behind the gate */
+	set->fills.under_way++;
+	fill->state = FILL_DATA;
+	write_data(fill);
+}
+
+static void insert_keys(struct fill *fill)
+{
+	struct insert *insert = &fill->insert;
+
+	insert->index = &fill->set->index;
+	insert->parent = &fill->op;
+	insert->is_journaled = false;
+	insert->is_replace = false;
+	insert->may_drop = true;
+	insert->cancelled = &fill->range.is_struck;	/* F1 */
+	insert->replayed = 0;
+	fill->state = FILL_KEY;
+	insert_start(insert);
+}
+
+static void fill_step(struct op *op)
+{
+	struct fill *fill = container_of(op, struct fill, op);
+	int error = op_take_error(op);
+
+	if (fill->state == FILL_DATA && !error && !fill->range.is_struck) {
+		insert_keys(fill);
+		return;
+	}
+	if (fill->range.is_struck) {
+		stats_count(&fill->volume->stats, STATS_MISS_COLLISIONS, 1);
+		stats_count(&fill->set->stats, STATS_MISS_COLLISIONS, 1);
+	}
+	free_one(fill);
+}

@@ -1,0 +1,269 @@
+/*
+ * One walk over all leaves; every pointer on the way is marked.
+ *
+ * An interior node is marked when the walk first comes through it.  A node
+ * whose oldest pointer is far behind, or of whose keys more than half can't be
+ * read any more, is rewritten if a plan can be had at once.
+ */
+#include "cache/gc.h"
+
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "cache/cache_set.h"
+#include "format/uuid.h"
+
+enum {
+	STALE_MAX = 10,			/* generations behind before a node is rewritten */
+	NODES_PER_STAY = 1,
+	NODES_BETWEEN_PAUSES = 100,
+};
+#define PAUSE_NS UINT64_C(10000000)
+
+static void gc_step(struct op *op);
+
+void gc_init(struct gc *gc, struct cache_set *set)
+{
+	*gc = (struct gc){ .set = set };
+	op_init(&gc->op, set->reactor, gc_step);
+}
+
+/* ---- marking ---- */
+
+/* Returns how stale the stalest pointer is; *bad counts keys that can't be read. */
+static IN_SET unsigned mark_leaf(struct gc *gc, const struct node *leaf, unsigned *bad, unsigned *keys)
+{
+	struct cache_set *set = gc->set;
+	struct node_walk walk;
+	const struct bkey *k;
+	unsigned stalest = 0;
+
+	node_walk_begin(&walk, leaf);
+	while ((k = node_walk_next(&walk))) {
+		bool in_use = set_has_volume(set, bkey_volume(k));
+
+		if (!bkey_sectors(k))
+			continue;
+		(*keys)++;
+		if (!bkey_pointers(k) || pointer_device(k->ptr)) {
+			(*bad)++;
+			continue;
+		}
+		/* What a retired volume left is not dirty any more: its buckets may go. */
+		unsigned stale = space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false,
+						    bkey_is_dirty(k) && in_use);
+
+		stalest = max_u64(stalest, stale);
+		if (stale) {
+			(*bad)++;
+			continue;
+		}
+		gc->keys++;
+		gc->key_words += bkey_words(k);
+		gc->data_sectors += bkey_sectors(k);
+	}
+	return stalest;
+}
+
+static IN_SET unsigned mark_interior(struct gc *gc, const struct node *node)
+{
+	struct space *space = &gc->set->space;
+	unsigned stalest = 0;
+
+	for (unsigned i = 0; i < node->open.count; i++) {	/* dead pointers on disk */
+		unsigned stale = space_mark_stale(space, node->open.key[i].ptr);
+
+		stalest = max_u64(stalest, stale);
+	}
+	for (unsigned i = 0; i < node->keys.count; i++) {
+		gc->keys++;
+		gc->key_words += bkey_words(&node->keys.key[i]);
+	}
+	return stalest;
+}
+
+static IN_SET void mark_node_itself(struct gc *gc, const struct node *node)
+{
+	space_mark_pointer(&gc->set->space, node->key.ptr, node->sectors, true, false);
+	gc->nodes++;
+}
+
+/* ---- the walk ---- */
+
+static IN_SET void begin(struct gc *gc)
+{
+	struct cache_set *set = gc->set;
+	uint64_t now = clock_ns(set->reactor);
+
+	if (gc->last_begin_ns)
+		gc->interval_average_ns = gc->interval_average_ns ?
+			(gc->interval_average_ns * 7 + now - gc->last_begin_ns) / 8 :
+			now - gc->last_begin_ns;
+	gc->began_ns = gc->last_begin_ns = now;
+	gc->nodes = gc->keys = gc->key_words = gc->data_sectors = 0;
+	gc->at = (struct position){ 0, 0 };
+	for (unsigned i = 0; i < INDEX_LEVELS_MAX; i++)
+		gc->seen[i] = 0;
+	space_gc_begin(&set->space);
+	gc->state = GC_NODE;
+}
+
+static IN_SET void end(struct gc *gc)
+{
+	struct cache_set *set = gc->set;
+	uint64_t took = clock_ns(set->reactor) - gc->began_ns;
+
+	if (bkey_pointers(&set->uuid_bucket))
+		space_mark_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
+	space_gc_end(&set->space);
+	gc->last_nodes = gc->nodes;
+	gc->last_keys = gc->keys;
+	gc->last_key_words = gc->key_words;
+	gc->last_data_sectors = gc->data_sectors;
+	gc->runs++;
+	gc->last_end_ns = clock_ns(set->reactor);
+	gc->duration_average_ns = gc->duration_average_ns ?
+				  (gc->duration_average_ns * 7 + took) / 8 : took;
+	gc->duration_max_ns = max_u64(gc->duration_max_ns, took);
+	gc->state = GC_IDLE;
+}
+
+/* Marks what of the path the walk has not seen; the lowest level that should be rewritten, or -1. */
+static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
+{
+	unsigned bad = 0, keys = 0;
+	int rewrite = -1;
+	unsigned level;
+
+	for (level = gc->set->index.root->level; level > 0; level--) {
+		if (gc->seen[level] == path[level]->key.ptr)
+			continue;
+		gc->seen[level] = path[level]->key.ptr;
+		mark_node_itself(gc, path[level]);
+		if (mark_interior(gc, path[level]) > STALE_MAX)
+			rewrite = level;
+	}
+	mark_node_itself(gc, path[0]);
+	if (mark_leaf(gc, path[0], &bad, &keys) > STALE_MAX || bad * 2 > keys ||
+	    gc->set->gc_always_rewrite)
+		rewrite = 0;
+	return rewrite;
+}
+
+static bool is_last(const struct node *leaf)
+{
+	struct bkey last = bkey_max();
+
+	return bkey_compare(&leaf->key, &last) == 0;
+}
+
+/* G2: the leaf is clean before we go on. */
+static IN_SET void visit(struct gc *gc)
+{
+	struct cache_set *set = gc->set;
+	struct node *path[INDEX_LEVELS_MAX];
+	int rewrite;
+	int error = index_path(&set->index, gc->at, path, &gc->op);
+
+	if (!error)
+		error = index_clean_leaf(&set->index, path[0], &gc->op);
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		gc->state = GC_IDLE;
+		return;
+	}
+	rewrite = mark_path(gc, path);
+	gc->is_last = is_last(path[0]);
+	gc->next = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
+	gc->state = GC_NEXT;
+	if (rewrite >= 0 && !gc->is_stopping &&
+	    !index_rewrite(&set->index, gc->at, rewrite, &gc->op)) {
+		gc->rewrites++;
+		return;
+	}
+	op_queue(&gc->op);
+}
+
+static bool somebody_waits_for_buckets(const struct space *space)
+{
+	for (unsigned use = 0; use < USES; use++) {
+		if (!waitlist_empty(&space->waiting[use]))
+			return true;
+	}
+	return false;
+}
+
+static IN_SET void go_on(struct gc *gc)
+{
+	gc->at = gc->next;
+	gc->state = GC_NODE;
+	if (gc->is_stopping) {		/* marks stay invalid: nothing is reused any more */
+		gc->state = GC_IDLE;
+	} else if (gc->is_last) {
+		end(gc);
+		op_queue(&gc->op);
+	} else if (gc->nodes % NODES_BETWEEN_PAUSES == 0 &&
+		   !somebody_waits_for_buckets(&gc->set->space)) {
+		timer_start(&gc->pause, PAUSE_NS, &gc->op);
+	} else {
+		op_queue(&gc->op);
+	}
+}
+
+static IN_SET void idle(struct gc *gc)
+{
+	if (gc->is_stopping || health_error(&gc->set->health))
+		return;
+	if (space_gc_is_wanted(&gc->set->space)) {
+		begin(gc);
+		op_queue(&gc->op);
+	} else {
+		waitlist_join(&gc->set->space.gc_wanted, &gc->op);
+	}
+}
+
+static void gc_step(struct op *op)
+{
+	struct gc *gc = container_of(op, struct gc, op);
+	struct cache_set *set = gc->set;
+
+	op_take_error(op);
+	set_enter(set);
+	if (health_error(&set->health))
+		gc->state = GC_IDLE;
+	switch (gc->state) {
+	case GC_IDLE:
+		idle(gc);
+		break;
+	case GC_NODE:
+		visit(gc);
+		break;
+	case GC_NEXT:
+		go_on(gc);
+		break;
+	}
+	set_leave(set);
+}
+
+void gc_run(struct gc *gc)
+{
+	op_queue(&gc->op);
+}
+
+void gc_stop(struct gc *gc)
+{
+	gc->is_stopping = true;
+	timer_cancel(&gc->pause);
+	waitlist_wake_all(&gc->set->space.gc_wanted, 0);
+}
+
+bool gc_is_idle(const struct gc *gc)
+{
+	return gc->state == GC_IDLE && !gc->op.awaited && !list_linked(&gc->op.link);
+}
+
+void gc_trigger(struct gc *gc)
+{
+	space_want_gc(&gc->set->space);
+}

@@ -1,0 +1,96 @@
+/*
+ * Ranges in flight: few at a time, so lists do.
+ */
+#include "cache/ranges.h"
+
+void ranges_init(struct ranges *ranges)
+{
+	list_init(&ranges->active);
+	list_init(&ranges->blocked);
+}
+
+static struct range *range_at(struct list_link *link)
+{
+	return link ? container_of(link, struct range, link) : NULL;
+}
+
+static bool overlaps(const struct range *a, const struct range *b)
+{
+	return a->start < b->end && b->start < a->end;
+}
+
+/* Fills never make anybody wait, nor do reads one another. */
+static bool conflicts(const struct range *a, const struct range *b)
+{
+	if (a->kind == RANGE_FILL || b->kind == RANGE_FILL)
+		return false;
+	return (a->kind == RANGE_WRITE || b->kind == RANGE_WRITE) && overlaps(a, b);
+}
+
+/* Does anything in `list`, up to `end` (NULL: all), stand in the way of `range`? */
+static bool is_in_the_way(const struct list *list, const struct range *range, const struct range *end)
+{
+	for (struct list_link *link = list_first(list); link; link = list_next(list, link)) {
+		if (range_at(link) == end)
+			return false;
+		if (conflicts(range_at(link), range))
+			return true;
+	}
+	return false;
+}
+
+static void strike_fills(struct ranges *ranges, const struct range *write)
+{
+	for (struct list_link *link = list_first(&ranges->active); link;
+	     link = list_next(&ranges->active, link)) {
+		struct range *fill = range_at(link);
+
+		if (fill->kind == RANGE_FILL && overlaps(fill, write))
+			fill->is_struck = true;		/* R1 */
+	}
+}
+
+static void activate(struct ranges *ranges, struct range *range)
+{
+	list_add_last(&ranges->active, &range->link);
+	if (range->kind == RANGE_WRITE)
+		strike_fills(ranges, range);
+}
+
+bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
+		uint64_t end, struct op *op)
+{
+	*range = (struct range){ .kind = kind, .start = start, .end = end, .op = op };
+	if (is_in_the_way(&ranges->active, range, NULL) ||
+	    is_in_the_way(&ranges->blocked, range, NULL)) {
+		op_await(op);
+		list_add_last(&ranges->blocked, &range->link);
+		return false;
+	}
+	activate(ranges, range);
+	return true;
+}
+
+void range_begin_fill(struct ranges *ranges, struct range *fill, uint64_t start, uint64_t end)
+{
+	*fill = (struct range){ .kind = RANGE_FILL, .start = start, .end = end };
+	activate(ranges, fill);
+}
+
+void range_release(struct ranges *ranges, struct range *range)
+{
+	struct list_link *link, *next;
+
+	list_remove(&range->link);
+	for (link = list_first(&ranges->blocked); link; link = next) {
+		struct range *blocked = range_at(link);
+
+		next = list_next(&ranges->blocked, link);
+		if (is_in_the_way(&ranges->active, blocked, NULL) ||
+		    is_in_the_way(&ranges->blocked, blocked, blocked))
+			continue;
+		list_remove(&blocked->link);
+		activate(ranges, blocked);
+		op_arrive(blocked->op, 0);
+	}
+}

@@ -1,0 +1,441 @@
+/*
+ * A request from its arrival to its answer.
+ *
+ *	GATE --> RANGE --read-----> READING -------------------------> done
+ *	  |        |--write, zero-> (EDGES) --> WRITING --more--> ... -> done
+ *	  |        `--discard-----> HOLES --> TRIM -------------------> done
+ *	  `--flush--> FLUSHING ----------------------------------------> done
+ *
+ * What covers blocks in part takes the range of all that it touches, reads
+ * those blocks through the cache, and writes them whole.
+ */
+#include "cache/request.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "cache/cache_set.h"
+#include "cache/volume.h"
+#include "io/buffer.h"
+
+enum { IN_USE_BYPASS_ABOVE = 95 };
+
+static void request_step(struct op *op);
+
+static uint64_t block_bytes(const struct request *request)
+{
+	return request->volume->block_sectors * 512;
+}
+
+/* Key sector of the byte at `offset`, which begins a block. */
+static uint64_t key_sector(const struct volume *volume, uint64_t offset)
+{
+	return offset / 512 + volume->data_offset;
+}
+
+static uint64_t block_start(const struct request *request, uint64_t offset)
+{
+	return round_down(offset, block_bytes(request));
+}
+
+/* The end of the block that ends at or behind `offset`; the volume's last block may be short. */
+static uint64_t block_end(const struct request *request, uint64_t offset)
+{
+	return min_u64(round_up(offset, block_bytes(request)), request->volume->sectors * 512);
+}
+
+static void finish(struct request *request, int error)
+{
+	struct volume *volume = request->volume;
+
+	if (request->edges)
+		buffer_free(request->edges);
+	request->edges = NULL;
+	if (list_linked(&request->range.link))
+		range_release(&volume->ranges, &request->range);
+	volume_leave(volume);
+	request->done(request, error);	/* Q1; it may be gone now */
+}
+
+/* ---- reads ---- */
+
+static bool bypasses_read(struct request *request)
+{
+	struct volume *volume = request->volume;
+	struct cache_set *set = volume->set;
+	bool bypass;
+
+	if (!set || set->is_read_only || set->is_stopping || volume->is_flash ||
+	    volume->is_detaching || volume->mode == MODE_NONE)
+		return true;
+	set_enter(set);
+	bypass = space_in_use_percent(&set->space) > IN_USE_BYPASS_ABOVE;
+	set_leave(set);
+	return bypass;
+}
+
+static void start_read(struct request *request)
+{
+	struct cache_read *read = &request->read;
+
+	read->volume = request->volume;
+	read->parent = &request->op;
+	read->start = request->start;
+	read->sectors = request->end - request->start;
+	read->data = request->data;
+	read->bypass = bypasses_read(request);
+	request->state = REQUEST_READING;
+	cache_read_start(read);
+}
+
+static void count_read(struct request *request)
+{
+	struct volume *volume = request->volume;
+	const struct cache_read *read = &request->read;
+	enum stats_counter counter = read->bypass ?
+		(read->missed ? STATS_BYPASS_MISSES : STATS_BYPASS_HITS) :
+		(read->missed ? STATS_MISSES : STATS_HITS);
+
+	if (!volume->set || volume->is_flash)
+		return;
+	stats_count(&volume->stats, counter, 1);
+	stats_count(&volume->set->stats, counter, 1);
+	if (read->bypass) {
+		stats_count(&volume->stats, STATS_BYPASSED_SECTORS, read->sectors);
+		stats_count(&volume->set->stats, STATS_BYPASSED_SECTORS, read->sectors);
+	}
+}
+
+/* The first gap of a read goes into the cache, whole blocks of it. */
+static void fill_gap(struct request *request)
+{
+	const struct cache_read *read = &request->read;
+	unsigned block = request->volume->set->superblock.block_sectors;
+
+	if (read->bypass || !read->gap_sectors || read->gap_start % block ||
+	    read->gap_sectors % block)
+		return;
+	fill_start(request->volume, read->gap_start, read->gap_sectors,
+		   read->data + (read->gap_start - read->start) * 512, request->task);
+}
+
+static void read_ended(struct request *request, int error)
+{
+	struct volume *volume = request->volume;
+
+	if (!error) {
+		count_read(request);
+		if (volume->set)
+			fill_gap(request);
+	}
+	request->skew = request->offset -
+			(request->start - volume->data_offset) * 512;
+	finish(request, error);
+}
+
+/* ---- writes ---- */
+
+static bool next_chunk(struct request *request)
+{
+	uint64_t end = request->offset + request->bytes;
+
+	request->chunk_offset += request->chunk_bytes;
+	if (request->chunk_offset >= end)
+		return false;
+	request->chunk_bytes = min_u64(end - request->chunk_offset, REQUEST_BYTES_MAX);
+	if (request->kind == REQUEST_ZERO)
+		memset(request->data, 0, request->chunk_bytes);
+	return true;
+}
+
+static void write_chunk(struct request *request)
+{
+	struct cache_write *write = &request->write;
+	uint64_t start = block_start(request, request->chunk_offset);
+	uint64_t end = block_end(request, request->chunk_offset + request->chunk_bytes);
+
+	write->volume = request->volume;
+	write->parent = &request->op;
+	write->start = key_sector(request->volume, start);
+	write->sectors = (end - start) / 512;
+	write->data = request->data;
+	write->fua = request->fua;
+	write->sync = request->sync;
+	write->task = request->task;
+	request->state = REQUEST_WRITING;
+	cache_write_start(write);
+}
+
+static void read_edge(struct request *request, uint64_t offset, unsigned char *data)
+{
+	struct cache_read *read = &request->read;
+
+	read->volume = request->volume;
+	read->parent = &request->op;
+	read->start = key_sector(request->volume, offset);
+	read->sectors = (block_end(request, offset + 1) - offset) / 512;
+	read->data = data;
+	read->bypass = true;
+	request->state = REQUEST_EDGES;
+	cache_read_start(read);
+}
+
+/* Is the last block covered in part, and another than the first one? */
+static bool has_tail_edge(const struct request *request, bool has_head_edge)
+{
+	uint64_t end = request->chunk_offset + request->chunk_bytes;
+
+	return block_end(request, end) != end &&
+	       !(has_head_edge && block_start(request, end) ==
+				  block_start(request, request->chunk_offset));
+}
+
+static void start_chunk(struct request *request)
+{
+	uint64_t start = block_start(request, request->chunk_offset);
+	uint64_t end = request->chunk_offset + request->chunk_bytes;
+	bool has_head_edge = start != request->chunk_offset;
+
+	request->has_tail_edge = has_tail_edge(request, has_head_edge);
+	if (!has_head_edge && !request->has_tail_edge) {
+		write_chunk(request);
+		return;
+	}
+	if (!request->edges)
+		request->edges = buffer_new(2 * block_bytes(request));
+	if (has_head_edge) {
+		read_edge(request, start, request->edges);
+		return;
+	}
+	request->has_tail_edge = false;
+	read_edge(request, block_start(request, end), request->edges + block_bytes(request));
+}
+
+/* The payload moves to its place in the block; around it goes what was there. */
+static void merge_edges(struct request *request)
+{
+	unsigned char *data = request->data;
+	uint64_t start = block_start(request, request->chunk_offset);
+	uint64_t end = request->chunk_offset + request->chunk_bytes;
+	uint64_t last = block_start(request, end);
+	unsigned skew = request->chunk_offset - start;
+	bool one_block = skew && last == start;
+	const unsigned char *tail = one_block ? request->edges :
+						request->edges + block_bytes(request);
+
+	memmove(data + skew, data, request->chunk_bytes);
+	memcpy(data, request->edges, skew);
+	if (block_end(request, end) != end)
+		memcpy(data + (end - start), tail + (end - last), block_end(request, end) - end);
+}
+
+static void edge_is_there(struct request *request)
+{
+	uint64_t end = request->chunk_offset + request->chunk_bytes;
+
+	if (request->has_tail_edge) {
+		request->has_tail_edge = false;
+		read_edge(request, block_start(request, end), request->edges + block_bytes(request));
+		return;
+	}
+	merge_edges(request);
+	write_chunk(request);
+}
+
+static void start_write(struct request *request)
+{
+	request->chunk_offset = request->offset;
+	request->chunk_bytes = 0;
+	if (next_chunk(request))
+		start_chunk(request);
+	else
+		finish(request, 0);
+}
+
+/* ---- discards ---- */
+
+static void trim(struct request *request)
+{
+	struct volume *volume = request->volume;
+
+	request->state = REQUEST_TRIM;
+	if (!volume->backing || !device_can_discard(volume->backing)) {
+		finish(request, 0);
+		return;
+	}
+	device_discard(volume->backing, request->start, request->end - request->start, &request->op);
+}
+
+/* Keys without a pointer over the next part; false: all of it is covered. */
+static bool insert_holes(struct request *request)
+{
+	struct volume *volume = request->volume;
+	struct insert *insert = &request->insert;
+	uint64_t at = request->chunk_offset;	/* here a key sector */
+
+	if (at == request->end)
+		return false;
+	*insert = (struct insert){
+		.index = &volume->set->index,
+		.parent = &request->op,
+		.is_journaled = true,
+	};
+	while (at < request->end && insert->count < INSERT_KEYS_MAX) {
+		uint64_t to = min_u64(request->end, at + BKEY_HOLE_SECTORS_MAX);
+
+		insert->keys[insert->count++] = bkey_of(volume->slot, to, to - at);
+		at = to;
+	}
+	request->chunk_offset = at;
+	request->state = REQUEST_HOLES;
+	insert_start(insert);
+	return true;
+}
+
+static void start_discard(struct request *request)
+{
+	request->chunk_offset = request->start;
+	if (!request->volume->set || !insert_holes(request))
+		trim(request);
+}
+
+/* ---- flushes ---- */
+
+static void start_flush(struct request *request)
+{
+	struct volume *volume = request->volume;
+	struct cache_set *set = volume->set;
+
+	request->state = REQUEST_FLUSHING;
+	op_await(&request->op);
+	if (set && !volume->is_read_only) {
+		set_enter(set);
+		journal_commit(&set->journal, &request->op);	/* R10 */
+		set_leave(set);
+	}
+	if (volume->backing && !volume->is_read_only)
+		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
+			   &request->op);
+	op_arrive(&request->op, 0);
+}
+
+/* ---- the op ---- */
+
+/* The blocks it touches; a discard only those that it covers whole. */
+static void find_blocks(struct request *request)
+{
+	const struct volume *volume = request->volume;
+	uint64_t end = request->offset + request->bytes;
+	uint64_t first = block_start(request, request->offset);
+	uint64_t last = block_end(request, end);
+
+	if (request->kind == REQUEST_DISCARD) {
+		first = round_up(request->offset, block_bytes(request));
+		last = end == volume->sectors * 512 ? end : block_start(request, end);
+		last = max_u64(first, last);
+	}
+	request->start = key_sector(volume, first);
+	request->end = key_sector(volume, last);
+}
+
+static void take_range(struct request *request)
+{
+	enum range_kind kind = request->kind == REQUEST_READ ? RANGE_READ : RANGE_WRITE;
+
+	find_blocks(request);
+	if (request->start == request->end) {
+		finish(request, 0);
+		return;
+	}
+	request->state = REQUEST_RANGE;
+	if (range_take(&request->volume->ranges, &request->range, kind, request->start,
+		       request->end, &request->op))
+		op_queue(&request->op);
+}
+
+static void pass_gate(struct request *request)
+{
+	if (!volume_enter(request->volume, &request->op))
+		return;
+	if (request->kind == REQUEST_FLUSH)
+		start_flush(request);
+	else
+		take_range(request);
+}
+
+static void begin(struct request *request)
+{
+	switch (request->kind) {
+	case REQUEST_READ:
+		start_read(request);
+		return;
+	case REQUEST_WRITE:
+	case REQUEST_ZERO:
+		start_write(request);
+		return;
+	case REQUEST_DISCARD:
+		start_discard(request);
+		return;
+	case REQUEST_FLUSH:
+		break;
+	}
+	assert(!"a flush takes no range");
+}
+
+void request_start(struct request *request)
+{
+	const struct volume *volume = request->volume;
+
+	assert(request->offset + request->bytes <= volume->sectors * 512);
+	assert(request->kind == REQUEST_READ || request->kind == REQUEST_FLUSH ||
+	       !volume->is_read_only);
+	request->state = REQUEST_GATE;
+	request->edges = NULL;
+	request->skew = 0;
+	request->range = (struct range){ .start = 0 };
+	op_init(&request->op, volume->superblock_op.home, request_step);
+	pass_gate(request);
+}
+
+static void request_step(struct op *op)
+{
+	struct request *request = container_of(op, struct request, op);
+	int error = op_take_error(op);
+
+	switch (request->state) {
+	case REQUEST_GATE:
+		pass_gate(request);
+		return;
+	case REQUEST_RANGE:
+		begin(request);
+		return;
+	case REQUEST_READING:
+		read_ended(request, error);
+		return;
+	case REQUEST_EDGES:
+		if (error)
+			finish(request, error);
+		else
+			edge_is_there(request);
+		return;
+	case REQUEST_WRITING:
+		if (!error && next_chunk(request))
+			start_chunk(request);
+		else
+			finish(request, error);
+		return;
+	case REQUEST_HOLES:
+		if (error)
+			finish(request, error);
+		else if (!insert_holes(request))
+			trim(request);
+		return;
+	case REQUEST_TRIM:
+		finish(request, error == -EOPNOTSUPP ? 0 : error);
+		return;
+	case REQUEST_FLUSHING:
+		finish(request, error);
+		return;
+	}
+}

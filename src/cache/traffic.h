@@ -1,0 +1,50 @@
+/*
+ * What was asked of a volume, and how long it took: the numbers that the kernel
+ * keeps for every disk (diskstats).
+ *
+ * Whoever brings requests to the volume counts them: one traffic_begin(), one
+ * traffic_end().
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdint.h>
+
+enum traffic_kind { TRAFFIC_READ, TRAFFIC_WRITE, TRAFFIC_DISCARD, TRAFFIC_FLUSH, TRAFFIC_KINDS };
+
+struct traffic {
+	struct {
+		uint64_t requests, bytes, ns;
+	} of[TRAFFIC_KINDS];
+	unsigned under_way;
+	uint64_t changed_ns;	/* when under_way changed last */
+	uint64_t busy_ns;	/* while any request was under way */
+	uint64_t waited_ns;	/* the same, times their number */
+};
+
+static inline void traffic_pass(struct traffic *traffic, uint64_t now_ns)
+{
+	uint64_t passed_ns = now_ns - traffic->changed_ns;
+
+	if (traffic->under_way)
+		traffic->busy_ns += passed_ns;
+	traffic->waited_ns += passed_ns * traffic->under_way;
+	traffic->changed_ns = now_ns;
+}
+
+static inline void traffic_begin(struct traffic *traffic, uint64_t now_ns)
+{
+	traffic_pass(traffic, now_ns);
+	traffic->under_way++;
+}
+
+static inline void traffic_end(struct traffic *traffic, enum traffic_kind kind, uint64_t bytes,
+			       uint64_t began_ns, uint64_t now_ns)
+{
+	assert(traffic->under_way);
+	traffic_pass(traffic, now_ns);
+	traffic->under_way--;
+	traffic->of[kind].requests++;
+	traffic->of[kind].bytes += bytes;
+	traffic->of[kind].ns += now_ns - began_ns;
+}

@@ -1,0 +1,158 @@
+/*
+ * A volume's gate and its superblock.
+ */
+#include "cache/volume.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "cache/cache_set.h"
+#include "io/buffer.h"
+
+enum {
+	SEQUENTIAL_CUTOFF_BYTES = 4 << 20,
+	WRITEBACK_PERCENT = 10,
+	WRITEBACK_DELAY = 30,
+};
+
+static void superblock_step(struct op *op);
+
+void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,
+		 struct device *backing)
+{
+	*volume = (struct volume){
+		.daemon = daemon,
+		.backing = backing,
+		.is_flash = !backing,
+		.sequential_cutoff_bytes = SEQUENTIAL_CUTOFF_BYTES,
+		.writeback_percent = WRITEBACK_PERCENT,
+		.writeback_delay = WRITEBACK_DELAY,
+	};
+	waitlist_init(&volume->gate);
+	waitlist_init(&volume->drained);
+	waitlist_init(&volume->superblock_now);
+	waitlist_init(&volume->superblock_next);
+	ranges_init(&volume->ranges);
+	op_init(&volume->superblock_op, reactor, superblock_step);
+	if (backing) {
+		flush_init(&volume->backing_flush, backing, reactor);
+		volume->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
+	}
+}
+
+void volume_done(struct volume *volume)
+{
+	assert(!volume->in_flight && !volume->superblock_is_writing);
+	buffer_free(volume->superblock_buffer);
+}
+
+uint64_t volume_dirty_bytes(const struct volume *volume)
+{
+	return volume->set ? volume->set->index.dirty_sectors[volume->slot] * 512 : 0;
+}
+
+/* ---- the superblock ---- */
+
+static void write_superblock(struct volume *volume)
+{
+	volume->superblock_is_writing = true;
+	volume->superblock_writes_state = volume_state(volume);
+	list_take_all(&volume->superblock_now.ops, &volume->superblock_next.ops);
+	superblock_encode(&volume->superblock);
+	memcpy(volume->superblock_buffer, &volume->superblock.disk, SUPERBLOCK_BYTES);
+	device_write(volume->backing, volume->superblock_buffer, SUPERBLOCK_SECTOR,
+		     SUPERBLOCK_BYTES / 512, true, &volume->superblock_op);
+}
+
+void volume_write_superblock(struct volume *volume, struct op *op)
+{
+	waitlist_join(&volume->superblock_next, op);
+	if (!volume->superblock_is_writing)
+		write_superblock(volume);
+}
+
+static void superblock_step(struct op *op)
+{
+	struct volume *volume = container_of(op, struct volume, superblock_op);
+	int error = op_take_error(op);
+
+	volume->superblock_is_writing = false;
+	if (error) {
+		volume->io_errors++;
+		if (volume->dirty == DIRTY_WRITING) {
+			superblock_set_state(&volume->superblock, STATE_CLEAN);
+			volume->dirty = DIRTY_NO;
+		}
+	} else if (volume->superblock_writes_state == STATE_DIRTY && volume->dirty == DIRTY_WRITING) {
+		volume->dirty = DIRTY_YES;
+	}
+	waitlist_wake_all(&volume->superblock_now, error);
+	if (!waitlist_empty(&volume->superblock_next))
+		write_superblock(volume);
+}
+
+int volume_make_dirty(struct volume *volume, struct op *op)
+{
+	if (volume->dirty == DIRTY_YES)
+		return 0;
+	if (volume->dirty == DIRTY_NO) {
+		superblock_set_state(&volume->superblock, STATE_DIRTY);
+		volume->dirty = DIRTY_WRITING;
+		volume_write_superblock(volume, op);
+	} else if (volume->superblock_is_writing &&
+		   volume->superblock_writes_state == STATE_DIRTY) {
+		waitlist_join(&volume->superblock_now, op);
+	} else {
+		waitlist_join(&volume->superblock_next, op);
+	}
+	return -EAGAIN;
+}
+
+/* ---- the gate ---- */
+
+void volume_gate_close(struct volume *volume)
+{
+	assert(!volume->gate_closed);
+	volume->gate_closed = true;
+}
+
+void volume_gate_open(struct volume *volume)
+{
+	assert(volume->gate_closed);
+	volume->gate_closed = false;
+	waitlist_wake_all(&volume->gate, 0);
+}
+
+void volume_drain(struct volume *volume, struct op *op)
+{
+	assert(volume->gate_closed);
+	if (volume->in_flight) {
+		waitlist_join(&volume->drained, op);
+		return;
+	}
+	op_await(op);
+	op_arrive(op, 0);
+}
+
+bool volume_enter(struct volume *volume, struct op *op)
+{
+	if (volume->gate_closed) {
+		waitlist_join(&volume->gate, op);
+		return false;
+	}
+	volume->in_flight++;
+	return true;
+}
+
+void volume_hold(struct volume *volume)
+{
+	assert(volume->in_flight);
+	volume->in_flight++;
+}
+
+void volume_leave(struct volume *volume)
+{
+	assert(volume->in_flight);
+	if (!--volume->in_flight)
+		waitlist_wake_all(&volume->drained, 0);
+}

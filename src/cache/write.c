@@ -1,0 +1,374 @@
+/*
+ * Writing: into the cache, to the backing device, or both.
+ *
+ *	DECIDE --> LOOK --> DATA --> (SETTLE) --> KEYS --> (DURABLE) --> done
+ *
+ *	way         backing device   cache                     key
+ *	back        -                data                      dirty
+ *	through     data             data                      clean
+ *	around      data             -                         a hole
+ *	direct      data             - (not attached)          -
+ *
+ * The keys go in after all data have arrived.  A write that takes dirty data
+ * out of sight without being dirty itself must be durable on the backing device
+ * before its keys can be: else a power cut could show what was there before the
+ * dirty data, which may have been flushed (SETTLE; compare R15).
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "cache/cache_set.h"
+#include "cache/request.h"
+#include "cache/volume.h"
+
+enum { IN_USE_BYPASS_ABOVE = 95 };
+
+static void cache_write_step(struct op *op);
+static void backing_step(struct op *op);
+
+void cache_write_start(struct cache_write *write)
+{
+	write->state = WRITE_DECIDE;
+	write->at = write->start;
+	write->hides_dirty = write->cache_failed = write->backing_started = false;
+	write->backing_error = 0;
+	write->pinned_count = 0;
+	write->insert.count = 0;
+	op_init(&write->op, write->parent->home, cache_write_step);
+	op_init(&write->backing_op, write->parent->home, backing_step);
+	op_await(write->parent);
+	op_queue(&write->op);
+}
+
+static void finish(struct cache_write *write, int error)
+{
+	assert(!write->pinned_count);
+	op_arrive(write->parent, error);
+}
+
+/* ---- DECIDE ---- */
+
+static bool is_aligned_to(const struct cache_write *write, unsigned block_sectors)
+{
+	return write->start % block_sectors == 0 && write->sectors % block_sectors == 0;
+}
+
+static IN_SET bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
+{
+	unsigned in_use = space_in_use_percent(&set->space);
+	const struct volume *volume = write->volume;
+
+	if (volume->is_flash)
+		return true;
+	if (volume->mode != MODE_WRITEBACK || volume->is_detaching ||
+	    !space_admits_dirty(&set->space))
+		return false;
+	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
+}
+
+static IN_SET enum write_way choose_way(const struct cache_write *write, const struct cache_set *set)
+{
+	const struct volume *volume = write->volume;
+
+	if (!is_aligned_to(write, set->superblock.block_sectors) && !volume->is_flash)
+		return WRITE_AROUND;
+	if (wants_writeback(write, set))
+		return WRITE_BACK;
+	if (volume->is_detaching || volume->mode == MODE_NONE ||
+	    volume->mode == MODE_WRITEAROUND ||
+	    space_in_use_percent(&set->space) > IN_USE_BYPASS_ABOVE)
+		return WRITE_AROUND;
+	return WRITE_THROUGH;
+}
+
+/* 0: `way` is chosen. -EAGAIN: the superblock is to say DIRTY first (R17). */
+static int decide(struct cache_write *write)
+{
+	struct volume *volume = write->volume;
+	struct cache_set *set = volume->set;
+	int error = 0;
+
+	if (!set) {
+		write->way = WRITE_DIRECT;
+		return 0;
+	}
+	error = health_error(&set->health);
+	if (error)
+		return -EIO;	/* what is on the backing device may be old, and must not be mixed with */
+	set_enter(set);
+	write->way = choose_way(write, set);
+	if (write->way == WRITE_BACK && volume->is_flash && !space_admits_dirty(&set->space))
+		error = -ENOSPC;
+	if (write->way != WRITE_AROUND)
+		space_count_io(&set->space, write->sectors);
+	set_leave(set);
+	if (!error && write->way == WRITE_BACK && !volume->is_flash)
+		error = volume_make_dirty(volume, &write->op);
+	if (!error && write->way == WRITE_AROUND) {
+		stats_count(&volume->stats, STATS_BYPASSED_SECTORS, write->sectors);
+		stats_count(&set->stats, STATS_BYPASSED_SECTORS, write->sectors);
+	}
+	return error;
+}
+
+/* ---- LOOK ---- */
+
+/* Is anything dirty below?  True when the answer is known. */
+static bool look(struct cache_write *write)
+{
+	struct volume *volume = write->volume;
+	struct cache_set *set = volume->set;
+	uint64_t end = write->start + write->sectors;
+	struct lookup found;
+	bool is_known = true;
+
+	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
+		return true;
+	set_enter(set);
+	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
+		enum lookup_result result = index_lookup(&set->index, volume->slot, write->at,
+							 end - write->at, &found, &write->op);
+
+		if (result == LOOKUP_WAIT) {
+			is_known = false;
+			break;
+		}
+		write->hides_dirty = result == LOOKUP_ERROR ||
+				     (result == LOOKUP_HIT && bkey_is_dirty(&found.key));
+		write->at += found.sectors;
+	}
+	set_leave(set);
+	return is_known;
+}
+
+/* ---- DATA ---- */
+
+static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
+{
+	struct insert *insert = &write->insert;
+
+	while (start < end) {
+		uint64_t to = min_u64(end, start + BKEY_HOLE_SECTORS_MAX);
+
+		assert(insert->count < INSERT_KEYS_MAX);
+		insert->keys[insert->count++] = bkey_of(write->volume->slot, to, to - start);
+		start = to;
+	}
+}
+
+static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned sectors)
+{
+	struct cache_set *set = write->volume->set;
+	struct insert *insert = &write->insert;
+	struct bkey k = bkey_with_pointer(bkey_of(write->volume->slot, write->at + sectors, sectors),
+					  ptr);
+
+	bkey_set_dirty(&k, write->way == WRITE_BACK);
+	insert->keys[insert->count++] = k;
+	write->pinned[write->pinned_count++] = ptr;
+	device_write(set->device, write->data + (write->at - write->start) * 512,
+		     pointer_sector(ptr), sectors, false, &write->op);
+	write->at += sectors;
+}
+
+/* Places for the data, and their transfers.  False: dirty data wait for a bucket. */
+static IN_SET bool allocate(struct cache_write *write)
+{
+	struct volume *volume = write->volume;
+	uint64_t end = write->start + write->sectors;
+
+	while (write->at < end) {
+		struct stream stream = { volume->slot, write->at, write->task, volume->is_flash };
+		bool dirty = write->way == WRITE_BACK;
+		bool last_key = write->insert.count + 2 >= INSERT_KEYS_MAX;
+		uint64_t ptr;
+		unsigned given = 0;
+
+		if (!last_key)
+			given = space_allocate(&volume->set->space, &stream,
+					       min_u64(end - write->at, BKEY_SECTORS_MAX), dirty,
+					       &ptr, dirty ? &write->op : NULL);
+		if (given) {
+			add_extent(write, ptr, given);
+			continue;
+		}
+		if (dirty && !last_key)
+			return false;
+		if (dirty)	/* so fragmented that its keys don't fit: what fits goes first */
+			break;
+		add_hole(write, write->at, end);
+		write->at = end;
+	}
+	return true;
+}
+
+static void write_backing(struct cache_write *write)
+{
+	bool fua = write->fua || write->way == WRITE_DIRECT ? write->fua : false;
+
+	write->backing_started = true;
+	op_await(&write->op);
+	device_write(write->volume->backing, write->data, write->start, write->sectors,
+		     fua || write->hides_dirty, &write->backing_op);
+}
+
+static void backing_step(struct op *op)
+{
+	struct cache_write *write = container_of(op, struct cache_write, backing_op);
+
+	write->backing_error = op_take_error(op);
+	op_arrive(&write->op, 0);
+}
+
+static void start_data(struct cache_write *write)
+{
+	struct cache_set *set = write->volume->set;
+	bool all = true;
+
+	if (write->way != WRITE_BACK && !write->backing_started)
+		write_backing(write);
+	if (write->way == WRITE_AROUND && !write->insert.count)
+		add_hole(write, write->start, write->start + write->sectors);
+	if (write->way == WRITE_BACK || write->way == WRITE_THROUGH) {
+		set_enter(set);
+		all = allocate(write);
+		set_leave(set);
+	}
+	if (all)
+		write->state = WRITE_SETTLE;
+}
+
+/* ---- KEYS ---- */
+
+static void unpin_all(struct cache_write *write)
+{
+	struct cache_set *set = write->volume->set;
+
+	if (!write->pinned_count)
+		return;
+	set_enter(set);
+	while (write->pinned_count)
+		space_unpin(&set->space, write->pinned[--write->pinned_count]);
+	set_leave(set);
+}
+
+/* Nobody knows what the cache or the backing device holds now: neither shall be believed. */
+static void holes_instead(struct cache_write *write)
+{
+	write->insert.count = 0;
+	add_hole(write, write->start, write->start + write->sectors);
+}
+
+static void insert_keys(struct cache_write *write)
+{
+	struct insert *insert = &write->insert;
+
+	insert->index = &write->volume->set->index;
+	insert->parent = &write->op;
+	insert->is_journaled = true;
+	insert->is_replace = false;
+	insert->may_drop = false;
+	insert->cancelled = NULL;
+	insert->replayed = 0;
+	write->state = WRITE_KEYS;
+	insert_start(insert);
+}
+
+/* All data have arrived, in the cache and on the backing device, or failed to. */
+static void data_arrived(struct cache_write *write, int cache_error)
+{
+	if (cache_error)
+		write->volume->set->io_errors++;
+	if (write->way == WRITE_DIRECT) {
+		finish(write, write->backing_error);
+		return;
+	}
+	if (write->way == WRITE_BACK && cache_error) {
+		unpin_all(write);
+		finish(write, cache_error);
+		return;
+	}
+	if (write->backing_error && write->hides_dirty) {
+		unpin_all(write);	/* the dirty data stay in sight */
+		finish(write, write->backing_error);
+		return;
+	}
+	if (cache_error || write->backing_error)
+		holes_instead(write);
+	insert_keys(write);
+}
+
+static void keys_are_in(struct cache_write *write, int error)
+{
+	struct cache_set *set = write->volume->set;
+
+	unpin_all(write);
+	error = error ?: write->backing_error;
+	if (!error && write->at < write->start + write->sectors && write->way == WRITE_BACK) {
+		write->insert.count = 0;
+		write->state = WRITE_DATA;
+		op_queue(&write->op);
+		return;
+	}
+	if (error || !write->fua) {
+		finish(write, error);
+		return;
+	}
+	write->state = WRITE_DURABLE;
+	set_enter(set);
+	journal_commit(&set->journal, &write->op);
+	set_leave(set);
+}
+
+static void decided(struct cache_write *write, int error)
+{
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		finish(write, error);
+		return;
+	}
+	write->state = WRITE_LOOK;
+	op_queue(&write->op);
+}
+
+static void looked(struct cache_write *write)
+{
+	if (!look(write))
+		return;
+	write->at = write->start;
+	write->state = WRITE_DATA;
+	start_data(write);
+}
+
+static void cache_write_step(struct op *op)
+{
+	struct cache_write *write = container_of(op, struct cache_write, op);
+	int error = op_take_error(op);
+
+	switch (write->state) {
+	case WRITE_DECIDE:
+		decided(write, error ?: decide(write));
+		return;
+	case WRITE_LOOK:
+		looked(write);
+		return;
+	case WRITE_DATA:
+		if (error) {		/* the set died while we waited for a bucket, or a transfer failed */
+			write->state = WRITE_SETTLE;
+			data_arrived(write, error);
+			return;
+		}
+		start_data(write);
+		return;
+	case WRITE_SETTLE:
+		data_arrived(write, error);
+		return;
+	case WRITE_KEYS:
+		keys_are_in(write, error);
+		return;
+	case WRITE_DURABLE:
+		finish(write, error);
+		return;
+	}
+}

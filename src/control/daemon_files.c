@@ -1,0 +1,156 @@
+/*
+ * Files of the daemon as a whole: sys/fs/bcache/, sys/ and the mounted
+ * directory itself.
+ */
+#include "control/control.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/metrics.h"
+
+enum { SECTOR_BYTES = 512, NS_PER_MS = 1000000 };
+
+static void show_last_error(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "%s\n", subject->daemon->last_error.text);
+}
+
+/* Has the volume a superblock that names a set which is not here? */
+static bool is_pending(struct daemon *daemon, const struct volume *volume)
+{
+	return !volume->is_flash && !volume->set &&
+	       !daemon_find_set(daemon, volume->superblock.set_uuid);
+}
+
+static int store_pendings_cleanup(struct control_store *store)
+{
+	struct daemon *daemon = store->subject.daemon;
+	struct list_link *link, *next;
+
+	for (link = list_first(&daemon->volumes); link; link = next) {
+		struct volume *volume = container_of(link, struct volume, daemon_link);
+
+		next = list_next(&daemon->volumes, link);
+		if (is_pending(daemon, volume))
+			volume_stop(volume, &store->error, &store->op);
+	}
+	return 0;
+}
+
+static void show_pid(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_number(text, getpid());
+}
+
+/* The path without the blanks around it. */
+static const char *trim(char *text)
+{
+	char *end = text + strlen(text);
+
+	while (isspace((unsigned char)*text))
+		text++;
+	while (end > text && isspace((unsigned char)end[-1]))
+		*--end = '\0';
+	return text;
+}
+
+/* The kernel tells these apart only; the sentence says more. */
+static int answer_register(int error)
+{
+	switch (error) {
+	case 0:
+	case -EBUSY:
+	case -ENOMEM:
+	case -ENODEV:
+		return error;
+	default:
+		return -EINVAL;
+	}
+}
+
+static int answer_register_quiet(int error)
+{
+	return error == -EBUSY ? 0 : answer_register(error);
+}
+
+static int store_register(struct control_store *store)
+{
+	const char *path = trim(store->text);
+
+	store->answer = answer_register;
+	if (!*path)
+		return error_set(&store->error, EINVAL, "no path was given");
+	daemon_register(store->subject.daemon, path, &store->error, &store->op);
+	return 0;
+}
+
+static int store_register_quiet(struct control_store *store)
+{
+	int error = store_register(store);
+
+	store->answer = answer_register_quiet;
+	return error;
+}
+
+const struct control_file control_daemon_files[] = {
+	{ "last_error", 0444, show_last_error, NULL, "why a control file refused last" },
+	{ "pendings_cleanup", 0200, NULL, store_pendings_cleanup,
+	  "any text: stops backing devices whose set is not here" },
+	{ "pid", 0444, show_pid, NULL, "process number of the daemon" },
+	{ "register", 0200, NULL, store_register, "path of a device or file: makes it a member" },
+	{ "register_quiet", 0200, NULL, store_register_quiet,
+	  "the same, content with one that is in use already" },
+	{ 0 },
+};
+
+static void show_metrics(const struct control_subject *subject, struct text *text)
+{
+	metrics_print(subject->daemon, text);
+}
+
+const struct control_file control_root_files[] = {
+	{ "metrics", 0444, show_metrics, NULL, "everything that can be counted, for Prometheus" },
+	{ 0 },
+};
+
+/* One line of /proc/diskstats: 3 names, then 17 numbers; milliseconds and sectors of 512 bytes. */
+static void print_disk(const struct volume *volume, struct text *text)
+{
+	const struct traffic *traffic = &volume->traffic;
+
+	text_print(text, "%4d %7u %s", 0, volume->number, volume->name);
+	for (unsigned i = TRAFFIC_READ; i <= TRAFFIC_WRITE; i++)
+		text_print(text, " %" PRIu64 " 0 %" PRIu64 " %" PRIu64, traffic->of[i].requests,
+			   traffic->of[i].bytes / SECTOR_BYTES, traffic->of[i].ns / NS_PER_MS);
+	text_print(text, " %u %" PRIu64 " %" PRIu64, traffic->under_way,
+		   traffic->busy_ns / NS_PER_MS, traffic->waited_ns / NS_PER_MS);
+	text_print(text, " %" PRIu64 " 0 %" PRIu64 " %" PRIu64,
+		   traffic->of[TRAFFIC_DISCARD].requests,
+		   traffic->of[TRAFFIC_DISCARD].bytes / SECTOR_BYTES,
+		   traffic->of[TRAFFIC_DISCARD].ns / NS_PER_MS);
+	text_print(text, " %" PRIu64 " %" PRIu64 "\n", traffic->of[TRAFFIC_FLUSH].requests,
+		   traffic->of[TRAFFIC_FLUSH].ns / NS_PER_MS);
+}
+
+static void show_diskstats(const struct control_subject *subject, struct text *text)
+{
+	const struct list *volumes = &subject->daemon->volumes;
+
+	for (struct list_link *link = list_first(volumes); link; link = list_next(volumes, link)) {
+		const struct volume *volume = container_of(link, struct volume, daemon_link);
+
+		if (volume->is_exported)
+			print_disk(volume, text);
+	}
+	if (!text->used)
+		text_print(text, "\n");
+}
+
+const struct control_file control_system_files[] = {
+	{ "diskstats", 0444, show_diskstats, NULL, "what was asked of the volumes, as /proc/diskstats" },
+	{ 0 },
+};

@@ -1,0 +1,125 @@
+/*
+ * sys/block/<cache device>/bcache/, and what lies beside it.
+ */
+#include "control/control.h"
+
+#include <inttypes.h>
+#include <sys/sysmacros.h>
+
+#include "control/facts.h"
+
+enum { SECTOR_BYTES = 512 };
+
+static void show_block_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, (int64_t)subject->set->superblock.block_sectors * SECTOR_BYTES);
+}
+
+static void show_btree_written(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, set_facts_take(subject->set).node_bytes);
+}
+
+static void show_bucket_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, (int64_t)subject->set->superblock.bucket_sectors * SECTOR_BYTES);
+}
+
+static void show_replacement(const struct control_subject *subject, struct text *text)
+{
+	static const char *const names[] = { "lru", "fifo", "random", NULL };
+
+	text_choice(text, names, superblock_replacement(&subject->set->superblock));
+}
+
+static int store_clear_stats(struct control_store *store)
+{
+	struct cache_set *set = store->subject.set;
+
+	set_enter(set);
+	set->space.sectors_written = set->space.metadata_sectors_written = 0;
+	set->index.sectors_written = 0;
+	set->journal.sectors_written = 0;
+	set->io_errors = 0;
+	set_leave(set);
+	return 0;
+}
+
+static void show_discard(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, superblock_wants_discard(&subject->set->superblock));
+}
+
+static void show_io_errors(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->io_errors);
+}
+
+static void show_metadata_written(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, set_facts_take(subject->set).metadata_bytes);
+}
+
+static void show_buckets(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->superblock.buckets);
+}
+
+static void show_priorities(const struct control_subject *subject, struct text *text)
+{
+	struct priority_facts facts;
+
+	priority_facts_take(subject->set, &facts);
+	text_print(text, "Unused:\t\t%u%%\n", facts.unused_percent);
+	text_print(text, "Clean:\t\t%u%%\n", facts.clean_percent);
+	text_print(text, "Dirty:\t\t%u%%\n", facts.dirty_percent);
+	text_print(text, "Metadata:\t%u%%\n", facts.metadata_percent);
+	text_print(text, "Average:\t%" PRIu64 "\n", facts.average);
+	text_print(text, "Sectors per Q:\t%" PRIu64 "\n", facts.sectors_per_quantile);
+	text_print(text, "Quantiles:\t[");
+	for (unsigned i = 0; i < PRIORITY_QUANTILES; i++)
+		text_print(text, i ? " %u" : "%u", facts.quantile[i]);
+	text_print(text, "]\n");
+}
+
+static void show_written(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, set_facts_take(subject->set).data_bytes);
+}
+
+const struct control_file control_device_files[] = {
+	{ "block_size", 0444, show_block_size, NULL, "the unit of all writes" },
+	{ "btree_written", 0444, show_btree_written, NULL, "bytes of index nodes written" },
+	{ "bucket_size", 0444, show_bucket_size, NULL, "the unit of reuse" },
+	{ "cache_replacement_policy", 0444, show_replacement, NULL,
+	  "which buckets are reused first: lru, fifo or random" },
+	{ "clear_stats", 0200, NULL, store_clear_stats,
+	  "any text: written, btree_written, metadata_written and io_errors begin anew" },
+	{ "discard", 0444, show_discard, NULL, "1: a bucket is discarded before its reuse" },
+	{ "io_errors", 0444, show_io_errors, NULL, "errors of the device" },
+	{ "metadata_written", 0444, show_metadata_written, NULL,
+	  "bytes of index, journal and tables written" },
+	{ "nbuckets", 0444, show_buckets, NULL, "number of buckets" },
+	{ "priority_stats", 0444, show_priorities, NULL,
+	  "what the buckets hold, and how recently they were used" },
+	{ "written", 0444, show_written, NULL, "bytes of data written" },
+	{ 0 },
+};
+
+static void show_dev(const struct control_subject *subject, struct text *text)
+{
+	uint64_t number = device_number(subject->set->device);
+
+	text_print(text, "%u:%u\n", major(number), minor(number));
+}
+
+static void show_size(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, device_sectors(subject->set->device));
+}
+
+const struct control_file control_device_block_files[] = {
+	{ "dev", 0444, show_dev, NULL, "number of the block device; 0:0 for a file" },
+	{ "size", 0444, show_size, NULL, "sectors of 512 bytes" },
+	{ 0 },
+};

@@ -1,0 +1,182 @@
+/*
+ * What is to be seen of a set.  Nothing here waits, and only the priorities
+ * need a walk over all buckets.
+ */
+#include "control/facts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/numbers.h"
+#include "cache/volume.h"
+
+enum { SECTOR_BYTES = 512, WORD_BYTES = 8, PRIORITIES = 65536 };
+
+static uint64_t percent_of(uint64_t part, uint64_t whole)
+{
+	return whole ? part * 100 / whole : 0;
+}
+
+static void take_space(struct cache_set *set, struct set_facts *facts) IN_SET
+{
+	const struct space *space = &set->space;
+	struct list_link *link;
+
+	facts->in_use_percent = space_in_use_percent(space);
+	facts->cache_bytes = space->setup.buckets * space->setup.bucket_sectors * SECTOR_BYTES;
+	for (link = list_first(&set->volumes); link; link = list_next(&set->volumes, link)) {
+		const struct volume *volume = container_of(link, struct volume, set_link);
+
+		if (volume->is_flash)
+			facts->flash_dirty_bytes +=
+				set->index.dirty_sectors[volume->slot] * SECTOR_BYTES;
+	}
+	facts->data_bytes = space->sectors_written * SECTOR_BYTES;
+	facts->node_bytes = set->index.sectors_written * SECTOR_BYTES;
+	facts->metadata_bytes = (set->index.sectors_written + set->journal.sectors_written +
+				 space->metadata_sectors_written) * SECTOR_BYTES;
+}
+
+static unsigned root_words(const struct index *index) IN_SET
+{
+	struct node_walk walk;
+	const struct bkey *k;
+	unsigned words = 0;
+
+	node_walk_begin(&walk, index->root);
+	while ((k = node_walk_next(&walk)))
+		words += bkey_words(k);
+	return words;
+}
+
+static unsigned longest_chain(const struct index *index) IN_SET
+{
+	unsigned longest = 0;
+
+	for (unsigned i = 0; i < NODE_HASH_SIZE; i++) {
+		const struct list *chain = &index->hash[i];
+		unsigned nodes = 0;
+
+		for (struct list_link *link = list_first(chain); link; link = list_next(chain, link))
+			nodes++;
+		longest = max_u64(longest, nodes);
+	}
+	return longest;
+}
+
+static void take_index(struct cache_set *set, struct set_facts *facts) IN_SET
+{
+	const struct index *index = &set->index;
+	uint64_t node_bytes = (uint64_t)index->setup.node_sectors * SECTOR_BYTES;
+
+	if (index->root) {
+		facts->tree_depth = index->root->level;
+		facts->root_usage_percent =
+			percent_of((uint64_t)root_words(index) * WORD_BYTES, node_bytes);
+	}
+	facts->node_memory_bytes = index_memory_bytes(index);
+	facts->longest_chain = longest_chain(index);
+	facts->read_average_ns = index->read_average_ns;
+	facts->read_max_ns = index->read_max_ns;
+}
+
+static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now_ns) IN_SET
+{
+	const struct gc *gc = &set->gc;
+	uint64_t node_bytes = (uint64_t)set->index.setup.node_sectors * SECTOR_BYTES;
+
+	if (gc->last_keys)
+		facts->average_key_bytes = gc->last_data_sectors * SECTOR_BYTES / gc->last_keys;
+	facts->nodes = gc->last_nodes;
+	facts->used_percent = percent_of(gc->last_key_words * WORD_BYTES, gc->last_nodes * node_bytes);
+	facts->gc_average_ns = gc->duration_average_ns;
+	facts->gc_max_ns = gc->duration_max_ns;
+	facts->gc_interval_ns = gc->interval_average_ns;
+	if (gc->runs)
+		facts->gc_age_ns = now_ns - gc->last_end_ns;
+}
+
+static void take_journal(struct cache_set *set, struct set_facts *facts) IN_SET
+{
+	facts->journal_entries = journal_active_entries(&set->journal);
+	facts->pressure_rounds = set->journal.pressure_rounds;
+	facts->journal_buckets_reclaimed = set->journal.buckets_reclaimed;
+}
+
+struct set_facts set_facts_take(struct cache_set *set)
+{
+	struct set_facts facts = { .gc_age_ns = -1 };
+
+	set_enter(set);
+	if (set->is_running) {
+		take_space(set, &facts);
+		take_index(set, &facts);
+		take_gc(set, &facts, clock_ns(set->reactor));
+		take_journal(set, &facts);
+	}
+	set_leave(set);
+	return facts;
+}
+
+/* How many buckets have each priority, and each mark. */
+struct census {
+	uint64_t unused, marked[4];
+	uint32_t of_priority[PRIORITIES];
+};
+
+static void census_take(const struct space *space, struct census *census) IN_SET
+{
+	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {
+		const struct bucket *bucket = &space->bucket[i];
+
+		census->unused += !bucket->used_sectors;
+		census->marked[bucket->mark]++;
+		census->of_priority[bucket->prio]++;
+	}
+}
+
+static unsigned priority_distance(unsigned priority)
+{
+	return priority < PRIO_INITIAL ? PRIO_INITIAL - priority : 0;
+}
+
+/* Of the buckets that hold data, the most recently used first: quantile i is that at n * i / 32. */
+static void spread(const struct census *census, unsigned bucket_sectors,
+		   struct priority_facts *facts)
+{
+	uint64_t n = 0, sum = 0, before = 0;
+	unsigned quantile = 1;
+
+	for (unsigned priority = 1; priority < PRIO_METADATA; priority++) {
+		n += census->of_priority[priority];
+		sum += (uint64_t)census->of_priority[priority] * priority_distance(priority);
+	}
+	if (!n)
+		return;
+	facts->average = sum / n;
+	facts->sectors_per_quantile = n * bucket_sectors / (PRIORITY_QUANTILES + 1);
+	for (unsigned priority = PRIO_METADATA - 1; priority; priority--) {
+		before += census->of_priority[priority];
+		while (quantile <= PRIORITY_QUANTILES &&
+		       n * quantile / (PRIORITY_QUANTILES + 1) < before)
+			facts->quantile[quantile++ - 1] = priority_distance(priority);
+	}
+}
+
+void priority_facts_take(struct cache_set *set, struct priority_facts *facts)
+{
+	autofree struct census *census = calloc(1, sizeof(*census));
+	uint64_t buckets = set->superblock.buckets;
+
+	assert(census);
+	*facts = (struct priority_facts){ 0 };
+	set_enter(set);
+	if (set->is_running)
+		census_take(&set->space, census);
+	set_leave(set);
+	facts->unused_percent = percent_of(census->unused, buckets);
+	facts->clean_percent = percent_of(census->marked[MARK_RECLAIMABLE], buckets);
+	facts->dirty_percent = percent_of(census->marked[MARK_DIRTY], buckets);
+	facts->metadata_percent = percent_of(census->marked[MARK_METADATA], buckets);
+	spread(census, set->superblock.bucket_sectors, facts);
+}

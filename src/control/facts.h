@@ -1,0 +1,45 @@
+/*
+ * What is to be seen of a set, taken in one stay inside it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/cache_set.h"
+
+struct set_facts {
+	unsigned in_use_percent;
+	uint64_t cache_bytes;		/* all buckets */
+	uint64_t flash_dirty_bytes;	/* of flash-only volumes */
+
+	unsigned tree_depth;
+	unsigned root_usage_percent;
+	uint64_t node_memory_bytes;
+	unsigned longest_chain;		/* of nodes in one hash slot */
+	uint64_t read_average_ns, read_max_ns;	/* of a node */
+
+	/* as of the last garbage collection */
+	uint64_t average_key_bytes;
+	uint64_t nodes;
+	unsigned used_percent;		/* of the nodes */
+	uint64_t gc_average_ns, gc_max_ns, gc_interval_ns;
+	int64_t gc_age_ns;		/* since it ended; -1: there was none */
+
+	uint64_t journal_entries;	/* that a start would replay */
+	uint64_t pressure_rounds, journal_buckets_reclaimed;
+	uint64_t data_bytes, node_bytes, metadata_bytes;	/* written; metadata: nodes too */
+};
+
+/* All zero (gc_age_ns: -1) while the set does not run. */
+struct set_facts set_facts_take(struct cache_set *set);
+
+/* Percents of the buckets, and how the priorities of those that hold data are spread. */
+enum { PRIORITY_QUANTILES = 31 };
+struct priority_facts {
+	unsigned unused_percent, clean_percent, dirty_percent, metadata_percent;
+	uint64_t average, sectors_per_quantile;
+	unsigned quantile[PRIORITY_QUANTILES];	/* 0: just used */
+};
+
+void priority_facts_take(struct cache_set *set, struct priority_facts *facts);

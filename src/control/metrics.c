@@ -1,0 +1,296 @@
+/*
+ * The metrics are rows: a name, what it is, how its number is found.  All
+ * samples of a name stand together, as the format wants it.
+ */
+#include "control/metrics.h"
+
+#include <inttypes.h>
+
+#include "base/units.h"
+#include "control/facts.h"
+
+enum { SECTOR_BYTES = 512, LABEL_BYTES_MAX = 160 };
+#define NS_PER_SECOND 1e9
+
+enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
+
+struct volume_metric {
+	const char *name, *help;
+	enum metric_kind kind;
+	double (*value)(const struct volume *volume);
+	bool of_flash;		/* of flash-only volumes too */
+};
+
+struct set_metric {
+	const char *name, *help;
+	enum metric_kind kind;
+	double (*value)(const struct cache_set *set, const struct set_facts *facts);
+};
+
+static double volume_bytes(const struct volume *volume)
+{
+	return (double)volume->sectors * SECTOR_BYTES;
+}
+
+static double volume_dirty(const struct volume *volume)
+{
+	return volume_dirty_bytes(volume);
+}
+
+static double volume_state_number(const struct volume *volume)
+{
+	return volume_state(volume);
+}
+
+static double volume_io_errors(const struct volume *volume)
+{
+	return volume->io_errors;
+}
+
+static double volume_opens(const struct volume *volume)
+{
+	return volume->opens;
+}
+
+static double volume_under_way(const struct volume *volume)
+{
+	return volume->traffic.under_way;
+}
+
+static double total_of(const struct stats *stats, enum stats_counter counter)
+{
+	return stats_value(stats, STATS_TOTAL, counter);
+}
+
+static double volume_hits(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_HITS);
+}
+
+static double volume_misses(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_MISSES);
+}
+
+static double volume_bypass_hits(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_BYPASS_HITS);
+}
+
+static double volume_bypass_misses(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_BYPASS_MISSES);
+}
+
+static double volume_bypassed(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_BYPASSED_SECTORS) * SECTOR_BYTES;
+}
+
+static double volume_reads(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_READ].requests;
+}
+
+static double volume_read_bytes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_READ].bytes;
+}
+
+static double volume_read_seconds(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_READ].ns / NS_PER_SECOND;
+}
+
+static double volume_writes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_WRITE].requests;
+}
+
+static double volume_written_bytes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_WRITE].bytes;
+}
+
+static double volume_write_seconds(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_WRITE].ns / NS_PER_SECOND;
+}
+
+static double volume_flushes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_FLUSH].requests;
+}
+
+static double volume_flush_seconds(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_FLUSH].ns / NS_PER_SECOND;
+}
+
+static const struct volume_metric volume_metrics[] = {
+	{ "size_bytes", "Size of the volume.", METRIC_GAUGE, volume_bytes, true },
+	{ "dirty_bytes", "Data that are only in the cache.", METRIC_GAUGE, volume_dirty, true },
+	{ "state", "0 no cache, 1 clean, 2 dirty, 3 inconsistent.", METRIC_GAUGE,
+	  volume_state_number, false },
+	{ "open_handles", "How often the volume is open.", METRIC_GAUGE, volume_opens, true },
+	{ "requests_under_way", "Requests without an answer yet.", METRIC_GAUGE, volume_under_way,
+	  true },
+	{ "backing_errors_total", "Errors of the backing device.", METRIC_COUNTER,
+	  volume_io_errors, false },
+	{ "cache_hits_total", "Reads that the cache answered.", METRIC_COUNTER, volume_hits, false },
+	{ "cache_misses_total", "Reads that the cache could not answer.", METRIC_COUNTER,
+	  volume_misses, false },
+	{ "cache_bypass_hits_total", "Reads around the cache of what was in it.", METRIC_COUNTER,
+	  volume_bypass_hits, false },
+	{ "cache_bypass_misses_total", "Reads around the cache of what was not in it.",
+	  METRIC_COUNTER, volume_bypass_misses, false },
+	{ "bypassed_bytes_total", "Data that went around the cache.", METRIC_COUNTER,
+	  volume_bypassed, false },
+	{ "reads_total", "Reads answered.", METRIC_COUNTER, volume_reads, true },
+	{ "read_bytes_total", "Bytes read.", METRIC_COUNTER, volume_read_bytes, true },
+	{ "read_seconds_total", "Time that reads took.", METRIC_COUNTER, volume_read_seconds, true },
+	{ "writes_total", "Writes answered.", METRIC_COUNTER, volume_writes, true },
+	{ "written_bytes_total", "Bytes written.", METRIC_COUNTER, volume_written_bytes, true },
+	{ "write_seconds_total", "Time that writes took.", METRIC_COUNTER, volume_write_seconds,
+	  true },
+	{ "flushes_total", "Flushes answered.", METRIC_COUNTER, volume_flushes, true },
+	{ "flush_seconds_total", "Time that flushes took.", METRIC_COUNTER, volume_flush_seconds,
+	  true },
+};
+
+static double set_running(const struct cache_set *set, const struct set_facts *facts UNUSED)
+{
+	return set->is_running;
+}
+
+static double set_bytes(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->cache_bytes;
+}
+
+static double set_available(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return 100 - (int)facts->in_use_percent;
+}
+
+static double set_depth(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->tree_depth;
+}
+
+static double set_nodes(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->nodes;
+}
+
+static double set_node_memory(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->node_memory_bytes;
+}
+
+static double set_journal_entries(const struct cache_set *set UNUSED,
+				  const struct set_facts *facts)
+{
+	return facts->journal_entries;
+}
+
+static double set_written(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->data_bytes;
+}
+
+static double set_metadata(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->metadata_bytes;
+}
+
+static double set_errors(const struct cache_set *set, const struct set_facts *facts UNUSED)
+{
+	return set->io_errors;
+}
+
+static double set_read_races(const struct cache_set *set, const struct set_facts *facts UNUSED)
+{
+	return set->cache_read_races;
+}
+
+static const struct set_metric set_metrics[] = {
+	{ "running", "1: the set is in use.", METRIC_GAUGE, set_running },
+	{ "size_bytes", "Size of all buckets.", METRIC_GAUGE, set_bytes },
+	{ "available_percent", "Buckets that hold neither dirty data nor metadata.", METRIC_GAUGE,
+	  set_available },
+	{ "tree_depth", "Levels of the index above its leaves.", METRIC_GAUGE, set_depth },
+	{ "tree_nodes", "Index nodes, as of the last garbage collection.", METRIC_GAUGE, set_nodes },
+	{ "node_memory_bytes", "Memory that holds index nodes.", METRIC_GAUGE, set_node_memory },
+	{ "journal_entries", "Journal entries that a start would replay.", METRIC_GAUGE,
+	  set_journal_entries },
+	{ "written_bytes_total", "Data written to the cache device.", METRIC_COUNTER, set_written },
+	{ "metadata_written_bytes_total", "Metadata written to the cache device.", METRIC_COUNTER,
+	  set_metadata },
+	{ "device_errors_total", "Errors of the cache device.", METRIC_COUNTER, set_errors },
+	{ "read_races_total", "Reads whose bucket was reused meanwhile.", METRIC_COUNTER,
+	  set_read_races },
+};
+
+static void print_head(const char *of, const char *name, const char *help, enum metric_kind kind,
+		       struct text *text)
+{
+	text_print(text, "# HELP bcachefuse_%s_%s %s\n# TYPE bcachefuse_%s_%s %s\n", of, name, help,
+		   of, name, kind == METRIC_COUNTER ? "counter" : "gauge");
+}
+
+/* Quotes, backslashes and ends of lines in a label are escaped. */
+static const char *escape(char escaped[LABEL_BYTES_MAX], const char *label)
+{
+	char *to = escaped;
+
+	for (; *label && to < escaped + LABEL_BYTES_MAX - 3; label++) {
+		if (*label == '"' || *label == '\\' || *label == '\n')
+			*to++ = '\\';
+		*to++ = *label == '\n' ? 'n' : *label;
+	}
+	*to = '\0';
+	return escaped;
+}
+
+static void print_volume_metric(struct daemon *daemon, const struct volume_metric *metric,
+				struct text *text)
+{
+	char uuid[40], label[LABEL_BYTES_MAX];
+
+	print_head("volume", metric->name, metric->help, metric->kind, text);
+	for (struct list_link *link = list_first(&daemon->volumes); link;
+	     link = list_next(&daemon->volumes, link)) {
+		const struct volume *volume = container_of(link, struct volume, daemon_link);
+
+		if (volume->is_flash && !metric->of_flash)
+			continue;
+		text_print(text, "bcachefuse_volume_%s{volume=\"%s\",uuid=\"%s\",label=\"%s\"} %.17g\n",
+			   metric->name, volume->name, units_print_uuid(uuid, volume->uuid),
+			   escape(label, volume->label), metric->value(volume));
+	}
+}
+
+static void print_set_metric(struct daemon *daemon, const struct set_metric *metric,
+			     struct text *text)
+{
+	char uuid[40];
+
+	print_head("set", metric->name, metric->help, metric->kind, text);
+	for (struct list_link *link = list_first(&daemon->sets); link;
+	     link = list_next(&daemon->sets, link)) {
+		struct cache_set *set = container_of(link, struct cache_set, link);
+		struct set_facts facts = set_facts_take(set);
+
+		text_print(text, "bcachefuse_set_%s{set=\"%s\"} %.17g\n", metric->name,
+			   set_name(set, uuid), metric->value(set, &facts));
+	}
+}
+
+void metrics_print(struct daemon *daemon, struct text *text)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(volume_metrics); i++)
+		print_volume_metric(daemon, &volume_metrics[i], text);
+	for (unsigned i = 0; i < ARRAY_SIZE(set_metrics); i++)
+		print_set_metric(daemon, &set_metrics[i], text);
+}

@@ -1,0 +1,292 @@
+/*
+ * sys/fs/bcache/<set uuid>/ and its internal/.
+ *
+ * Settings of the kernel that nothing here heeds yet have no row; those that
+ * monitoring programs insist on can be read and show what is the case.
+ */
+#include "control/control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/units.h"
+#include "control/facts.h"
+
+enum {
+	SECTOR_BYTES = 512,
+	NS_PER_US = 1000,
+	NS_PER_MS = 1000000,
+	JOURNAL_DELAY_MS_MAX = 65535,
+};
+#define NS_PER_SECOND INT64_C(1000000000)
+
+static void show_average_key_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, set_facts_take(subject->set).average_key_bytes);
+}
+
+static void show_block_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, (int64_t)subject->set->superblock.block_sectors * SECTOR_BYTES);
+}
+
+static void show_btree_cache_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, set_facts_take(subject->set).node_memory_bytes);
+}
+
+static void show_bucket_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, (int64_t)subject->set->superblock.bucket_sectors * SECTOR_BYTES);
+}
+
+static void show_available(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, 100 - set_facts_take(subject->set).in_use_percent);
+}
+
+/* Nothing goes around the cache because it is slow: never congested, and both limits are off. */
+static void show_congested(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_size(text, 0);
+}
+
+static void show_congested_threshold(const struct control_subject *subject UNUSED,
+				     struct text *text)
+{
+	text_number(text, 0);
+}
+
+static void show_journal_delay(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->journal.delay_ns / NS_PER_MS);
+}
+
+static int store_journal_delay(struct control_store *store)
+{
+	struct cache_set *set = store->subject.set;
+	uint64_t ms;
+	int error = control_parse_clamped(store->text, 0, JOURNAL_DELAY_MS_MAX, &ms);
+
+	if (error)
+		return error;
+	set_enter(set);
+	set->journal.delay_ns = ms * NS_PER_MS;
+	set_leave(set);
+	return 0;
+}
+
+static void show_root_usage(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).root_usage_percent);
+}
+
+static void show_synchronous(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, superblock_is_sync(&subject->set->superblock));
+}
+
+static void show_tree_depth(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).tree_depth);
+}
+
+static int store_clear_stats(struct control_store *store)
+{
+	struct cache_set *set = store->subject.set;
+
+	set_enter(set);
+	set->writeback_keys_done = set->writeback_keys_failed = 0;
+	stats_clear_total(&set->stats);
+	set_leave(set);
+	return 0;
+}
+
+static int store_stop(struct control_store *store)
+{
+	set_stop(store->subject.set, &store->error, &store->op);
+	return 0;
+}
+
+static int store_unregister(struct control_store *store)
+{
+	set_unregister(store->subject.set, &store->error, &store->op);
+	return 0;
+}
+
+const struct control_file control_set_files[] = {
+	{ "average_key_size", 0444, show_average_key_size, NULL,
+	  "data bytes for each key, as of the last garbage collection" },
+	{ "block_size", 0444, show_block_size, NULL, "the unit of all writes to the cache device" },
+	{ "btree_cache_size", 0444, show_btree_cache_size, NULL, "memory that holds index nodes" },
+	{ "bucket_size", 0444, show_bucket_size, NULL, "the unit of reuse" },
+	{ "cache_available_percent", 0444, show_available, NULL,
+	  "buckets that hold neither dirty data nor metadata" },
+	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: stats_total begins anew" },
+	{ "congested", 0444, show_congested, NULL, "always 0.0k: the cache is never bypassed for it" },
+	{ "congested_read_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
+	{ "congested_write_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
+	{ "journal_delay_ms", 0644, show_journal_delay, store_journal_delay,
+	  "how long keys may wait for a journal write that nobody asked for; 0..65535" },
+	{ "root_usage_percent", 0444, show_root_usage, NULL, "how full the root node is" },
+	{ "stop", 0200, NULL, store_stop,
+	  "any text: stops the set and its volumes; dirty data stay in the cache" },
+	{ "synchronous", 0444, show_synchronous, NULL,
+	  "1: what is in the cache is kept over a restart" },
+	{ "tree_depth", 0444, show_tree_depth, NULL, "levels of the index above its leaves" },
+	{ "unregister", 0200, NULL, store_unregister,
+	  "any text: detaches all volumes, then stops the set" },
+	{ 0 },
+};
+
+static void show_journal_entries(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).journal_entries);
+}
+
+static void show_longest_chain(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).longest_chain);
+}
+
+static void show_gc_duration(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).gc_average_ns / NS_PER_MS);
+}
+
+static void show_gc_frequency(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).gc_interval_ns / NS_PER_SECOND);
+}
+
+static void show_gc_last(const struct control_subject *subject, struct text *text)
+{
+	int64_t age_ns = set_facts_take(subject->set).gc_age_ns;
+
+	text_number(text, age_ns < 0 ? -1 : age_ns / NS_PER_SECOND);
+}
+
+static void show_gc_max(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).gc_max_ns / NS_PER_MS);
+}
+
+static void show_btree_nodes(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).nodes);
+}
+
+static void show_read_duration(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).read_average_ns / NS_PER_US);
+}
+
+static void show_read_max(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).read_max_ns / NS_PER_US);
+}
+
+static void show_used_percent(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).used_percent);
+}
+
+static void show_read_races(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->cache_read_races);
+}
+
+static void show_cutoff(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->cutoff_writeback);
+}
+
+static void show_cutoff_sync(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->cutoff_writeback_sync);
+}
+
+/* No feature of these two classes has a name. */
+static void show_no_features(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_print(text, "\n");
+}
+
+static void show_incompatible_features(const struct control_subject *subject, struct text *text)
+{
+	uint64_t features = subject->set->superblock.feature_incompatible;
+
+	text_print(text, features & FEATURE_LOG2_BUCKET_SIZE ? "[large_bucket]\n" : "large_bucket\n");
+}
+
+static void show_reclaim(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).pressure_rounds);
+}
+
+static void show_reclaimed_buckets(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).journal_buckets_reclaimed);
+}
+
+static int store_trigger_gc(struct control_store *store)
+{
+	struct cache_set *set = store->subject.set;
+
+	if (!set->is_running)
+		return error_set(&store->error, EPERM, "the set is not running");
+	set_enter(set);
+	gc_trigger(&set->gc);
+	set_leave(set);
+	return 0;
+}
+
+static void show_keys_done(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->writeback_keys_done);
+}
+
+static void show_keys_failed(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->writeback_keys_failed);
+}
+
+const struct control_file control_set_internal_files[] = {
+	{ "active_journal_entries", 0444, show_journal_entries, NULL,
+	  "journal entries that a start would replay" },
+	{ "btree_cache_max_chain", 0444, show_longest_chain, NULL,
+	  "most index nodes in one hash slot" },
+	{ "btree_gc_average_duration_ms", 0444, show_gc_duration, NULL,
+	  "how long a garbage collection takes" },
+	{ "btree_gc_average_frequency_sec", 0444, show_gc_frequency, NULL,
+	  "time from one garbage collection to the next" },
+	{ "btree_gc_last_sec", 0444, show_gc_last, NULL,
+	  "since the last garbage collection; -1: there was none" },
+	{ "btree_gc_max_duration_ms", 0444, show_gc_max, NULL, "the longest garbage collection" },
+	{ "btree_nodes", 0444, show_btree_nodes, NULL,
+	  "nodes of the index, as of the last garbage collection" },
+	{ "btree_read_average_duration_us", 0444, show_read_duration, NULL,
+	  "how long the read of an index node takes" },
+	{ "btree_read_max_duration_us", 0444, show_read_max, NULL,
+	  "the longest read of an index node" },
+	{ "btree_used_percent", 0444, show_used_percent, NULL,
+	  "how full the nodes are, as of the last garbage collection" },
+	{ "cache_read_races", 0444, show_read_races, NULL,
+	  "reads whose bucket was reused meanwhile" },
+	{ "cutoff_writeback", 0444, show_cutoff, NULL,
+	  "percent in use from which writes are no longer written back" },
+	{ "cutoff_writeback_sync", 0444, show_cutoff_sync, NULL, "the same for synchronous writes" },
+	{ "feature_compat", 0444, show_no_features, NULL, "compatible features: none has a name" },
+	{ "feature_incompat", 0444, show_incompatible_features, NULL,
+	  "incompatible features, those of the set in brackets" },
+	{ "feature_ro_compat", 0444, show_no_features, NULL,
+	  "read-only compatible features: none has a name" },
+	{ "reclaim", 0444, show_reclaim, NULL, "times that the journal asked for room" },
+	{ "reclaimed_journal_buckets", 0444, show_reclaimed_buckets, NULL,
+	  "journal buckets that became free again" },
+	{ "trigger_gc", 0200, NULL, store_trigger_gc, "any text: begins a garbage collection" },
+	{ "writeback_keys_done", 0444, show_keys_done, NULL, "extents written back" },
+	{ "writeback_keys_failed", 0444, show_keys_failed, NULL,
+	  "extents whose writing back failed or was overtaken" },
+	{ 0 },
+};

@@ -1,0 +1,76 @@
+/*
+ * stats_total, stats_five_minute, stats_hour, stats_day: of a set and of each
+ * volume with a backing device.
+ */
+#include "control/control.h"
+
+enum { SECTOR_BYTES = 512 };
+
+static const struct stats *stats_of(const struct control_subject *subject)
+{
+	return subject->volume ? &subject->volume->stats : &subject->set->stats;
+}
+
+static void show_counter(const struct control_subject *subject, enum stats_counter counter,
+			 struct text *text)
+{
+	text_number(text, stats_value(stats_of(subject), subject->period, counter));
+}
+
+static void show_bypassed(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, stats_value(stats_of(subject), subject->period, STATS_BYPASSED_SECTORS) *
+			SECTOR_BYTES);
+}
+
+static void show_bypass_hits(const struct control_subject *subject, struct text *text)
+{
+	show_counter(subject, STATS_BYPASS_HITS, text);
+}
+
+static void show_bypass_misses(const struct control_subject *subject, struct text *text)
+{
+	show_counter(subject, STATS_BYPASS_MISSES, text);
+}
+
+static void show_hit_ratio(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, stats_hit_ratio(stats_of(subject), subject->period));
+}
+
+static void show_hits(const struct control_subject *subject, struct text *text)
+{
+	show_counter(subject, STATS_HITS, text);
+}
+
+static void show_miss_collisions(const struct control_subject *subject, struct text *text)
+{
+	show_counter(subject, STATS_MISS_COLLISIONS, text);
+}
+
+static void show_misses(const struct control_subject *subject, struct text *text)
+{
+	show_counter(subject, STATS_MISSES, text);
+}
+
+/* The cache reads nothing ahead, but exporters want the file. */
+static void show_readaheads(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_number(text, 0);
+}
+
+const struct control_file control_stats_files[] = {
+	{ "bypassed", 0444, show_bypassed, NULL, "bytes that went around the cache" },
+	{ "cache_bypass_hits", 0444, show_bypass_hits, NULL,
+	  "reads around the cache of what was in it" },
+	{ "cache_bypass_misses", 0444, show_bypass_misses, NULL,
+	  "reads around the cache of what was not in it" },
+	{ "cache_hit_ratio", 0444, show_hit_ratio, NULL, "hits in percent of hits and misses" },
+	{ "cache_hits", 0444, show_hits, NULL, "reads that the cache answered" },
+	{ "cache_miss_collisions", 0444, show_miss_collisions, NULL,
+	  "misses whose data a write overtook on their way into the cache" },
+	{ "cache_misses", 0444, show_misses, NULL, "reads that the cache could not answer" },
+	{ "cache_readaheads", 0444, show_readaheads, NULL,
+	  "reads ahead into the cache: always 0" },
+	{ 0 },
+};

@@ -1,0 +1,83 @@
+/*
+ * Storing: from the text of one write to its errno.
+ */
+#include "control/control.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/numbers.h"
+#include "base/units.h"
+
+/* "bcache0", "1f3a...-..." or nothing: kept, since the subject may be gone at the end (F4). */
+static void name_subject(struct control_store *store)
+{
+	char uuid[40];
+
+	if (store->subject.volume)
+		snprintf(store->subject_name, sizeof(store->subject_name), "%s/",
+			 store->subject.volume->name);
+	else if (store->subject.set)
+		snprintf(store->subject_name, sizeof(store->subject_name), "%s/",
+			 set_name(store->subject.set, uuid));
+	else
+		store->subject_name[0] = '\0';
+}
+
+/* Writes the sentence where people look for it (F3). */
+static void control_store_refused(struct control_store *store, int error)
+{
+	struct daemon *daemon = store->subject.daemon;
+
+	if (!store->error.code)
+		error_set(&store->error, -error, "'%.*s': %s",
+			  (int)strcspn(store->text, "\n"), store->text, strerror(-error));
+	error_prefix(&store->error, "%s%s", store->subject_name, store->file->name);
+	daemon->last_error = store->error;
+	log_error("%s", store->error.text);
+}
+
+static void control_store_step(struct op *op)
+{
+	struct control_store *store = container_of(op, struct control_store, op);
+	int error = op_take_error(op);
+
+	if (store->answer)
+		error = store->answer(error);
+	if (error)
+		control_store_refused(store, error);
+	store->done(store, error);
+}
+
+void control_store_start(struct control_store *store)
+{
+	struct daemon *daemon = store->subject.daemon;
+	int error;
+
+	assert(store->file->store);
+	store->error = (struct error){ 0 };
+	store->answer = NULL;
+	op_init(&store->op, daemon->reactor, control_store_step);
+	name_subject(store);
+	op_await(&store->op);
+	if (daemon->is_stopping)
+		error = error_set(&store->error, EBUSY, "the daemon is stopping");
+	else if (daemon->options.read_only)
+		error = error_set(&store->error, EROFS, "mounted read-only");
+	else
+		error = store->file->store(store);
+	op_arrive(&store->op, error);
+}
+
+int control_parse_clamped(const char *text, uint64_t low, uint64_t high, uint64_t *value)
+{
+	uint64_t number;
+	int error = units_parse_number(text, &number);
+
+	if (!error)
+		*value = clamp_u64(number, low, high);
+	return error;
+}

@@ -1,0 +1,26 @@
+/*
+ * Text that grows: what a control file shows.
+ *
+ * It fits a page but for the two files that list everything, so it grows only
+ * there.  Without memory the program ends.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct text {
+	char *bytes;	/* NUL-terminated; NULL while empty */
+	size_t used;	/* without the NUL */
+	size_t room;
+};
+
+void text_print(struct text *text, const char *format, ...) PRINTF(2, 3);
+/* One line: a number; a size as the kernel writes it ("4.0M"). */
+void text_number(struct text *text, int64_t number);
+void text_size(struct text *text, int64_t bytes);
+/* One line: all names, that of `chosen` in brackets. */
+void text_choice(struct text *text, const char *const *names, int chosen);
+void text_done(struct text *text);

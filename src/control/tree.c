@@ -1,0 +1,651 @@
+/*
+ * The tree of names.  A kind is a row in a table: what it belongs to, which
+ * files it has, what else is in it or where it leads.
+ *
+ * Links are relative, and lead to where the kernel's lead.
+ */
+#include "control/tree.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+
+enum { SECTOR_BYTES = 512, OBJECTS_AT_FIRST = 16 };
+
+enum kind {
+	KIND_NONE,
+	KIND_ROOT,			/* DIR */
+	KIND_VOLUME,			/* DIR/bcacheN */
+	KIND_BY_UUID,
+	KIND_BY_UUID_LINK,
+	KIND_BY_LABEL,
+	KIND_BY_LABEL_LINK,
+	KIND_SYS,			/* DIR/sys */
+	KIND_SYS_FS,
+	KIND_SYS_FS_BCACHE,
+	KIND_SET,			/* DIR/sys/fs/bcache/<uuid> */
+	KIND_SET_INTERNAL,
+	KIND_SET_STATS,			/* four, in the order of enum stats_period */
+	KIND_SET_STATS_LAST = KIND_SET_STATS + STATS_PERIODS - 1,
+	KIND_SET_VOLUME_LINK,		/* bdevN, volumeN */
+	KIND_SET_DEVICE_LINK,		/* cacheN */
+	KIND_BLOCK,			/* DIR/sys/block */
+	KIND_BLOCK_VOLUME,		/* DIR/sys/block/bcacheN */
+	KIND_SLAVES,
+	KIND_SLAVE_BACKING_LINK,
+	KIND_SLAVE_DEVICE_LINK,
+	KIND_FLASH,			/* DIR/sys/block/bcacheN/bcache, flash-only volume */
+	KIND_BLOCK_VOLUME_LINK,		/* DIR/sys/block/bcacheN/bcache, backed volume */
+	KIND_BLOCK_BACKING,		/* DIR/sys/block/<backing device> */
+	KIND_BACKING,			/* .../bcache */
+	KIND_BACKING_STATS,		/* four */
+	KIND_BACKING_STATS_LAST = KIND_BACKING_STATS + STATS_PERIODS - 1,
+	KIND_BACKING_DEV_LINK,
+	KIND_CACHE_LINK,		/* of a backing device or a flash-only volume, to its set */
+	KIND_BLOCK_DEVICE,		/* DIR/sys/block/<cache device> */
+	KIND_DEVICE,			/* .../bcache */
+	KIND_DEVICE_SET_LINK,
+	KINDS,
+};
+
+enum belongs { OF_DAEMON, OF_SET, OF_VOLUME };
+
+/* A listing under way. */
+struct listing {
+	struct tree *tree;
+	const struct control_subject *subject;
+	unsigned object;		/* of the directory */
+	tree_visit_fn *visit;
+	void *context;
+	bool ended;
+};
+
+struct kind_row {
+	enum tree_type type;
+	enum belongs of;
+	const struct control_file *files;	/* in a directory */
+	void (*list)(struct listing *listing);	/* what else is in it */
+	void (*target)(const struct control_subject *subject, struct text *text);	/* of a link */
+};
+
+static const char *const stats_names[STATS_PERIODS] = {
+	[STATS_TOTAL] = "stats_total",
+	[STATS_FIVE_MINUTE] = "stats_five_minute",
+	[STATS_HOUR] = "stats_hour",
+	[STATS_DAY] = "stats_day",
+};
+
+static uint64_t number_of(unsigned object, enum kind kind, unsigned row)
+{
+	return kind == KIND_ROOT && !row ? TREE_ROOT : (uint64_t)object << 32 | kind << 16 | row;
+}
+
+/* ---- objects ---- */
+
+void tree_init(struct tree *tree, struct daemon *daemon)
+{
+	*tree = (struct tree){ .daemon = daemon, .room = OBJECTS_AT_FIRST };
+	tree->objects = calloc(tree->room, sizeof(*tree->objects));
+	assert(tree->objects);
+	tree->count = 1;	/* 0 is the daemon */
+}
+
+void tree_done(struct tree *tree)
+{
+	free(tree->objects);
+	tree->objects = NULL;
+}
+
+static unsigned tree_object(struct tree *tree, bool is_set, const uint8_t uuid[16], unsigned number)
+{
+	struct tree_object *object;
+
+	for (unsigned i = 1; i < tree->count; i++) {
+		object = &tree->objects[i];
+		if (object->is_set == is_set && object->number == number &&
+		    uuid_is_equal(object->uuid, uuid))
+			return i;
+	}
+	if (tree->count == tree->room) {
+		tree->room *= 2;
+		tree->objects = reallocarray(tree->objects, tree->room, sizeof(*tree->objects));
+		assert(tree->objects);
+	}
+	object = &tree->objects[tree->count];
+	*object = (struct tree_object){ .is_set = is_set, .number = number };
+	memcpy(object->uuid, uuid, sizeof(object->uuid));
+	return tree->count++;
+}
+
+static unsigned object_of_set(struct tree *tree, const struct cache_set *set)
+{
+	return tree_object(tree, true, set->superblock.set_uuid, 0);
+}
+
+static unsigned object_of_volume(struct tree *tree, const struct volume *volume)
+{
+	return tree_object(tree, false, volume->uuid, volume->number);
+}
+
+/* The set or volume behind an object, if it is there (T2). */
+static bool find_subject(struct tree *tree, unsigned number, struct control_subject *subject)
+{
+	const struct tree_object *object;
+
+	*subject = (struct control_subject){ .daemon = tree->daemon };
+	if (!number)
+		return true;
+	if (number >= tree->count)
+		return false;
+	object = &tree->objects[number];
+	if (object->is_set) {
+		subject->set = daemon_find_set(tree->daemon, object->uuid);
+		return subject->set;
+	}
+	subject->volume = daemon_find_volume(tree->daemon, object->number);
+	if (!subject->volume || !uuid_is_equal(subject->volume->uuid, object->uuid))
+		return false;
+	subject->set = subject->volume->set;
+	return true;
+}
+
+/* ---- listing ---- */
+
+static const struct kind_row kinds[KINDS];
+
+static void list_name(struct listing *listing, const char *name, unsigned object, enum kind kind)
+{
+	if (!listing->ended)
+		listing->ended = !listing->visit(listing->context, name,
+						 number_of(object, kind, 0), kinds[kind].type);
+}
+
+/* Part of what the listed directory is about. */
+static void list_own(struct listing *listing, const char *name, enum kind kind)
+{
+	list_name(listing, name, listing->object, kind);
+}
+
+static void list_stats(struct listing *listing, enum kind first)
+{
+	for (unsigned period = 0; period < STATS_PERIODS; period++)
+		list_own(listing, stats_names[period], first + period);
+}
+
+static struct volume *volume_first(const struct daemon *daemon)
+{
+	struct list_link *link = list_first(&daemon->volumes);
+
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+static struct volume *volume_next(const struct daemon *daemon, const struct volume *volume)
+{
+	struct list_link *link = list_next(&daemon->volumes, &volume->daemon_link);
+
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+static void list_volumes(struct listing *listing, enum kind kind)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		if (v->is_exported)
+			list_name(listing, v->name, object_of_volume(listing->tree, v), kind);
+}
+
+static void list_root(struct listing *listing)
+{
+	list_volumes(listing, KIND_VOLUME);
+	list_own(listing, "by-uuid", KIND_BY_UUID);
+	list_own(listing, "by-label", KIND_BY_LABEL);
+	list_own(listing, "sys", KIND_SYS);
+}
+
+static void list_by_uuid(struct listing *listing)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+	char uuid[40];
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		if (v->is_exported)
+			list_name(listing, units_print_uuid(uuid, v->uuid),
+				  object_of_volume(listing->tree, v), KIND_BY_UUID_LINK);
+}
+
+/* As udev does it: what can't stand in a name, or would be odd there, becomes \x2f. */
+static void label_name(const char *label, char name[4 * SUPERBLOCK_LABEL_BYTES + 1])
+{
+	char *to = name;
+
+	for (; *label; label++) {
+		unsigned char c = *label;
+
+		if (isalnum(c) || c >= 0x80 || strchr("#+-=@_", c) || (c == '.' && to != name) ||
+		    c == ':')
+			*to++ = c;
+		else
+			to += sprintf(to, "\\x%02x", c);
+	}
+	*to = '\0';
+}
+
+static void list_by_label(struct listing *listing)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+	char name[4 * SUPERBLOCK_LABEL_BYTES + 1];
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v)) {
+		if (!v->is_exported || !v->label[0])
+			continue;
+		label_name(v->label, name);
+		list_name(listing, name, object_of_volume(listing->tree, v), KIND_BY_LABEL_LINK);
+	}
+}
+
+static void list_sys(struct listing *listing)
+{
+	list_own(listing, "fs", KIND_SYS_FS);
+	list_own(listing, "block", KIND_BLOCK);
+}
+
+static void list_sys_fs(struct listing *listing)
+{
+	list_own(listing, "bcache", KIND_SYS_FS_BCACHE);
+}
+
+static struct cache_set *set_first(const struct daemon *daemon)
+{
+	struct list_link *link = list_first(&daemon->sets);
+
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
+static struct cache_set *set_after(const struct daemon *daemon, const struct cache_set *set)
+{
+	struct list_link *link = list_next(&daemon->sets, &set->link);
+
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
+static void list_sets(struct listing *listing)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+	char name[40];
+
+	for (struct cache_set *set = set_first(daemon); set; set = set_after(daemon, set))
+		list_name(listing, set_name(set, name), object_of_set(listing->tree, set), KIND_SET);
+}
+
+static void list_set(struct listing *listing)
+{
+	const struct cache_set *set = listing->subject->set;
+	const struct daemon *daemon = listing->tree->daemon;
+	char name[32];
+
+	list_own(listing, "internal", KIND_SET_INTERNAL);
+	list_stats(listing, KIND_SET_STATS);
+	snprintf(name, sizeof(name), "cache%u", set->superblock.member);
+	list_own(listing, name, KIND_SET_DEVICE_LINK);
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v)) {
+		if (v->set != set || (v->is_flash && !v->is_exported))
+			continue;
+		snprintf(name, sizeof(name), v->is_flash ? "volume%u" : "bdev%u", v->slot);
+		list_name(listing, name, object_of_volume(listing->tree, v), KIND_SET_VOLUME_LINK);
+	}
+}
+
+static void list_block(struct listing *listing)
+{
+	struct tree *tree = listing->tree;
+
+	list_volumes(listing, KIND_BLOCK_VOLUME);
+	for (struct volume *v = volume_first(tree->daemon); v; v = volume_next(tree->daemon, v))
+		if (!v->is_flash)
+			list_name(listing, v->member_name, object_of_volume(tree, v),
+				  KIND_BLOCK_BACKING);
+	for (struct cache_set *set = set_first(tree->daemon); set;
+	     set = set_after(tree->daemon, set))
+		list_name(listing, set->member_name, object_of_set(tree, set), KIND_BLOCK_DEVICE);
+}
+
+static void list_block_volume(struct listing *listing)
+{
+	bool is_flash = listing->subject->volume->is_flash;
+
+	list_own(listing, "bcache", is_flash ? KIND_FLASH : KIND_BLOCK_VOLUME_LINK);
+	list_own(listing, "slaves", KIND_SLAVES);
+}
+
+static void list_slaves(struct listing *listing)
+{
+	const struct volume *volume = listing->subject->volume;
+
+	if (!volume->is_flash)
+		list_own(listing, volume->member_name, KIND_SLAVE_BACKING_LINK);
+	if (volume->set)
+		list_own(listing, volume->set->member_name, KIND_SLAVE_DEVICE_LINK);
+}
+
+static void list_cache_link(struct listing *listing)
+{
+	if (listing->subject->set)
+		list_own(listing, "cache", KIND_CACHE_LINK);
+}
+
+static void list_block_backing(struct listing *listing)
+{
+	list_own(listing, "bcache", KIND_BACKING);
+}
+
+static void list_backing(struct listing *listing)
+{
+	list_stats(listing, KIND_BACKING_STATS);
+	list_cache_link(listing);
+	if (listing->subject->volume->is_exported)
+		list_own(listing, "dev", KIND_BACKING_DEV_LINK);
+}
+
+static void list_block_device(struct listing *listing)
+{
+	list_own(listing, "bcache", KIND_DEVICE);
+}
+
+static void list_device(struct listing *listing)
+{
+	list_own(listing, "set", KIND_DEVICE_SET_LINK);
+}
+
+/* ---- where links lead ---- */
+
+static void target_volume(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../%s", subject->volume->name);
+}
+
+static void target_of_set_volume(const struct control_subject *subject, struct text *text)
+{
+	const struct volume *volume = subject->volume;
+
+	text_print(text, "../../../block/%s/bcache",
+		   volume->is_flash ? volume->name : volume->member_name);
+}
+
+static void target_of_set_device(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../../block/%s/bcache", subject->set->member_name);
+}
+
+static void target_backing(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../%s", subject->volume->member_name);
+}
+
+static void target_device(const struct control_subject *subject, struct text *text)
+{
+	if (subject->set)
+		text_print(text, "../../%s", subject->set->member_name);
+}
+
+static void target_backing_bcache(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../%s/bcache", subject->volume->member_name);
+}
+
+static void target_block_volume(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../%s", subject->volume->name);
+}
+
+static void target_set(const struct control_subject *subject, struct text *text)
+{
+	char name[40];
+
+	if (subject->set)
+		text_print(text, "../../../fs/bcache/%s", set_name(subject->set, name));
+}
+
+/* ---- the table ---- */
+
+#define STATS_DIRECTORY(owner) { TREE_DIRECTORY, owner, control_stats_files, NULL, NULL }
+
+static const struct kind_row kinds[KINDS] = {
+	[KIND_ROOT] = { TREE_DIRECTORY, OF_DAEMON, control_root_files, list_root, NULL },
+	[KIND_VOLUME] = { TREE_VOLUME, OF_VOLUME, NULL, NULL, NULL },
+	[KIND_BY_UUID] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_by_uuid, NULL },
+	[KIND_BY_UUID_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_volume },
+	[KIND_BY_LABEL] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_by_label, NULL },
+	[KIND_BY_LABEL_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_volume },
+	[KIND_SYS] = { TREE_DIRECTORY, OF_DAEMON, control_system_files, list_sys, NULL },
+	[KIND_SYS_FS] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_sys_fs, NULL },
+	[KIND_SYS_FS_BCACHE] = { TREE_DIRECTORY, OF_DAEMON, control_daemon_files, list_sets, NULL },
+	[KIND_SET] = { TREE_DIRECTORY, OF_SET, control_set_files, list_set, NULL },
+	[KIND_SET_INTERNAL] = { TREE_DIRECTORY, OF_SET, control_set_internal_files, NULL, NULL },
+	[KIND_SET_STATS + STATS_TOTAL] = STATS_DIRECTORY(OF_SET),
+	[KIND_SET_STATS + STATS_FIVE_MINUTE] = STATS_DIRECTORY(OF_SET),
+	[KIND_SET_STATS + STATS_HOUR] = STATS_DIRECTORY(OF_SET),
+	[KIND_SET_STATS + STATS_DAY] = STATS_DIRECTORY(OF_SET),
+	[KIND_SET_VOLUME_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_of_set_volume },
+	[KIND_SET_DEVICE_LINK] = { TREE_LINK, OF_SET, NULL, NULL, target_of_set_device },
+	[KIND_BLOCK] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_block, NULL },
+	[KIND_BLOCK_VOLUME] = { TREE_DIRECTORY, OF_VOLUME, control_volume_block_files,
+				list_block_volume, NULL },
+	[KIND_SLAVES] = { TREE_DIRECTORY, OF_VOLUME, NULL, list_slaves, NULL },
+	[KIND_SLAVE_BACKING_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_backing },
+	[KIND_SLAVE_DEVICE_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_device },
+	[KIND_FLASH] = { TREE_DIRECTORY, OF_VOLUME, control_flash_files, list_cache_link, NULL },
+	[KIND_BLOCK_VOLUME_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_backing_bcache },
+	[KIND_BLOCK_BACKING] = { TREE_DIRECTORY, OF_VOLUME, control_backing_block_files,
+				 list_block_backing, NULL },
+	[KIND_BACKING] = { TREE_DIRECTORY, OF_VOLUME, control_backing_files, list_backing, NULL },
+	[KIND_BACKING_STATS + STATS_TOTAL] = STATS_DIRECTORY(OF_VOLUME),
+	[KIND_BACKING_STATS + STATS_FIVE_MINUTE] = STATS_DIRECTORY(OF_VOLUME),
+	[KIND_BACKING_STATS + STATS_HOUR] = STATS_DIRECTORY(OF_VOLUME),
+	[KIND_BACKING_STATS + STATS_DAY] = STATS_DIRECTORY(OF_VOLUME),
+	[KIND_BACKING_DEV_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_block_volume },
+	[KIND_CACHE_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_set },
+	[KIND_BLOCK_DEVICE] = { TREE_DIRECTORY, OF_SET, control_device_block_files,
+				list_block_device, NULL },
+	[KIND_DEVICE] = { TREE_DIRECTORY, OF_SET, control_device_files, list_device, NULL },
+	[KIND_DEVICE_SET_LINK] = { TREE_LINK, OF_SET, NULL, NULL, target_set },
+};
+
+/* ---- from number to node ---- */
+
+struct parts {
+	unsigned object, kind, row;
+};
+
+static struct parts parts_of(uint64_t number)
+{
+	if (number == TREE_ROOT)
+		return (struct parts){ 0, KIND_ROOT, 0 };
+	return (struct parts){ number >> 32, number >> 16 & 0xffff, number & 0xffff };
+}
+
+bool tree_is_volume(uint64_t number)
+{
+	struct parts parts = parts_of(number);
+
+	return parts.kind == KIND_VOLUME && !parts.row;
+}
+
+/* The table row a file's number names; NULL if there is none. */
+static const struct control_file *file_of(const struct kind_row *kind, unsigned row)
+{
+	if (!kind->files)
+		return NULL;
+	for (unsigned i = 0; kind->files[i].name; i++)
+		if (i + 1 == row)
+			return &kind->files[i];
+	return NULL;
+}
+
+static enum stats_period period_of(unsigned kind)
+{
+	if (kind >= KIND_SET_STATS && kind <= KIND_SET_STATS_LAST)
+		return kind - KIND_SET_STATS;
+	if (kind >= KIND_BACKING_STATS && kind <= KIND_BACKING_STATS_LAST)
+		return kind - KIND_BACKING_STATS;
+	return STATS_TOTAL;
+}
+
+/* Does the subject have such a node now? */
+static bool is_there(enum kind kind, const struct control_subject *subject)
+{
+	const struct volume *volume = subject->volume;
+
+	switch (kinds[kind].of) {
+	case OF_DAEMON:
+		return !volume && !subject->set;
+	case OF_SET:
+		return !volume && subject->set;
+	case OF_VOLUME:
+		break;
+	}
+	if (!volume)
+		return false;
+	switch (kind) {
+	case KIND_BLOCK_BACKING:
+	case KIND_BACKING:
+		return !volume->is_flash;
+	case KIND_SET_VOLUME_LINK:
+	case KIND_CACHE_LINK:
+	case KIND_SLAVE_DEVICE_LINK:
+		return volume->set;
+	default:
+		return volume->is_exported ||
+		       (kind >= KIND_BACKING_STATS && kind <= KIND_BACKING_STATS_LAST);
+	}
+}
+
+static void describe(struct tree_node *node)
+{
+	const struct volume *volume = node->subject.volume;
+
+	switch (node->type) {
+	case TREE_DIRECTORY:
+		node->mode = 0755;
+		break;
+	case TREE_LINK:
+		node->mode = 0777;
+		break;
+	case TREE_FILE:
+		node->mode = node->file->mode;
+		node->bytes = CONTROL_FILE_BYTES;
+		break;
+	case TREE_VOLUME:
+		node->mode = volume->is_read_only ? 0400 : 0600;
+		node->bytes = volume->sectors * SECTOR_BYTES;
+		node->block_bytes = volume->block_sectors * SECTOR_BYTES;
+		break;
+	}
+	if (node->subject.daemon->options.read_only && node->type != TREE_LINK)
+		node->mode &= 0555;
+}
+
+int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node)
+{
+	struct parts parts = parts_of(number);
+	const struct kind_row *kind;
+
+	if (parts.kind == KIND_NONE || parts.kind >= KINDS)
+		return -ENOENT;
+	kind = &kinds[parts.kind];
+	*node = (struct tree_node){ .type = kind->type, .block_bytes = CONTROL_FILE_BYTES };
+	if (!find_subject(tree, parts.object, &node->subject) ||
+	    !is_there(parts.kind, &node->subject))
+		return -ENOENT;
+	node->subject.period = period_of(parts.kind);
+	if (parts.row) {
+		node->file = file_of(kind, parts.row);
+		node->type = TREE_FILE;
+		if (!node->file)
+			return -ENOENT;
+	}
+	describe(node);
+	return 0;
+}
+
+/* ---- directories and links ---- */
+
+static void list_files(struct listing *listing, const struct parts *parts)
+{
+	const struct control_file *files = kinds[parts->kind].files;
+
+	for (unsigned i = 0; files && files[i].name && !listing->ended; i++)
+		listing->ended = !listing->visit(listing->context, files[i].name,
+						 number_of(parts->object, parts->kind, i + 1),
+						 TREE_FILE);
+}
+
+int tree_list(struct tree *tree, uint64_t directory, tree_visit_fn *visit, void *context)
+{
+	struct parts parts = parts_of(directory);
+	struct tree_node node;
+	struct listing listing = {
+		.tree = tree,
+		.subject = &node.subject,
+		.object = parts.object,
+		.visit = visit,
+		.context = context,
+	};
+	int error = tree_resolve(tree, directory, &node);
+
+	if (error)
+		return error;
+	if (node.type != TREE_DIRECTORY)
+		return -ENOTDIR;
+	list_files(&listing, &parts);
+	if (kinds[parts.kind].list)
+		kinds[parts.kind].list(&listing);
+	return 0;
+}
+
+struct wanted {
+	const char *name;
+	uint64_t number;	/* 0: not found yet */
+};
+
+static bool visit_wanted(void *context, const char *name, uint64_t number,
+			 enum tree_type type UNUSED)
+{
+	struct wanted *wanted = context;
+
+	if (!strcmp(name, wanted->name))
+		wanted->number = number;
+	return !wanted->number;
+}
+
+int tree_lookup(struct tree *tree, uint64_t directory, const char *name, uint64_t *number)
+{
+	struct wanted wanted = { .name = name };
+	int error = tree_list(tree, directory, visit_wanted, &wanted);
+
+	if (error)
+		return error;
+	if (!wanted.number)
+		return -ENOENT;
+	*number = wanted.number;
+	return 0;
+}
+
+int tree_link(struct tree *tree, uint64_t number, struct text *target)
+{
+	struct tree_node node;
+	int error = tree_resolve(tree, number, &node);
+
+	if (error)
+		return error;
+	if (node.type != TREE_LINK)
+		return -EINVAL;
+	kinds[parts_of(number).kind].target(&node.subject, target);
+	return target->used ? 0 : -ENOENT;
+}

@@ -1,0 +1,96 @@
+/* Control files as mount options: a store for each volume or set, all at once. */
+#include "control/tunables.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tuning {
+	struct control_store store;
+	struct error *error;
+	struct op *op;
+};
+
+static const struct control_file *find_tunable(const struct control_file *files, const char *name)
+{
+	if (!strcmp(name, "label") || !strcmp(name, "running"))
+		return NULL;
+	for (; files->name; files++)
+		if (files->mode == 0644 && !strcmp(files->name, name))
+			return files;
+	return NULL;
+}
+
+bool control_is_tunable(const char *name)
+{
+	return find_tunable(control_backing_files, name) || find_tunable(control_set_files, name);
+}
+
+static void tuning_done(struct control_store *store, int error)
+{
+	struct tuning *tuning = container_of(store, struct tuning, store);
+
+	if (error && !tuning->error->code)
+		*tuning->error = store->error;
+	op_arrive(tuning->op, error);
+	free(tuning);
+}
+
+static void tune_one(const struct control_subject *subject, const struct control_file *file,
+		     const char *value, struct error *error, struct op *op)
+{
+	struct tuning *tuning = calloc(1, sizeof(*tuning));
+
+	assert(tuning);
+	tuning->error = error;
+	tuning->op = op;
+	tuning->store.subject = *subject;
+	tuning->store.file = file;
+	tuning->store.done = tuning_done;
+	snprintf(tuning->store.text, sizeof(tuning->store.text), "%s", value);
+	op_await(op);
+	control_store_start(&tuning->store);
+}
+
+static void tune_volumes(struct daemon *daemon, const struct control_file *file,
+			 const char *value, struct error *error, struct op *op)
+{
+	for (struct list_link *link = list_first(&daemon->volumes); link;
+	     link = list_next(&daemon->volumes, link)) {
+		struct volume *volume = container_of(link, struct volume, daemon_link);
+		struct control_subject subject = {
+			.daemon = daemon, .set = volume->set, .volume = volume
+		};
+
+		if (!volume->is_flash)
+			tune_one(&subject, file, value, error, op);
+	}
+}
+
+static void tune_sets(struct daemon *daemon, const struct control_file *file, const char *value,
+		      struct error *error, struct op *op)
+{
+	for (struct list_link *link = list_first(&daemon->sets); link;
+	     link = list_next(&daemon->sets, link)) {
+		struct control_subject subject = {
+			.daemon = daemon, .set = container_of(link, struct cache_set, link)
+		};
+
+		tune_one(&subject, file, value, error, op);
+	}
+}
+
+void control_tune(struct daemon *daemon, const char *name, const char *value, struct error *error,
+		  struct op *op)
+{
+	const struct control_file *of_volume = find_tunable(control_backing_files, name);
+	const struct control_file *of_set = find_tunable(control_set_files, name);
+
+	op_await(op);
+	if (of_volume)
+		tune_volumes(daemon, of_volume, value, error, op);
+	if (of_set)
+		tune_sets(daemon, of_set, value, error, op);
+	op_arrive(op, 0);
+}

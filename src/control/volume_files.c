@@ -1,0 +1,324 @@
+/*
+ * sys/block/<backing device>/bcache/, sys/block/bcacheN/ (with bcache/ for a
+ * flash-only volume), and what lies beside them.
+ *
+ * There is no writeback thread yet: what the kernel shows of it while
+ * writeback_running is 0 is what there is to see, and cannot be set.
+ */
+#include "control/control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/units.h"
+#include "control/facts.h"
+
+enum {
+	SECTOR_BYTES = 512,
+	SHARE_SHIFT = 14,	/* of a volume's part in the cache, as a fraction */
+};
+#define STRIPE_BYTES (INT64_C(1) << 40)	/* where the device names no optimal size */
+
+static int store_attach(struct control_store *store)
+{
+	struct cache_set *set;
+	uint8_t uuid[16];
+	char name[40];
+
+	if (units_parse_uuid(store->text, uuid))
+		return -EINVAL;
+	set = daemon_find_set(store->subject.daemon, uuid);
+	if (!set)
+		return error_set(&store->error, ENOENT, "can't attach %s: cache set not found",
+				 units_print_uuid(name, uuid));
+	volume_attach(store->subject.volume, set, &store->error, &store->op);
+	return 0;
+}
+
+static void show_backing_name(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "%s\n", subject->volume->member_name);
+}
+
+static void show_backing_uuid(const struct control_subject *subject, struct text *text)
+{
+	char uuid[40];
+
+	text_print(text, "%s\n", units_print_uuid(uuid, subject->volume->superblock.uuid));
+}
+
+static const char *const mode_names[] = {
+	[MODE_WRITETHROUGH] = "writethrough",
+	[MODE_WRITEBACK] = "writeback",
+	[MODE_WRITEAROUND] = "writearound",
+	[MODE_NONE] = "none",
+	[MODE_NONE + 1] = NULL,
+};
+
+static void show_cache_mode(const struct control_subject *subject, struct text *text)
+{
+	text_choice(text, mode_names, subject->volume->mode);
+}
+
+static int store_cache_mode(struct control_store *store)
+{
+	int mode = units_parse_choice(store->text, mode_names);
+
+	if (mode < 0)
+		return mode;
+	volume_set_mode(store->subject.volume, mode, &store->error, &store->op);
+	return 0;
+}
+
+static int store_clear_stats(struct control_store *store)
+{
+	stats_clear_total(&store->subject.volume->stats);
+	return 0;
+}
+
+static int store_detach(struct control_store *store)
+{
+	if (store->subject.volume->set)
+		volume_detach(store->subject.volume, &store->error, &store->op);
+	return 0;
+}
+
+static void show_dirty_data(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, volume_dirty_bytes(subject->volume));
+}
+
+static void show_io_errors(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->io_errors);
+}
+
+static void show_label(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "%s\n", subject->volume->label);
+}
+
+/* 32 bytes with the newline, as the kernel has it. */
+static int store_label(struct control_store *store)
+{
+	size_t bytes = strlen(store->text);
+
+	if (bytes > SUPERBLOCK_LABEL_BYTES)
+		return error_set(&store->error, EINVAL,
+				 "a label of %zu bytes with its newline; there is room for %d",
+				 bytes, SUPERBLOCK_LABEL_BYTES);
+	if (bytes && store->text[bytes - 1] == '\n')
+		store->text[bytes - 1] = '\0';
+	volume_set_label(store->subject.volume, store->text, &store->error, &store->op);
+	return 0;
+}
+
+static void show_zero(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_number(text, 0);
+}
+
+static void show_readahead(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_size(text, 0);
+}
+
+static int store_readahead(struct control_store *store)
+{
+	uint64_t bytes;
+	int error = units_parse_size(store->text, &bytes);
+
+	if (!error && bytes)
+		return error_set(&store->error, EINVAL, "nothing is read ahead: only 0 is possible");
+	return error;
+}
+
+static void show_running(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->is_exported);
+}
+
+static int store_running(struct control_store *store)
+{
+	bool run;
+	int error = units_parse_bool(store->text, &run);
+
+	if (error || !run)
+		return error;
+	if (store->subject.volume->is_exported)
+		return error_set(&store->error, EBUSY, "%s is running already",
+				 store->subject.volume->name);
+	volume_run(store->subject.volume, &store->error, &store->op);
+	return 0;
+}
+
+/* Streams are not told apart yet: none goes around the cache for its length. */
+static void show_sequential_cutoff(const struct control_subject *subject UNUSED,
+				   struct text *text)
+{
+	text_size(text, 0);
+}
+
+static void show_state(const struct control_subject *subject, struct text *text)
+{
+	static const char *const names[] = {
+		[STATE_NONE] = "no cache",
+		[STATE_CLEAN] = "clean",
+		[STATE_DIRTY] = "dirty",
+		[STATE_STALE] = "inconsistent",
+	};
+
+	text_print(text, "%s\n", names[volume_state(subject->volume)]);
+}
+
+static int store_stop(struct control_store *store)
+{
+	volume_stop(store->subject.volume, &store->error, &store->op);
+	return 0;
+}
+
+static void show_stripe_size(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_size(text, STRIPE_BYTES);
+}
+
+static void show_writeback_delay(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->writeback_delay);
+}
+
+static void show_writeback_percent(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->writeback_percent);
+}
+
+static void show_writeback_rate(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_size(text, 0);
+}
+
+/* How much dirty data the volume should have: its part, by size, of a percentage of the cache. */
+static uint64_t writeback_target_bytes(const struct volume *volume)
+{
+	struct cache_set *set = volume->set;
+	struct set_facts facts;
+	uint64_t sectors = 0, share, cache_sectors;
+
+	if (!set)
+		return 0;
+	facts = set_facts_take(set);
+	for (struct list_link *link = list_first(&set->volumes); link;
+	     link = list_next(&set->volumes, link)) {
+		const struct volume *other = container_of(link, struct volume, set_link);
+
+		sectors += other->is_flash ? 0 : other->sectors;
+	}
+	share = ((unsigned __int128)volume->sectors << SHARE_SHIFT) / (sectors ? sectors : 1);
+	cache_sectors = (facts.cache_bytes - facts.flash_dirty_bytes) / SECTOR_BYTES;
+	return (cache_sectors * volume->writeback_percent / 100 * (share ? share : 1) >>
+		SHARE_SHIFT) * SECTOR_BYTES;
+}
+
+static void show_writeback_debug(const struct control_subject *subject, struct text *text)
+{
+	char dirty[UNITS_TEXT_BYTES], target[UNITS_TEXT_BYTES];
+
+	units_print_size(dirty, volume_dirty_bytes(subject->volume));
+	units_print_size(target, writeback_target_bytes(subject->volume));
+	text_print(text,
+		   "rate:\t\t0.0k/sec\n"
+		   "dirty:\t\t%s\n"
+		   "target:\t\t%s\n"
+		   "proportional:\t0.0k\n"
+		   "integral:\t0.0k\n"
+		   "change:\t\t0.0k/sec\n"
+		   "next io:\t0ms\n",
+		   dirty, target);
+}
+
+const struct control_file control_backing_files[] = {
+	{ "attach", 0200, NULL, store_attach, "the uuid of a registered set: caches the volume there" },
+	{ "backing_dev_name", 0444, show_backing_name, NULL, "base name of the backing device" },
+	{ "backing_dev_uuid", 0444, show_backing_uuid, NULL, "uuid in its superblock" },
+	{ "cache_mode", 0644, show_cache_mode, store_cache_mode,
+	  "writethrough, writeback, writearound or none" },
+	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: stats_total begins anew" },
+	{ "detach", 0200, NULL, store_detach, "any text: the volume leaves its set" },
+	{ "dirty_data", 0444, show_dirty_data, NULL, "bytes that are only in the cache" },
+	{ "io_errors", 0444, show_io_errors, NULL, "errors of the backing device" },
+	{ "label", 0644, show_label, store_label, "a name of up to 31 bytes" },
+	{ "partial_stripes_expensive", 0444, show_zero, NULL,
+	  "always 0: stripes are not heeded" },
+	{ "readahead", 0644, show_readahead, store_readahead, "always 0.0k; 0 can be written" },
+	{ "running", 0644, show_running, store_running,
+	  "1: there is a volume; written: runs the device without its set" },
+	{ "sequential_cutoff", 0444, show_sequential_cutoff, NULL,
+	  "always 0.0k: long streams are cached like others" },
+	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent" },
+	{ "stop", 0200, NULL, store_stop, "any text: the volume goes away at its last close" },
+	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: stripes are not heeded" },
+	{ "writeback_delay", 0444, show_writeback_delay, NULL,
+	  "seconds; without effect while writeback_running is 0" },
+	{ "writeback_percent", 0444, show_writeback_percent, NULL,
+	  "percent of the cache that dirty data should take; see writeback_rate_debug" },
+	{ "writeback_rate", 0444, show_writeback_rate, NULL,
+	  "always 0.0k while writeback_running is 0" },
+	{ "writeback_rate_debug", 0444, show_writeback_debug, NULL,
+	  "dirty data, and how much of it there should be" },
+	{ "writeback_running", 0444, show_zero, NULL,
+	  "always 0: dirty data stay in the cache until a later version writes them back" },
+	{ 0 },
+};
+
+static void show_backing_dev(const struct control_subject *subject, struct text *text)
+{
+	uint64_t number = device_number(subject->volume->backing);
+
+	text_print(text, "%u:%u\n", major(number), minor(number));
+}
+
+static void show_backing_size(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, device_sectors(subject->volume->backing));
+}
+
+const struct control_file control_backing_block_files[] = {
+	{ "dev", 0444, show_backing_dev, NULL, "number of the block device; 0:0 for a file" },
+	{ "size", 0444, show_backing_size, NULL, "sectors of 512 bytes" },
+	{ 0 },
+};
+
+static void show_flash_size(const struct control_subject *subject, struct text *text)
+{
+	text_size(text, subject->volume->sectors * SECTOR_BYTES);
+}
+
+const struct control_file control_flash_files[] = {
+	{ "label", 0444, show_label, NULL, "its name" },
+	{ "size", 0444, show_flash_size, NULL, "its size" },
+	{ 0 },
+};
+
+/* No block device: the unnamed major number, and that of the volume. */
+static void show_volume_dev(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "0:%u\n", subject->volume->number);
+}
+
+static void show_volume_size(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->sectors);
+}
+
+static void show_read_only(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->is_read_only);
+}
+
+const struct control_file control_volume_block_files[] = {
+	{ "dev", 0444, show_volume_dev, NULL, "0:N for bcacheN, which is a file" },
+	{ "ro", 0444, show_read_only, NULL, "1: cannot be written" },
+	{ "size", 0444, show_volume_size, NULL, "sectors of 512 bytes" },
+	{ 0 },
+};

@@ -1,0 +1,71 @@
+/* Keys: cut, read, write, print. */
+#include "format/bkey.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+void bkey_cut_front(struct bkey *k, uint64_t start)
+{
+	assert(start >= bkey_start(k) && start <= bkey_end(k));
+	if (bkey_pointers(k))
+		k->ptr = pointer_advance(k->ptr, start - bkey_start(k));
+	bkey_set_sectors(k, bkey_end(k) - start);
+}
+
+void bkey_cut_back(struct bkey *k, uint64_t end)
+{
+	uint64_t start = bkey_start(k);
+
+	assert(end >= start && end <= bkey_end(k));
+	bkey_set_sectors(k, end - start);
+	k->low = end;
+}
+
+unsigned bkey_decode(struct bkey *k, const le64 *words, unsigned room)
+{
+	struct bkey found = { 0 };
+
+	if (room < 2)
+		return 0;
+	found.high = le64_get(words[0]);
+	found.low = le64_get(words[1]);
+	if (bkey_pointers(&found) > 1 || bkey_words(&found) > room)
+		return 0;
+	if (bkey_pointers(&found))
+		found.ptr = le64_get(words[2]);
+	*k = found;
+	return bkey_words(k);
+}
+
+unsigned bkey_encode(const struct bkey *k, le64 *words)
+{
+	assert(bkey_pointers(k) <= 1);
+	words[0] = le64_of(k->high);
+	words[1] = le64_of(k->low);
+	if (bkey_pointers(k))
+		words[2] = le64_of(k->ptr);
+	return bkey_words(k);
+}
+
+enum { POINTER_TEXT_BYTES = 40 };
+
+static void pointer_print(char text[POINTER_TEXT_BYTES], uint64_t ptr)
+{
+	if (pointer_device(ptr) == POINTER_DEVICE_NONE)
+		snprintf(text, POINTER_TEXT_BYTES, "check dev");
+	else
+		snprintf(text, POINTER_TEXT_BYTES, "%u:%llu gen %u", pointer_device(ptr),
+			 (unsigned long long)pointer_sector(ptr), pointer_generation(ptr));
+}
+
+const char *bkey_print(char text[BKEY_TEXT_BYTES], const struct bkey *k)
+{
+	char pointer[POINTER_TEXT_BYTES] = "";
+
+	if (bkey_pointers(k))
+		pointer_print(pointer, k->ptr);
+	snprintf(text, BKEY_TEXT_BYTES, "%u:%llu len %u -> [%s]%s", bkey_volume(k),
+		 (unsigned long long)bkey_start(k), bkey_sectors(k), pointer,
+		 bkey_is_dirty(k) ? " dirty" : "");
+	return text;
+}

@@ -1,0 +1,24 @@
+/*
+ * Journal entries as bytes.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "bcachefuse/journal_entry.h"
+#include "format/bkey.h"
+
+static inline unsigned journal_entry_bytes(unsigned words)
+{
+	return sizeof(struct journal_entry_disk) + words * 8;
+}
+
+/* A whole, undamaged entry in `room_bytes`?  (magic, size, checksum) */
+bool journal_entry_is_valid(const struct journal_entry_disk *entry, unsigned room_bytes,
+			    uint64_t set_magic);
+/* Every key decodes and the words add up; the header's keys too. -EINVAL and which is wrong. */
+int journal_entry_check(const struct journal_entry_disk *entry, struct error *error) MUST_CHECK;
+/* Header fields sequence, last_sequence, uuid_bucket, ... are in place: magic, version, checksum. */
+void journal_entry_seal(struct journal_entry_disk *entry, unsigned words, uint64_t set_magic);
+
+void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k);
+bool bkey_slot_decode(struct bkey *k, const struct bkey_slot_disk *slot);

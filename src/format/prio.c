@@ -1,0 +1,41 @@
+/* Parts of the priority table as bytes. */
+#include "format/prio.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "base/crc64.h"
+
+/* All of the meta bucket behind the checksum itself. */
+static uint64_t checksum_of(const struct prio_part_disk *part, unsigned bytes)
+{
+	assert(bytes >= sizeof(*part));
+	return crc64(&part->magic, bytes - 8);
+}
+
+int prio_part_check(const struct prio_part_disk *part, unsigned bytes, uint64_t set_magic,
+		    struct error *error)
+{
+	unsigned long long magic = le64_get(part->magic), checksum = le64_get(part->checksum);
+
+	if (magic != (set_magic ^ PRIO_MAGIC))
+		return error_set(error, EINVAL, "bad magic reading priorities: found %016llx, "
+				 "wanted %016llx", magic,
+				 (unsigned long long)(set_magic ^ PRIO_MAGIC));
+	if (checksum != checksum_of(part, bytes))
+		return error_set(error, EINVAL, "bad csum reading priorities: found %016llx, "
+				 "wanted %016llx", checksum,
+				 (unsigned long long)checksum_of(part, bytes));
+	return 0;
+}
+
+void prio_part_seal(struct prio_part_disk *part, unsigned bytes, uint64_t set_magic,
+		    uint64_t sequence, uint64_t next)
+{
+	part->magic = le64_of(set_magic ^ PRIO_MAGIC);
+	part->sequence = le64_of(sequence);
+	part->version = le32_of(0);
+	part->unused = le32_of(0);
+	part->next = le64_of(next);
+	part->checksum = le64_of(checksum_of(part, bytes));
+}

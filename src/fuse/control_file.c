@@ -1,0 +1,166 @@
+/*
+ * Control files: a snapshot for each handle, one command for each write.
+ *
+ * A read at offset 0 shows the file anew; further offsets go on in the same
+ * snapshot.  A write is answered when what it asked for is done or refused.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "fuse/inodes.h"
+
+struct control_handle {
+	struct text snapshot;
+	bool is_shown;
+};
+
+static struct inodes *inodes_of(fuse_req_t request)
+{
+	return fuse_req_userdata(request);
+}
+
+/* As sysfs does it: root may not either. */
+static int check_mode(const struct tree_node *node, int flags)
+{
+	bool reads = (flags & O_ACCMODE) != O_WRONLY;
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+
+	if (node->type != TREE_FILE)
+		return -EIO;
+	if (writes && node->subject.daemon->options.read_only)
+		return -EROFS;
+	if ((reads && !(node->mode & 0444)) || (writes && !(node->mode & 0222)))
+		return -EACCES;
+	return 0;
+}
+
+static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *file)
+{
+	struct control_handle *handle;
+	struct tree_node node;
+	int error = tree_resolve(inodes_of(request)->tree, number, &node);
+
+	if (!error)
+		error = check_mode(&node, file->flags);
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	handle = calloc(1, sizeof(*handle));
+	assert(handle);
+	file->fh = (uintptr_t)handle;
+	file->direct_io = 1;
+	fuse_reply_open(request, file);
+}
+
+static int take_snapshot(struct tree *tree, uint64_t number, struct control_handle *handle)
+{
+	struct tree_node node;
+
+	if (tree_resolve(tree, number, &node))
+		return -ENODEV;
+	text_done(&handle->snapshot);
+	node.file->show(&node.subject, &handle->snapshot);
+	handle->is_shown = true;
+	return 0;
+}
+
+static void control_file_read(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset,
+			      struct fuse_file_info *file)
+{
+	struct control_handle *handle = (struct control_handle *)(uintptr_t)file->fh;
+	const struct text *text = &handle->snapshot;
+	int error = 0;
+
+	if (!offset || !handle->is_shown)
+		error = take_snapshot(inodes_of(request)->tree, number, handle);
+	if (error)
+		fuse_reply_err(request, -error);
+	else if (offset < 0 || (size_t)offset >= text->used)
+		fuse_reply_buf(request, NULL, 0);
+	else
+		fuse_reply_buf(request, text->bytes + offset, min_u64(size, text->used - offset));
+}
+
+struct control_write {
+	struct control_store store;
+	struct inodes *inodes;
+	fuse_req_t request;
+	size_t bytes;
+};
+
+static void control_write_done(struct control_store *store, int error)
+{
+	struct control_write *write = container_of(store, struct control_write, store);
+
+	assert(write->inodes->stores > 0);
+	write->inodes->stores--;
+	if (error)
+		fuse_reply_err(write->request, -error);
+	else
+		fuse_reply_write(write->request, write->bytes);
+	free(write);
+}
+
+static void control_write_start(fuse_req_t request, const struct tree_node *node, const char *text,
+				size_t bytes)
+{
+	struct control_write *write = calloc(1, sizeof(*write));
+
+	assert(write);
+	write->inodes = inodes_of(request);
+	write->request = request;
+	write->bytes = bytes;
+	write->store.subject = node->subject;
+	write->store.file = node->file;
+	write->store.done = control_write_done;
+	memcpy(write->store.text, text, bytes);
+	write->inodes->stores++;
+	control_store_start(&write->store);
+}
+
+static void control_file_write(fuse_req_t request, fuse_ino_t number, const char *text,
+			       size_t bytes, off_t offset UNUSED,
+			       struct fuse_file_info *file UNUSED)
+{
+	struct tree_node node;
+
+	if (tree_resolve(inodes_of(request)->tree, number, &node))
+		fuse_reply_err(request, ENODEV);
+	else if (node.type != TREE_FILE || !node.file->store)
+		fuse_reply_err(request, EIO);
+	else if (bytes > CONTROL_TEXT_MAX)
+		fuse_reply_err(request, EINVAL);
+	else
+		control_write_start(request, &node, text, bytes);
+}
+
+static void control_file_release(fuse_req_t request, fuse_ino_t number UNUSED,
+				 struct fuse_file_info *file)
+{
+	struct control_handle *handle = (struct control_handle *)(uintptr_t)file->fh;
+
+	text_done(&handle->snapshot);
+	free(handle);
+	fuse_reply_err(request, 0);
+}
+
+/* Whoever syncs what he wrote: it was done before the write returned. */
+static void control_file_fsync(fuse_req_t request, fuse_ino_t number UNUSED, int datasync UNUSED,
+			       struct fuse_file_info *file UNUSED)
+{
+	fuse_reply_err(request, 0);
+}
+
+void control_file_operations(struct fuse_lowlevel_ops *operations)
+{
+	operations->open = control_file_open;
+	operations->read = control_file_read;
+	operations->write = control_file_write;
+	operations->release = control_file_release;
+	operations->fsync = control_file_fsync;
+}

@@ -1,0 +1,472 @@
+/*
+ * Volume files.
+ *
+ *	message --> data_read, data_write, ... --> request_start
+ *	                                               |
+ *	             reply <-- data_done <-------------+
+ *	                          |   ^                |
+ *	                          `---+--- next piece -'  (of a hole to punch)
+ *
+ * PUNCH_HOLE promises zeros (loop devices and mkfs rely on it): its middle is
+ * discarded where that reads as zeros, the parts of blocks around it, and all
+ * of it elsewhere, are written as zeros.
+ */
+#include "fuse/data_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "cache/request.h"
+
+#ifndef FALLOC_FL_KEEP_SIZE
+#include <linux/falloc.h>
+#endif
+
+enum {
+	SECTOR_BYTES = 512,
+	REPLY_HEAD_BYTES = sizeof(struct fuse_out_header),
+	WRITE_HEAD_BYTES = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
+	PIECES_MAX = 3,
+};
+_Static_assert(WRITE_HEAD_BYTES == (int)CHANNEL_HEAD_BYTES, "a WRITE's payload is aligned");
+_Static_assert((int)REQUEST_SLACK_BYTES <= (int)CHANNEL_SLACK_BYTES, "a slot has the room");
+
+struct data_handle {
+	struct list_link link;
+	struct volume *volume;
+	bool is_durable;	/* O_SYNC, O_DSYNC */
+	bool can_write;
+};
+
+struct data_piece {
+	enum request_kind kind;
+	uint64_t offset, bytes;
+};
+
+struct data_request {
+	struct request request;
+	struct data_files *files;
+	struct channel_slot *slot;	/* NULL: not in use */
+	uint64_t unique;
+	uint64_t began_ns;
+	enum traffic_kind traffic;
+	uint64_t bytes;			/* that will be done */
+	struct data_piece pieces[PIECES_MAX];
+	unsigned piece, piece_count;
+};
+
+void data_files_init(struct data_files *files, struct tree *tree, unsigned slots)
+{
+	*files = (struct data_files){
+		.tree = tree, .reactor = tree->daemon->reactor, .slots = slots
+	};
+	list_init(&files->handles);
+	files->requests = calloc(slots, sizeof(*files->requests));
+	assert(files->requests);
+	for (unsigned i = 0; i < slots; i++)
+		files->requests[i].files = files;
+}
+
+void data_files_done(struct data_files *files)
+{
+	assert(!files->under_way && list_empty(&files->handles));	/* D1, D2 */
+	free(files->requests);
+	files->requests = NULL;
+}
+
+bool data_files_busy(const struct data_files *files)
+{
+	return !list_empty(&files->handles);
+}
+
+/* ---- replies ---- */
+
+/* `body` lies in the slot behind room for the head, or is empty. */
+static void reply(struct channel_slot *slot, uint64_t unique, int error, void *body, size_t bytes)
+{
+	char *message = (char *)body - REPLY_HEAD_BYTES;
+	struct fuse_out_header head = {
+		.len = REPLY_HEAD_BYTES + bytes, .error = error, .unique = unique
+	};
+
+	memcpy(message, &head, sizeof(head));
+	channel_reply(slot, message, head.len);
+}
+
+static void reply_error(struct channel_slot *slot, uint64_t unique, int error)
+{
+	assert(error <= 0);
+	reply(slot, unique, error, slot->data, 0);
+}
+
+static void data_reply(struct data_request *data, int error)
+{
+	struct channel_slot *slot = data->slot;
+	struct fuse_write_out written = { .size = data->bytes };
+
+	assert(slot);	/* D1 */
+	data->slot = NULL;
+	data->files->under_way--;
+	if (error) {
+		reply_error(slot, data->unique, error);
+	} else if (data->traffic == TRAFFIC_READ) {
+		reply(slot, data->unique, 0, (char *)slot->data + data->request.skew, data->bytes);
+	} else if (data->traffic == TRAFFIC_WRITE) {
+		memcpy(slot->data, &written, sizeof(written));
+		reply(slot, data->unique, 0, slot->data, sizeof(written));
+	} else {
+		reply_error(slot, data->unique, 0);
+	}
+}
+
+/* ---- requests ---- */
+
+static void data_start_piece(struct data_request *data);
+
+static void data_end(struct data_request *data, int error)
+{
+	struct traffic *traffic = &data->request.volume->traffic;
+
+	traffic_end(traffic, data->traffic, error ? 0 : data->bytes, data->began_ns,
+		    clock_ns(data->files->reactor));
+	data_reply(data, error);
+}
+
+static void data_done(struct request *request, int error)
+{
+	struct data_request *data = request->context;
+	struct data_piece *piece = &data->pieces[data->piece];
+
+	if (error == -EOPNOTSUPP && piece->kind == REQUEST_DISCARD)
+		piece->kind = REQUEST_ZERO;
+	else if (error || ++data->piece == data->piece_count)
+		return data_end(data, error);
+	data_start_piece(data);
+}
+
+static void data_start_piece(struct data_request *data)
+{
+	const struct data_piece *piece = &data->pieces[data->piece];
+
+	data->request.kind = piece->kind;
+	data->request.offset = piece->offset;
+	data->request.bytes = piece->bytes;
+	request_start(&data->request);
+}
+
+/* The slot's request, for one piece; more may be added before it starts. */
+static struct data_request *data_begin(struct data_files *files, struct channel_slot *slot,
+				       struct volume *volume, enum traffic_kind traffic,
+				       struct data_piece piece)
+{
+	const struct fuse_in_header *head = slot->in;
+	struct data_request *data = &files->requests[slot->index];
+
+	assert(slot->index < files->slots && !data->slot);	/* D1 */
+	files->under_way++;
+	data->slot = slot;
+	data->unique = head->unique;
+	data->began_ns = clock_ns(files->reactor);
+	data->traffic = traffic;
+	data->bytes = piece.bytes;
+	data->pieces[0] = piece;
+	data->piece = 0;
+	data->piece_count = 1;
+	data->request.volume = volume;
+	data->request.data = slot->data;
+	data->request.fua = false;
+	data->request.sync = true;
+	data->request.task = head->pid;
+	data->request.skew = 0;
+	data->request.done = data_done;
+	data->request.context = data;
+	return data;
+}
+
+static void data_start(struct data_request *data)
+{
+	traffic_begin(&data->request.volume->traffic, data->began_ns);
+	data_start_piece(data);
+}
+
+static uint64_t volume_bytes(const struct volume *volume)
+{
+	return volume->sectors * SECTOR_BYTES;
+}
+
+/* How much of [offset, offset + bytes) lies within the volume. */
+static uint64_t bytes_within(const struct volume *volume, uint64_t offset, uint64_t bytes)
+{
+	uint64_t end = volume_bytes(volume);
+
+	return offset >= end ? 0 : min_u64(bytes, end - offset);
+}
+
+/* ---- messages ---- */
+
+static struct data_handle *handle_of(uint64_t fh)
+{
+	return (struct data_handle *)(uintptr_t)fh;
+}
+
+/* Behind the head of each message; NULL if it is shorter than that. */
+static const void *body_of(const struct channel_slot *slot, size_t bytes)
+{
+	return slot->in_bytes >= sizeof(struct fuse_in_header) + bytes
+		       ? (const char *)slot->in + sizeof(struct fuse_in_header)
+		       : NULL;
+}
+
+static void refuse(struct channel_slot *slot, int error)
+{
+	reply_error(slot, ((const struct fuse_in_header *)slot->in)->unique, error);
+}
+
+static int check_open(const struct data_files *files, const struct volume *volume, uint32_t flags)
+{
+	if (volume->is_stopping || files->tree->daemon->is_stopping)
+		return -ENXIO;
+	return volume->is_read_only && (flags & O_ACCMODE) != O_RDONLY ? -EROFS : 0;
+}
+
+static struct data_handle *handle_new(struct data_files *files, struct volume *volume,
+				      uint32_t flags)
+{
+	struct data_handle *handle = calloc(1, sizeof(*handle));
+
+	assert(handle);
+	handle->volume = volume;
+	handle->is_durable = flags & O_DSYNC;
+	handle->can_write = (flags & O_ACCMODE) != O_RDONLY;
+	volume->opens++;	/* D2 */
+	list_add_last(&files->handles, &handle->link);
+	return handle;
+}
+
+static void handle_free(struct data_handle *handle)
+{
+	struct volume *volume = handle->volume;
+
+	list_remove(&handle->link);
+	free(handle);
+	assert(volume->opens);	/* D2 */
+	if (!--volume->opens)
+		volume_closed(volume);
+}
+
+static void data_open(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_in_header *head = slot->in;
+	const struct fuse_open_in *in = body_of(slot, sizeof(*in));
+	struct fuse_open_out out = { 0 };
+	struct tree_node node;
+	uint64_t unique = head->unique;
+	int error = in ? tree_resolve(files->tree, head->nodeid, &node) : -EIO;
+
+	if (!error)
+		error = check_open(files, node.subject.volume, in->flags);
+	if (error) {
+		refuse(slot, error);
+		return;
+	}
+	if ((in->flags & O_DIRECT) && files->direct)
+		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+	out.fh = (uintptr_t)handle_new(files, node.subject.volume, in->flags);
+	memcpy(slot->data, &out, sizeof(out));
+	reply(slot, unique, 0, slot->data, sizeof(out));
+}
+
+static void data_release(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_release_in *in = body_of(slot, sizeof(*in));
+
+	if (!in) {
+		refuse(slot, -EIO);
+		return;
+	}
+	handle_free(handle_of(in->fh));
+	refuse(slot, 0);
+	if (list_empty(&files->handles) && files->idle)
+		files->idle(files->context);
+}
+
+static void data_read(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_read_in *in = body_of(slot, sizeof(*in));
+	struct volume *volume;
+	uint64_t bytes;
+
+	if (!in) {
+		refuse(slot, -EIO);
+		return;
+	}
+	volume = handle_of(in->fh)->volume;
+	bytes = bytes_within(volume, in->offset, min_u64(in->size, REQUEST_BYTES_MAX));
+	if (!bytes) {
+		refuse(slot, 0);
+		return;
+	}
+	data_start(data_begin(files, slot, volume, TRAFFIC_READ,
+			      (struct data_piece){ REQUEST_READ, in->offset, bytes }));
+}
+
+/* 0: `bytes` of it can be written. */
+static int check_write(const struct channel_slot *slot, const struct fuse_write_in *in,
+		       uint64_t *bytes)
+{
+	const struct data_handle *handle;
+
+	if (!in || in->size > REQUEST_BYTES_MAX || slot->in_bytes < WRITE_HEAD_BYTES + in->size)
+		return -EIO;
+	handle = handle_of(in->fh);
+	if (!handle->can_write)
+		return -EBADF;
+	*bytes = bytes_within(handle->volume, in->offset, in->size);
+	return *bytes || !in->size ? 0 : -ENOSPC;
+}
+
+static void data_write(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_write_in *in = body_of(slot, sizeof(*in));
+	struct data_request *data;
+	uint64_t bytes;
+	int error = check_write(slot, in, &bytes);
+
+	if (error) {
+		refuse(slot, error);
+		return;
+	}
+	data = data_begin(files, slot, handle_of(in->fh)->volume, TRAFFIC_WRITE,
+			  (struct data_piece){ REQUEST_WRITE, in->offset, bytes });
+	data->request.fua = handle_of(in->fh)->is_durable || (in->flags & O_DSYNC);
+	data->request.sync = !(in->write_flags & FUSE_WRITE_CACHE);
+	if (bytes)
+		data_start(data);
+	else
+		data_reply(data, 0);
+}
+
+static void data_fsync(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_fsync_in *in = body_of(slot, sizeof(*in));
+
+	if (!in) {
+		refuse(slot, -EIO);
+		return;
+	}
+	data_start(data_begin(files, slot, handle_of(in->fh)->volume, TRAFFIC_FLUSH,
+			      (struct data_piece){ REQUEST_FLUSH, 0, 0 }));
+}
+
+/* Do discarded blocks of the volume read as zeros afterwards?  Those of a block device need not. */
+static bool discard_zeroes(const struct volume *volume)
+{
+	return volume->is_flash || !device_is_block_device(volume->backing);
+}
+
+/* A hole: whole blocks are discarded, what is left at both ends is zeroed. */
+static void data_punch(struct data_request *data, const struct data_piece *hole)
+{
+	const struct volume *volume = data->request.volume;
+	uint64_t block = (uint64_t)volume->block_sectors * SECTOR_BYTES;
+	uint64_t end = hole->offset + hole->bytes;
+	uint64_t first = round_up(hole->offset, block);
+	/* The end of the volume ends its last block, be it whole or not. */
+	uint64_t last = end == volume_bytes(volume) ? end : round_down(end, block);
+
+	if (!discard_zeroes(volume) || first >= last)
+		return;
+	data->piece_count = 0;
+	if (hole->offset < first)
+		data->pieces[data->piece_count++] = (struct data_piece){
+			REQUEST_ZERO, hole->offset, first - hole->offset
+		};
+	data->pieces[data->piece_count++] = (struct data_piece){
+		REQUEST_DISCARD, first, last - first
+	};
+	if (last < end)
+		data->pieces[data->piece_count++] = (struct data_piece){
+			REQUEST_ZERO, last, end - last
+		};
+}
+
+static int check_fallocate(const struct fuse_fallocate_in *in, uint64_t *bytes)
+{
+	const struct data_handle *handle;
+
+	if (!in)
+		return -EIO;
+	handle = handle_of(in->fh);
+	if (in->mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) &&
+	    (in->mode & ~FALLOC_FL_KEEP_SIZE) != FALLOC_FL_ZERO_RANGE)
+		return -EOPNOTSUPP;
+	if (!handle->can_write)
+		return -EBADF;
+	*bytes = bytes_within(handle->volume, in->offset, in->length);
+	/* Without KEEP_SIZE the file would have to grow. */
+	return *bytes < in->length && !(in->mode & FALLOC_FL_KEEP_SIZE) ? -ENOSPC : 0;
+}
+
+static void data_fallocate(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_fallocate_in *in = body_of(slot, sizeof(*in));
+	struct data_request *data;
+	struct data_piece all;
+	bool is_hole;
+	int error = check_fallocate(in, &all.bytes);
+
+	if (error || !all.bytes) {
+		refuse(slot, error);
+		return;
+	}
+	is_hole = in->mode & FALLOC_FL_PUNCH_HOLE;
+	all.kind = REQUEST_ZERO;
+	all.offset = in->offset;
+	data = data_begin(files, slot, handle_of(in->fh)->volume, TRAFFIC_DISCARD, all);
+	if (is_hole)
+		data_punch(data, &all);
+	data_start(data);
+}
+
+bool data_files_take(struct data_files *files, struct channel_slot *slot)
+{
+	const struct fuse_in_header *head = slot->in;
+
+	if (!tree_is_volume(head->nodeid))
+		return false;
+	switch (head->opcode) {
+	case FUSE_READ:
+		data_read(files, slot);
+		return true;
+	case FUSE_WRITE:
+		data_write(files, slot);
+		return true;
+	case FUSE_FSYNC:
+		data_fsync(files, slot);
+		return true;
+	case FUSE_FALLOCATE:
+		data_fallocate(files, slot);
+		return true;
+	case FUSE_OPEN:
+		data_open(files, slot);
+		return true;
+	case FUSE_RELEASE:
+		data_release(files, slot);
+		return true;
+	default:
+		return false;
+	}
+}
+
+void data_files_close_all(struct data_files *files)
+{
+	struct list_link *link;
+
+	while ((link = list_first(&files->handles)))
+		handle_free(container_of(link, struct data_handle, link));
+}

@@ -1,0 +1,350 @@
+/* Names and attributes. */
+#include "fuse/inodes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/numbers.h"
+
+enum {
+	SECTOR_BYTES = 512,
+	DIRECTORY_BLOCK_BYTES = 4096,
+	VOLUME_ATTRIBUTE_SECONDS = 3600,	/* neither size nor mode ever change */
+};
+
+static struct inodes *inodes_of(fuse_req_t request)
+{
+	return fuse_req_userdata(request);
+}
+
+static mode_t type_bits(enum tree_type type)
+{
+	switch (type) {
+	case TREE_DIRECTORY:
+		return S_IFDIR;
+	case TREE_LINK:
+		return S_IFLNK;
+	case TREE_FILE:
+	case TREE_VOLUME:
+		break;
+	}
+	return S_IFREG;
+}
+
+static void fill_attributes(const struct inodes *inodes, uint64_t number,
+			    const struct tree_node *node, struct stat *attributes)
+{
+	mode_t umask = node->type == TREE_LINK ? 0 : inodes->umask;
+
+	*attributes = (struct stat){
+		.st_ino = number,
+		.st_mode = type_bits(node->type) | (node->mode & ~umask),
+		.st_nlink = node->type == TREE_DIRECTORY ? 2 : 1,
+		.st_uid = inodes->uid,
+		.st_gid = inodes->gid,
+		.st_size = node->bytes,
+		.st_blksize = node->block_bytes,
+		.st_blocks = node->type == TREE_VOLUME ? node->bytes / SECTOR_BYTES : 0,
+		.st_atime = inodes->since,
+		.st_mtime = inodes->since,
+		.st_ctime = inodes->since,
+	};
+}
+
+static double attribute_seconds(const struct tree_node *node)
+{
+	return node->type == TREE_VOLUME ? VOLUME_ATTRIBUTE_SECONDS : 0;
+}
+
+static void inodes_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	const struct inodes *inodes = inodes_of(request);
+	struct fuse_entry_param entry = { 0 };
+	struct tree_node node;
+	uint64_t number;
+	int error = tree_lookup(inodes->tree, parent, name, &number);
+
+	if (!error)
+		error = tree_resolve(inodes->tree, number, &node);
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	entry.ino = number;
+	entry.attr_timeout = attribute_seconds(&node);
+	fill_attributes(inodes, number, &node, &entry.attr);
+	fuse_reply_entry(request, &entry);
+}
+
+static void reply_attributes(fuse_req_t request, uint64_t number, const struct tree_node *node)
+{
+	struct stat attributes;
+
+	fill_attributes(inodes_of(request), number, node, &attributes);
+	fuse_reply_attr(request, &attributes, attribute_seconds(node));
+}
+
+static void inodes_getattr(fuse_req_t request, fuse_ino_t number,
+			   struct fuse_file_info *file UNUSED)
+{
+	struct tree_node node;
+	int error = tree_resolve(inodes_of(request)->tree, number, &node);
+
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		reply_attributes(request, number, &node);
+}
+
+/* A disk ignores O_TRUNC and keeps its size; times and the sizes of control files mean nothing. */
+static int check_change(const struct tree_node *node, const struct stat *wanted, int what)
+{
+	if (what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		return -EPERM;
+	if (!(what & FUSE_SET_ATTR_SIZE) || node->type == TREE_FILE || !wanted->st_size)
+		return 0;
+	return node->type == TREE_VOLUME && (uint64_t)wanted->st_size == node->bytes ? 0 : -EINVAL;
+}
+
+static void inodes_setattr(fuse_req_t request, fuse_ino_t number, struct stat *wanted, int what,
+			   struct fuse_file_info *file UNUSED)
+{
+	struct tree_node node;
+	int error = tree_resolve(inodes_of(request)->tree, number, &node);
+
+	if (!error)
+		error = check_change(&node, wanted, what);
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		reply_attributes(request, number, &node);
+}
+
+static void inodes_readlink(fuse_req_t request, fuse_ino_t number)
+{
+	struct text target = { 0 };
+	int error = tree_link(inodes_of(request)->tree, number, &target);
+
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		fuse_reply_readlink(request, target.bytes);
+	text_done(&target);
+}
+
+/* Names neither come nor go by these. */
+static void refuse_mknod(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+			 mode_t mode UNUSED, dev_t device UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+static void refuse_create(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+			  mode_t mode UNUSED, struct fuse_file_info *file UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+			 mode_t mode UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+static void refuse_removal(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+static void refuse_symlink(fuse_req_t request, const char *target UNUSED,
+			   fuse_ino_t parent UNUSED, const char *name UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+static void refuse_rename(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+			  fuse_ino_t new_parent UNUSED, const char *new_name UNUSED,
+			  unsigned flags UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+static void refuse_link(fuse_req_t request, fuse_ino_t number UNUSED, fuse_ino_t parent UNUSED,
+			const char *name UNUSED)
+{
+	fuse_reply_err(request, EPERM);
+}
+
+/* ---- directories: their names as of opendir ---- */
+
+struct directory_entry {
+	char name[TREE_NAME_MAX + 1];
+	uint64_t number;
+	mode_t type;
+};
+
+struct directory {
+	struct directory_entry *entries;
+	unsigned count, room;
+};
+
+static void directory_add(struct directory *directory, const char *name, uint64_t number,
+			  mode_t type)
+{
+	struct directory_entry *entry;
+
+	if (directory->count == directory->room) {
+		directory->room = directory->room ? directory->room * 2 : 32;
+		directory->entries = reallocarray(directory->entries, directory->room,
+						  sizeof(*directory->entries));
+		assert(directory->entries);
+	}
+	entry = &directory->entries[directory->count++];
+	*entry = (struct directory_entry){ .number = number, .type = type };
+	strncat(entry->name, name, TREE_NAME_MAX);
+}
+
+static bool visit_entry(void *context, const char *name, uint64_t number, enum tree_type type)
+{
+	directory_add(context, name, number, type_bits(type));
+	return true;
+}
+
+static void directory_free(struct directory *directory)
+{
+	free(directory->entries);
+	free(directory);
+}
+
+static void inodes_opendir(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *file)
+{
+	struct directory *directory = calloc(1, sizeof(*directory));
+	int error;
+
+	assert(directory);
+	directory_add(directory, ".", number, S_IFDIR);
+	directory_add(directory, "..", TREE_ROOT, S_IFDIR);
+	error = tree_list(inodes_of(request)->tree, number, visit_entry, directory);
+	if (error) {
+		directory_free(directory);
+		fuse_reply_err(request, -error);
+		return;
+	}
+	file->fh = (uintptr_t)directory;
+	fuse_reply_open(request, file);
+}
+
+/* An entry's offset is its place in the list, from 1 on. */
+static size_t directory_fill(fuse_req_t request, const struct directory *directory, off_t from,
+			     char *reply, size_t room)
+{
+	size_t used = 0;
+
+	for (off_t i = from; i >= 0 && i < directory->count; i++) {
+		const struct directory_entry *entry = &directory->entries[i];
+		struct stat attributes = { .st_ino = entry->number, .st_mode = entry->type };
+		size_t bytes = fuse_add_direntry(request, reply + used, room - used, entry->name,
+						 &attributes, i + 1);
+
+		if (bytes > room - used)
+			break;
+		used += bytes;
+	}
+	return used;
+}
+
+static void inodes_readdir(fuse_req_t request, fuse_ino_t number UNUSED, size_t size, off_t offset,
+			   struct fuse_file_info *file)
+{
+	const struct directory *directory = (const void *)(uintptr_t)file->fh;
+	autofree char *reply = malloc(size);
+
+	assert(reply || !size);
+	fuse_reply_buf(request, reply, directory_fill(request, directory, offset, reply, size));
+}
+
+static void inodes_releasedir(fuse_req_t request, fuse_ino_t number UNUSED,
+			      struct fuse_file_info *file)
+{
+	directory_free((struct directory *)(uintptr_t)file->fh);
+	fuse_reply_err(request, 0);
+}
+
+/* ---- volumes, as far as they are not data_file.c's ---- */
+
+static uint64_t all_volume_bytes(const struct daemon *daemon)
+{
+	uint64_t bytes = 0;
+
+	for (struct list_link *link = list_first(&daemon->volumes); link;
+	     link = list_next(&daemon->volumes, link)) {
+		const struct volume *volume = container_of(link, struct volume, daemon_link);
+
+		bytes += volume->is_exported ? volume->sectors * SECTOR_BYTES : 0;
+	}
+	return bytes;
+}
+
+/* Loop devices take f_bsize of the volume's file as their discard granularity. */
+static void inodes_statfs(fuse_req_t request, fuse_ino_t number)
+{
+	const struct inodes *inodes = inodes_of(request);
+	struct statvfs info = { .f_bsize = DIRECTORY_BLOCK_BYTES, .f_namemax = TREE_NAME_MAX };
+	struct tree_node node;
+	int error = tree_resolve(inodes->tree, number, &node);
+	uint64_t bytes;
+
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	bytes = node.type == TREE_VOLUME ? node.bytes : all_volume_bytes(inodes->tree->daemon);
+	if (node.type == TREE_VOLUME)
+		info.f_bsize = node.block_bytes;
+	info.f_frsize = info.f_bsize;
+	info.f_blocks = divide_up(bytes, info.f_bsize);
+	fuse_reply_statfs(request, &info);
+}
+
+/* All of a volume is data; behind it is the hole that every file ends with. */
+static void inodes_lseek(fuse_req_t request, fuse_ino_t number, off_t offset, int whence,
+			 struct fuse_file_info *file UNUSED)
+{
+	struct tree_node node;
+	int error = tree_resolve(inodes_of(request)->tree, number, &node);
+
+	if (!error && whence != SEEK_DATA && whence != SEEK_HOLE)
+		error = -EINVAL;
+	if (!error && (offset < 0 || (uint64_t)offset >= node.bytes))
+		error = -ENXIO;
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		fuse_reply_lseek(request, whence == SEEK_DATA ? offset : (off_t)node.bytes);
+}
+
+void inodes_operations(struct fuse_lowlevel_ops *operations)
+{
+	operations->lookup = inodes_lookup;
+	operations->getattr = inodes_getattr;
+	operations->setattr = inodes_setattr;
+	operations->readlink = inodes_readlink;
+	operations->mknod = refuse_mknod;
+	operations->create = refuse_create;
+	operations->mkdir = refuse_mkdir;
+	operations->unlink = refuse_removal;
+	operations->rmdir = refuse_removal;
+	operations->symlink = refuse_symlink;
+	operations->rename = refuse_rename;
+	operations->link = refuse_link;
+	operations->opendir = inodes_opendir;
+	operations->readdir = inodes_readdir;
+	operations->releasedir = inodes_releasedir;
+	operations->statfs = inodes_statfs;
+	operations->lseek = inodes_lseek;
+}

@@ -1,0 +1,521 @@
+/*
+ * The session.
+ *
+ * SIGTERM, SIGINT, SIGHUP: the first asks it to leave, which it does once no
+ * volume is open; the second makes it leave at once, as in a power cut.
+ *
+ * (S1) Once the kernel has gone, or we have left, nothing is read any more; all
+ *      that was taken is answered before the daemon stops.
+ * (S2) Jobs of the blocking thread have ended before the reactor does.
+ */
+#include "fuse/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/fuse.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/tree.h"
+#include "control/tunables.h"
+#include "fuse/data_file.h"
+#include "fuse/inodes.h"
+#include "fuse/library.h"
+#include "io/channel.h"
+#include "io/signals.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+enum {
+	REQUESTS_DEFAULT = 64,
+	SLOTS_MORE = 16,		/* than requests in the background: for all others */
+	DATA_BYTES = 1 << 20,
+	/* Since Linux 6.6 a direct write takes other handles' pages out of the page cache. */
+	DIRECT_MINOR = 39,
+};
+
+enum session_state {
+	SESSION_MEMBERS,	/* a member is being registered */
+	SESSION_TUNE,		/* a control file is being written */
+	SESSION_SERVE,
+	SESSION_DRAIN,		/* what was taken is being answered */
+	SESSION_STOP,		/* the daemon makes all durable */
+	SESSION_JOBS,		/* the blocking thread has work of ours */
+};
+
+/* Work of the blocking thread. */
+struct session_job {
+	struct session *session;
+	struct blocking_job job;
+	struct op op;
+	bool is_running;
+};
+
+struct session {
+	const struct session_setup *setup;
+	struct reactor *reactor;
+	struct blocking *blocking;
+	struct signals *signals;
+	struct daemon daemon;
+	struct tree tree;
+	struct inodes inodes;
+	struct data_files data;
+	struct fuse_session *fuse;
+	struct channel *channel;
+	struct op op;
+	enum session_state state;
+	unsigned next;			/* member, then tunable */
+	struct error error;		/* why it could not begin, or end well */
+	struct error stop_error;
+	bool is_mounted, is_ready;
+	unsigned signal_count;
+	struct session_job say, leave;
+};
+
+/* ---- messages ---- */
+
+/* What libfuse is not asked: it has no answer to give, and nothing here can be interrupted. */
+static bool needs_no_answer(const struct fuse_in_header *head)
+{
+	return head->opcode == FUSE_FORGET || head->opcode == FUSE_BATCH_FORGET ||
+	       head->opcode == FUSE_INTERRUPT;
+}
+
+static void note_version(struct session *session, const struct channel_slot *slot)
+{
+	const struct fuse_in_header *head = slot->in;
+	const struct fuse_init_in *init = (const void *)(head + 1);
+
+	if (slot->in_bytes < sizeof(*head) + 2 * sizeof(init->major))
+		return;
+	session->data.direct = init->major > 7 ||
+			       (init->major == 7 && init->minor >= DIRECT_MINOR);
+}
+
+static void session_ready(struct session *session)
+{
+	session->is_ready = true;
+	log_info("%s: mounted", session->setup->directory);
+	if (session->setup->ready)
+		session->setup->ready(session->setup->context);
+}
+
+static void session_ask_library(struct session *session, struct channel_slot *slot)
+{
+	const struct fuse_in_header *head = slot->in;
+	struct fuse_buf message = { .mem = slot->in, .size = slot->in_bytes };
+	bool is_init = head->opcode == FUSE_INIT;
+
+	if (is_init)
+		note_version(session, slot);
+	fuse_session_process_buf(session->fuse, &message);
+	channel_release(slot);
+	if (is_init && !session->is_ready)
+		session_ready(session);
+}
+
+static void session_message(void *context, struct channel_slot *slot, int error UNUSED)
+{
+	struct session *session = context;
+
+	if (!slot)
+		op_queue(&session->op);		/* SERVE: has ended */
+	else if (slot->in_bytes < sizeof(struct fuse_in_header) || needs_no_answer(slot->in))
+		channel_release(slot);
+	else if (!data_files_take(&session->data, slot))
+		session_ask_library(session, slot);
+}
+
+/* The kernel's page cache never holds data that we have not seen (no WRITEBACK_CACHE), and an
+ * open with O_TRUNC asks for the truncation by itself, which we can then ignore. */
+static void session_init(void *context, struct fuse_conn_info *connection)
+{
+	struct session *session = container_of(context, struct session, inodes);
+	unsigned requests = session->setup->requests;
+
+	connection->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
+			      FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			      FUSE_CAP_WRITEBACK_CACHE);
+	connection->want |= connection->capable & (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ |
+						   FUSE_CAP_PARALLEL_DIROPS);
+	connection->max_write = DATA_BYTES;
+	connection->max_background = requests ? requests : REQUESTS_DEFAULT;
+	connection->congestion_threshold = connection->max_background * 3 / 4;
+}
+
+/* ---- the mount ---- */
+
+static void session_idle(void *context);
+
+static void add_option(char **options, const char *option, const char *value)
+{
+	autofree char *text = NULL;
+	int error = asprintf(&text, "%s%s", option, value) < 0;
+
+	/* What the caller wants for the mount itself comes as a list; commas elsewhere are text. */
+	if (!error)
+		error = *value ? fuse_opt_add_opt_escaped(options, text)
+			       : fuse_opt_add_opt(options, text);
+	assert(!error);
+}
+
+static char *mount_options(const struct session_setup *setup)
+{
+	char *options = NULL;
+
+	add_option(&options, "subtype=bcachefuse", "");
+	add_option(&options, "default_permissions", "");
+	add_option(&options, "fsname=", setup->source);
+	if (setup->read_only)
+		add_option(&options, "ro", "");
+	if (setup->allow_other)
+		add_option(&options, "allow_other", "");
+	if (setup->kernel_flags && *setup->kernel_flags)
+		add_option(&options, setup->kernel_flags, "");
+	return options;
+}
+
+static int session_new_fuse(struct session *session, struct error *error)
+{
+	struct fuse_lowlevel_ops operations = { .init = session_init };
+	autofree char *options = mount_options(session->setup);
+	char *words[] = { "bcachefuse", "-o", options, NULL };
+	struct fuse_args arguments = FUSE_ARGS_INIT(3, words);
+
+	inodes_operations(&operations);
+	control_file_operations(&operations);
+	session->fuse = fuse_session_new(&arguments, &operations, sizeof(operations),
+					 &session->inodes);
+	fuse_opt_free_args(&arguments);
+	return session->fuse ? 0 : error_set(error, EINVAL, "libfuse refuses the mount options \"%s\"",
+					     options);
+}
+
+static int session_mount(struct session *session, struct error *error)
+{
+	const char *directory = session->setup->directory;
+	unsigned requests = session->setup->requests;
+	unsigned slots = (requests ? requests : REQUESTS_DEFAULT) + SLOTS_MORE;
+	int result = session_new_fuse(session, error);
+
+	if (result)
+		return result;
+	errno = 0;
+	if (fuse_session_mount(session->fuse, directory))
+		return error_set(error, errno ? errno : EIO,
+				 "%s: cannot be mounted on by FUSE: %s (is there a /dev/fuse?)",
+				 directory, strerror(errno ? errno : EIO));
+	session->is_mounted = true;
+	data_files_init(&session->data, &session->tree, slots);
+	session->data.idle = session_idle;
+	session->data.context = session;
+	session->channel = channel_new(session->reactor, fuse_session_fd(session->fuse), slots,
+				       DATA_BYTES, session_message, session, error);
+	return session->channel ? 0 : -error->code;
+}
+
+/* ---- from the members to the end ---- */
+
+static void session_stop(struct session *session)
+{
+	session->state = SESSION_STOP;
+	daemon_stop(&session->daemon, &session->stop_error, &session->op);
+}
+
+static void session_fail(struct session *session, int error)
+{
+	if (!session->error.code)
+		error_set(&session->error, -error, "%s", strerror(-error));
+	session_stop(session);
+}
+
+/* The next member or tunable; at their end the mount. */
+static void session_members(struct session *session)
+{
+	const struct session_setup *setup = session->setup;
+	int error;
+
+	if (session->signal_count) {
+		error_set(&session->error, EINTR, "interrupted by a signal");
+		session_fail(session, -EINTR);
+	} else if (session->next < setup->member_count) {
+		daemon_register(&session->daemon, setup->members[session->next++], &session->error,
+				&session->op);
+	} else {
+		error = daemon_check_complete(&session->daemon, &session->error);
+		session->state = SESSION_TUNE;
+		session->next = 0;
+		if (error)
+			session_fail(session, error);
+		else
+			op_queue(&session->op);
+	}
+}
+
+static void session_tune(struct session *session)
+{
+	const struct session_setup *setup = session->setup;
+	const struct session_tunable *tunable;
+	int error;
+
+	if (session->next < setup->tunable_count) {
+		tunable = &setup->tunables[session->next++];
+		control_tune(&session->daemon, tunable->name, tunable->value, &session->error,
+			     &session->op);
+		return;
+	}
+	session->state = SESSION_SERVE;
+	error = session_mount(session, &session->error);
+	if (error)
+		session_fail(session, error);
+}
+
+/* S2 */
+static void session_jobs(struct session *session)
+{
+	session->state = SESSION_JOBS;
+	if (!session->say.is_running && !session->leave.is_running)
+		reactor_stop(session->reactor);
+}
+
+static void session_step(struct op *op)
+{
+	struct session *session = container_of(op, struct session, op);
+	int error = op_take_error(op);
+
+	switch (session->state) {
+	case SESSION_MEMBERS:
+	case SESSION_TUNE:
+		if (error)
+			session_fail(session, error);
+		else if (session->state == SESSION_MEMBERS)
+			session_members(session);
+		else
+			session_tune(session);
+		return;
+	case SESSION_SERVE:
+		session->state = SESSION_DRAIN;
+		channel_drain(session->channel, op);	/* S1 */
+		return;
+	case SESSION_DRAIN:
+		data_files_close_all(&session->data);
+		session_stop(session);
+		return;
+	case SESSION_STOP:
+		if (error && !session->error.code)
+			session->error = session->stop_error;
+		if (error && !session->error.code)
+			error_set(&session->error, -error, "stopping: %s", strerror(-error));
+		session_jobs(session);
+		return;
+	case SESSION_JOBS:
+		return;
+	}
+}
+
+/* ---- leaving ---- */
+
+static void job_start(struct session_job *job)
+{
+	assert(!job->is_running);
+	job->is_running = true;
+	blocking_start(job->session->blocking, &job->job, &job->op);
+}
+
+static void job_ended(struct session_job *job)
+{
+	job->is_running = false;
+	job->op.error = 0;
+	if (job->session->state == SESSION_JOBS)
+		session_jobs(job->session);
+}
+
+/* Takes our name out of the tree of mounts; those who are inside stay. */
+static int leave_run(struct blocking_job *job)
+{
+	const struct session *session = container_of(job, struct session_job, job)->session;
+
+	return umount2(session->setup->directory, MNT_DETACH) ? -errno : 0;
+}
+
+static void leave_step(struct op *op)
+{
+	struct session_job *job = container_of(op, struct session_job, op);
+	struct session *session = job->session;
+
+	if (session->signal_count > 1)
+		_exit(EXIT_FAILURE);
+	job_ended(job);
+	/* Somebody may have opened a volume meanwhile; session_idle() comes then. */
+	if (session->state == SESSION_SERVE && !data_files_busy(&session->data))
+		channel_stop(session->channel);
+}
+
+static void session_leave(struct session *session)
+{
+	if (!session->leave.is_running)
+		job_start(&session->leave);
+}
+
+/* The last volume was closed. */
+static void session_idle(void *context)
+{
+	struct session *session = context;
+
+	if (session->signal_count && session->state == SESSION_SERVE)
+		session_leave(session);
+}
+
+static int say_run(struct blocking_job *job)
+{
+	const struct session *session = container_of(job, struct session_job, job)->session;
+	const struct session_setup *setup = session->setup;
+	autofree char *text = NULL;
+	size_t bytes;
+	FILE *stream = setup->print_holders ? open_memstream(&text, &bytes) : NULL;
+
+	if (stream) {
+		setup->print_holders(stream, setup->directory);
+		fclose(stream);
+	}
+	log_warning("%s: stays until its volumes are closed; a second signal ends it at once. In use by %s",
+		    setup->directory, text ? text : "someone");
+	return 0;
+}
+
+static void say_step(struct op *op)
+{
+	job_ended(container_of(op, struct session_job, op));
+}
+
+/* At once: nothing more is written, and what is on the devices is as after a power cut. */
+static void session_leave_now(struct session *session)
+{
+	log_warning("%s: leaves at once", session->setup->directory);
+	if (session->signal_count > 2 || session->state != SESSION_SERVE)
+		_exit(EXIT_FAILURE);
+	session_leave(session);
+}
+
+static void session_signal(void *context, int number)
+{
+	struct session *session = context;
+
+	log_info("%s: %s", session->setup->directory, strsignal(number));
+	if (++session->signal_count > 1)
+		session_leave_now(session);
+	else if (session->state == SESSION_SERVE && data_files_busy(&session->data))
+		job_start(&session->say);
+	else if (session->state == SESSION_SERVE)
+		session_leave(session);
+}
+
+/* ---- the whole ---- */
+
+static void library_log(enum fuse_log_level level, const char *format, va_list arguments)
+{
+	char line[ERROR_TEXT_BYTES];
+
+	vsnprintf(line, sizeof(line), format, arguments);
+	line[strcspn(line, "\n")] = '\0';
+	if (level <= FUSE_LOG_ERR)
+		log_error("%s", line);
+	else
+		log_debug("%s", line);
+}
+
+static void job_init(struct session_job *job, struct session *session,
+		     int (*run)(struct blocking_job *job), void (*step)(struct op *op))
+{
+	*job = (struct session_job){ .session = session, .job = { .run = run } };
+	op_init(&job->op, session->reactor, step);
+}
+
+static int session_open_world(struct session *session, struct error *error)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
+
+	fuse_set_log_func(library_log);
+	/* Our own writes must not wait for memory that only we can free; root may ask for that. */
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
+		log_debug("not an IO flusher: %s", strerror(errno));
+	session->reactor = reactor_new(error);
+	if (session->reactor)
+		session->signals = signals_new(session->reactor, signals, session_signal, session,
+					       error);
+	if (session->signals)
+		session->blocking = blocking_new(error);
+	return session->blocking ? 0 : -error->code;
+}
+
+static void session_close_world(struct session *session)
+{
+	if (session->blocking)
+		blocking_free(session->blocking);
+	if (session->signals)
+		signals_free(session->signals);
+	if (session->reactor)
+		reactor_free(session->reactor);
+}
+
+static void session_begin(struct session *session)
+{
+	const struct session_setup *setup = session->setup;
+	struct daemon_options options = {
+		.read_only = setup->read_only, .node_memory_bytes = setup->node_memory_bytes
+	};
+
+	daemon_init(&session->daemon, session->reactor, session->blocking, &options);
+	tree_init(&session->tree, &session->daemon);
+	session->inodes = (struct inodes){
+		.tree = &session->tree,
+		.uid = setup->uid,
+		.gid = setup->gid,
+		.umask = setup->umask,
+		.since = clock_epoch_seconds(session->reactor),
+	};
+	job_init(&session->say, session, say_run, say_step);
+	job_init(&session->leave, session, leave_run, leave_step);
+	op_init(&session->op, session->reactor, session_step);
+	session->state = SESSION_MEMBERS;
+	op_queue(&session->op);
+}
+
+static void session_end(struct session *session)
+{
+	assert(!session->inodes.stores);
+	channel_free(session->channel);
+	if (session->is_mounted) {
+		data_files_done(&session->data);
+		fuse_session_unmount(session->fuse);
+	}
+	if (session->fuse)
+		fuse_session_destroy(session->fuse);
+	tree_done(&session->tree);
+	daemon_done(&session->daemon);
+}
+
+int session_run(const struct session_setup *setup, struct error *error)
+{
+	struct session session = { .setup = setup };
+	int result = session_open_world(&session, error);
+
+	if (!result) {
+		session_begin(&session);
+		reactor_run(session.reactor);
+		session_end(&session);
+		if (!session.error.code && !session.is_ready)
+			error_set(&session.error, EIO, "%s: was unmounted before it was ready",
+				  setup->directory);
+		*error = session.error;
+		result = -session.error.code;
+	}
+	session_close_world(&session);
+	return result;
+}

@@ -1,0 +1,67 @@
+/*
+ * A run: an array of keys in order of their ends, and how to find in it.
+ */
+#include <string.h>
+
+#include "base/numbers.h"
+#include "index/internal.h"
+
+static bool ends_behind(const struct bkey *k, unsigned volume, uint64_t sector)
+{
+	unsigned of_key = bkey_volume(k);
+
+	return of_key == volume ? k->low > sector : of_key > volume;
+}
+
+unsigned run_find(const struct run *run, unsigned volume, uint64_t sector)
+{
+	const struct bkey *base = run->key;
+	unsigned count = run->count;
+
+	while (count) {
+		unsigned half = count / 2;
+
+		if (ends_behind(&base[half], volume, sector)) {
+			count = half;
+		} else {
+			base += half + 1;
+			count -= half + 1;
+		}
+	}
+	return base - run->key;
+}
+
+void run_reserve(struct run *run, unsigned capacity)
+{
+	if (capacity <= run->capacity)
+		return;
+	run->capacity = max_u64(capacity, run->capacity + run->capacity / 2);
+	run->key = realloc(run->key, run->capacity * sizeof(*run->key));
+	assert(run->key);
+}
+
+void run_done(struct run *run)
+{
+	free(run->key);
+	*run = (struct run){ .key = NULL };
+}
+
+void run_add(struct run *run, const struct bkey *k)
+{
+	assert(run->count < run->capacity);
+	run->key[run->count++] = *k;
+}
+
+void run_insert_at(struct run *run, unsigned at, const struct bkey *k)
+{
+	run_reserve(run, run->count + 1);
+	memmove(&run->key[at + 1], &run->key[at], (run->count - at) * sizeof(*k));
+	run->key[at] = *k;
+	run->count++;
+}
+
+void run_remove_at(struct run *run, unsigned at)
+{
+	run->count--;
+	memmove(&run->key[at], &run->key[at + 1], (run->count - at) * sizeof(run->key[0]));
+}

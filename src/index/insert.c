@@ -1,0 +1,209 @@
+/*
+ * Keys into the index: leaf by leaf, each part in one moment.
+ *
+ *	ASK --leaf, room there--> keys in --more--> ASK ... --> DONE
+ *	 |  ^                      (journal and leaf in the same stay, I1)
+ *	 |  +---- a node, room in the journal, a leaf write: asks again
+ *	 +--leaf full--> PLAN --> ASK
+ *
+ * A fill (may_drop) waits for nodes only; whatever else is missing, its keys
+ * are dropped: what is not in the cache is on the backing device.
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "index/internal.h"
+
+enum { TAIL_WORDS = BKEY_WORDS_MAX };	/* an insert into the middle of an extent adds its tail */
+
+enum insert_answer { INSERTED, INSERT_WAITS, INSERT_FULL, INSERT_DROPPED };
+
+static void insert_step(struct op *op);
+
+void insert_start(struct insert *insert)
+{
+	assert(insert->count <= INSERT_KEYS_MAX);
+	assert(!insert->is_replace || !insert->is_journaled);
+	insert->sequence = 0;
+	insert->inserted_sectors = 0;
+	insert->next = 0;
+	insert->state = INSERT_ASK;
+	op_init(&insert->op, insert->index->setup.reactor, insert_step);
+	op_await(insert->parent);
+	op_queue(&insert->op);
+}
+
+bool insert_next_part(struct insert *insert, const struct node *leaf, struct bkey *part)
+{
+	unsigned replaceable;
+
+	while (insert->next < insert->count) {
+		const struct bkey *k = &insert->keys[insert->next];
+
+		*part = *k;
+		if (bkey_volume(k) > bkey_volume(&leaf->key) ||
+		    (bkey_volume(k) == bkey_volume(&leaf->key) &&
+		     bkey_start(k) >= bkey_end(&leaf->key)))
+			return false;
+		if (!node_covers(leaf, k))
+			bkey_cut_back(part, bkey_end(&leaf->key));
+		if (!insert->is_replace)
+			return true;
+		replaceable = leaf_replaceable(leaf, part, &insert->expected);
+		if (replaceable) {
+			bkey_cut_back(part, bkey_start(part) + replaceable);
+			return true;
+		}
+		insert->next++;	/* a collision: somebody was faster */
+	}
+	return false;
+}
+
+void insert_advance(struct insert *insert, const struct bkey *part, unsigned inserted_sectors)
+{
+	struct bkey *k = &insert->keys[insert->next];
+
+	insert->inserted_sectors += inserted_sectors;
+	if (insert->is_replace || bkey_end(part) == bkey_end(k))
+		insert->next++;	/* a replace goes no further than its first match */
+	else
+		bkey_cut_front(k, bkey_end(part));
+}
+
+/* -o ro: the leaf grows in memory, whatever its size on disk. */
+static IN_SET void insert_in_memory(struct insert *insert, struct node *leaf, const struct bkey *part)
+{
+	leaf_insert(insert->index, leaf, part);
+	insert_advance(insert, part, bkey_sectors(part));
+}
+
+static IN_SET void insert_part(struct insert *insert, struct node *leaf, const struct bkey *part)
+{
+	struct journal *journal = insert->index->setup.journal;
+
+	if (insert->is_journaled) {
+		insert->sequence = journal_add(journal, part);
+		journal_pin(journal, &leaf->pin, insert->sequence);
+	} else if (insert->replayed) {
+		journal_pin(journal, &leaf->pin, insert->replayed);
+	}
+	leaf_insert(insert->index, leaf, part);
+	insert_advance(insert, part, bkey_sectors(part));
+}
+
+static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
+{
+	if (insert->may_drop)
+		return INSERT_DROPPED;
+	waitlist_join(list, &insert->op);
+	return INSERT_WAITS;
+}
+
+static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct node *leaf)
+{
+	struct index *index = insert->index;
+
+	if (!leaf->write) {
+		if (leaf_write_start(index, leaf))
+			return INSERTED;	/* its open run is empty now: ask again */
+		return drop_or_wait(insert, &index->write_slots);
+	}
+	leaf->write_wanted = true;
+	return drop_or_wait(insert, &leaf->waiting);
+}
+
+/* The next part into this leaf.  INSERTED: it went in, or room was made. */
+static IN_SET enum insert_answer insert_into(struct insert *insert, struct node *leaf, const struct bkey *part)
+{
+	struct index *index = insert->index;
+	unsigned words = bkey_words(part) + TAIL_WORDS;
+	int error;
+
+	if (index->setup.memory_only) {
+		insert_in_memory(insert, leaf, part);
+		return INSERTED;
+	}
+	if (leaf->is_frozen)
+		return drop_or_wait(insert, &leaf->waiting);
+	switch (leaf_room(index, leaf, words)) {
+	case LEAF_FULL:
+		return insert->may_drop ? INSERT_DROPPED : INSERT_FULL;
+	case LEAF_WRITE_FIRST:
+		return write_leaf_first(insert, leaf);
+	case LEAF_FITS:
+		break;
+	}
+	if (insert->is_journaled) {
+		error = journal_room(index->setup.journal, bkey_words(part), &insert->op);
+		if (error == -EAGAIN)
+			return INSERT_WAITS;
+		if (error)
+			return INSERT_DROPPED;	/* dead: the next question says so */
+	}
+	insert_part(insert, leaf, part);
+	return INSERTED;
+}
+
+static IN_SET void finish(struct insert *insert, int error)
+{
+	insert->state = INSERT_DONE;
+	op_arrive(insert->parent, error);
+}
+
+static struct position position_of(const struct bkey *k)
+{
+	return (struct position){ bkey_volume(k), bkey_start(k) };
+}
+
+static IN_SET void insert_go(struct insert *insert)
+{
+	struct index *index = insert->index;
+
+	while (insert->next < insert->count) {
+		struct position from = position_of(&insert->keys[insert->next]);
+		enum insert_answer answer;
+		struct node *leaf;
+		struct bkey part;
+		int error = index_leaf(index, from, &leaf, &insert->op);
+
+		if (error == -EAGAIN)
+			return;
+		if (error) {
+			finish(insert, error);
+			return;
+		}
+		if (insert->cancelled && *insert->cancelled)
+			break;
+		if (!insert_next_part(insert, leaf, &part))
+			continue;
+		answer = insert_into(insert, leaf, &part);
+		if (answer == INSERT_WAITS)
+			return;
+		if (answer == INSERT_FULL) {
+			insert->state = INSERT_PLAN;
+			plan_start(index, position_of(&part), 0, insert, &insert->op);
+			return;
+		}
+		if (answer == INSERT_DROPPED) {
+			finish(insert, health_error(index->setup.health));
+			return;
+		}
+	}
+	finish(insert, 0);
+}
+
+static void insert_step(struct op *op)
+{
+	struct insert *insert = container_of(op, struct insert, op);
+	struct lock *lock = insert->index->setup.lock;
+	int error;
+
+	lock_acquire(lock);
+	error = op_take_error(op);
+	insert->state = INSERT_ASK;
+	if (error)
+		finish(insert, error);
+	else
+		insert_go(insert);
+	lock_release(lock);
+}

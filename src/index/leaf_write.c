@@ -1,0 +1,309 @@
+/*
+ * Leaf writes: the open run of a leaf becomes the next bset of its log.
+ *
+ *	FLUSH (the data of its keys are durable, I2) --> WRITE (FUA) --> free
+ *
+ * What is written is a private copy: the run itself joins `keys` when the write
+ * begins, so that the next inserts have an empty open run at once.  One write of
+ * a leaf at a time, so its log grows without gaps.
+ *
+ * Who wants leaves written: inserts that find no room, eviction, gc, stop; the
+ * journal, which lacks room (pressure); and time (ageing).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "format/bset.h"
+#include "index/internal.h"
+
+#define LEAF_AGE_MAX_NS UINT64_C(30000000000)
+#define AGEING_PERIOD_NS UINT64_C(5000000000)
+
+enum leaf_write_state {
+	LEAF_WRITE_FREE,
+	LEAF_WRITE_FLUSH,
+	LEAF_WRITE_DEVICE,
+};
+
+struct node_write {
+	struct op op;
+	struct index *index;
+	enum leaf_write_state state;
+	struct node *node;
+	unsigned char *buffer;		/* OPEN_RUN_BYTES_MAX */
+	unsigned sectors;
+	uint64_t at;			/* sector of the device */
+	uint64_t newest_key;
+	struct journal_pin pin;
+};
+
+static void leaf_write_step(struct op *op);
+
+void leaf_writes_init(struct index *index)
+{
+	index->writes = calloc(LEAF_WRITES_MAX, sizeof(*index->writes));
+	assert(index->writes);
+	for (unsigned i = 0; i < LEAF_WRITES_MAX; i++) {
+		struct node_write *write = &index->writes[i];
+
+		write->index = index;
+		write->buffer = buffer_new(OPEN_RUN_BYTES_MAX);
+		write->pin.is_busy = true;
+		op_init(&write->op, index->setup.reactor, leaf_write_step);
+	}
+}
+
+void leaf_writes_done(struct index *index)
+{
+	for (unsigned i = 0; i < LEAF_WRITES_MAX; i++)
+		buffer_free(index->writes[i].buffer);
+	free(index->writes);
+}
+
+static unsigned set_sectors(const struct index *index, unsigned words)
+{
+	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
+}
+
+enum leaf_room leaf_room(const struct index *index, const struct node *leaf, unsigned words)
+{
+	unsigned left = leaf->sectors - leaf->written_sectors;
+	unsigned alone = set_sectors(index, words);
+	unsigned together = set_sectors(index, leaf->open_words + words);
+
+	assert(bset_bytes(words) <= OPEN_RUN_BYTES_MAX);
+	if (together <= left && bset_bytes(leaf->open_words + words) <= OPEN_RUN_BYTES_MAX)
+		return LEAF_FITS;
+	if (leaf->open.count && set_sectors(index, leaf->open_words) + alone <= left)
+		return LEAF_WRITE_FIRST;
+	return LEAF_FULL;
+}
+
+/* ---- the write ---- */
+
+static struct node_write *free_slot(struct index *index)
+{
+	for (unsigned i = 0; i < LEAF_WRITES_MAX; i++) {
+		if (index->writes[i].state == LEAF_WRITE_FREE)
+			return &index->writes[i];
+	}
+	return NULL;
+}
+
+bool leaf_writes_are_idle(const struct index *index)
+{
+	for (unsigned i = 0; i < LEAF_WRITES_MAX; i++) {
+		if (index->writes[i].state != LEAF_WRITE_FREE)
+			return false;
+	}
+	return true;
+}
+
+static void seal_open_run(struct index *index, struct node *leaf, struct node_write *write)
+{
+	struct bset_disk *set = (void *)write->buffer;
+	unsigned words = 0;
+
+	for (unsigned i = 0; i < leaf->open.count; i++)
+		words += bkey_encode(&leaf->open.key[i], set->keys + words);
+	assert(words == leaf->open_words);
+	write->sectors = set_sectors(index, words);
+	memset(write->buffer + bset_bytes(words), 0, write->sectors * 512 - bset_bytes(words));
+	bset_seal(set, words, leaf->sequence, index->setup.set_magic, leaf->key.ptr);
+}
+
+/* The open run joins what is on disk; nothing older lies below, so holes go. */
+static void join_runs(struct index *index, struct node *leaf)
+{
+	struct run kept;
+
+	run_merge(&leaf->keys, &leaf->open, &index->scratch);
+	run_drop_holes(&index->scratch);
+	kept = leaf->keys;
+	leaf->keys = index->scratch;
+	index->scratch = kept;
+	leaf->open.count = 0;
+	leaf->open_words = 0;
+}
+
+/* J1: the pin goes with the keys, from the leaf to the write. */
+static IN_SET void move_pin(struct index *index, struct node *leaf, struct node_write *write)
+{
+	if (!leaf->pin.sequence)
+		return;
+	journal_pin(index->setup.journal, &write->pin, leaf->pin.sequence);
+	journal_unpin(index->setup.journal, &leaf->pin);
+}
+
+static void go_on(struct node_write *write)
+{
+	struct index *index = write->index;
+
+	if (!flush_covers(index->setup.flush, write->newest_key)) {
+		write->state = LEAF_WRITE_FLUSH;
+		flush_wait(index->setup.flush, write->newest_key, &write->op);
+		return;
+	}
+	write->state = LEAF_WRITE_DEVICE;
+	device_write(index->setup.device, write->buffer, write->at, write->sectors, true,
+		     &write->op);
+}
+
+bool leaf_write_start(struct index *index, struct node *leaf)
+{
+	struct node_write *write = free_slot(index);
+
+	assert(!leaf->write && !leaf->is_frozen && node_is_dirty(leaf));
+	assert(!index->setup.memory_only);
+	if (!write)
+		return false;
+	seal_open_run(index, leaf, write);
+	write->node = leaf;
+	write->at = pointer_sector(leaf->key.ptr) + leaf->written_sectors;
+	write->newest_key = leaf->newest_key;
+	leaf->written_sectors += write->sectors;
+	assert(leaf->written_sectors <= leaf->sectors);		/* I4 */
+	leaf->write = write;
+	leaf->write_wanted = false;
+	move_pin(index, leaf, write);
+	join_runs(index, leaf);
+	go_on(write);
+	return true;
+}
+
+/* Whoever waits for anything that a finished write may have given. */
+static IN_SET void wake(struct index *index)
+{
+	waitlist_wake_first(&index->write_slots, 0);
+	waitlist_wake_all(&index->memory, 0);
+	if (journal_is_under_pressure(index->setup.journal))
+		waitlist_wake_all(&index->setup.journal->pressure, 0);
+}
+
+static IN_SET void write_ended(struct node_write *write, int error)
+{
+	struct index *index = write->index;
+	struct node *leaf = write->node;
+
+	journal_unpin(index->setup.journal, &write->pin);
+	write->state = LEAF_WRITE_FREE;
+	write->node = NULL;
+	leaf->write = NULL;
+	index->leaves_written++;
+	index->sectors_written += write->sectors;
+	if (!error && leaf->write_wanted && node_is_dirty(leaf) && !leaf->is_frozen)
+		leaf_write_start(index, leaf);
+	waitlist_wake_all(&leaf->waiting, error);
+	wake(index);
+}
+
+static void leaf_write_step(struct op *op)
+{
+	struct node_write *write = container_of(op, struct node_write, op);
+	struct index *index = write->index;
+	int error = op_take_error(op);
+
+	lock_acquire(index->setup.lock);
+	if (error)
+		health_fail(index->setup.health, -error, "io error writing bucket %llu: %s",
+			    (unsigned long long)space_bucket_of(index->setup.space,
+								write->node->key.ptr),
+			    strerror(-error));
+	error = error ?: health_error(index->setup.health);
+	if (error || write->state == LEAF_WRITE_DEVICE)
+		write_ended(write, error);
+	else
+		go_on(write);
+	lock_release(index->setup.lock);
+}
+
+/* ---- who wants leaves written ---- */
+
+int index_clean_leaf(struct index *index, struct node *leaf, struct op *op)
+{
+	int error = health_error(index->setup.health);
+
+	if (error)
+		return error;
+	if (leaf->is_frozen || leaf->write) {
+		leaf->write_wanted = true;
+		waitlist_join(&leaf->waiting, op);
+		return -EAGAIN;
+	}
+	if (!node_is_dirty(leaf))
+		return 0;
+	if (leaf_write_start(index, leaf))
+		waitlist_join(&leaf->waiting, op);
+	else
+		waitlist_join(&index->write_slots, op);
+	return -EAGAIN;
+}
+
+int index_clean_all(struct index *index, struct op *op)
+{
+	struct node *busy = NULL;
+	struct list_link *link;
+	int error = health_error(index->setup.health);
+
+	if (error)
+		return error;
+	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
+		struct node *node = container_of(link, struct node, lru_link);
+
+		if (node_is_dirty(node) && !node->write && !node->is_frozen)
+			leaf_write_start(index, node);
+		if (node_is_dirty(node) || node->write || node->is_frozen)
+			busy = node;
+	}
+	return busy ? index_clean_leaf(index, busy, op) : 0;
+}
+
+/* Writes the leaves that pin the oldest entry, as many as there are slots (L10). */
+void pressure_step(struct op *op)
+{
+	struct index *index = container_of(op, struct index, pressure);
+	struct list *pins;
+
+	op_take_error(op);
+	lock_acquire(index->setup.lock);
+	if (!health_error(index->setup.health) && !index->is_stopping) {
+		pins = journal_front(index->setup.journal);
+		for (struct list_link *link = pins ? list_first(pins) : NULL, *next; link; link = next) {
+			struct journal_pin *pin = container_of(link, struct journal_pin, link);
+			struct node *leaf;
+
+			next = list_next(pins, link);
+			if (pin->is_busy)
+				continue;
+			leaf = container_of(pin, struct node, pin);
+			leaf->write_wanted = true;
+			if (!leaf->write && !leaf->is_frozen && !leaf_write_start(index, leaf))
+				break;
+		}
+		waitlist_join(&index->setup.journal->pressure, op);
+	}
+	lock_release(index->setup.lock);
+}
+
+void ageing_step(struct op *op)
+{
+	struct index *index = container_of(op, struct index, ageing);
+	uint64_t now = clock_ns(index->setup.reactor);
+	struct list_link *link;
+
+	op_take_error(op);
+	lock_acquire(index->setup.lock);
+	if (!health_error(index->setup.health) && !index->is_stopping) {
+		for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
+			struct node *leaf = container_of(link, struct node, lru_link);
+
+			if (node_is_dirty(leaf) && !leaf->write && !leaf->is_frozen &&
+			    now - leaf->dirty_since_ns > LEAF_AGE_MAX_NS &&
+			    !leaf_write_start(index, leaf))
+				break;
+		}
+		timer_start(&index->ageing_timer, AGEING_PERIOD_NS, op);
+	}
+	lock_release(index->setup.lock);
+}

@@ -1,0 +1,118 @@
+/*
+ * From the root down; what lies at a place; from key to key.
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "index/internal.h"
+
+bool index_key_is_usable(const struct index *index, const struct bkey *k)
+{
+	return bkey_sectors(k) && bkey_pointers(k) &&
+	       bkey_volume(k) < index->setup.volumes &&
+	       space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)) &&
+	       !space_staleness(index->setup.space, k->ptr);
+}
+
+int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
+	       struct op *op)
+{
+	struct node *node = index->root;
+	int error = health_error(index->setup.health);
+
+	if (error)
+		return error;
+	for (;;) {
+		unsigned at;
+
+		path[node->level] = node;
+		if (!node->level)
+			return 0;
+		at = run_find(&node->keys, from.volume, from.sector);
+		if (at == node->keys.count) {
+			health_fail(index->setup.health, EINVAL,
+				    "btree node at sector %llu, level %u, has no child for %u:%llu",
+				    (unsigned long long)pointer_sector(node->key.ptr), node->level,
+				    from.volume, (unsigned long long)from.sector);
+			return health_error(index->setup.health);
+		}
+		error = node_get(index, &node->keys.key[at], node->level - 1, &node, op);
+		if (error)
+			return error;
+	}
+}
+
+int index_leaf(struct index *index, struct position from, struct node **leaf, struct op *op)
+{
+	struct node *path[INDEX_LEVELS_MAX];
+	int error = index_path(index, from, path, op);
+
+	if (!error)
+		*leaf = path[0];
+	return error;
+}
+
+void node_walk_begin(struct node_walk *walk, const struct node *node)
+{
+	*walk = (struct node_walk){ .node = node };
+}
+
+const struct bkey *node_walk_next(struct node_walk *walk)
+{
+	const struct run *keys = &walk->node->keys;
+	const struct run *open = &walk->node->open;
+	bool have_open = !walk->node->level && walk->at_open < open->count;
+
+	if (walk->at_keys == keys->count)
+		return have_open ? &open->key[walk->at_open++] : NULL;
+	if (have_open && bkey_compare(&open->key[walk->at_open], &keys->key[walk->at_keys]) < 0)
+		return &open->key[walk->at_open++];
+	return &keys->key[walk->at_keys++];
+}
+
+/* How far `from` is from the end of what this leaf can say. */
+static uint64_t sectors_in_leaf(const struct node *leaf, struct position from, uint64_t sectors)
+{
+	if (bkey_volume(&leaf->key) != from.volume)
+		return sectors;
+	return min_u64(sectors, bkey_end(&leaf->key) - from.sector);
+}
+
+enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t start,
+				uint64_t sectors, struct lookup *answer, struct op *op)
+{
+	struct position from = { volume, start };
+	struct node *leaf;
+	struct node_walk walk;
+	const struct bkey *k;
+	int error = index_leaf(index, from, &leaf, op);
+
+	if (error)
+		return error == -EAGAIN ? LOOKUP_WAIT : LOOKUP_ERROR;
+	walk = (struct node_walk){
+		.node = leaf,
+		.at_keys = run_find(&leaf->keys, volume, start),
+		.at_open = run_find(&leaf->open, volume, start),
+	};
+	sectors = sectors_in_leaf(leaf, from, sectors);
+	while ((k = node_walk_next(&walk))) {
+		if (!bkey_sectors(k))	/* a hidden one keeps its place, and may precede the one that hides it */
+			continue;
+		if (bkey_volume(k) != volume || bkey_start(k) >= start + sectors)
+			break;
+		if (!index_key_is_usable(index, k))
+			continue;
+		if (bkey_start(k) > start) {
+			answer->sectors = bkey_start(k) - start;
+			return LOOKUP_GAP;
+		}
+		answer->key = *k;
+		bkey_cut_front(&answer->key, start);
+		if (bkey_end(&answer->key) > start + sectors)
+			bkey_cut_back(&answer->key, start + sectors);
+		answer->sectors = bkey_sectors(&answer->key);
+		return LOOKUP_HIT;
+	}
+	answer->sectors = sectors;
+	return LOOKUP_GAP;
+}

@@ -1,0 +1,143 @@
+/*
+ * The index as a whole: made, opened, run, stopped.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "format/bset.h"
+#include "index/internal.h"
+
+void index_init(struct index *index, const struct index_setup *setup)
+{
+	size_t node_bytes = setup->node_sectors * 512 * 3 / 2;	/* 24 bytes for 16 of a hole's key */
+
+	*index = (struct index){
+		.setup = *setup,
+		.nodes_max = max_u64(NODES_MIN, setup->memory_bytes / node_bytes),
+		.random.state = reactor_random(setup->reactor),
+	};
+	for (unsigned i = 0; i < NODE_HASH_SIZE; i++)
+		list_init(&index->hash[i]);
+	list_init(&index->lru);
+	list_init(&index->unused);
+	waitlist_init(&index->memory);
+	waitlist_init(&index->read_slots);
+	waitlist_init(&index->write_slots);
+	waitlist_init(&index->plan_slots);
+	index->dirty_sectors = calloc(setup->volumes, sizeof(*index->dirty_sectors));
+	assert(index->dirty_sectors);
+	index->root_buffer = buffer_new(setup->block_sectors * 512);
+	node_reads_init(index);
+	leaf_writes_init(index);
+	plans_init(index);
+	op_init(&index->pressure, setup->reactor, pressure_step);
+	op_init(&index->ageing, setup->reactor, ageing_step);
+}
+
+static void free_nodes(struct list *list)
+{
+	struct list_link *link;
+
+	while ((link = list_take_first(list))) {
+		struct node *node = container_of(link, struct node, lru_link);
+
+		run_done(&node->keys);
+		run_done(&node->open);
+		free(node);
+	}
+}
+
+void index_done(struct index *index)
+{
+	free_nodes(&index->lru);
+	free_nodes(&index->unused);
+	run_done(&index->scratch);
+	node_reads_done(index);
+	leaf_writes_done(index);
+	plans_done(index);
+	buffer_free(index->root_buffer);
+	free(index->dirty_sectors);
+	free(index->freed_roots);
+	*index = (struct index){ .root = NULL };
+}
+
+int index_open_root(struct index *index, const struct bkey *key, unsigned level, struct op *op)
+{
+	struct node *node;
+	int error;
+
+	if (level + 1 >= INDEX_LEVELS_MAX) {
+		health_fail(index->setup.health, EINVAL, "bad btree root: level %u, at most %u",
+			    level, INDEX_LEVELS_MAX - 2);
+		return health_error(index->setup.health);
+	}
+	error = node_get(index, key, level, &node, op);
+	if (error)
+		return error;
+	index->root = node;
+	return 0;
+}
+
+void index_create_root(struct index *index, uint32_t bucket, struct op *op)
+{
+	struct bset_disk *set = (void *)index->root_buffer;
+	struct bkey key = bkey_with_pointer(bkey_of(BKEY_VOLUME_MAX, BKEY_END_MAX,
+						    index->setup.node_sectors),
+					    space_pointer(index->setup.space, bucket));
+
+	index->root = node_new(index, &key, 0);
+	index->root->sequence = random_next(&index->random) | 1;
+	index->root->written_sectors = index->setup.block_sectors;
+	memset(set, 0, index->setup.block_sectors * 512);
+	bset_seal(set, 0, index->root->sequence, index->setup.set_magic, key.ptr);
+	index->setup.journal->roots.btree_root = key;
+	index->setup.journal->roots.btree_level = 0;
+	device_write(index->setup.device, set, pointer_sector(key.ptr), index->setup.block_sectors,
+		     true, op);
+}
+
+void index_stop(struct index *index)
+{
+	index->is_stopping = true;
+	timer_cancel(&index->ageing_timer);
+	waitlist_wake_all(&index->setup.journal->pressure, 0);
+}
+
+void index_abort(struct index *index, int error)
+{
+	struct list_link *link;
+
+	index_stop(index);
+	waitlist_wake_all(&index->memory, error);
+	waitlist_wake_all(&index->read_slots, error);
+	waitlist_wake_all(&index->write_slots, error);
+	waitlist_wake_all(&index->plan_slots, error);
+	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link))
+		waitlist_wake_all(&container_of(link, struct node, lru_link)->waiting, error);
+}
+
+static bool op_is_idle(const struct op *op)
+{
+	return !op->awaited && !list_linked(&op->link);
+}
+
+bool index_is_idle(const struct index *index)
+{
+	return plans_are_idle(index) && leaf_writes_are_idle(index) && node_reads_are_idle(index) &&
+	       op_is_idle(&index->pressure) && op_is_idle(&index->ageing);
+}
+
+size_t index_memory_bytes(const struct index *index)
+{
+	size_t bytes = 0;
+	struct list_link *link;
+
+	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
+		const struct node *node = container_of(link, struct node, lru_link);
+
+		bytes += sizeof(*node) +
+			 (node->keys.capacity + node->open.capacity) * sizeof(struct bkey);
+	}
+	return bytes;
+}

@@ -1,0 +1,183 @@
+/*
+ * Nodes in memory: found by where they lie, forgotten when others need the room.
+ *
+ * (N1) Only a clean node that nobody reads, writes, replaces or waits for is forgotten.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "index/internal.h"
+
+static struct list *hash_of(struct index *index, uint64_t ptr)
+{
+	uint64_t bucket = pointer_sector(ptr) / index->setup.node_sectors;
+
+	return &index->hash[(bucket * UINT64_C(0x9e3779b97f4a7c15)) >> 52];
+}
+_Static_assert(NODE_HASH_SIZE == 1 << 12, "hash_of() takes the upper 12 bits");
+
+static struct node *find(struct index *index, uint64_t ptr)
+{
+	struct list *list = hash_of(index, ptr);
+
+	for (struct list_link *link = list_first(list); link; link = list_next(list, link)) {
+		struct node *node = container_of(link, struct node, hash_link);
+
+		if (node->key.ptr == ptr)
+			return node;
+	}
+	return NULL;
+}
+
+static struct node *unused_node(struct index *index)
+{
+	struct list_link *link = list_take_first(&index->unused);
+	struct node *node;
+
+	if (link)
+		return container_of(link, struct node, lru_link);
+	node = calloc(1, sizeof(*node));
+	assert(node);
+	return node;
+}
+
+struct node *node_new(struct index *index, const struct bkey *key, unsigned level)
+{
+	struct node *node = unused_node(index);
+	struct run keys = node->keys, open = node->open;
+
+	keys.count = open.count = 0;
+	*node = (struct node){
+		.key = *key,
+		.level = level,
+		.state = NODE_READY,
+		.sectors = bkey_sectors(key),
+		.keys = keys,
+		.open = open,
+	};
+	waitlist_init(&node->waiting);
+	list_add_last(hash_of(index, key->ptr), &node->hash_link);
+	list_add_last(&index->lru, &node->lru_link);
+	index->nodes++;
+	return node;
+}
+
+void node_unhash(struct index *index, struct node *node)
+{
+	(void)index;
+	if (list_linked(&node->hash_link))
+		list_remove(&node->hash_link);
+}
+
+void node_forget(struct index *index, struct node *node)
+{
+	assert(!node->write && !node->pin.sequence && waitlist_empty(&node->waiting));
+	assert(!node->counted_sectors && !node->is_appended);
+	node_unhash(index, node);
+	list_remove(&node->lru_link);
+	list_add_first(&index->unused, &node->lru_link);
+	index->nodes--;
+	waitlist_wake_all(&index->memory, 0);
+}
+
+void node_touch(struct index *index, struct node *node)
+{
+	if (list_next(&index->lru, &node->lru_link)) {
+		list_remove(&node->lru_link);
+		list_add_last(&index->lru, &node->lru_link);
+	}
+}
+
+static bool may_be_forgotten(const struct index *index, const struct node *node)
+{
+	return node != index->root && node->state == NODE_READY && !node->is_frozen &&
+	       !node->is_appended && !node->counted_sectors && !node->write &&
+	       !node_is_dirty(node) && waitlist_empty(&node->waiting);
+}
+
+/* Room for one more node?  If all are in use, dirty ones are written so that there will be. */
+static IN_SET bool make_room(struct index *index)
+{
+	struct list_link *link;
+
+	if (index->nodes < index->nodes_max)
+		return true;
+	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
+		struct node *node = container_of(link, struct node, lru_link);
+
+		if (!may_be_forgotten(index, node))
+			continue;
+		node_forget(index, node);
+		return true;
+	}
+	if (index->setup.memory_only)	/* what was replayed stays, whatever it takes */
+		return true;
+	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
+		struct node *node = container_of(link, struct node, lru_link);
+
+		if (node_is_dirty(node) && !node->write && !node->is_frozen &&
+		    !leaf_write_start(index, node))
+			break;
+	}
+	return false;
+}
+
+static bool key_is_of_a_node(const struct index *index, const struct bkey *key)
+{
+	return bkey_pointers(key) == 1 && bkey_sectors(key) &&
+	       bkey_sectors(key) % index->setup.block_sectors == 0;
+}
+
+static IN_SET int begin_read(struct index *index, const struct bkey *key, unsigned level, struct op *op)
+{
+	struct node *node;
+
+	if (!key_is_of_a_node(index, key) ||
+	    !space_pointer_is_valid(index->setup.space, key->ptr, bkey_sectors(key)) ||
+	    pointer_sector(key->ptr) % index->setup.space->setup.bucket_sectors) {
+		char text[BKEY_TEXT_BYTES];
+
+		health_fail(index->setup.health, EINVAL, "spotted btree ptr %s",
+			    bkey_print(text, key));
+		return health_error(index->setup.health);
+	}
+	if (!make_room(index)) {
+		waitlist_join(&index->memory, op);
+		return -EAGAIN;
+	}
+	node = node_new(index, key, level);
+	node->state = NODE_READING;
+	if (node_read_start(index, node, op)) {
+		waitlist_join(&node->waiting, op);
+		return -EAGAIN;
+	}
+	node->state = NODE_READY;
+	node_forget(index, node);
+	return -EAGAIN;
+}
+
+int node_get(struct index *index, const struct bkey *key, unsigned level, struct node **node,
+	     struct op *op)
+{
+	struct node *found = find(index, key->ptr);
+	int error = health_error(index->setup.health);
+
+	if (error)
+		return error;
+	if (!found)
+		return begin_read(index, key, level, op);
+	if (found->state == NODE_READING) {
+		waitlist_join(&found->waiting, op);
+		return -EAGAIN;
+	}
+	if (found->level != level) {
+		health_fail(index->setup.health, EINVAL,
+			    "btree node at sector %llu is at level %u and at level %u",
+			    (unsigned long long)pointer_sector(key->ptr), found->level, level);
+		return health_error(index->setup.health);
+	}
+	node_touch(index, found);
+	*node = found;
+	return 0;
+}

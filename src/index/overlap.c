@@ -1,0 +1,139 @@
+/*
+ * A newer extent N cuts each older one K that it overlaps:
+ *
+ *	A  K  |-----------|	B  K     |------|	C  K |------|	     D  K   |--|
+ *	   N      |---|		   N  |------|		   N     |------|      N |--------|
+ *	      K' N    tail	      N      K'		     K'  N		  N
+ *
+ * What is on disk already (`keys`) is cut in memory only: when the node is read
+ * again, newest-wins does the same.  A tail goes into the open run, so that it
+ * is written with N.  A key of `keys` that is hidden keeps its place with size 0.
+ *
+ * Dirty sectors are counted here: an extent counts while it is usable.
+ */
+#include "index/internal.h"
+
+static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_t sectors)
+{
+	if (bkey_is_dirty(k) && index_key_is_usable(index, k))
+		index->dirty_sectors[bkey_volume(k)] += sectors;
+}
+
+/* Cuts `old` by `k`; what is left behind k's end of an extent that k lies inside is the tail. */
+static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey *k, struct bkey *tail)
+{
+	bool starts_before = bkey_start(old) < bkey_start(k);
+	bool ends_after = bkey_end(old) > bkey_end(k);
+	uint64_t hidden_from = starts_before ? bkey_start(k) : bkey_start(old);
+	uint64_t hidden_to = ends_after ? bkey_end(k) : bkey_end(old);
+
+	count_dirty(index, old, -(int64_t)(hidden_to - hidden_from));
+	if (starts_before && ends_after) {
+		*tail = *old;
+		bkey_cut_front(tail, bkey_end(k));
+		bkey_cut_back(old, bkey_start(k));
+		return true;
+	}
+	if (starts_before)
+		bkey_cut_back(old, bkey_start(k));
+	else if (ends_after)
+		bkey_cut_front(old, bkey_end(k));
+	else
+		bkey_set_sectors(old, 0);
+	return false;
+}
+
+static bool reaches_into(const struct bkey *old, const struct bkey *k)
+{
+	return bkey_volume(old) == bkey_volume(k) && bkey_start(old) < bkey_end(k);
+}
+
+static IN_SET bool cut_keys(struct index *index, struct node *leaf, const struct bkey *k, struct bkey *tail)
+{
+	struct run *run = &leaf->keys;
+	unsigned at = run_find(run, bkey_volume(k), bkey_start(k));
+	bool have_tail = false;
+
+	for (; at < run->count && reaches_into(&run->key[at], k); at++) {
+		if (bkey_sectors(&run->key[at]))
+			have_tail |= cut(index, &run->key[at], k, tail);
+	}
+	return have_tail;
+}
+
+static IN_SET bool cut_open(struct index *index, struct node *leaf, const struct bkey *k, struct bkey *tail)
+{
+	struct run *run = &leaf->open;
+	unsigned at = run_find(run, bkey_volume(k), bkey_start(k));
+	bool have_tail = false;
+
+	while (at < run->count && reaches_into(&run->key[at], k)) {
+		have_tail |= cut(index, &run->key[at], k, tail);
+		if (bkey_sectors(&run->key[at])) {
+			at++;
+		} else {
+			leaf->open_words -= bkey_words(&run->key[at]);
+			run_remove_at(run, at);
+		}
+	}
+	return have_tail;
+}
+
+static void add_open(struct node *leaf, const struct bkey *k)
+{
+	unsigned at = run_find(&leaf->open, bkey_volume(k), bkey_start(k));
+
+	run_insert_at(&leaf->open, at, k);
+	leaf->open_words += bkey_words(k);
+}
+
+void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
+{
+	struct bkey tail, open_tail;
+	bool have_tail = cut_keys(index, leaf, k, &tail);
+	bool have_open_tail = cut_open(index, leaf, k, &open_tail);
+
+	assert(bkey_sectors(k) && node_covers(leaf, k) && !leaf->level);
+	assert(!(have_tail && have_open_tail));		/* extents never overlap across the runs */
+	if (!leaf->open.count)
+		leaf->dirty_since_ns = clock_ns(index->setup.reactor);
+	add_open(leaf, k);
+	if (have_tail)
+		add_open(leaf, &tail);
+	if (have_open_tail)
+		add_open(leaf, &open_tail);
+	count_dirty(index, k, bkey_sectors(k));
+	leaf->newest_key = flush_now(index->setup.flush);
+}
+
+/* Is `k` the part of `expected` that it covers, as it was? */
+static bool shows(const struct bkey *k, const struct bkey *expected)
+{
+	uint64_t into;
+
+	if (bkey_start(k) < bkey_start(expected) || bkey_end(k) > bkey_end(expected))
+		return false;
+	into = bkey_start(k) - bkey_start(expected);
+	return (k->high & BKEY_HEADER_MASK) == (expected->high & BKEY_HEADER_MASK) &&
+	       k->ptr == expected->ptr + (into << 8);
+}
+
+unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k, const struct bkey *expected)
+{
+	struct node_walk walk = {
+		.node = leaf,
+		.at_keys = run_find(&leaf->keys, bkey_volume(k), bkey_start(k)),
+		.at_open = run_find(&leaf->open, bkey_volume(k), bkey_start(k)),
+	};
+	uint64_t matched = bkey_start(k);
+	const struct bkey *old;
+
+	while (matched < bkey_end(k) && (old = node_walk_next(&walk))) {
+		if (!bkey_sectors(old))
+			continue;
+		if (!reaches_into(old, k) || bkey_start(old) > matched || !shows(old, expected))
+			break;
+		matched = bkey_end(old);
+	}
+	return (matched < bkey_end(k) ? matched : bkey_end(k)) - bkey_start(k);
+}

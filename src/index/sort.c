@@ -1,0 +1,77 @@
+/*
+ * Merging runs: newest wins.
+ *
+ *	older    |--- A ---|    |-- B --|
+ *	newer        |- N -|-- M --|
+ *	out      |-A-|- N -|-- M --|-B--|
+ */
+#include "index/internal.h"
+
+static bool lies_before(const struct bkey *a, const struct bkey *b)
+{
+	if (bkey_volume(a) != bkey_volume(b))
+		return bkey_volume(a) < bkey_volume(b);
+	return bkey_end(a) <= bkey_start(b);
+}
+
+static bool overlap(const struct bkey *a, const struct bkey *b)
+{
+	return bkey_volume(a) == bkey_volume(b) && bkey_start(a) < bkey_end(b) &&
+	       bkey_start(b) < bkey_end(a);
+}
+
+/* The next key of `run` with a size; false at its end. */
+static bool next_of(const struct run *run, unsigned *at, struct bkey *k)
+{
+	while (*at < run->count) {
+		*k = run->key[(*at)++];
+		if (bkey_sectors(k))
+			return true;
+	}
+	return false;
+}
+
+void run_merge(const struct run *older, const struct run *newer, struct run *out)
+{
+	struct bkey old, new;
+	unsigned at_old = 0, at_new = 0;
+	bool have_old = next_of(older, &at_old, &old);
+
+	out->count = 0;
+	run_reserve(out, older->count + 2 * newer->count);
+	while (next_of(newer, &at_new, &new)) {
+		while (have_old && lies_before(&old, &new)) {
+			run_add(out, &old);
+			have_old = next_of(older, &at_old, &old);
+		}
+		while (have_old && overlap(&old, &new)) {
+			if (bkey_start(&old) < bkey_start(&new)) {
+				struct bkey front = old;
+
+				bkey_cut_back(&front, bkey_start(&new));
+				run_add(out, &front);
+			}
+			if (bkey_end(&old) > bkey_end(&new)) {
+				bkey_cut_front(&old, bkey_end(&new));
+				break;
+			}
+			have_old = next_of(older, &at_old, &old);
+		}
+		run_add(out, &new);
+	}
+	for (; have_old; have_old = next_of(older, &at_old, &old))
+		run_add(out, &old);
+}
+
+void run_drop_holes(struct run *run)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < run->count; i++) {
+		const struct bkey *k = &run->key[i];
+
+		if (bkey_sectors(k) && bkey_pointers(k) && pointer_device(k->ptr) == 0)
+			run->key[kept++] = *k;
+	}
+	run->count = kept;
+}

@@ -1,0 +1,762 @@
+/*
+ * Plans: nodes that can't take what is to go in are replaced by new ones.
+ *
+ *	ASK --all there--> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
+ *	 |  ^              data of    new ones,   in one     its bset    an entry
+ *	 +--+              the keys   children    moment     durable     names the
+ *	 something is      durable    first                              new root
+ *	 missing
+ *
+ *	              parent                          parent
+ *	                |          leaf is full       /    \
+ *	              leaf   ---------------------> new    new     the keys that did not
+ *	                                                           fit are in the new ones
+ *
+ * A plan begins at one node (`bottom`) and replaces as many of its ancestors as
+ * lack room for three more keys: freed record, one or two children.  What it
+ * needs is tested and taken in one stay: buckets, journal room for the keys that
+ * go along, room in the first ancestor that has it.
+ *
+ * (P1) Old nodes are frozen from ASK's end, new ones until the parent's bset is
+ *      durable: whatever was inserted earlier could be forgotten by the journal
+ *      while the disk still leads to the old node.
+ * (P2) Old nodes keep their bucket and pin until then; if the root was replaced,
+ *      all old buckets wait for a durable entry that names the new root.
+ * (P3) One plan at a time appends to a parent, so that its log has no gaps.
+ * (P4) Freed record and children go into one bset (R23).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "format/bset.h"
+#include "index/internal.h"
+
+enum {
+	CHILD_WORDS = 3,
+	SPLIT_ABOVE_FIFTHS = 4,		/* more than 4/5 full: two nodes */
+	FIRST_GETS_FIFTHS = 3,
+	PLAN_BUCKETS_MAX = 2 * INDEX_LEVELS_MAX + 1,
+};
+
+enum plan_state { PLAN_FREE, PLAN_ASK, PLAN_FLUSH, PLAN_NODES, PLAN_SWITCH, PLAN_PARENT, PLAN_ROOT };
+
+/* One node that is written: its place, and the bset that makes it. */
+struct new_node {
+	struct node *node;
+	unsigned char *buffer;
+	unsigned sectors;
+};
+
+/* One level of the plan. */
+struct level_plan {
+	struct node *old;
+	unsigned count;			/* of the new ones */
+	struct new_node new[2];
+};
+
+struct plan {
+	struct op op;
+	struct index *index;
+	enum plan_state state;
+	struct position from;
+	unsigned bottom, top;		/* levels that are replaced */
+	struct insert *insert;		/* whose keys go along; NULL: gc's rewrite */
+	struct op *owner;		/* arrives when the new nodes may be used */
+	struct level_plan at[INDEX_LEVELS_MAX];
+	struct node *parent;		/* of the top one; NULL: the root is replaced */
+	unsigned parent_sectors;	/* promised by it */
+	unsigned char *parent_buffer;	/* OPEN_RUN_BYTES_MAX */
+	struct new_node root;		/* above a root that was split */
+	struct journal_pin pin;		/* for the keys that go along */
+	unsigned writing;		/* the level whose nodes are being written */
+	struct run content;		/* what the bottom's new nodes will hold */
+	struct run passengers;
+	struct insert trial;		/* the insert as it will be when they went in */
+};
+
+static void plan_step(struct op *op);
+
+void plans_init(struct index *index)
+{
+	index->plans = calloc(PLANS_MAX, sizeof(*index->plans));
+	assert(index->plans);
+	for (unsigned i = 0; i < PLANS_MAX; i++) {
+		struct plan *plan = &index->plans[i];
+
+		plan->index = index;
+		plan->parent_buffer = buffer_new(OPEN_RUN_BYTES_MAX);
+		plan->pin.is_busy = true;
+		op_init(&plan->op, index->setup.reactor, plan_step);
+	}
+}
+
+void plans_done(struct index *index)
+{
+	for (unsigned i = 0; i < PLANS_MAX; i++) {
+		struct plan *plan = &index->plans[i];
+
+		buffer_free(plan->parent_buffer);
+		buffer_free(plan->root.buffer);
+		for (unsigned level = 0; level < INDEX_LEVELS_MAX; level++) {
+			buffer_free(plan->at[level].new[0].buffer);
+			buffer_free(plan->at[level].new[1].buffer);
+		}
+		run_done(&plan->content);
+		run_done(&plan->passengers);
+	}
+	free(index->plans);
+}
+
+bool plans_are_idle(const struct index *index)
+{
+	for (unsigned i = 0; i < PLANS_MAX; i++) {
+		if (index->plans[i].state != PLAN_FREE)
+			return false;
+	}
+	return true;
+}
+
+static struct plan *free_plan(struct index *index)
+{
+	for (unsigned i = 0; i < PLANS_MAX; i++) {
+		if (index->plans[i].state == PLAN_FREE)
+			return &index->plans[i];
+	}
+	return NULL;
+}
+
+bool plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
+		struct op *op)
+{
+	struct plan *plan = free_plan(index);
+
+	if (!plan) {
+		waitlist_join(&index->plan_slots, op);
+		return false;
+	}
+	plan->from = from;
+	plan->bottom = level;
+	plan->insert = insert;
+	plan->owner = op;
+	plan->state = PLAN_ASK;
+	op_await(op);
+	op_queue(&plan->op);
+	return true;
+}
+
+int index_rewrite(struct index *index, struct position from, unsigned level, struct op *op)
+{
+	if (!free_plan(index))
+		return -EAGAIN;
+	plan_start(index, from, level, NULL, op);
+	return 0;
+}
+
+static IN_SET void owner_arrives(struct plan *plan, int error)
+{
+	struct op *owner = plan->owner;
+
+	plan->owner = NULL;
+	if (owner)
+		op_arrive(owner, error);
+}
+
+static IN_SET void plan_ends(struct plan *plan, int error)
+{
+	plan->state = PLAN_FREE;
+	owner_arrives(plan, error);
+	waitlist_wake_all(&plan->index->plan_slots, 0);
+	waitlist_wake_all(&plan->index->memory, 0);
+}
+
+/* ---- ASK: what will the new nodes hold, and is all there for them? ---- */
+
+static unsigned node_words(const struct index *index)
+{
+	return (index->setup.node_sectors * 512 - sizeof(struct bset_disk)) / 8;
+}
+
+static unsigned run_words(const struct run *run)
+{
+	unsigned words = 0;
+
+	for (unsigned i = 0; i < run->count; i++)
+		words += bkey_words(&run->key[i]);
+	return words;
+}
+
+static unsigned set_sectors(const struct index *index, unsigned words)
+{
+	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
+}
+
+/* Keys that can't be read any more have nothing older below them: they go. */
+static IN_SET void drop_unusable(struct index *index, struct run *run)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < run->count; i++) {
+		if (index_key_is_usable(index, &run->key[i]))
+			run->key[kept++] = run->key[i];
+	}
+	run->count = kept;
+}
+
+static void exchange(struct run *a, struct run *b)
+{
+	struct run kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+/* The keys of the insert that belong into `leaf`, as a run; later ones win. */
+static IN_SET void collect_passengers(struct plan *plan, const struct node *leaf)
+{
+	struct index *index = plan->index;
+	struct run one = { .count = 1, .capacity = 1 };
+	struct bkey part;
+
+	plan->passengers.count = 0;
+	plan->trial = *plan->insert;
+	while (insert_next_part(&plan->trial, leaf, &part)) {
+		one.key = &part;
+		run_merge(&plan->passengers, &one, &index->scratch);
+		exchange(&plan->passengers, &index->scratch);
+		insert_advance(&plan->trial, &part, bkey_sectors(&part));
+	}
+}
+
+static IN_SET void collect_leaf(struct plan *plan, const struct node *leaf)
+{
+	struct index *index = plan->index;
+
+	run_merge(&leaf->keys, &leaf->open, &plan->content);
+	if (plan->insert) {
+		collect_passengers(plan, leaf);
+		run_merge(&plan->content, &plan->passengers, &index->scratch);
+		exchange(&plan->content, &index->scratch);
+	}
+	drop_unusable(index, &plan->content);
+}
+
+static void collect_children(struct plan *plan, const struct node *node)
+{
+	run_reserve(&plan->content, node->keys.count);
+	memcpy(plan->content.key, node->keys.key, node->keys.count * sizeof(struct bkey));
+	plan->content.count = node->keys.count;
+}
+
+static unsigned nodes_for(const struct index *index, unsigned words, unsigned keys)
+{
+	return keys > 1 && words * 5 > node_words(index) * SPLIT_ABOVE_FIFTHS ? 2 : 1;
+}
+
+/* Frozen, or on its way to the device: `op` waits for that to end. */
+static bool is_in_the_way(struct plan *plan, struct node *node)
+{
+	if (!node->is_frozen && !node->write)
+		return false;
+	waitlist_join(&node->waiting, &plan->op);
+	return true;
+}
+
+/* Others were promised room in it, which a replacement could not keep. */
+static bool is_promised(struct plan *plan, struct node *node)
+{
+	if (!node->counted_sectors && !node->is_appended)
+		return false;
+	waitlist_join(&node->waiting, &plan->op);
+	return true;
+}
+
+/*
+ * Which levels are replaced, by how many nodes each?  Returns the number of
+ * buckets that takes, or 0: somebody is in the way and the plan waits.
+ */
+static IN_SET unsigned lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX])
+{
+	struct index *index = plan->index;
+	unsigned words = run_words(&plan->content);
+	unsigned keys = plan->content.count;
+	unsigned buckets = 0;
+
+	for (unsigned level = plan->bottom;; level++) {
+		struct level_plan *at = &plan->at[level];
+		struct node *parent;
+
+		at->old = path[level];
+		if (is_in_the_way(plan, at->old) || is_promised(plan, at->old))
+			return 0;
+		at->count = nodes_for(index, words, keys);
+		buckets += at->count;
+		plan->top = level;
+		plan->parent = NULL;
+		if (at->old == index->root)
+			return buckets + (at->count > 1);
+		parent = path[level + 1];
+		if (is_in_the_way(plan, parent))
+			return 0;
+		plan->parent_sectors = set_sectors(index, CHILD_WORDS * (1 + at->count));
+		if (parent->written_sectors + parent->counted_sectors + plan->parent_sectors <=
+		    parent->sectors) {
+			plan->parent = parent;
+			return buckets;
+		}
+		keys = parent->keys.count - 1 + at->count;
+		words = keys * CHILD_WORDS;
+	}
+}
+
+/* The leaf got room meanwhile, or there is nothing left for it to take. */
+static IN_SET bool is_needless(struct plan *plan, const struct node *leaf)
+{
+	struct bkey part;
+
+	if (!plan->insert)
+		return false;
+	plan->trial = *plan->insert;
+	return !insert_next_part(&plan->trial, leaf, &part) ||
+	       (!leaf->is_frozen &&
+		leaf_room(plan->index, leaf, bkey_words(&part) + BKEY_WORDS_MAX) != LEAF_FULL);
+}
+
+/* ---- the act: all changes in memory that can be made before anything is durable ---- */
+
+static void new_buffer(struct index *index, struct new_node *new)
+{
+	if (!new->buffer)
+		new->buffer = buffer_new(index->setup.node_sectors * 512);
+}
+
+static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t bucket, unsigned level,
+			     const struct bkey *position, const struct bkey *keys, unsigned count)
+{
+	struct index *index = plan->index;
+	struct bset_disk *set;
+	unsigned words = 0;
+	struct bkey key = bkey_with_pointer(bkey_of(bkey_volume(position), bkey_end(position),
+						    index->setup.node_sectors),
+					    space_pointer(index->setup.space, bucket));
+
+	new_buffer(index, new);
+	set = (void *)new->buffer;
+	new->node = node_new(index, &key, level);
+	new->node->is_frozen = true;	/* P1 */
+	new->node->sequence = random_next(&index->random) | 1;
+	run_reserve(&new->node->keys, count);
+	for (unsigned i = 0; i < count; i++) {
+		run_add(&new->node->keys, &keys[i]);
+		words += bkey_encode(&keys[i], set->keys + words);
+	}
+	new->sectors = set_sectors(index, words);
+	assert(new->sectors <= index->setup.node_sectors);
+	memset(new->buffer + bset_bytes(words), 0, new->sectors * 512 - bset_bytes(words));
+	bset_seal(set, words, new->node->sequence, index->setup.set_magic, key.ptr);
+	new->node->written_sectors = new->sectors;
+}
+
+/* How many of the keys the first of two nodes gets: 3/5 of the words, and what the second can't hold. */
+static unsigned keys_of_first(const struct index *index, const struct run *content)
+{
+	unsigned total = run_words(content);
+	unsigned least = total > node_words(index) ? total - node_words(index) : 0;
+	unsigned aim = clamp_u64(total * FIRST_GETS_FIFTHS / 5, least, node_words(index));
+	unsigned words = 0, count = 0;
+
+	while (count + 1 < content->count) {
+		unsigned next = bkey_words(&content->key[count]);
+
+		if (count && words >= least && words + next > aim)
+			break;
+		words += next;
+		count++;
+	}
+	return count;
+}
+
+static IN_SET void make_nodes(struct plan *plan, unsigned level, const uint32_t *buckets)
+{
+	struct level_plan *at = &plan->at[level];
+	const struct bkey *keys = plan->content.key;
+	unsigned first = plan->content.count;
+
+	if (at->count == 2) {
+		first = keys_of_first(plan->index, &plan->content);
+		make_node(plan, &at->new[0], buckets[0], level, &keys[first - 1], keys, first);
+		make_node(plan, &at->new[1], buckets[1], level, &at->old->key, keys + first,
+			  plan->content.count - first);
+		plan->index->splits++;
+		return;
+	}
+	make_node(plan, &at->new[0], buckets[0], level, &at->old->key, keys, first);
+	plan->index->rewrites++;
+}
+
+/* `run` of an interior node: the old child's key gives way to the new ones. */
+static void replace_child(struct run *run, const struct level_plan *at)
+{
+	unsigned place = run_find(run, bkey_volume(&at->old->key), bkey_end(&at->old->key) - 1);
+
+	assert(place < run->count && run->key[place].ptr == at->old->key.ptr);
+	run->key[place] = at->new[at->count - 1].node->key;
+	if (at->count == 2)
+		run_insert_at(run, place, &at->new[0].node->key);
+}
+
+/* What was dirty in the old leaf no longer counts; what is in the new ones does. */
+static IN_SET void recount_dirty(struct plan *plan, const struct node *leaf)
+{
+	struct index *index = plan->index;
+	struct node_walk walk;
+	const struct bkey *k;
+
+	node_walk_begin(&walk, leaf);
+	while ((k = node_walk_next(&walk))) {
+		if (bkey_is_dirty(k) && index_key_is_usable(index, k))
+			index->dirty_sectors[bkey_volume(k)] -= bkey_sectors(k);
+	}
+	for (unsigned i = 0; i < plan->content.count; i++) {
+		k = &plan->content.key[i];
+		if (bkey_is_dirty(k))
+			index->dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
+	}
+}
+
+/* I1: the keys that go along enter the journal in this same stay. */
+static IN_SET void board_passengers(struct plan *plan)
+{
+	struct insert *insert = plan->insert;
+	struct journal *journal = plan->index->setup.journal;
+
+	for (unsigned i = 0; i < plan->passengers.count && insert->is_journaled; i++) {
+		insert->sequence = journal_add(journal, &plan->passengers.key[i]);
+		journal_pin(journal, &plan->pin, insert->sequence);
+	}
+	if (!insert->is_journaled && insert->replayed)
+		journal_pin(journal, &plan->pin, insert->replayed);
+	memcpy(insert->keys, plan->trial.keys, sizeof(insert->keys));
+	insert->next = plan->trial.next;
+	insert->inserted_sectors = plan->trial.inserted_sectors;
+}
+
+static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
+{
+	struct index *index = plan->index;
+	unsigned used = 0;
+
+	if (!plan->bottom)
+		recount_dirty(plan, plan->at[0].old);
+	if (plan->insert)
+		board_passengers(plan);
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		struct level_plan *at = &plan->at[level];
+
+		if (level > plan->bottom) {
+			collect_children(plan, at->old);
+			replace_child(&plan->content, &plan->at[level - 1]);
+		}
+		at->old->is_frozen = true;
+		make_nodes(plan, level, buckets + used);
+		used += at->count;
+	}
+	plan->root.node = NULL;
+	if (!plan->parent && plan->at[plan->top].count == 2) {
+		const struct level_plan *at = &plan->at[plan->top];
+		struct bkey children[2] = { at->new[0].node->key, at->new[1].node->key };
+
+		make_node(plan, &plan->root, buckets[used], plan->top + 1, &at->old->key, children, 2);
+	}
+	if (plan->parent)
+		plan->parent->counted_sectors += plan->parent_sectors;
+	if (index->root->level + 2 >= INDEX_LEVELS_MAX && plan->root.node)
+		health_fail(index->setup.health, EFBIG, "the btree would have %u levels",
+			    index->root->level + 2);
+}
+
+static IN_SET void begin_writing(struct plan *plan)
+{
+	struct index *index = plan->index;
+
+	plan->writing = plan->bottom;
+	plan->state = PLAN_FLUSH;
+	flush_wait(index->setup.flush, flush_now(index->setup.flush), &plan->op);	/* I2 */
+}
+
+static IN_SET void ask(struct plan *plan)
+{
+	struct index *index = plan->index;
+	struct node *path[INDEX_LEVELS_MAX];
+	uint32_t buckets[PLAN_BUCKETS_MAX];
+	unsigned count, words;
+	int error = index_path(index, plan->from, path, &plan->op);
+
+	if (error == -EAGAIN)
+		return;
+	if (error || plan->bottom > index->root->level || is_needless(plan, path[0])) {
+		plan_ends(plan, error);
+		return;
+	}
+	if (plan->bottom)
+		collect_children(plan, path[plan->bottom]);
+	else
+		collect_leaf(plan, path[0]);
+	count = lay_out(plan, path);
+	if (!count)
+		return;
+	words = plan->insert && plan->insert->is_journaled ? run_words(&plan->passengers) : 0;
+	error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
+	if (!error)
+		error = space_take(index->setup.space, USE_BTREE, count, buckets, &plan->op);
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		if (error == -ENOSPC)
+			health_fail(index->setup.health, ENOSPC,
+				    "no unused bucket for a btree node during replay");
+		plan_ends(plan, error);
+		return;
+	}
+	freeze(plan, buckets);
+	begin_writing(plan);
+}
+
+/* ---- NODES: the new ones, children before parents (I3) ---- */
+
+static IN_SET void write_node(struct plan *plan, const struct new_node *new)
+{
+	struct index *index = plan->index;
+
+	device_write(index->setup.device, new->buffer, pointer_sector(new->node->key.ptr),
+		     new->sectors, true, &plan->op);
+	index->nodes_written++;
+	index->sectors_written += new->sectors;
+}
+
+/* False: all have been written. */
+static IN_SET bool write_level(struct plan *plan)
+{
+	unsigned level = plan->writing++;
+
+	if (level <= plan->top) {
+		for (unsigned i = 0; i < plan->at[level].count; i++)
+			write_node(plan, &plan->at[level].new[i]);
+		return true;
+	}
+	if (level == plan->top + 1 && plan->root.node) {
+		write_node(plan, &plan->root);
+		return true;
+	}
+	return false;
+}
+
+/* ---- SWITCH: lookups go to the new nodes from here on ---- */
+
+static IN_SET struct bkey freed_record(const struct index *index, const struct node *old)
+{
+	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
+
+	return bkey_with_pointer(bkey_of(0, 0, old->sectors),
+				 space_pointer(index->setup.space, bucket));
+}
+
+static IN_SET void add_dead(struct node *parent, const struct bkey *k)
+{
+	run_reserve(&parent->open, parent->open.count + 1);
+	run_add(&parent->open, k);
+}
+
+static IN_SET void append_to_parent(struct plan *plan)
+{
+	struct index *index = plan->index;
+	struct node *parent = plan->parent;
+	const struct level_plan *at = &plan->at[plan->top];
+	struct bset_disk *set = (void *)plan->parent_buffer;
+	struct bkey freed = freed_record(index, at->old);
+	unsigned words = bkey_encode(&freed, set->keys);
+	uint64_t sector = pointer_sector(parent->key.ptr) + parent->written_sectors;
+
+	for (unsigned i = 0; i < at->count; i++)	/* P4 */
+		words += bkey_encode(&at->new[i].node->key, set->keys + words);
+	memset(plan->parent_buffer + bset_bytes(words), 0,
+	       plan->parent_sectors * 512 - bset_bytes(words));
+	bset_seal(set, words, parent->sequence, index->setup.set_magic, parent->key.ptr);
+	replace_child(&parent->keys, at);
+	add_dead(parent, &at->old->key);
+	add_dead(parent, &freed);
+	parent->counted_sectors -= plan->parent_sectors;
+	parent->written_sectors += plan->parent_sectors;
+	parent->is_appended = true;	/* P3 */
+	device_write(index->setup.device, plan->parent_buffer, sector, plan->parent_sectors, true,
+		     &plan->op);
+	index->sectors_written += plan->parent_sectors;
+}
+
+static IN_SET void switch_root(struct plan *plan)
+{
+	struct index *index = plan->index;
+	struct journal_roots *roots = &index->setup.journal->roots;
+
+	index->root = plan->root.node ?: plan->at[plan->top].new[0].node;
+	roots->btree_root = index->root->key;
+	roots->btree_level = index->root->level;
+	if (index->is_running)
+		journal_roots_change(index->setup.journal);
+}
+
+static IN_SET void switch_over(struct plan *plan)
+{
+	struct index *index = plan->index;
+
+	if (plan->parent && plan->parent->is_appended) {
+		waitlist_join(&plan->parent->waiting, &plan->op);
+		return;
+	}
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		struct node *old = plan->at[level].old;
+
+		node_unhash(index, old);
+		space_free_begin(index->setup.space, space_bucket_of(index->setup.space, old->key.ptr));
+	}
+	plan->state = PLAN_PARENT;
+	if (plan->parent) {
+		append_to_parent(plan);
+	} else {
+		switch_root(plan);
+		op_queue(&plan->op);
+	}
+}
+
+/* ---- thaw, and what can go now ---- */
+
+static IN_SET void thaw_node(struct index *index, struct node *node)
+{
+	node->is_frozen = false;
+	space_settle(index->setup.space, space_bucket_of(index->setup.space, node->key.ptr));
+	waitlist_wake_all(&node->waiting, 0);
+}
+
+/* P2: the bucket's number is all that is left of an old node. */
+static IN_SET uint32_t old_node_goes(struct index *index, struct node *old)
+{
+	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
+
+	journal_unpin(index->setup.journal, &old->pin);
+	waitlist_wake_all(&old->waiting, 0);
+	old->is_frozen = false;
+	node_forget(index, old);
+	return bucket;
+}
+
+static IN_SET void keep_for_root(struct index *index, uint32_t bucket)
+{
+	if (index->freed_roots_count == index->freed_roots_room) {
+		index->freed_roots_room = index->freed_roots_room * 2 + 64;
+		index->freed_roots = realloc(index->freed_roots,
+					     index->freed_roots_room * sizeof(uint32_t));
+		assert(index->freed_roots);
+	}
+	index->freed_roots[index->freed_roots_count++] = bucket;
+}
+
+static IN_SET void thaw(struct plan *plan)
+{
+	struct index *index = plan->index;
+	bool root_is_unnamed = !plan->parent && !index->is_running;
+	uint32_t freed[INDEX_LEVELS_MAX];
+
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		struct level_plan *at = &plan->at[level];
+
+		for (unsigned i = 0; i < at->count; i++)
+			thaw_node(index, at->new[i].node);
+		freed[level] = old_node_goes(index, at->old);
+		at->old = NULL;
+	}
+	if (plan->root.node)
+		thaw_node(index, plan->root.node);
+	journal_unpin(index->setup.journal, &plan->pin);
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		if (plan->parent && index->is_running)
+			space_freed(index->setup.space, freed[level]);
+		else	/* the disk may still lead here, by the root that the journal names */
+			keep_for_root(index, freed[level]);
+	}
+	if (plan->parent) {
+		plan->parent->is_appended = false;
+		waitlist_wake_all(&plan->parent->waiting, 0);
+	}
+	if (plan->parent || root_is_unnamed) {
+		plan_ends(plan, 0);
+		return;
+	}
+	plan->state = PLAN_ROOT;
+	owner_arrives(plan, 0);
+	waitlist_wake_all(&index->memory, 0);
+	journal_commit(index->setup.journal, &plan->op);
+}
+
+/* An entry that names the root of now is durable. */
+static IN_SET void release_old_roots(struct index *index)
+{
+	for (unsigned i = 0; i < index->freed_roots_count; i++)
+		space_freed(index->setup.space, index->freed_roots[i]);
+	index->freed_roots_count = 0;
+}
+
+void index_run(struct index *index)
+{
+	release_old_roots(index);
+	index->is_running = true;
+	op_queue(&index->pressure);
+	op_queue(&index->ageing);
+}
+
+static IN_SET void plan_failed(struct plan *plan, int error)
+{
+	health_fail(plan->index->setup.health, -error, "io error writing btree nodes: %s",
+		    strerror(-error));
+	plan_ends(plan, error);
+}
+
+static void plan_step(struct op *op)
+{
+	struct plan *plan = container_of(op, struct plan, op);
+	struct index *index = plan->index;
+	int error;
+
+	lock_acquire(index->setup.lock);
+	error = op_take_error(op) ?: health_error(index->setup.health);
+	if (error) {
+		plan_failed(plan, error);
+	} else {
+		switch (plan->state) {
+		case PLAN_FREE:
+			break;
+		case PLAN_ASK:
+			ask(plan);
+			break;
+		case PLAN_FLUSH:
+			plan->state = PLAN_NODES;
+			write_level(plan);
+			break;
+		case PLAN_NODES:
+			if (write_level(plan))
+				break;
+			plan->state = PLAN_SWITCH;
+			/* fall through */
+		case PLAN_SWITCH:
+			switch_over(plan);
+			break;
+		case PLAN_PARENT:
+			thaw(plan);
+			break;
+		case PLAN_ROOT:
+			release_old_roots(index);
+			plan_ends(plan, 0);
+			break;
+		}
+	}
+	lock_release(index->setup.lock);
+}

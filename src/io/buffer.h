@@ -1,0 +1,33 @@
+/*
+ * Aligned memory for device transfers: pools of equal buffers, made and
+ * prefaulted at start, so that the I/O path never allocates.
+ *
+ * (B1) Every buffer begins on a page.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "io/op.h"
+
+enum { BUFFER_ALIGN = 4096 };
+
+/* Page-aligned, zeroed; freed with buffer_free(). Never NULL: the program ends instead. */
+void *buffer_new(size_t bytes);
+void buffer_free(void *memory);
+
+struct buffer_pool {
+	void *memory;
+	unsigned count;
+	unsigned free_count;
+	size_t bytes;		/* of each */
+	void **free;
+	struct waitlist waiting;
+};
+
+void buffer_pool_init(struct buffer_pool *pool, unsigned count, size_t bytes);
+void buffer_pool_done(struct buffer_pool *pool);
+/* NULL if all are out: then `op` (if not NULL) waits in the pool's list. */
+void *buffer_get(struct buffer_pool *pool, struct op *op);
+void buffer_put(struct buffer_pool *pool, void *buffer);

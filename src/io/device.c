@@ -1,0 +1,559 @@
+/*
+ * Devices on Linux: block devices and files.
+ *
+ * (D1) One user: a block device is opened O_EXCL to be written, a file is
+ *      locked twice (record lock of the open file, and flock), and is refused
+ *      when a loop device has it.  To be read only, a block device is taken as it is.
+ * (D2) With O_DIRECT, what the kernel would refuse as misaligned is bounced by
+ *      the *_now calls; ops keep to the block that device_set_block() named.
+ * (D3) Through the page cache, a failed flush may have dropped what it should
+ *      have written, and the next would succeed: there, the first failure stays.
+ */
+#include "io/device.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "base/numbers.h"
+#include "io/blocking.h"
+#include "io/buffer.h"
+#include "io/transfer.h"
+
+enum { SECTOR_BYTES = 512, BLOCK_SECTORS_DEFAULT = 8 };
+
+struct device {
+	char *path;
+	int fd;
+	enum device_mode mode;
+	struct stat stat;
+	uint64_t sectors;
+	unsigned logical_block_bytes;
+	_Atomic bool can_discard;	/* of a file: until its file system has refused one */
+	bool direct;
+	unsigned direct_bytes;		/* O_DIRECT wants multiples of this */
+	_Atomic int flush_error;	/* D3 */
+	pthread_mutex_t mutex;		/* for the next line */
+	struct blocking *discards;	/* BLKDISCARD can only block; made when first needed */
+};
+
+/* O_DIRECT or not. */
+
+static bool device_ask_alignment(const struct device *device, unsigned *memory, unsigned *offset)
+{
+#ifdef STATX_DIOALIGN
+	struct statx answer;
+
+	if (!statx(device->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &answer) &&
+	    answer.stx_mask & STATX_DIOALIGN) {
+		*memory = answer.stx_dio_mem_align;
+		*offset = answer.stx_dio_offset_align;
+		return true;
+	}
+#endif
+	*memory = SECTOR_BYTES;
+	*offset = device->logical_block_bytes;
+	return device_is_block_device(device);
+}
+
+static bool device_turn_direct(struct device *device, bool on)
+{
+	int flags = fcntl(device->fd, F_GETFL);
+
+	if (flags < 0)
+		return false;
+	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+	device->direct = !fcntl(device->fd, F_SETFL, flags) && on;
+	return device->direct == on;
+}
+
+/* The last word has a read: one block, as badly aligned as ours may come. */
+static bool device_try_direct(struct device *device, unsigned block_bytes)
+{
+	uint64_t offset = device->sectors * SECTOR_BYTES >= 2 * block_bytes ? block_bytes : 0;
+	char *memory = buffer_new(block_bytes + SECTOR_BYTES);
+	ssize_t got = pread(device->fd, memory + SECTOR_BYTES, block_bytes, offset);
+
+	buffer_free(memory);
+	return got >= 0;
+}
+
+void device_set_block(struct device *device, unsigned block_sectors)
+{
+	unsigned block_bytes = block_sectors * SECTOR_BYTES;
+	unsigned memory, offset;
+	bool known = device_ask_alignment(device, &memory, &offset);
+
+	assert(is_power_of_two(block_sectors));
+	device->direct_bytes = block_bytes;
+	if (known && offset)
+		device->direct_bytes = max_u64(offset, SECTOR_BYTES);
+	if ((known && (!offset || offset > block_bytes || memory > SECTOR_BYTES)) ||
+	    device->sectors * SECTOR_BYTES % device->direct_bytes ||
+	    !device_turn_direct(device, true) || !device_try_direct(device, block_bytes))
+		device_turn_direct(device, false);
+}
+
+/* One user (D1). */
+
+static int device_busy(const struct device *device, struct error *error, const char *who)
+{
+	return error_set(error, EBUSY, "%s is in use by %s", device->path, who);
+}
+
+static int device_lock_failed(const struct device *device, struct error *error)
+{
+	if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK)
+		return device_busy(device, error, "another program (it is locked)");
+	if (device->mode == DEVICE_READ_ONLY)
+		return 0;		/* a file system without locks: we harm nobody */
+	return error_set(error, errno, "%s cannot be locked: %s", device->path, strerror(errno));
+}
+
+static int device_lock_file(const struct device *device, struct error *error)
+{
+	bool write = device->mode == DEVICE_READ_WRITE;
+	struct flock whole = { .l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET };
+	int failed = 0;
+
+	if (fcntl(device->fd, F_OFD_SETLK, &whole))
+		failed = device_lock_failed(device, error);
+	if (!failed && flock(device->fd, (write ? LOCK_EX : LOCK_SH) | LOCK_NB))
+		failed = device_lock_failed(device, error);
+	return failed;
+}
+
+/* Whether the file named in `backing_file`, one line of sysfs, is this one. */
+static bool device_is_named_in(const struct device *device, const char *backing_file)
+{
+	char path[4096 + 1];
+	FILE *file = fopen(backing_file, "re");
+	size_t bytes = file ? fread(path, 1, sizeof(path) - 1, file) : 0;
+	struct stat other;
+
+	if (file)
+		fclose(file);
+	path[bytes] = '\0';
+	if (bytes && path[bytes - 1] == '\n')
+		path[bytes - 1] = '\0';
+	return !stat(path, &other) && other.st_dev == device->stat.st_dev &&
+	       other.st_ino == device->stat.st_ino;
+}
+
+static int device_refuse_loop(const struct device *device, struct error *error)
+{
+	glob_t loops = { .gl_pathc = 0 };
+	char name[32], who[64] = "";
+
+	if (!glob("/sys/block/loop*/loop/backing_file", GLOB_NOSORT, NULL, &loops))
+		for (size_t i = 0; i < loops.gl_pathc; i++)
+			if (device_is_named_in(device, loops.gl_pathv[i]) &&
+			    sscanf(loops.gl_pathv[i], "/sys/block/%31[^/]", name) == 1)
+				snprintf(who, sizeof(who), "/dev/%s", name);
+	globfree(&loops);
+	return *who ? device_busy(device, error, who) : 0;
+}
+
+/* Size, kind and abilities. */
+
+/* A partition has its disk's queue one directory up. */
+static bool device_queue_can_discard(const struct device *device)
+{
+	const char *const places[] = { "", "/.." };
+	unsigned long long bytes = 0;
+	char path[128];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/queue/discard_max_bytes",
+			 major(device->stat.st_rdev), minor(device->stat.st_rdev), places[i]);
+		file = fopen(path, "re");
+		if (!file)
+			continue;
+		if (fscanf(file, "%llu", &bytes) != 1)
+			bytes = 0;
+		fclose(file);
+		break;
+	}
+	return bytes > 0;
+}
+
+static int device_look_at_block_device(struct device *device, struct error *error)
+{
+	uint64_t bytes;
+	int block;
+
+	if (ioctl(device->fd, BLKGETSIZE64, &bytes) || ioctl(device->fd, BLKSSZGET, &block))
+		return error_set(error, errno, "%s does not tell its size: %s", device->path,
+				 strerror(errno));
+	device->sectors = bytes / SECTOR_BYTES;
+	device->logical_block_bytes = block;
+	device->can_discard = device->mode == DEVICE_READ_WRITE && device_queue_can_discard(device);
+	return 0;
+}
+
+static int device_look_at_file(struct device *device, struct error *error)
+{
+	int failed = device_lock_file(device, error);
+
+	if (!failed && device->mode == DEVICE_READ_WRITE)
+		failed = device_refuse_loop(device, error);
+	if (failed)
+		return failed;
+	device->sectors = device->stat.st_size / SECTOR_BYTES;
+	device->logical_block_bytes = SECTOR_BYTES;
+	device->can_discard = device->mode == DEVICE_READ_WRITE;
+	return 0;
+}
+
+static int device_look(struct device *device, struct error *error)
+{
+	if (device_is_block_device(device))
+		return device_look_at_block_device(device, error);
+	return device_look_at_file(device, error);
+}
+
+/* Opening and closing. */
+
+static int device_cannot_open(const struct device *device, struct error *error)
+{
+	if (errno == EBUSY)
+		return device_busy(device, error, "something else (is it mounted?)");
+	return error_set(error, errno, "%s cannot be opened: %s", device->path, strerror(errno));
+}
+
+/* Looks at what the path is before it opens it: a FIFO would wait for its other end. */
+static int device_open_path(struct device *device, struct error *error)
+{
+	bool write = device->mode == DEVICE_READ_WRITE;
+	int flags = O_CLOEXEC | (write ? O_RDWR : O_RDONLY);
+
+	if (stat(device->path, &device->stat))
+		return device_cannot_open(device, error);
+	if (!S_ISBLK(device->stat.st_mode) && !S_ISREG(device->stat.st_mode))
+		return error_set(error, ENOTBLK, "%s is neither a block device nor a file",
+				 device->path);
+	if (S_ISBLK(device->stat.st_mode) && write)
+		flags |= O_EXCL;
+	device->fd = open(device->path, flags);
+	if (device->fd < 0 || fstat(device->fd, &device->stat))
+		return device_cannot_open(device, error);
+	return 0;
+}
+
+int device_open(struct device **opened, const char *path, enum device_mode mode,
+		struct error *error)
+{
+	struct device *device = calloc(1, sizeof(*device));
+	int failed;
+
+	if (!device || !(device->path = strdup(path))) {
+		free(device);
+		return error_set(error, ENOMEM, "no memory for a device");
+	}
+	device->fd = -1;
+	device->mode = mode;
+	pthread_mutex_init(&device->mutex, NULL);
+	failed = device_open_path(device, error);
+	if (!failed)
+		failed = device_look(device, error);
+	if (failed) {
+		device_close(device);
+		return failed;
+	}
+	device_set_block(device, BLOCK_SECTORS_DEFAULT);
+	*opened = device;
+	return 0;
+}
+
+void device_close(struct device *device)
+{
+	if (!device)
+		return;
+	blocking_free(device->discards);
+	if (device->fd >= 0)
+		close(device->fd);
+	pthread_mutex_destroy(&device->mutex);
+	free(device->path);
+	free(device);
+}
+
+/* Facts. */
+
+uint64_t device_sectors(const struct device *device)
+{
+	return device->sectors;
+}
+
+unsigned device_logical_block_bytes(const struct device *device)
+{
+	return device->logical_block_bytes;
+}
+
+bool device_is_block_device(const struct device *device)
+{
+	return S_ISBLK(device->stat.st_mode);
+}
+
+uint64_t device_number(const struct device *device)
+{
+	return device_is_block_device(device) ? device->stat.st_rdev : 0;
+}
+
+bool device_is_same(const struct device *a, const struct device *b)
+{
+	if (device_is_block_device(a) || device_is_block_device(b))
+		return device_number(a) == device_number(b);
+	return a->stat.st_dev == b->stat.st_dev && a->stat.st_ino == b->stat.st_ino;
+}
+
+bool device_is_at(const struct device *device, const char *path)
+{
+	struct stat other;
+
+	if (stat(path, &other))
+		return false;
+	if (device_is_block_device(device) || S_ISBLK(other.st_mode))
+		return S_ISBLK(other.st_mode) && device_number(device) == other.st_rdev;
+	return device->stat.st_dev == other.st_dev && device->stat.st_ino == other.st_ino;
+}
+
+const char *device_path(const struct device *device)
+{
+	return device->path;
+}
+
+const char *device_name(const struct device *device)
+{
+	const char *slash = strrchr(device->path, '/');
+
+	return slash ? slash + 1 : device->path;
+}
+
+bool device_can_discard(const struct device *device)
+{
+	return device->can_discard;
+}
+
+/* Blocking transfers. */
+
+static bool device_reaches(const struct device *device, uint64_t sector, uint64_t sectors)
+{
+	return sectors <= device->sectors && sector <= device->sectors - sectors;
+}
+
+static int device_move_all(struct device *device, bool write, char *data, uint64_t offset,
+			   size_t bytes)
+{
+	while (bytes) {
+		ssize_t moved = write ? pwrite(device->fd, data, bytes, offset)
+				      : pread(device->fd, data, bytes, offset);
+
+		if (moved < 0 && errno == EINTR)
+			continue;
+		if (moved <= 0)
+			return moved ? -errno : -EIO;
+		data += moved;
+		offset += moved;
+		bytes -= moved;
+	}
+	return 0;
+}
+
+/* Whether O_DIRECT would take it as it is. */
+static bool device_is_aligned(const struct device *device, const void *data, uint64_t offset,
+			      size_t bytes)
+{
+	return !device->direct || ((uintptr_t)data % SECTOR_BYTES == 0 &&
+				   offset % device->direct_bytes == 0 &&
+				   bytes % device->direct_bytes == 0);
+}
+
+/* Through whole blocks in memory of our own (D2). */
+static int device_move_bounced(struct device *device, bool write, char *data, uint64_t offset,
+			       size_t bytes)
+{
+	uint64_t first = round_down(offset, device->direct_bytes);
+	uint64_t end = min_u64(round_up(offset + bytes, device->direct_bytes),
+			       device->sectors * SECTOR_BYTES);
+	char *blocks = buffer_new(end - first);
+	int error = device_move_all(device, false, blocks, first, end - first);
+
+	if (!error && write) {
+		memcpy(blocks + (offset - first), data, bytes);
+		error = device_move_all(device, true, blocks, first, end - first);
+	} else if (!error) {
+		memcpy(data, blocks + (offset - first), bytes);
+	}
+	buffer_free(blocks);
+	return error;
+}
+
+static int device_move_now(struct device *device, bool write, char *data, uint64_t sector,
+			   unsigned sectors)
+{
+	uint64_t offset = sector * SECTOR_BYTES;
+	size_t bytes = (size_t)sectors * SECTOR_BYTES;
+
+	if (!device_reaches(device, sector, sectors))
+		return -EIO;
+	if (device_is_aligned(device, data, offset, bytes))
+		return device_move_all(device, write, data, offset, bytes);
+	return device_move_bounced(device, write, data, offset, bytes);
+}
+
+int device_read_now(struct device *device, void *data, uint64_t sector, unsigned sectors)
+{
+	return device_move_now(device, false, data, sector, sectors);
+}
+
+int device_write_now(struct device *device, const void *data, uint64_t sector, unsigned sectors)
+{
+	assert(device->mode == DEVICE_READ_WRITE);
+	return device_move_now(device, true, (char *)data, sector, sectors);
+}
+
+/* What a flush has to report: its own failure, or an earlier one that stays (D3). */
+static int device_flush_result(struct device *device, int error)
+{
+	if (error && !device->direct)
+		device->flush_error = error;
+	return device->flush_error ? device->flush_error : error;
+}
+
+int device_flush_now(struct device *device)
+{
+	return device_flush_result(device, fdatasync(device->fd) ? -errno : 0);
+}
+
+/* Transfers that an op awaits. */
+
+static void device_transfer(struct device *device, struct transfer *transfer, uint64_t sector,
+			    uint64_t sectors)
+{
+	transfer->device = device;
+	transfer->fd = device->fd;
+	transfer->offset = sector * SECTOR_BYTES;
+	transfer->left = sectors * SECTOR_BYTES;
+	if (!sectors || !device_reaches(device, sector, sectors))
+		transfer_refuse(transfer, -EIO);
+	else
+		transfer_start(transfer);
+}
+
+void device_read(struct device *device, void *data, uint64_t sector, unsigned sectors,
+		 struct op *op)
+{
+	struct transfer *transfer = transfer_new(op, TRANSFER_READ);
+
+	assert((uintptr_t)data % SECTOR_BYTES == 0);
+	transfer->data = data;
+	device_transfer(device, transfer, sector, sectors);
+}
+
+static int device_flush_ended(struct transfer *transfer, int error)
+{
+	return device_flush_result(transfer->device, error);
+}
+
+void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
+		  bool fua, struct op *op)
+{
+	struct transfer *transfer = transfer_new(op, TRANSFER_WRITE);
+
+	assert((uintptr_t)data % SECTOR_BYTES == 0);
+	assert(device->mode == DEVICE_READ_WRITE);
+	transfer->data = (char *)data;
+	transfer->fua = fua;
+	transfer->ended = fua ? device_flush_ended : NULL;
+	device_transfer(device, transfer, sector, sectors);
+}
+
+void device_flush(struct device *device, struct op *op)
+{
+	struct transfer *transfer = transfer_new(op, TRANSFER_FLUSH);
+
+	transfer->device = device;
+	transfer->fd = device->fd;
+	transfer->ended = device_flush_ended;
+	transfer_start(transfer);
+}
+
+/*
+ * Punching a hole into a block device would write zeroes where it cannot unmap
+ * them; only BLKDISCARD asks for no more than a discard.
+ */
+static int device_discard_run(struct blocking_job *job)
+{
+	struct transfer *transfer = container_of(job, struct transfer, job);
+	uint64_t range[2] = { transfer->offset, transfer->left };
+
+	return ioctl(transfer->fd, BLKDISCARD, range) ? -errno : 0;
+}
+
+static struct blocking *device_discard_thread(struct device *device)
+{
+	struct blocking *blocking;
+
+	pthread_mutex_lock(&device->mutex);
+	if (!device->discards)
+		device->discards = blocking_new(NULL);
+	blocking = device->discards;
+	pthread_mutex_unlock(&device->mutex);
+	return blocking;
+}
+
+static void device_discard_block_device(struct device *device, uint64_t sector, uint64_t sectors,
+					struct op *op)
+{
+	struct transfer *transfer = transfer_new(op, TRANSFER_JOB);
+	struct blocking *blocking = device_discard_thread(device);
+
+	transfer->fd = device->fd;
+	transfer->offset = sector * SECTOR_BYTES;
+	transfer->left = sectors * SECTOR_BYTES;
+	if (!blocking)
+		transfer_refuse(transfer, -ENOMEM);
+	else if (!sectors || !device_reaches(device, sector, sectors))
+		transfer_refuse(transfer, -EIO);
+	else
+		transfer_start_job(transfer, blocking, device_discard_run);
+}
+
+static int device_punch_ended(struct transfer *transfer, int error)
+{
+	if (error == -ENOSYS)
+		error = -EOPNOTSUPP;
+	if (error == -EOPNOTSUPP)
+		transfer->device->can_discard = false;
+	return error;
+}
+
+static void device_punch(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
+{
+	struct transfer *transfer = transfer_new(op, TRANSFER_PUNCH);
+
+	transfer->ended = device_punch_ended;
+	device_transfer(device, transfer, sector, sectors);
+}
+
+void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
+{
+	if (!device->can_discard)
+		transfer_refuse(transfer_new(op, TRANSFER_PUNCH), -EOPNOTSUPP);
+	else if (device_is_block_device(device))
+		device_discard_block_device(device, sector, sectors, op);
+	else
+		device_punch(device, sector, sectors, op);
+}

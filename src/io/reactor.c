@@ -1,0 +1,554 @@
+/*
+ * The reactor on io_uring.
+ *
+ *	      +--> what completed: done() ---+
+ *	      |                              v
+ *	submit and wait              op_arrive, op_queue --> ready, in order
+ *	      ^                              ^                 |
+ *	      |    timers that are due ------+                 v
+ *	      +------------------------------------------ steps, at most STEPS_PER_TURN
+ *
+ * (R1) Only the thread that made the reactor touches it, but for the inbox,
+ *      which has a mutex and an eventfd that the ring always reads.
+ * (R2) Taking entries off the completion queue calls nobody: they go into a
+ *      list first.  So it may be done at any moment, even in the middle of a step.
+ * (R3) The eventfd is written when the inbox was empty: whoever finds it filled
+ *      knows that the wake is under way.
+ */
+#include "io/reactor.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/numbers.h"
+#include "base/random.h"
+#include "io/transfer.h"
+#include "io/uring.h"
+
+enum {
+	SUBMISSIONS = 512,
+	COMPLETIONS = 4096,
+	STEPS_PER_TURN = 256,	/* then the ring has its turn, whoever is still ready */
+	POSTS_ROOM = 256,	/* at first; doubled when full */
+	PIECES_MAX = 64,	/* of registered memory */
+	PIECE_BYTES_MAX = 1 << 30,
+};
+
+static const uint64_t ns_per_second = 1000000000;
+
+struct post {
+	struct op *op;
+	int error;
+};
+
+struct post_box {
+	struct post *posts;
+	unsigned count;
+	unsigned room;
+};
+
+struct piece {
+	char *begin;
+	size_t bytes;		/* 0: a free place */
+};
+
+struct reactor {
+	struct io_uring ring;
+	pthread_t thread;
+	bool stopping;
+	unsigned in_flight;	/* submissions whose completion is still to come */
+	uint64_t now_ns;
+	struct list ready;	/* ops */
+	struct list completed;	/* completions */
+	struct list timers;	/* the one that is due first first */
+	struct transfer_pool transfers;
+	struct random random;
+
+	struct post_box local;	/* posts by our own thread */
+	pthread_mutex_t mutex;	/* for the inbox */
+	struct post_box inbox;	/* posts by others */
+	struct post_box taken;	/* the inbox's other half */
+	int wake_fd;
+	uint64_t wakes;		/* what is read from it */
+	struct completion wake;
+
+	unsigned piece_count;	/* the places in use are among the first ones */
+	bool can_register;
+	struct piece pieces[PIECES_MAX];
+};
+
+void reactor_assert_home(const struct reactor *reactor)
+{
+	assert(pthread_equal(reactor->thread, pthread_self()));	/* O2 */
+}
+
+struct transfer_pool *reactor_transfers(struct reactor *reactor)
+{
+	return &reactor->transfers;
+}
+
+/* Posts. */
+
+static void post_box_add(struct post_box *box, struct op *op, int error)
+{
+	if (box->count == box->room) {
+		box->room = box->room ? box->room * 2 : POSTS_ROOM;
+		box->posts = reallocarray(box->posts, box->room, sizeof(*box->posts));
+		if (!box->posts) {
+			log_error("no memory for %u posts", box->room);
+			abort();
+		}
+	}
+	box->posts[box->count++] = (struct post){ .op = op, .error = error };
+}
+
+static void post_box_deliver(struct post_box *box)
+{
+	for (unsigned i = 0; i < box->count; i++)
+		op_arrive(box->posts[i].op, box->posts[i].error);
+	box->count = 0;
+}
+
+static void inbox_post(struct reactor *reactor, struct op *op, int error)
+{
+	const uint64_t one = 1;
+	ssize_t written = sizeof(one);
+
+	pthread_mutex_lock(&reactor->mutex);
+	post_box_add(&reactor->inbox, op, error);
+	if (reactor->inbox.count == 1)		/* R3 */
+		written = write(reactor->wake_fd, &one, sizeof(one));
+	pthread_mutex_unlock(&reactor->mutex);
+	assert(written == sizeof(one));
+}
+
+void reactor_post(struct op *op, int error)
+{
+	struct reactor *home = op->home;
+
+	if (pthread_equal(home->thread, pthread_self()))
+		post_box_add(&home->local, op, error);
+	else
+		inbox_post(home, op, error);
+}
+
+static void inbox_read(struct reactor *reactor)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(reactor, &reactor->wake);
+
+	io_uring_prep_read(sqe, reactor->wake_fd, &reactor->wakes, sizeof(reactor->wakes), 0);
+}
+
+static void inbox_woken(struct completion *completion, int result)
+{
+	struct reactor *reactor = container_of(completion, struct reactor, wake);
+	struct post_box taken;
+
+	assert(result == sizeof(reactor->wakes) || result == -EINTR || result == -EAGAIN);
+	pthread_mutex_lock(&reactor->mutex);
+	taken = reactor->inbox;
+	reactor->inbox = reactor->taken;
+	pthread_mutex_unlock(&reactor->mutex);
+	reactor->taken = taken;
+	post_box_deliver(&reactor->taken);
+	inbox_read(reactor);
+}
+
+/* The ring. */
+
+/* Takes what completed off the queue; calls nobody (R2). */
+static void reactor_reap(struct reactor *reactor)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, count = 0;
+
+	io_uring_for_each_cqe(&reactor->ring, head, cqe) {
+		struct completion *completion = io_uring_cqe_get_data(cqe);
+
+		count++;
+		if (!completion || cqe->user_data == LIBURING_UDATA_TIMEOUT)
+			continue;
+		assert(reactor->in_flight > 0);
+		reactor->in_flight--;
+		reactor_complete(reactor, completion, cqe->res);
+	}
+	io_uring_cq_advance(&reactor->ring, count);
+}
+
+/* Whatever else the kernel says to an enter, we have used the ring wrongly. */
+static void reactor_check_enter(int result)
+{
+	if (result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY ||
+	    result == -ETIME)
+		return;
+	log_error("io_uring failed: %s", strerror(-result));
+	abort();
+}
+
+struct io_uring_sqe *reactor_sqe(struct reactor *reactor, struct completion *completion)
+{
+	struct io_uring_sqe *sqe;
+
+	reactor_assert_home(reactor);
+	while (!(sqe = io_uring_get_sqe(&reactor->ring))) {	/* U2 */
+		reactor_check_enter(io_uring_submit_and_get_events(&reactor->ring));
+		reactor_reap(reactor);
+	}
+	io_uring_sqe_set_data(sqe, completion);
+	if (completion)
+		reactor->in_flight++;
+	return sqe;
+}
+
+void reactor_complete(struct reactor *reactor, struct completion *completion, int result)
+{
+	completion->result = result;
+	list_add_last(&reactor->completed, &completion->link);	/* U1: it is in no list yet */
+}
+
+void reactor_cancel_now(struct reactor *reactor, struct completion *completion)
+{
+	io_uring_prep_cancel(reactor_sqe(reactor, NULL), completion, 0);
+	while (!list_linked(&completion->link)) {
+		reactor_check_enter(io_uring_submit_and_wait(&reactor->ring, 1));
+		reactor_reap(reactor);
+	}
+	list_remove(&completion->link);
+}
+
+static void reactor_run_completed(struct reactor *reactor)
+{
+	struct list_link *link;
+	struct list completed;
+
+	list_init(&completed);
+	list_take_all(&completed, &reactor->completed);
+	while ((link = list_take_first(&completed))) {
+		struct completion *completion = container_of(link, struct completion, link);
+
+		completion->done(completion, completion->result);
+	}
+}
+
+/* Time and chance. */
+
+static uint64_t clock_read_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * ns_per_second + now.tv_nsec;
+}
+
+uint64_t clock_ns(const struct reactor *reactor)
+{
+	return reactor->now_ns;
+}
+
+uint32_t clock_epoch_seconds(const struct reactor *reactor UNUSED)
+{
+	return clock_read_ns(CLOCK_REALTIME) / ns_per_second;
+}
+
+uint64_t reactor_random(struct reactor *reactor)
+{
+	return random_next(&reactor->random);
+}
+
+static uint64_t random_seed(void)
+{
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = clock_read_ns(CLOCK_REALTIME) ^ (uint64_t)getpid() << 48;
+	return seed;
+}
+
+static struct timer *timer_of(struct list_link *link)
+{
+	return link ? container_of(link, struct timer, link) : NULL;
+}
+
+/* The list is short and a new timer mostly due last: so from the end. */
+static void timer_insert(struct list *timers, struct timer *timer)
+{
+	struct list_link *before = timers->head.prev;
+
+	while (before != &timers->head && timer_of(before)->due_ns > timer->due_ns)
+		before = before->prev;
+	list_insert_after(before, &timer->link);
+}
+
+void timer_start(struct timer *timer, uint64_t delay_ns, struct op *op)
+{
+	assert(!timer_running(timer));
+	reactor_assert_home(op->home);
+	op_await(op);
+	timer->op = op;
+	timer->due_ns = op->home->now_ns + delay_ns;
+	timer_insert(&op->home->timers, timer);
+}
+
+void timer_cancel(struct timer *timer)
+{
+	struct op *op = timer->op;
+
+	if (!op)
+		return;
+	list_remove(&timer->link);
+	timer->op = NULL;
+	op_arrive(op, 0);
+}
+
+static void reactor_run_timers(struct reactor *reactor)
+{
+	struct timer *timer;
+
+	while ((timer = timer_of(list_first(&reactor->timers))) &&
+	       timer->due_ns <= reactor->now_ns)
+		timer_cancel(timer);		/* arrives now: it is time */
+}
+
+/* Steps and turns. */
+
+void op_queue(struct op *op)
+{
+	assert(op->awaited == 0);		/* O1 */
+	reactor_assert_home(op->home);
+	list_add_last(&op->home->ready, &op->link);
+}
+
+static void reactor_run_steps(struct reactor *reactor)
+{
+	for (unsigned steps = 0; steps < STEPS_PER_TURN; steps++) {
+		struct list_link *link;
+		struct op *op;
+
+		post_box_deliver(&reactor->local);
+		link = list_take_first(&reactor->ready);
+		if (!link)
+			return;
+		op = container_of(link, struct op, link);
+		assert(op->awaited == 0);	/* O1 */
+		op->step(op);
+	}
+}
+
+static bool reactor_has_work(const struct reactor *reactor)
+{
+	return !list_empty(&reactor->ready) || !list_empty(&reactor->completed) ||
+	       reactor->local.count;
+}
+
+/* Until the first timer is due. */
+static int reactor_wait_for_timer(struct reactor *reactor, const struct timer *timer)
+{
+	uint64_t wait_ns = timer->due_ns - min_u64(timer->due_ns, reactor->now_ns);
+	struct __kernel_timespec wait = {
+		.tv_sec = wait_ns / ns_per_second,
+		.tv_nsec = wait_ns % ns_per_second,
+	};
+	struct io_uring_cqe *first;
+
+	return io_uring_submit_and_wait_timeout(&reactor->ring, &first, 1, &wait, NULL);
+}
+
+/* The one system call of a turn. */
+static void reactor_enter(struct reactor *reactor)
+{
+	struct timer *timer = timer_of(list_first(&reactor->timers));
+	int result;
+
+	if (reactor_has_work(reactor))
+		result = io_uring_submit_and_get_events(&reactor->ring);
+	else if (timer)
+		result = reactor_wait_for_timer(reactor, timer);
+	else
+		result = io_uring_submit_and_wait(&reactor->ring, 1);
+	reactor_check_enter(result);
+	reactor_reap(reactor);
+	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
+}
+
+void reactor_run(struct reactor *reactor)
+{
+	reactor_assert_home(reactor);
+	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	for (;;) {
+		reactor_run_completed(reactor);
+		reactor_run_timers(reactor);
+		reactor_run_steps(reactor);
+		if (reactor->stopping && !reactor_has_work(reactor))
+			break;
+		reactor_enter(reactor);
+	}
+	reactor->stopping = false;
+}
+
+void reactor_stop(struct reactor *reactor)
+{
+	reactor_assert_home(reactor);
+	reactor->stopping = true;
+}
+
+/* Memory. */
+
+static int piece_update(struct reactor *reactor, unsigned index, char *begin, size_t bytes)
+{
+	struct iovec memory = { .iov_base = begin, .iov_len = bytes };
+	uint64_t tag = 0;
+	int result = io_uring_register_buffers_update_tag(&reactor->ring, index, &memory,
+							  (const __u64 *)&tag, 1);
+
+	return result == 1 ? 0 : result < 0 ? result : -EINVAL;
+}
+
+static int piece_register(struct reactor *reactor, char *begin, size_t bytes)
+{
+	unsigned index = 0;
+	int error;
+
+	while (index < PIECES_MAX && reactor->pieces[index].bytes)
+		index++;
+	if (index == PIECES_MAX)
+		return -ENOSPC;
+	error = piece_update(reactor, index, begin, bytes);
+	if (error)
+		return error;
+	reactor->pieces[index] = (struct piece){ .begin = begin, .bytes = bytes };
+	reactor->piece_count = max_u64(reactor->piece_count, index + 1);
+	return 0;
+}
+
+void reactor_register_memory(struct reactor *reactor, void *memory, size_t bytes)
+{
+	for (size_t done = 0; done < bytes && reactor->can_register;) {
+		size_t part = min_u64(bytes - done, PIECE_BYTES_MAX);
+		int error = piece_register(reactor, (char *)memory + done, part);
+
+		if (error) {
+			log_debug("%zu bytes of buffers stay unregistered: %s", bytes - done,
+				  strerror(-error));
+			return;
+		}
+		done += part;
+	}
+}
+
+void reactor_forget_memory(struct reactor *reactor, const void *memory, size_t bytes)
+{
+	for (unsigned i = 0; i < reactor->piece_count; i++) {
+		struct piece *piece = &reactor->pieces[i];
+
+		if (!piece->bytes || piece->begin < (const char *)memory ||
+		    piece->begin >= (const char *)memory + bytes)
+			continue;
+		piece_update(reactor, i, NULL, 0);
+		*piece = (struct piece){ .begin = NULL };
+	}
+}
+
+int reactor_memory_index(const struct reactor *reactor, const void *memory, size_t bytes)
+{
+	for (unsigned i = 0; i < reactor->piece_count; i++) {
+		const struct piece *piece = &reactor->pieces[i];
+		size_t offset = (const char *)memory - piece->begin;
+
+		if (offset < piece->bytes && bytes <= piece->bytes - offset)
+			return i;
+	}
+	return -1;
+}
+
+/* Beginning and end. */
+
+/* The newer the kernel, the less it interrupts us; an old one gets a plain ring. */
+static int ring_open(struct io_uring *ring)
+{
+	const unsigned wishes[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN,
+		0,
+	};
+	int result = -EINVAL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wishes) && result == -EINVAL; i++) {
+		struct io_uring_params wish = {
+			.flags = wishes[i] | IORING_SETUP_CQSIZE,
+			.cq_entries = COMPLETIONS,
+		};
+
+		result = io_uring_queue_init_params(SUBMISSIONS, ring, &wish);
+	}
+	if (!result)
+		io_uring_register_ring_fd(ring);
+	return result;
+}
+
+static struct reactor *reactor_fail(struct reactor *reactor, struct error *error, int code,
+				    const char *what)
+{
+	error_set(error, code, "%s: %s%s", what, strerror(code),
+		  code == ENOSYS || code == EPERM ? " (is io_uring switched off?)" : "");
+	free(reactor);
+	return NULL;
+}
+
+static void reactor_init(struct reactor *reactor)
+{
+	reactor->thread = pthread_self();
+	list_init(&reactor->ready);
+	list_init(&reactor->completed);
+	list_init(&reactor->timers);
+	reactor->random.state = random_seed();
+	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	pthread_mutex_init(&reactor->mutex, NULL);
+	reactor->wake.done = inbox_woken;
+	transfer_pool_init(&reactor->transfers);
+	reactor->can_register = !io_uring_register_buffers_sparse(&reactor->ring, PIECES_MAX);
+}
+
+struct reactor *reactor_new(struct error *error)
+{
+	struct reactor *reactor = calloc(1, sizeof(*reactor));
+	int result;
+
+	if (!reactor)
+		return reactor_fail(NULL, error, ENOMEM, "cannot make a reactor");
+	result = ring_open(&reactor->ring);
+	if (result)
+		return reactor_fail(reactor, error, -result, "cannot make an io_uring");
+	reactor->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (reactor->wake_fd < 0) {
+		result = errno;
+		io_uring_queue_exit(&reactor->ring);
+		return reactor_fail(reactor, error, result, "cannot make an eventfd");
+	}
+	reactor_init(reactor);
+	inbox_read(reactor);
+	return reactor;
+}
+
+void reactor_free(struct reactor *reactor)
+{
+	if (!reactor)
+		return;
+	reactor_cancel_now(reactor, &reactor->wake);
+	assert(!reactor->in_flight);
+	pthread_mutex_lock(&reactor->mutex);	/* behind the last who posted */
+	pthread_mutex_unlock(&reactor->mutex);
+	io_uring_queue_exit(&reactor->ring);
+	close(reactor->wake_fd);
+	pthread_mutex_destroy(&reactor->mutex);
+	transfer_pool_done(&reactor->transfers);
+	free(reactor->local.posts);
+	free(reactor->inbox.posts);
+	free(reactor->taken.posts);
+	free(reactor);
+}

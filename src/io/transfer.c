@@ -1,0 +1,178 @@
+/*
+ * A device's transfers: prepared for the ring, continued where the kernel
+ * stopped half-way, and reported to their ops.
+ */
+#include "io/transfer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "base/numbers.h"
+
+enum { TRANSFERS_PER_SLAB = 256, TRANSFERS_MAX = 1 << 20 };
+
+struct transfer_slab {
+	struct transfer_slab *next;
+	struct transfer transfers[TRANSFERS_PER_SLAB];
+};
+
+static void transfer_pool_grow(struct transfer_pool *pool)
+{
+	struct transfer_slab *slab = calloc(1, sizeof(*slab));
+
+	if (!slab || pool->busy >= TRANSFERS_MAX) {
+		log_error("no memory for %u transfers", pool->busy + TRANSFERS_PER_SLAB);
+		abort();
+	}
+	slab->next = pool->slabs;
+	pool->slabs = slab;
+	for (unsigned i = 0; i < TRANSFERS_PER_SLAB; i++)
+		list_add_last(&pool->idle, &slab->transfers[i].link);
+}
+
+void transfer_pool_init(struct transfer_pool *pool)
+{
+	*pool = (struct transfer_pool){ .busy = 0 };
+	list_init(&pool->idle);
+	transfer_pool_grow(pool);
+}
+
+void transfer_pool_done(struct transfer_pool *pool)
+{
+	assert(!pool->busy);
+	while (pool->slabs) {
+		struct transfer_slab *slab = pool->slabs;
+
+		pool->slabs = slab->next;
+		free(slab);
+	}
+}
+
+static void transfer_end(struct transfer *transfer, int error)
+{
+	struct transfer_pool *pool = reactor_transfers(transfer->op->home);
+	struct op *op = transfer->op;
+
+	if (transfer->ended)
+		error = transfer->ended(transfer, error);
+	transfer->op = NULL;
+	pool->busy--;
+	list_add_first(&pool->idle, &transfer->link);
+	op_arrive(op, error);
+}
+
+static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe *sqe)
+{
+	unsigned bytes = min_u64(transfer->left, TRANSFER_PIECE_BYTES);
+	int index = reactor_memory_index(transfer->op->home, transfer->data, bytes);
+
+	if (transfer->kind == TRANSFER_READ && index < 0)
+		io_uring_prep_read(sqe, transfer->fd, transfer->data, bytes, transfer->offset);
+	else if (transfer->kind == TRANSFER_READ)
+		io_uring_prep_read_fixed(sqe, transfer->fd, transfer->data, bytes,
+					 transfer->offset, index);
+	else if (index < 0)
+		io_uring_prep_write(sqe, transfer->fd, transfer->data, bytes, transfer->offset);
+	else
+		io_uring_prep_write_fixed(sqe, transfer->fd, transfer->data, bytes,
+					  transfer->offset, index);
+	if (transfer->fua)
+		sqe->rw_flags = RWF_DSYNC;
+}
+
+void transfer_start(struct transfer *transfer)
+{
+	struct io_uring_sqe *sqe = reactor_sqe(transfer->op->home, &transfer->completion);
+
+	switch (transfer->kind) {
+	case TRANSFER_READ:
+	case TRANSFER_WRITE:
+		transfer_prepare_data(transfer, sqe);
+		return;
+	case TRANSFER_FLUSH:
+		io_uring_prep_fsync(sqe, transfer->fd, IORING_FSYNC_DATASYNC);
+		return;
+	case TRANSFER_PUNCH:
+		io_uring_prep_fallocate(sqe, transfer->fd,
+					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					transfer->offset, transfer->left);
+		return;
+	case TRANSFER_JOB:
+		break;
+	}
+	abort();	/* a job goes to its thread */
+}
+
+/* More was asked for than came: nothing came at the end of the device, else go on. */
+static void transfer_continue(struct transfer *transfer, unsigned bytes)
+{
+	assert(bytes <= transfer->left);
+	transfer->data += bytes;
+	transfer->offset += bytes;
+	transfer->left -= bytes;
+	if (!transfer->left)
+		transfer_end(transfer, 0);
+	else if (!bytes)
+		transfer_end(transfer, -EIO);
+	else
+		transfer_start(transfer);
+}
+
+static void transfer_done(struct completion *completion, int result)
+{
+	struct transfer *transfer = container_of(completion, struct transfer, completion);
+	bool again = result == -EINTR || result == -EAGAIN;
+
+	if (again && transfer->retries++ < TRANSFER_RETRIES)
+		transfer_start(transfer);
+	else if (result < 0)
+		transfer_end(transfer, result);
+	else if (transfer->kind == TRANSFER_READ || transfer->kind == TRANSFER_WRITE)
+		transfer_continue(transfer, result);
+	else
+		transfer_end(transfer, 0);
+}
+
+struct transfer *transfer_new(struct op *op, enum transfer_kind kind)
+{
+	struct transfer_pool *pool = reactor_transfers(op->home);
+	struct transfer *transfer;
+
+	reactor_assert_home(op->home);
+	if (list_empty(&pool->idle))
+		transfer_pool_grow(pool);
+	transfer = container_of(list_take_first(&pool->idle), struct transfer, link);
+	pool->busy++;
+	*transfer = (struct transfer){ .completion.done = transfer_done, .kind = kind, .op = op };
+	op_await(op);
+	return transfer;
+}
+
+static void transfer_refused(struct completion *completion, int result)
+{
+	transfer_end(container_of(completion, struct transfer, completion), result);
+}
+
+void transfer_refuse(struct transfer *transfer, int error)
+{
+	transfer->completion.done = transfer_refused;
+	reactor_complete(transfer->op->home, &transfer->completion, error);
+}
+
+static void transfer_job_step(struct op *op)
+{
+	struct transfer *transfer = container_of(op, struct transfer, job_op);
+
+	transfer_end(transfer, op_take_error(op));
+}
+
+void transfer_start_job(struct transfer *transfer, struct blocking *blocking,
+			int (*run)(struct blocking_job *job))
+{
+	assert(transfer->kind == TRANSFER_JOB);
+	op_init(&transfer->job_op, transfer->op->home, transfer_job_step);
+	transfer->job = (struct blocking_job){ .run = run };
+	blocking_start(blocking, &transfer->job, &transfer->job_op);
+}

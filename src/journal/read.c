@@ -1,0 +1,245 @@
+/*
+ * What the journal says after a stop: the entries that must be replayed.
+ *
+ * The valid entry with the highest sequence is authoritative; it names the
+ * oldest one that is needed, and all between must be there.
+ *
+ * Buckets are read newest first, by the sequence in the header of their first
+ * entry, until one begins before what is needed.  The tail of a bucket may hold
+ * older entries: they count by their sequence like all others.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "io/buffer.h"
+#include "journal/journal.h"
+
+struct candidate {
+	unsigned index;			/* in the ring */
+	uint64_t first_sequence;	/* as the unchecked header says; 0: no entry */
+};
+
+struct reading {
+	const struct journal_setup *setup;
+	struct candidate candidates[JOURNAL_BUCKETS_MAX];
+	struct journal_entry_disk **entries;
+	unsigned count, room;
+	unsigned char *bucket;
+	uint64_t needed_from;		/* last_sequence of the newest seen so far */
+	uint64_t newest;
+	struct journal_found *found;
+};
+
+static int by_first_sequence_down(const void *a, const void *b)
+{
+	uint64_t x = ((const struct candidate *)a)->first_sequence;
+	uint64_t y = ((const struct candidate *)b)->first_sequence;
+
+	return x > y ? -1 : x < y;
+}
+
+static int by_sequence(const void *a, const void *b)
+{
+	uint64_t x = le64_get((*(struct journal_entry_disk *const *)a)->sequence);
+	uint64_t y = le64_get((*(struct journal_entry_disk *const *)b)->sequence);
+
+	return x < y ? -1 : x > y;
+}
+
+static uint64_t bucket_sector(const struct journal_setup *setup, unsigned index)
+{
+	return setup->buckets[index] * setup->bucket_sectors;
+}
+
+static int read_first_blocks(struct reading *reading, struct error *error)
+{
+	const struct journal_setup *setup = reading->setup;
+	const struct journal_entry_disk *entry = (const void *)reading->bucket;
+
+	for (unsigned i = 0; i < setup->bucket_count; i++) {
+		int failed = device_read_now(setup->device, reading->bucket, bucket_sector(setup, i),
+					     setup->block_sectors);
+
+		if (failed)
+			return error_set(error, -failed, "journal io error: bucket %llu: %s",
+					 (unsigned long long)setup->buckets[i], strerror(-failed));
+		reading->candidates[i].index = i;
+		if (le64_get(entry->magic) == (setup->set_magic ^ JOURNAL_MAGIC))
+			reading->candidates[i].first_sequence = le64_get(entry->sequence);
+	}
+	qsort(reading->candidates, setup->bucket_count, sizeof(*reading->candidates),
+	      by_first_sequence_down);
+	return 0;
+}
+
+static void keep(struct reading *reading, const struct journal_entry_disk *entry)
+{
+	unsigned bytes = journal_entry_bytes(le32_get(entry->words));
+	struct journal_entry_disk *copy = malloc(bytes);
+
+	if (reading->count == reading->room) {
+		reading->room = reading->room ? reading->room * 2 : 256;
+		reading->entries = realloc(reading->entries,
+					   reading->room * sizeof(*reading->entries));
+	}
+	assert(copy && reading->entries);
+	memcpy(copy, entry, bytes);
+	reading->entries[reading->count++] = copy;
+}
+
+static void take_entry(struct reading *reading, unsigned index, const struct journal_entry_disk *entry)
+{
+	uint64_t sequence = le64_get(entry->sequence);
+	uint64_t *bucket_newest = &reading->found->bucket_newest[index];
+
+	*bucket_newest = max_u64(*bucket_newest, sequence);	/* L17 */
+	if (sequence > reading->newest) {
+		reading->newest = sequence;
+		reading->needed_from = le64_get(entry->last_sequence);
+		reading->found->current = index;
+	}
+	if (sequence >= reading->needed_from)
+		keep(reading, entry);
+}
+
+static int read_bucket(struct reading *reading, const struct candidate *candidate, struct error *error)
+{
+	const struct journal_setup *setup = reading->setup;
+	unsigned bytes = setup->bucket_sectors * 512;
+	unsigned block_bytes = setup->block_sectors * 512;
+	unsigned at = 0;
+
+	for (unsigned sector = 0; sector < setup->bucket_sectors; sector += 2048) {
+		unsigned sectors = min_u64(2048, setup->bucket_sectors - sector);
+		int failed = device_read_now(setup->device, reading->bucket + sector * 512,
+					     bucket_sector(setup, candidate->index) + sector, sectors);
+
+		if (failed)
+			return error_set(error, -failed, "journal io error: bucket %llu: %s",
+					 (unsigned long long)setup->buckets[candidate->index],
+					 strerror(-failed));
+	}
+	while (at + sizeof(struct journal_entry_disk) <= bytes) {
+		const struct journal_entry_disk *entry = (const void *)(reading->bucket + at);
+
+		if (!journal_entry_is_valid(entry, bytes - at, setup->set_magic))
+			break;
+		take_entry(reading, candidate->index, entry);
+		at += round_up(journal_entry_bytes(le32_get(entry->words)), block_bytes);
+	}
+	return 0;
+}
+
+/* Sorts, drops what is older than needed and what is there twice. */
+static void sort_entries(struct reading *reading)
+{
+	unsigned kept = 0;
+
+	qsort(reading->entries, reading->count, sizeof(*reading->entries), by_sequence);
+	for (unsigned i = 0; i < reading->count; i++) {
+		struct journal_entry_disk *entry = reading->entries[i];
+		uint64_t sequence = le64_get(entry->sequence);
+
+		if (sequence < reading->needed_from ||
+		    (kept && le64_get(reading->entries[kept - 1]->sequence) == sequence))
+			free(entry);
+		else
+			reading->entries[kept++] = entry;
+	}
+	reading->count = kept;
+}
+
+static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, struct error *error)
+{
+	uint64_t wanted = reading->needed_from;
+
+	for (unsigned i = 0; i < reading->count; i++) {
+		uint64_t sequence = le64_get(reading->entries[i]->sequence);
+
+		if (sequence != wanted && !(i == 0 && gap_at_start_allowed))
+			return error_set(error, EIO,
+					 "journal entries %llu-%llu missing! (replaying %llu-%llu)",
+					 (unsigned long long)wanted, (unsigned long long)sequence - 1,
+					 (unsigned long long)reading->needed_from,
+					 (unsigned long long)reading->newest);
+		wanted = sequence + 1;
+	}
+	return 0;
+}
+
+static int check_entries(const struct reading *reading, struct error *error)
+{
+	for (unsigned i = 0; i < reading->count; i++) {
+		int failed = journal_entry_check(reading->entries[i], error);
+
+		if (failed)
+			return error_prefix(error, "journal entry %llu",
+					    (unsigned long long)le64_get(reading->entries[i]->sequence));
+	}
+	return 0;
+}
+
+static int read_all(struct reading *reading, bool gap_at_start_allowed, struct error *error)
+{
+	int failed = read_first_blocks(reading, error);
+
+	if (failed)
+		return failed;
+	for (unsigned i = 0; i < reading->setup->bucket_count; i++) {
+		const struct candidate *candidate = &reading->candidates[i];
+
+		if (!candidate->first_sequence)
+			break;
+		failed = read_bucket(reading, candidate, error);
+		if (failed)
+			return failed;
+		if (reading->newest && candidate->first_sequence < reading->needed_from) {
+			/* All that follow are older still, hence free. */
+			for (unsigned k = i + 1; k < reading->setup->bucket_count; k++)
+				reading->found->bucket_newest[reading->candidates[k].index] =
+					reading->candidates[k].first_sequence;
+			break;
+		}
+	}
+	if (!reading->newest)
+		return error_set(error, EINVAL, "no journal entries found in %u journal buckets",
+				 reading->setup->bucket_count);
+	sort_entries(reading);
+	if (!reading->count)
+		return error_set(error, EINVAL,
+				 "bad journal entry %llu: it says that the oldest one needed is %llu",
+				 (unsigned long long)reading->newest,
+				 (unsigned long long)reading->needed_from);
+	return check_gaps(reading, gap_at_start_allowed, error) ?: check_entries(reading, error);
+}
+
+int journal_read(struct journal_found *found, const struct journal_setup *setup,
+		 bool gap_at_start_allowed, struct error *error)
+{
+	struct reading reading = {
+		.setup = setup,
+		.found = found,
+		.bucket = buffer_new(setup->bucket_sectors * 512),
+	};
+	int failed;
+
+	*found = (struct journal_found){ .count = 0 };
+	failed = read_all(&reading, gap_at_start_allowed, error);
+	buffer_free(reading.bucket);
+	found->entries = reading.entries;
+	found->count = reading.count;
+	if (failed)
+		journal_found_done(found);
+	return failed;
+}
+
+void journal_found_done(struct journal_found *found)
+{
+	for (unsigned i = 0; i < found->count; i++)
+		free(found->entries[i]);
+	free(found->entries);
+	*found = (struct journal_found){ .count = 0 };
+}

@@ -1,0 +1,124 @@
+/*
+ * The oldest entry that is still needed, and which buckets are free of such.
+ *
+ *	 ring:   [ 7 ][ 8 ][ 9 ][ 3 ][ 4 ][ 5 ][ 6 ]
+ *	                    ^current  ^ durable_last = 4: the bucket of 3 is free
+ *
+ * A bucket is free when the newest *durable* entry does not need it (J3);
+ * the memory of what will be needed is ahead of that.
+ */
+#include "journal/internal.h"
+
+static struct list *pins_of(struct journal *journal, uint64_t sequence)
+{
+	return &journal->entries[sequence & journal->entries_mask].pins;
+}
+
+void journal_advance(struct journal *journal)
+{
+	uint64_t before = journal->oldest;
+
+	if (!journal->accepts)	/* a replay has not pinned all its keys yet */
+		return;
+	while (journal->oldest < journal->open && journal->oldest != journal->replaying &&
+	       list_empty(pins_of(journal, journal->oldest)))
+		journal->oldest++;
+	if (journal->oldest != before)
+		waitlist_wake_all(&journal->reclaimed, 0);
+}
+
+void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequence)
+{
+	assert(sequence >= journal->oldest && sequence <= journal->open);	/* J1 */
+	if (pin->sequence && pin->sequence <= sequence)
+		return;
+	if (pin->sequence)
+		list_remove(&pin->link);
+	pin->sequence = sequence;
+	list_add_last(pins_of(journal, sequence), &pin->link);
+}
+
+void journal_unpin(struct journal *journal, struct journal_pin *pin)
+{
+	if (!pin->sequence)
+		return;
+	list_remove(&pin->link);
+	pin->sequence = 0;
+	journal_advance(journal);
+}
+
+static bool is_free(const struct journal *journal, unsigned index, uint64_t needed_from)
+{
+	return journal->bucket_newest[index] < needed_from;
+}
+
+/* Would an entry with `last` as its last_sequence free a bucket other than `entered`? (J4) */
+static bool frees_another(const struct journal *journal, unsigned entered, uint64_t last)
+{
+	for (unsigned i = 0; i < journal->setup.bucket_count; i++) {
+		if (i != entered && journal->bucket_newest[i] < last)
+			return true;
+	}
+	return false;
+}
+
+bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned *index)
+{
+	unsigned count = journal->setup.bucket_count;
+	unsigned next = (journal->current + 1) % count;
+	unsigned free_buckets = 0;
+
+	if (journal->open + 1 - journal->oldest > journal->entries_mask)
+		return false;
+	*index = journal->current;
+	if (journal->current_sectors + sectors <= journal->setup.bucket_sectors)
+		return true;
+	*index = next;
+	for (unsigned i = 0; i < count; i++)
+		free_buckets += i != journal->current && is_free(journal, i, journal->durable_last);
+	if (!is_free(journal, next, journal->durable_last))
+		return false;
+	/* What a replay frees it frees step by step: it may enter the bucket kept for it (L8). */
+	return free_buckets > 1 || journal->replaying ||
+	       frees_another(journal, next, journal->oldest);
+}
+
+bool journal_has_place(const struct journal *journal)
+{
+	unsigned index;
+
+	return journal_may_write(journal, journal->setup.block_sectors, &index);
+}
+
+bool journal_is_under_pressure(const struct journal *journal)
+{
+	unsigned needed = 0;
+
+	if (journal->state == JOURNAL_ROOM && !waitlist_empty(&journal->reclaimed))
+		return true;
+	if ((journal->open - journal->oldest) * 2 > journal->entries_mask)
+		return true;
+	for (unsigned i = 0; i < journal->setup.bucket_count; i++)
+		needed += journal->bucket_newest[i] >= journal->oldest;
+	return needed * 2 > journal->setup.bucket_count;
+}
+
+struct list *journal_front(struct journal *journal)
+{
+	if (!journal_is_under_pressure(journal) || journal->oldest >= journal->open)
+		return NULL;
+	return pins_of(journal, journal->oldest);
+}
+
+void journal_press(struct journal *journal)
+{
+	if (journal_is_under_pressure(journal)) {
+		journal->pressure_rounds++;
+		waitlist_wake_all(&journal->pressure, 0);
+	}
+}
+
+uint64_t journal_active_entries(const struct journal *journal)
+{
+	return journal->open - journal->oldest;
+}

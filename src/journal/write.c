@@ -1,0 +1,164 @@
+/*
+ * One entry at a time becomes durable.
+ *
+ *	IDLE --wanted--> ROOM --bucket--> FLUSH ----> WRITE ----> IDLE
+ *	                  |  ^             (entry closes at ROOM's end,
+ *	                  +--+              the next one opens)
+ *	             pins are to go (J4)
+ *
+ * The entry closes when its flush begins: whatever key comes later is not
+ * covered by that flush and goes into the next entry (J2).
+ */
+#include <string.h>
+
+#include "base/numbers.h"
+#include "journal/internal.h"
+
+static unsigned open_sectors(const struct journal *journal)
+{
+	unsigned block_bytes = journal->setup.block_sectors * 512;
+
+	return round_up(journal_entry_bytes(journal->words), block_bytes) / 512;
+}
+
+void journal_kick(struct journal *journal)
+{
+	if (journal->state != JOURNAL_IDLE || !journal->accepts || !journal->write_wanted)
+		return;
+	journal->state = JOURNAL_ROOM;
+	op_queue(&journal->writer);
+}
+
+/* Header as of now (J5), checksum, zeroed padding. */
+static void seal(struct journal *journal, struct journal_entry_disk *entry, unsigned sectors)
+{
+	const struct journal_roots *roots = &journal->roots;
+	unsigned used = journal_entry_bytes(journal->words);
+
+	memset(entry, 0, sizeof(*entry));
+	memset((char *)entry + used, 0, sectors * 512 - used);
+	entry->sequence = le64_of(journal->open);
+	entry->last_sequence = le64_of(journal->writing_last);
+	bkey_slot_encode(&entry->uuid_bucket, &roots->uuid_bucket);
+	bkey_slot_encode(&entry->btree_root, &roots->btree_root);
+	entry->btree_level = le16_of(roots->btree_level);
+	entry->prio_bucket[journal->setup.member] = le64_of(roots->prio_bucket);
+	journal_entry_seal(entry, journal->words, journal->setup.set_magic);
+}
+
+/* The open entry gets its place in bucket `index`; the next one opens. */
+static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned sectors)
+{
+	struct journal_entry_disk *entry = journal->buffer[journal->open_buffer];
+
+	journal_advance(journal);
+	assert(journal->oldest >= journal->last_begun);			/* J3 */
+	journal->writing_last = journal->last_begun = journal->oldest;
+	seal(journal, entry, sectors);
+	if (index != journal->current) {
+		journal->current = index;
+		journal->current_sectors = 0;
+		journal->buckets_reclaimed++;
+	}
+	journal->bucket_newest[index] = journal->open;
+	journal->writing_sectors = sectors;
+
+	journal->open++;
+	assert(journal->open - journal->oldest <= journal->entries_mask);
+	assert(list_empty(&journal->entries[journal->open & journal->entries_mask].pins));
+	journal->open_buffer ^= 1;
+	journal->words = 0;
+	journal->roots_changed = false;
+	journal->write_wanted = false;
+	assert(waitlist_empty(&journal->writing_waiters));
+	list_take_all(&journal->writing_waiters.ops, &journal->open_waiters.ops);
+	waitlist_wake_all(&journal->room, 0);
+	journal_press(journal);
+}
+
+static IN_SET void begin_entry(struct journal *journal)
+{
+	unsigned sectors = open_sectors(journal);
+	unsigned index;
+
+	if (!journal_may_write(journal, sectors, &index)) {
+		waitlist_join(&journal->reclaimed, &journal->writer);
+		journal_press(journal);
+		return;
+	}
+	close_entry(journal, index, sectors);
+	journal->state = JOURNAL_FLUSH;
+	flush_wait(journal->setup.flush, flush_now(journal->setup.flush), &journal->writer);
+}
+
+static void write_entry(struct journal *journal)
+{
+	uint64_t sector = journal->bucket[journal->current] * journal->setup.bucket_sectors +
+			  journal->current_sectors;
+
+	journal->state = JOURNAL_WRITE;
+	device_write(journal->setup.device, journal->buffer[journal->open_buffer ^ 1], sector,
+		     journal->writing_sectors, true, &journal->writer);
+	journal->current_sectors += journal->writing_sectors;
+	journal->sectors_written += journal->writing_sectors;
+}
+
+static IN_SET void entry_is_durable(struct journal *journal)
+{
+	journal->durable = journal->open - 1;
+	journal->durable_last = journal->writing_last;
+	journal->entries_written++;
+	journal->state = JOURNAL_IDLE;
+	waitlist_wake_all(&journal->writing_waiters, 0);
+	journal_kick(journal);
+}
+
+/* Without its journal a set can't promise anything: it ends. */
+static void writer_failed(struct journal *journal, int error)
+{
+	journal->state = JOURNAL_IDLE;
+	health_fail(journal->setup.health, -error, "journal io error: %s", strerror(-error));
+	waitlist_wake_all(&journal->writing_waiters, error);
+}
+
+void journal_writer_step(struct op *op)
+{
+	struct journal *journal = container_of(op, struct journal, writer);
+	int error;
+
+	lock_acquire(journal->setup.lock);
+	error = op_take_error(op) ?: health_error(journal->setup.health);
+	if (error)
+		writer_failed(journal, error);
+	else if (journal->state == JOURNAL_ROOM)
+		begin_entry(journal);
+	else if (journal->state == JOURNAL_FLUSH)
+		write_entry(journal);
+	else
+		entry_is_durable(journal);
+	lock_release(journal->setup.lock);
+}
+
+void journal_stop(struct journal *journal)
+{
+	journal->accepts = false;
+	timer_cancel(&journal->delay);
+}
+
+void journal_abort(struct journal *journal, int error)
+{
+	timer_cancel(&journal->delay);
+	waitlist_wake_all(&journal->room, error);
+	waitlist_wake_all(&journal->open_waiters, error);
+	waitlist_wake_all(&journal->reclaimed, error);
+	waitlist_wake_all(&journal->pressure, error);
+	if (journal->state == JOURNAL_IDLE)
+		waitlist_wake_all(&journal->writing_waiters, error);
+}
+
+bool journal_is_idle(const struct journal *journal)
+{
+	return journal->state == JOURNAL_IDLE && !timer_running(&journal->delay) &&
+	       !journal->writer.awaited && !journal->delayed.awaited &&
+	       !list_linked(&journal->delayed.link) && !list_linked(&journal->writer.link);
+}

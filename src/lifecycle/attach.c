@@ -1,0 +1,261 @@
+/*
+ * A volume joins a set; a volume runs without one.
+ *
+ *	CHECK --new in the set--> TABLE --> SUPERBLOCK --> GATE --> done
+ *	  |  `--known there-----> TABLE ------------------^
+ *	  `-----with -o ro--------------------------------^
+ *
+ * The table with the volume's slot is durable before any key with its number
+ * (R19), and the superblock says CLEAN and names the set before the first write
+ * goes through it.  `volume->set` changes behind the closed gate only.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "lifecycle/internal.h"
+
+enum attach_state { ATTACH_CHECK, ATTACH_TABLE, ATTACH_SUPERBLOCK, ATTACH_GATE };
+
+struct attaching {
+	struct job job;
+	enum attach_state state;
+	struct volume *volume;
+	struct cache_set *set;
+	int slot;
+	bool is_new;
+};
+
+static bool is_attached_twin(const struct attaching *job)
+{
+	struct list_link *link = list_first(&job->set->volumes);
+
+	for (; link; link = list_next(&job->set->volumes, link))
+		if (uuid_is_equal(container_of(link, struct volume, set_link)->uuid,
+				  job->volume->uuid))
+			return true;
+	return false;
+}
+
+static int check(const struct attaching *job)
+{
+	const struct volume *volume = job->volume;
+	const char *path = volume->backing ? device_path(volume->backing) : volume->name;
+	struct error *error = job->job.error;
+
+	if (volume->set || volume->is_flash)
+		return error_set(error, EINVAL, "can't attach %s: already attached", path);
+	if (job->set->is_stopping || !job->set->is_running || volume->is_stopping)
+		return error_set(error, EINVAL, "can't attach %s: shutting down", path);
+	if (health_error(&job->set->health))
+		return error_set(error, EIO, "can't attach %s: the set has failed: %s", path,
+				 job->set->health.reason.text);
+	if (volume->superblock.block_sectors < job->set->superblock.block_sectors)
+		return error_set(error, EINVAL,
+				 "couldn't attach %s: block size less than set's block size: found %u sectors, wanted %u or more",
+				 path, volume->superblock.block_sectors,
+				 job->set->superblock.block_sectors);
+	if (is_attached_twin(job))
+		return error_set(error, EINVAL,
+				 "tried to attach %s but duplicate UUID already attached", path);
+	return 0;
+}
+
+/* The volume's slot in the table, an old or a new one. */
+static int find_slot(struct attaching *job)
+{
+	struct cache_set *set = job->set;
+	const struct volume *volume = job->volume;
+	enum backing_state state = volume_state(volume);
+	const char *path = device_path(volume->backing);
+	int slot = uuids_find(set, volume->uuid);
+
+	if (slot >= 0 && (set->uuids[slot].flags & UUID_FLASH_ONLY))
+		return error_set(job->job.error, EINVAL,
+				 "can't attach %s: a flash-only volume of the set has its UUID", path);
+	if (slot >= 0 && (state == STATE_CLEAN || state == STATE_DIRTY)) {
+		job->slot = slot;
+		return 0;
+	}
+	if (state == STATE_DIRTY)
+		return error_set(job->job.error, ENOENT,
+				 "couldn't find uuid for %s in set: it is dirty, and its data are not there",
+				 path);
+	job->is_new = true;
+	if (set->is_read_only)
+		return 0;		/* it runs without: nothing of it is in the cache */
+	if (slot >= 0)			/* what the cache has of it must not be believed */
+		uuid_retire(&set->uuids[slot], clock_epoch_seconds(set->reactor));
+	job->slot = uuids_find_free(set);
+	return job->slot >= 0 ? 0 :
+	       error_set(job->job.error, EINVAL,
+			 "not caching %s, no room for UUID: all %u slots of the set were used", path,
+			 set->uuid_slots);
+}
+
+static void close_gate(struct attaching *job)
+{
+	job->state = ATTACH_GATE;
+	volume_gate_close(job->volume);
+	volume_drain(job->volume, &job->job.op);
+}
+
+static void begin(struct attaching *job)
+{
+	struct cache_set *set = job->set;
+	struct volume *volume = job->volume;
+	uint32_t now = clock_epoch_seconds(set->reactor);
+	struct uuid_entry *entry;
+	int error = check(job) ?: find_slot(job);
+
+	if (error) {
+		job_end(&job->job, error);
+		return;
+	}
+	if (set->is_read_only) {
+		if (!job->is_new) {
+			close_gate(job);
+			return;
+		}
+		volume->is_exported = true;
+		job_end(&job->job, 0);
+		return;
+	}
+	entry = &set->uuids[job->slot];
+	if (job->is_new) {
+		*entry = (struct uuid_entry){ .first_registered = now };
+		memcpy(entry->uuid, volume->uuid, sizeof(entry->uuid));
+		memcpy(entry->label, volume->label, sizeof(entry->label));
+	}
+	entry->last_registered = now;
+	job->state = ATTACH_TABLE;
+	uuids_write(set, job->job.error, &job->job.op);
+}
+
+static void write_superblock(struct attaching *job)
+{
+	struct superblock *sb = &job->volume->superblock;
+
+	memcpy(sb->set_uuid, job->set->superblock.set_uuid, sizeof(sb->set_uuid));
+	superblock_set_state(sb, STATE_CLEAN);
+	job->volume->dirty = DIRTY_NO;
+	job->state = ATTACH_SUPERBLOCK;
+	volume_write_superblock(job->volume, &job->job.op);
+}
+
+static void join(struct attaching *job)
+{
+	struct volume *volume = job->volume;
+	struct cache_set *set = job->set;
+	char name[40];
+
+	volume->set = set;
+	volume->slot = job->slot;
+	volume->is_exported = true;
+	volume->attach_error = (struct error){ 0 };
+	if (set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET)
+		volume->is_read_only = true;	/* as the kernel does */
+	list_add_last(&set->volumes, &volume->set_link);
+	volume_gate_open(volume);
+	volume->daemon->generation++;
+	log_info("caching %s as %s on set %s", device_path(volume->backing), volume->name,
+		 set_name(set, name));
+	job_end(&job->job, 0);
+}
+
+static void attaching_step(struct job *base, int error)
+{
+	struct attaching *job = container_of(base, struct attaching, job);
+
+	if (error) {
+		if (job->state == ATTACH_SUPERBLOCK)
+			superblock_set_state(&job->volume->superblock, STATE_NONE);
+		job_end_because(base, error, job->state == ATTACH_SUPERBLOCK ?
+				"writing the superblock of the backing device" : "attaching");
+		return;
+	}
+	switch (job->state) {
+	case ATTACH_CHECK:
+		begin(job);
+		return;
+	case ATTACH_TABLE:
+		if (job->is_new)
+			write_superblock(job);
+		else
+			close_gate(job);
+		return;
+	case ATTACH_SUPERBLOCK:
+		close_gate(job);
+		return;
+	case ATTACH_GATE:
+		join(job);
+		return;
+	}
+}
+
+static struct attaching *attaching_new(struct volume *volume, struct cache_set *set,
+				       struct error *error, struct op *op)
+{
+	struct attaching *job = job_new(volume->daemon, sizeof(*job), attaching_step, error, op);
+
+	job->volume = volume;
+	job->set = set;
+	job->state = ATTACH_CHECK;
+	return job;
+}
+
+void attach_start(struct volume *volume, struct cache_set *set, struct error *error,
+		  struct op *op)
+{
+	job_begin(&attaching_new(volume, set, error, op)->job);
+}
+
+void volume_attach(struct volume *volume, struct cache_set *set, struct error *error,
+		   struct op *op)
+{
+	job_begin_in_turn(&attaching_new(volume, set, error, op)->job, volume, set);
+}
+
+/* ---- without a set ---- */
+
+struct running {
+	struct job job;
+	struct volume *volume;
+	bool is_written;
+};
+
+/* What its set holds of it will never be believed again: that is durable first (R18). */
+static void running_step(struct job *base, int error)
+{
+	struct running *job = container_of(base, struct running, job);
+	struct volume *volume = job->volume;
+	bool must_write = volume_state(volume) != STATE_NONE && !volume->set;
+
+	if (error) {
+		job_end_because(base, error, "writing the superblock of the backing device");
+		return;
+	}
+	if (volume->is_exported) {
+		job_end(base, error_set(base->error, EBUSY, "%s is running already", volume->name));
+		return;
+	}
+	if (must_write && !job->is_written && !volume->is_read_only) {
+		job->is_written = true;
+		superblock_set_state(&volume->superblock, STATE_STALE);
+		volume->dirty = DIRTY_NO;
+		volume_write_superblock(volume, &base->op);
+		return;
+	}
+	volume->is_exported = true;
+	base->daemon->generation++;
+	job_end(base, 0);
+}
+
+void volume_run(struct volume *volume, struct error *error, struct op *op)
+{
+	struct running *job = job_new(volume->daemon, sizeof(*job), running_step, error, op);
+
+	job->volume = volume;
+	job_begin_in_turn(&job->job, volume, NULL);
+}

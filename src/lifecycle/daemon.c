@@ -1,0 +1,231 @@
+/*
+ * The daemon's lists, the turns of its jobs, and the clock of its statistics.
+ */
+#include "lifecycle/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "lifecycle/internal.h"
+
+static void stats_step(struct op *op);
+
+void daemon_init(struct daemon *daemon, struct reactor *reactor, struct blocking *blocking,
+		 const struct daemon_options *options)
+{
+	*daemon = (struct daemon){
+		.reactor = reactor, .blocking = blocking, .options = *options
+	};
+	list_init(&daemon->sets);
+	list_init(&daemon->volumes);
+	waitlist_init(&daemon->sequences);
+	op_init(&daemon->stats_op, reactor, stats_step);
+	timer_start(&daemon->stats_timer, STATS_TICK_NS, &daemon->stats_op);
+}
+
+void daemon_done(struct daemon *daemon)
+{
+	assert(list_empty(&daemon->sets) && list_empty(&daemon->volumes));
+	assert(!daemon->sequence_is_running && !timer_running(&daemon->stats_timer));
+}
+
+struct volume *volume_at(struct list_link *link)
+{
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+struct cache_set *set_at(struct list_link *link)
+{
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
+static void stats_step(struct op *op)
+{
+	struct daemon *daemon = container_of(op, struct daemon, stats_op);
+	struct list_link *link;
+
+	op_take_error(op);
+	if (daemon->is_stopping)
+		return;
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		stats_tick(&volume_at(link)->stats);
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		stats_tick(&set_at(link)->stats);
+	timer_start(&daemon->stats_timer, STATS_TICK_NS, op);
+}
+
+struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16])
+{
+	struct list_link *link;
+
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		if (uuid_is_equal(set_at(link)->superblock.set_uuid, uuid))
+			return set_at(link);
+	return NULL;
+}
+
+struct volume *daemon_find_volume(struct daemon *daemon, unsigned number)
+{
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		if (volume_at(link)->number == number)
+			return volume_at(link);
+	return NULL;
+}
+
+unsigned daemon_free_number(const struct daemon *daemon)
+{
+	unsigned number = 0;
+
+	while (daemon_find_volume((struct daemon *)daemon, number))
+		number++;
+	return number;
+}
+
+static bool name_is_taken(const struct daemon *daemon, const char *name)
+{
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		if (!strcmp(volume_at(link)->member_name, name) ||
+		    !strcmp(volume_at(link)->name, name))
+			return true;
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		if (!strcmp(set_at(link)->member_name, name))
+			return true;
+	return false;
+}
+
+/* "bcacheN" is a volume's, now or later. */
+static bool is_name_of_volumes(const char *name)
+{
+	unsigned digits;
+
+	if (strncmp(name, "bcache", 6))
+		return false;
+	digits = strspn(name + 6, "0123456789");
+	return digits && !name[6 + digits];
+}
+
+void daemon_name_member(const struct daemon *daemon, const struct device *device, char name[64])
+{
+	snprintf(name, 64, "%.56s", device_name(device));
+	for (unsigned i = 2; name_is_taken(daemon, name) || is_name_of_volumes(name); i++)
+		snprintf(name, 64, "%.56s-%u", device_name(device), i);
+}
+
+/* ---- is all there that was asked for? ---- */
+
+static int say_incomplete(struct daemon *daemon, struct volume *volume, struct error *error)
+{
+	static const char *const states[] = { "not attached", "clean", "dirty", "inconsistent" };
+	const char *state = states[volume_state(volume)];
+	const char *path = device_path(volume->backing);
+	char set[40];
+
+	units_print_uuid(set, volume->superblock.set_uuid);
+	if (daemon_find_set(daemon, volume->superblock.set_uuid))
+		return error_set(error, ENOENT,
+				 "%s: is %s and belongs to cache set %s, which is there but could not take it: %s",
+				 path, state, set, volume->attach_error.code ?
+				 volume->attach_error.text : "it is not in its table of volumes");
+	return error_set(error, ENOENT,
+			 "%s: is %s and needs cache set %s: no cache device of it is among the members",
+			 path, state, set);
+}
+
+int daemon_check_complete(struct daemon *daemon, struct error *error)
+{
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		if (!volume_at(link)->is_exported)
+			return say_incomplete(daemon, volume_at(link), error);
+	return 0;
+}
+
+/* ---- jobs ---- */
+
+static bool subject_is_there(const struct job *job)
+{
+	const struct daemon *daemon = job->daemon;
+	bool volume_is_there = !job->volume, set_is_there = !job->set;
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		volume_is_there |= volume_at(link) == job->volume;
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		set_is_there |= set_at(link) == job->set;
+	return volume_is_there && set_is_there;
+}
+
+static void job_step(struct op *op)
+{
+	struct job *job = container_of(op, struct job, op);
+	int error = op_take_error(op);
+
+	if (!job->has_begun && !subject_is_there(job)) {
+		job_end(job, error_set(job->error, ENODEV, "it has gone meanwhile"));
+		return;
+	}
+	job->has_begun = true;
+	job->step(job, error);
+}
+
+void *job_new(struct daemon *daemon, size_t bytes, void (*step)(struct job *job, int error),
+	      struct error *error, struct op *parent)
+{
+	struct job *job = calloc(1, bytes);
+
+	assert(job);
+	job->step = step;
+	job->daemon = daemon;
+	job->parent = parent;
+	job->error = error ? error : &job->own_error;
+	op_init(&job->op, daemon->reactor, job_step);
+	if (parent)
+		op_await(parent);
+	return job;
+}
+
+void job_begin(struct job *job)
+{
+	op_queue(&job->op);
+}
+
+void job_begin_in_turn(struct job *job, const struct volume *volume,
+		       const struct cache_set *set)
+{
+	struct daemon *daemon = job->daemon;
+
+	job->has_turn = true;
+	job->volume = volume;
+	job->set = set;
+	if (daemon->sequence_is_running) {
+		waitlist_join(&daemon->sequences, &job->op);
+		return;
+	}
+	daemon->sequence_is_running = true;
+	op_queue(&job->op);
+}
+
+void job_end(struct job *job, int code)
+{
+	struct daemon *daemon = job->daemon;
+
+	if (job->has_turn && !waitlist_wake_first(&daemon->sequences, 0))
+		daemon->sequence_is_running = false;
+	if (job->parent)
+		op_arrive(job->parent, code);
+	free(job);
+}
+
+void job_end_because(struct job *job, int code, const char *what)
+{
+	if (code && !job->error->code)
+		error_set(job->error, -code, "%s: %s", what, strerror(-code));
+	job_end(job, code);
+}

@@ -1,0 +1,217 @@
+/*
+ * A volume leaves its set; its mode and its label change.
+ *
+ *	GATE (closed, nothing in flight) --> FLUSH (backing) --> SUPERBLOCK (none, no set)
+ *	      --> TABLE (its slot is retired) --> done, the gate opens
+ *
+ * The superblock says NONE before the first write that goes around the cache
+ * (R18, L12), and before the slot is retired (R20).  A volume with dirty data
+ * is refused: what is in the cache alone would be lost to it.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "lifecycle/internal.h"
+
+enum detach_state { DETACH_BEGIN, DETACH_GATE, DETACH_FLUSH, DETACH_SUPERBLOCK, DETACH_TABLE };
+
+struct detaching {
+	struct job job;
+	enum detach_state state;
+	struct volume *volume;
+	struct superblock before;
+	enum dirty_state dirty_before;
+};
+
+static int refuse_dirty(const struct detaching *job)
+{
+	char size[UNITS_TEXT_BYTES];
+
+	return error_set(job->job.error, EBUSY,
+			 "%s has %s that are only in the cache: writing them back comes in a later version; the kernel can do it",
+			 device_path(job->volume->backing),
+			 units_print_size(size, volume_dirty_bytes(job->volume)));
+}
+
+static void reopen(struct detaching *job, int code, const char *what)
+{
+	job->volume->is_detaching = false;
+	volume_gate_open(job->volume);
+	job->volume->daemon->generation++;
+	job_end_because(&job->job, code, what);
+}
+
+static void begin(struct detaching *job)
+{
+	struct volume *volume = job->volume;
+
+	if (!volume->set || volume->is_flash) {
+		job_end(&job->job, 0);
+		return;
+	}
+	if (volume_dirty_bytes(volume)) {
+		job_end(&job->job, refuse_dirty(job));
+		return;
+	}
+	volume->is_detaching = true;
+	job->state = DETACH_GATE;
+	volume_gate_close(volume);
+	volume_drain(volume, &job->job.op);
+}
+
+static void drained(struct detaching *job)
+{
+	struct volume *volume = job->volume;
+
+	if (volume_dirty_bytes(volume)) {	/* a last write before the gate closed */
+		refuse_dirty(job);
+		reopen(job, -EBUSY, "");
+		return;
+	}
+	job->state = DETACH_FLUSH;
+	flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush), &job->job.op);
+}
+
+static void write_superblock(struct detaching *job)
+{
+	struct volume *volume = job->volume;
+
+	job->before = volume->superblock;
+	job->dirty_before = volume->dirty;
+	memset(volume->superblock.set_uuid, 0, sizeof(volume->superblock.set_uuid));
+	superblock_set_state(&volume->superblock, STATE_NONE);
+	volume->dirty = DIRTY_NO;
+	job->state = DETACH_SUPERBLOCK;
+	volume_write_superblock(volume, &job->job.op);
+}
+
+static void retire(struct detaching *job)
+{
+	struct volume *volume = job->volume;
+	struct cache_set *set = volume->set;
+
+	volume->set = NULL;
+	list_remove(&volume->set_link);
+	uuid_retire(&set->uuids[volume->slot], clock_epoch_seconds(set->reactor));
+	log_info("%s is no longer cached", device_path(volume->backing));
+	job->state = DETACH_TABLE;
+	uuids_write(set, job->job.error, &job->job.op);
+}
+
+static void detaching_step(struct job *base, int error)
+{
+	struct detaching *job = container_of(base, struct detaching, job);
+
+	/* That the slot could not be retired does not matter: the next attach does it (R20). */
+	if (error && job->state == DETACH_SUPERBLOCK) {
+		job->volume->superblock = job->before;
+		job->volume->dirty = job->dirty_before;
+	}
+	if (error && job->state != DETACH_TABLE) {
+		reopen(job, error, "writing to the backing device");
+		return;
+	}
+	switch (job->state) {
+	case DETACH_BEGIN:
+		begin(job);
+		return;
+	case DETACH_GATE:
+		drained(job);
+		return;
+	case DETACH_FLUSH:
+		write_superblock(job);
+		return;
+	case DETACH_SUPERBLOCK:
+		retire(job);
+		return;
+	case DETACH_TABLE:
+		*base->error = (struct error){ 0 };
+		reopen(job, 0, "");
+		return;
+	}
+}
+
+static struct detaching *detaching_new(struct volume *volume, struct error *error, struct op *op)
+{
+	struct detaching *job = job_new(volume->daemon, sizeof(*job), detaching_step, error, op);
+
+	job->volume = volume;
+	job->state = DETACH_BEGIN;
+	return job;
+}
+
+void volume_detach(struct volume *volume, struct error *error, struct op *op)
+{
+	job_begin_in_turn(&detaching_new(volume, error, op)->job, volume, NULL);
+}
+
+void detach_start(struct volume *volume, struct error *error, struct op *op)
+{
+	job_begin(&detaching_new(volume, error, op)->job);
+}
+
+/* ---- settings that live in the superblock ---- */
+
+struct setting {
+	struct job job;
+	struct volume *volume;
+	enum cache_mode mode;
+	char label[SUPERBLOCK_LABEL_BYTES + 1];
+	unsigned writes;	/* under way or done */
+};
+
+static void mode_step(struct job *base, int error)
+{
+	struct setting *job = container_of(base, struct setting, job);
+	struct volume *volume = job->volume;
+
+	if (error || job->writes || volume->mode == job->mode) {
+		job_end_because(base, error, "writing the superblock of the backing device");
+		return;
+	}
+	job->writes++;
+	volume->mode = job->mode;
+	superblock_set_mode(&volume->superblock, job->mode);
+	volume_write_superblock(volume, &base->op);
+}
+
+void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
+		     struct op *op)
+{
+	struct setting *job = job_new(volume->daemon, sizeof(*job), mode_step, error, op);
+
+	job->volume = volume;
+	job->mode = mode;
+	job_begin_in_turn(&job->job, volume, NULL);
+}
+
+static void label_step(struct job *base, int error)
+{
+	struct setting *job = container_of(base, struct setting, job);
+	struct volume *volume = job->volume;
+	struct cache_set *set = volume->set;
+
+	if (error || job->writes == 2 || (job->writes == 1 && !set)) {
+		base->daemon->generation++;
+		job_end_because(base, error, "writing the label");
+	} else if (!job->writes++) {
+		memcpy(volume->label, job->label, sizeof(job->label));
+		memcpy(volume->superblock.label, job->label, sizeof(job->label));
+		volume_write_superblock(volume, &base->op);
+	} else {
+		memcpy(set->uuids[volume->slot].label, job->label, sizeof(job->label));
+		uuids_write(set, base->error, &base->op);
+	}
+}
+
+void volume_set_label(struct volume *volume, const char *label, struct error *error,
+		      struct op *op)
+{
+	struct setting *job = job_new(volume->daemon, sizeof(*job), label_step, error, op);
+
+	job->volume = volume;
+	memcpy(job->label, label, strnlen(label, SUPERBLOCK_LABEL_BYTES));
+	job_begin_in_turn(&job->job, volume, NULL);
+}

@@ -1,0 +1,653 @@
+/*
+ * From what is on a cache device to a running set.
+ *
+ *	a set that was used before                      a fresh one
+ *
+ *	READ     journal, priority table (blocking)     ERASE    old journal entries (blocking)
+ *	  |                                               |
+ *	ROOT     the root node                          TABLES   table, root and uuids, written
+ *	  |                                               |
+ *	UUIDS    the table of volumes                     |
+ *	  |                                               |
+ *	WALK     every leaf: generations, marks, dirt     |
+ *	  |                                               |
+ *	REPLAY   the journal's keys, in their order       |
+ *	  |  ^                                            |
+ *	  |  +-- CHECKPOINT: no bucket is unused any more |
+ *	  v                                               |
+ *	CLEAN    all leaves -----> COMMIT <---------------+
+ *	                             |     an entry that names all
+ *	                           UUIDS_AGAIN   where they had the old layout
+ *	                             |
+ *	                           SUPERBLOCK ---> the set runs
+ *
+ * (E1) Nothing is allocated before every pointer on the disk was seen: until WALK's
+ *      end no bucket is known to be unused.
+ * (E2) Replay needs no room in the journal: roots are switched in memory, and
+ *      one entry behind the last one names all.  All leaves are written before
+ *      it, so it needs none of the older entries, and whatever the kernel left
+ *      of its ring is enough.
+ * (E3) If unused buckets run out, what was replayed so far is made durable, an
+ *      entry says so (its last_sequence is the entry being replayed), and
+ *      refill finds more.
+ * (E4) With -o ro it ends behind REPLAY, in memory, and nothing was written.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/numbers.h"
+#include "io/buffer.h"
+#include "lifecycle/internal.h"
+
+enum recover_state {
+	RECOVER_READ,
+	RECOVER_ROOT,
+	RECOVER_UUIDS,
+	RECOVER_WALK,
+	RECOVER_REPLAY,
+	RECOVER_CHECKPOINT,
+	RECOVER_CHECKPOINT_ENTRY,
+	RECOVER_CLEAN,
+	RECOVER_ERASE,
+	RECOVER_TABLES,
+	RECOVER_COMMIT,
+	RECOVER_UUIDS_AGAIN,
+	RECOVER_SUPERBLOCK,
+};
+
+struct recover {
+	struct job job;
+	struct cache_set *set;
+	enum recover_state state;
+	struct blocking_job blocking;
+	struct error blocking_error;
+	struct journal_found found;
+	struct bkey root;
+	unsigned root_level, journal_version;
+	void *table;				/* of volumes, as bytes */
+	struct position at;			/* of the walk */
+	uint64_t seen[INDEX_LEVELS_MAX];	/* interior nodes marked already */
+	unsigned entry, word;			/* the key to replay next */
+	struct insert insert;
+	uint32_t fresh[2];			/* buckets of a fresh root and table of volumes */
+};
+
+static const struct journal_entry_disk *newest(const struct recover *recover)
+{
+	return recover->found.entries[recover->found.count - 1];
+}
+
+static void recover_end(struct recover *recover, int code)
+{
+	struct health *health = &recover->set->health;
+
+	if (code && health->error && !recover->job.error->code)
+		*recover->job.error = health->reason;
+	journal_found_done(&recover->found);
+	buffer_free(recover->table);
+	job_end_because(&recover->job, code, "the set cannot be started");
+}
+
+/* ---- READ ---- */
+
+static int read_run(struct blocking_job *blocking)
+{
+	struct recover *recover = container_of(blocking, struct recover, blocking);
+	struct cache_set *set = recover->set;
+	struct journal_setup setup;
+	int failed;
+
+	set_journal_setup(set, &setup);
+	failed = journal_read(&recover->found, &setup, superblock_wants_discard(&set->superblock),
+			      &recover->blocking_error);
+	if (failed)
+		return failed;
+	return space_read_table(&set->space,
+				le64_get(newest(recover)->prio_bucket[set->superblock.member]),
+				&recover->blocking_error);
+}
+
+static int take_roots(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	const struct journal_entry_disk *entry = newest(recover);
+	char text[BKEY_TEXT_BYTES];
+	bool root_is_good, uuids_are_good;
+
+	recover->journal_version = le32_get(entry->version);
+	recover->root_level = le16_get(entry->btree_level);
+	if (!bkey_slot_decode(&recover->root, &entry->btree_root) ||
+	    !bkey_slot_decode(&set->uuid_bucket, &entry->uuid_bucket))
+		return error_set(recover->job.error, EINVAL,
+				 "bad btree root or uuid pointer: a key of more pointers than one");
+	set_enter(set);
+	root_is_good = bkey_pointers(&recover->root) && bkey_sectors(&recover->root) &&
+		       space_pointer_is_valid(&set->space, recover->root.ptr,
+					      bkey_sectors(&recover->root));
+	uuids_are_good = bkey_pointers(&set->uuid_bucket) && bkey_sectors(&set->uuid_bucket) &&
+			 bkey_sectors(&set->uuid_bucket) <=
+				superblock_meta_bucket_sectors(&set->superblock) &&
+			 space_pointer_is_valid(&set->space, set->uuid_bucket.ptr,
+						bkey_sectors(&set->uuid_bucket));
+	set_leave(set);
+	if (!root_is_good)
+		return error_set(recover->job.error, EINVAL, "bad btree root: found %s",
+				 bkey_print(text, &recover->root));
+	if (!uuids_are_good)
+		return error_set(recover->job.error, EINVAL, "bad uuid pointer: found %s",
+				 bkey_print(text, &set->uuid_bucket));
+	return 0;
+}
+
+/* Where the journal goes on: its counters, and what its next entry would say of roots. */
+static void begin_journal(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	struct journal_roots *roots = &set->journal.roots;
+
+	set_enter(set);
+	journal_begin(&set->journal, le64_get(recover->found.entries[0]->sequence),
+		      le64_get(newest(recover)->sequence), recover->found.current,
+		      recover->found.bucket_newest);
+	roots->btree_root = recover->root;
+	roots->btree_level = recover->root_level;
+	roots->uuid_bucket = set->uuid_bucket;
+	roots->prio_bucket = le64_get(newest(recover)->prio_bucket[set->superblock.member]);
+	set_leave(set);
+}
+
+/* ---- ROOT, UUIDS ---- */
+
+static void open_root(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	int error;
+
+	set_enter(set);
+	space_raise_generation(&set->space, recover->root.ptr);
+	error = index_open_root(&set->index, &recover->root, recover->root_level,
+				&recover->job.op);
+	set_leave(set);
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		recover_end(recover, error);
+		return;
+	}
+	recover->state = RECOVER_UUIDS;
+	recover->table = buffer_new(bkey_sectors(&set->uuid_bucket) * 512);
+	device_read(set->device, recover->table, pointer_sector(set->uuid_bucket.ptr),
+		    bkey_sectors(&set->uuid_bucket), &recover->job.op);
+}
+
+static void take_uuids(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	uuids_decode(set, recover->table, bkey_sectors(&set->uuid_bucket) * 512,
+		     recover->journal_version);
+	set_enter(set);
+	space_raise_generation(&set->space, set->uuid_bucket.ptr);
+	set_leave(set);
+	recover->state = RECOVER_WALK;
+	op_queue(&recover->job.op);
+}
+
+/* ---- WALK ---- */
+
+static IN_SET void mark_extent(struct cache_set *set, const struct bkey *k)
+{
+	bool is_dirty = bkey_is_dirty(k) && set_has_volume(set, bkey_volume(k));
+
+	if (!bkey_sectors(k) || !bkey_pointers(k) ||
+	    !space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)))
+		return;
+	space_raise_generation(&set->space, k->ptr);
+	space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false, is_dirty);
+}
+
+static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf)
+{
+	struct node_walk walk;
+	const struct bkey *k;
+
+	node_walk_begin(&walk, leaf);
+	while ((k = node_walk_next(&walk))) {
+		mark_extent(set, k);
+		if (bkey_is_dirty(k) && index_key_is_usable(&set->index, k))
+			set->index.dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
+	}
+}
+
+static IN_SET void mark_interior(struct cache_set *set, const struct node *node)
+{
+	for (unsigned i = 0; i < node->open.count; i++)
+		space_mark_stale(&set->space, node->open.key[i].ptr);
+}
+
+/* From the root down: what the walk has not come through before. */
+static IN_SET void mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
+{
+	struct cache_set *set = recover->set;
+
+	for (int level = set->index.root->level; level >= 0; level--) {
+		const struct node *node = path[level];
+
+		if (level && recover->seen[level] == node->key.ptr)
+			continue;
+		recover->seen[level] = node->key.ptr;
+		space_mark_pointer(&set->space, node->key.ptr, node->sectors, true, false);
+		if (level)
+			mark_interior(set, node);
+		else
+			mark_leaf(set, node);
+	}
+}
+
+/* The next leaf; true when all have been seen. */
+static IN_SET int walk_on(struct recover *recover, bool *is_complete)
+{
+	struct cache_set *set = recover->set;
+	struct bkey last = bkey_max();
+	struct node *path[INDEX_LEVELS_MAX];
+	int error = index_path(&set->index, recover->at, path, &recover->job.op);
+
+	if (error)
+		return error;
+	mark_path(recover, path);
+	*is_complete = bkey_compare(&path[0]->key, &last) == 0;
+	recover->at = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
+	return health_error(&set->health);
+}
+
+/* What replay will insert is in use, too. */
+static IN_SET int mark_journal(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	for (unsigned i = 0; i < recover->found.count; i++) {
+		const struct journal_entry_disk *entry = recover->found.entries[i];
+		unsigned words = le32_get(entry->words);
+		struct bkey k;
+
+		for (unsigned at = 0; at < words; at += bkey_words(&k)) {
+			char text[BKEY_TEXT_BYTES];
+
+			if (!bkey_decode(&k, entry->keys + at, words - at))
+				break;		/* journal_read() has checked them */
+			if (bkey_sectors(&k) > bkey_end(&k) ||
+			    (bkey_sectors(&k) && bkey_pointers(&k) && !pointer_device(k.ptr) &&
+			     !space_pointer_is_valid(&set->space, k.ptr, bkey_sectors(&k))))
+				return error_set(recover->job.error, EINVAL,
+						 "journal entry %llu: spotted extent %s",
+						 (unsigned long long)le64_get(entry->sequence),
+						 bkey_print(text, &k));
+			mark_extent(set, &k);
+		}
+	}
+	return health_error(&set->health);
+}
+
+static IN_SET int end_walk(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	int error = mark_journal(recover);
+
+	if (error)
+		return error;
+	space_mark_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
+	space_gc_end(&set->space);
+	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
+}
+
+static void walk(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	bool is_complete = false;
+	int error;
+
+	set_enter(set);
+	error = walk_on(recover, &is_complete);
+	if (!error && is_complete)
+		error = end_walk(recover);
+	set_leave(set);
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		recover_end(recover, error);
+		return;
+	}
+	if (is_complete)
+		recover->state = RECOVER_REPLAY;
+	op_queue(&recover->job.op);
+}
+
+/* ---- REPLAY ---- */
+
+/*
+ * So many keys that the unused buckets suffice, whatever they split; 0: too few
+ * are left.  Between two entries we are choosy: there a checkpoint frees journal
+ * buckets, too.
+ */
+static IN_SET unsigned keys_at_a_time(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	unsigned plan = 2 * (set->index.root->level + 1) + 1;
+	unsigned unused;
+
+	if (set->is_read_only || set->space.is_running)
+		return INSERT_KEYS_MAX;
+	unused = space_unused(&set->space, USE_BTREE);
+	if (recover->entry && !recover->word && unused < set->space.free[USE_BTREE].size)
+		return 0;
+	return min_u64(unused / plan, INSERT_KEYS_MAX);
+}
+
+/* On to the next entry that has keys left; false: there is none. */
+static bool find_keys(struct recover *recover)
+{
+	for (; recover->entry < recover->found.count; recover->entry++, recover->word = 0)
+		if (recover->word < le32_get(recover->found.entries[recover->entry]->words))
+			return true;
+	return false;
+}
+
+/* The next keys, all of one entry. */
+static void take_keys(struct recover *recover, unsigned wanted)
+{
+	struct insert *insert = &recover->insert;
+	const struct journal_entry_disk *entry = recover->found.entries[recover->entry];
+	unsigned words = le32_get(entry->words);
+
+	insert->count = 0;
+	while (recover->word < words && insert->count < wanted) {
+		struct bkey *k = &insert->keys[insert->count];
+
+		recover->word += bkey_decode(k, entry->keys + recover->word, words - recover->word);
+		insert->count += bkey_sectors(k) != 0;
+	}
+	insert->replayed = le64_get(entry->sequence);
+}
+
+static void replay(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	unsigned wanted;
+
+	if (!find_keys(recover)) {
+		if (set->is_read_only) {
+			recover_end(recover, 0);	/* E4 */
+			return;
+		}
+		recover->state = RECOVER_CLEAN;
+		op_queue(&recover->job.op);
+		return;
+	}
+	set_enter(set);
+	wanted = keys_at_a_time(recover);
+	set_leave(set);
+	if (!wanted) {
+		recover->state = RECOVER_CHECKPOINT;
+		op_queue(&recover->job.op);
+		return;
+	}
+	take_keys(recover, wanted);
+	recover->insert.index = &set->index;
+	recover->insert.parent = &recover->job.op;
+	insert_start(&recover->insert);
+}
+
+/* ---- CHECKPOINT (E3), CLEAN (E2) ---- */
+
+/* All leaves, then an entry that needs none older than `needed_from` (0: itself). */
+static void clean_and_commit(struct recover *recover, uint64_t needed_from,
+			     enum recover_state next)
+{
+	struct cache_set *set = recover->set;
+	int error;
+
+	set_enter(set);
+	error = index_clean_all(&set->index, &recover->job.op);
+	if (!error) {
+		set->journal.replaying = needed_from;
+		journal_accept(&set->journal);
+		if (!journal_has_place(&set->journal))
+			error = error_set(recover->job.error, ENOSPC,
+					  "no journal bucket is free for the first entry");
+	}
+	if (!error) {
+		recover->state = next;
+		journal_commit_always(&set->journal, &recover->job.op);
+	}
+	set_leave(set);
+	if (error && error != -EAGAIN)
+		recover_end(recover, error);
+}
+
+static IN_SET void run_parts(struct cache_set *set)
+{
+	if (set->index.is_running)
+		return;
+	index_run(&set->index);
+	space_run(&set->space);
+}
+
+static void checkpoint_is_durable(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	log_info("no bucket is unused: the replay goes on after a refill");
+	set_enter(set);
+	run_parts(set);
+	set_leave(set);
+	recover->state = RECOVER_REPLAY;
+	op_queue(&recover->job.op);
+}
+
+/* ---- a fresh set ---- */
+
+/* Entries of an older set with the same uuid would be believed (L46). */
+static int erase_run(struct blocking_job *blocking)
+{
+	struct recover *recover = container_of(blocking, struct recover, blocking);
+	const struct superblock *sb = &recover->set->superblock;
+	void *zeros = buffer_new(sb->block_sectors * 512);
+	int failed = 0;
+
+	for (unsigned i = 0; i < sb->journal_buckets && !failed; i++)
+		failed = device_write_now(recover->set->device, zeros,
+					  sb->journal_bucket[i] * sb->bucket_sectors,
+					  sb->block_sectors);
+	buffer_free(zeros);
+	failed = failed ?: device_flush_now(recover->set->device);
+	return failed ? error_set(&recover->blocking_error, -failed, "erasing the journal: %s",
+				  strerror(-failed)) : 0;
+}
+
+static IN_SET int write_fresh_tables(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	int error;
+
+	space_gc_end(&set->space);
+	error = space_bootstrap(&set->space, recover->job.error);
+	if (!error)
+		error = space_take(&set->space, USE_BTREE, 2, recover->fresh, NULL);
+	if (error)
+		return error;
+	space_write_first_table(&set->space, &recover->job.op);
+	error = space_bootstrap(&set->space, recover->job.error);	/* for the next table */
+	assert(!error);
+	index_create_root(&set->index, recover->fresh[0], &recover->job.op);
+	set->uuid_bucket = bkey_with_pointer(
+		bkey_of(0, 0, superblock_meta_bucket_sectors(&set->superblock)),
+		space_pointer(&set->space, recover->fresh[1]));
+	set->journal.roots.uuid_bucket = set->uuid_bucket;
+	device_write(set->device, recover->table, pointer_sector(set->uuid_bucket.ptr),
+		     bkey_sectors(&set->uuid_bucket), false, &recover->job.op);
+	return 0;
+}
+
+static void make_fresh(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	int error;
+
+	recover->table = buffer_new(superblock_meta_bucket_sectors(&set->superblock) * 512);
+	uuids_encode(set, recover->table);
+	recover->state = RECOVER_TABLES;
+	set_enter(set);
+	error = write_fresh_tables(recover);
+	set_leave(set);
+	if (error)
+		recover_end(recover, error);
+}
+
+static void commit_fresh(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	set_enter(set);
+	space_settle(&set->space, recover->fresh[0]);
+	space_settle(&set->space, recover->fresh[1]);
+	journal_begin(&set->journal, 0, 0, 0, NULL);
+	journal_accept(&set->journal);
+	recover->state = RECOVER_COMMIT;
+	journal_commit_always(&set->journal, &recover->job.op);
+	set_leave(set);
+}
+
+/* ---- COMMIT, SUPERBLOCK ---- */
+
+static void write_superblock(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	superblock_set_sync(&set->superblock, true);
+	set->superblock.last_mount = clock_epoch_seconds(set->reactor);
+	recover->state = RECOVER_SUPERBLOCK;
+	set_write_superblock(set, &recover->job.op);	/* R21 */
+}
+
+static void committed(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	set_enter(set);
+	set->journal.replaying = 0;
+	run_parts(set);
+	set_leave(set);
+	if (recover->found.count && recover->journal_version < JOURNAL_VERSION) {
+		recover->state = RECOVER_UUIDS_AGAIN;
+		uuids_write(set, recover->job.error, &recover->job.op);
+		return;
+	}
+	write_superblock(recover);
+}
+
+/* ---- the job ---- */
+
+static void have_read(struct recover *recover)
+{
+	int error = take_roots(recover);
+
+	if (error) {
+		recover_end(recover, error);
+		return;
+	}
+	begin_journal(recover);
+	recover->state = RECOVER_ROOT;
+	op_queue(&recover->job.op);
+}
+
+static void recover_go_on(struct recover *recover)
+{
+	switch (recover->state) {
+	case RECOVER_READ:
+		have_read(recover);
+		return;
+	case RECOVER_ROOT:
+		open_root(recover);
+		return;
+	case RECOVER_UUIDS:
+		take_uuids(recover);
+		return;
+	case RECOVER_WALK:
+		walk(recover);
+		return;
+	case RECOVER_REPLAY:
+		replay(recover);
+		return;
+	case RECOVER_CHECKPOINT:
+		clean_and_commit(recover,
+				 le64_get(recover->found.entries[recover->entry]->sequence),
+				 RECOVER_CHECKPOINT_ENTRY);
+		return;
+	case RECOVER_CHECKPOINT_ENTRY:
+		checkpoint_is_durable(recover);
+		return;
+	case RECOVER_CLEAN:
+		clean_and_commit(recover, 0, RECOVER_COMMIT);
+		return;
+	case RECOVER_ERASE:
+		make_fresh(recover);
+		return;
+	case RECOVER_TABLES:
+		commit_fresh(recover);
+		return;
+	case RECOVER_COMMIT:
+		committed(recover);
+		return;
+	case RECOVER_UUIDS_AGAIN:
+		write_superblock(recover);
+		return;
+	case RECOVER_SUPERBLOCK:
+		recover_end(recover, 0);
+		return;
+	}
+}
+
+static const char *what_failed(const struct recover *recover)
+{
+	switch (recover->state) {
+	case RECOVER_UUIDS:
+		return "accessing uuids";
+	case RECOVER_TABLES:
+		return "writing the first tables";
+	case RECOVER_SUPERBLOCK:
+		return "writing the superblock";
+	default:
+		return "error in recovery";
+	}
+}
+
+static void recover_step(struct job *base, int error)
+{
+	struct recover *recover = container_of(base, struct recover, job);
+
+	if (!error) {
+		recover_go_on(recover);
+		return;
+	}
+	if (recover->blocking_error.code)
+		*base->error = recover->blocking_error;
+	else if (!recover->set->health.error && !base->error->code)
+		error_set(base->error, -error, "%s: %s", what_failed(recover), strerror(-error));
+	recover_end(recover, error);
+}
+
+void recover_start(struct cache_set *set, struct error *error, struct op *op)
+{
+	struct daemon *daemon = set->daemon;
+	struct recover *recover = job_new(daemon, sizeof(*recover), recover_step, error, op);
+	bool is_fresh = !superblock_is_sync(&set->superblock);
+
+	assert(!is_fresh || !set->is_read_only);
+	recover->set = set;
+	recover->state = is_fresh ? RECOVER_ERASE : RECOVER_READ;
+	recover->blocking.run = is_fresh ? erase_run : read_run;
+	if (is_fresh)
+		log_info("invalidating existing data");
+	blocking_start(daemon->blocking, &recover->blocking, &recover->job.op);
+}

@@ -1,0 +1,371 @@
+/*
+ * A device or file becomes a member.
+ *
+ *	OPEN (blocking: open, superblock, checks)
+ *	  |--backing--> its volume --set is there--> ATTACH --> done
+ *	  |                       `-----------------> runs, or waits for its set
+ *	  `--cache----> its set --> RECOVER --> flash-only volumes
+ *	                                --> ATTACH each volume that waits for it --> done
+ *
+ * A backing device that was never attached, or whose set must not be believed
+ * any more, runs at once; one that is clean or dirty waits for its set.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/numbers.h"
+#include "base/units.h"
+#include "lifecycle/internal.h"
+
+enum { BUCKETS_MIN = 513, MEMBERS_MAX = 256 };
+
+enum register_state {
+	REGISTER_OPEN,
+	REGISTER_ATTACH,
+	REGISTER_RECOVER,
+	REGISTER_TEARDOWN,
+	REGISTER_ATTACH_OTHERS,
+};
+
+struct registering {
+	struct job job;
+	enum register_state state;
+	char *path;
+	struct blocking_job blocking;
+	struct error blocking_error;
+	const struct device *members[MEMBERS_MAX];	/* those there are, for comparison */
+	unsigned member_count;
+	struct device *device;
+	struct superblock superblock;
+	struct volume *volume;
+	struct cache_set *set;
+	int code;			/* of a set that failed to start */
+};
+
+static void registering_end(struct registering *job, int code)
+{
+	if (code)
+		log_warning("register: %s", job->job.error->text[0] ? job->job.error->text :
+			    strerror(-code));
+	job->job.daemon->generation++;
+	free(job->path);
+	job_end(&job->job, code);
+}
+
+/* ---- OPEN ---- */
+
+static int check_superblock(struct registering *job)
+{
+	struct superblock_disk disk;
+	int failed = device_read_now(job->device, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+
+	if (failed)
+		return error_set(&job->blocking_error, -failed, "IO error reading the superblock: %s",
+				 strerror(-failed));
+	return superblock_decode(&job->superblock, &disk, device_sectors(job->device),
+				 device_logical_block_bytes(job->device), &job->blocking_error);
+}
+
+static bool is_member(const struct registering *job)
+{
+	for (unsigned i = 0; i < job->member_count; i++)
+		if (device_is_at(job->members[i], job->path))
+			return true;
+	return false;
+}
+
+static int open_run(struct blocking_job *blocking)
+{
+	struct registering *job = container_of(blocking, struct registering, blocking);
+	bool read_only = job->job.daemon->options.read_only;
+	int failed;
+
+	if (is_member(job))
+		return error_set(&job->blocking_error, EBUSY, "%s: device already registered",
+				 job->path);
+	failed = device_open(&job->device, job->path,
+			     read_only ? DEVICE_READ_ONLY : DEVICE_READ_WRITE,
+			     &job->blocking_error);
+	if (failed)
+		return failed;
+	failed = check_superblock(job);
+	if (!failed)
+		return 0;
+	device_close(job->device);
+	return error_prefix(&job->blocking_error, "%s", job->path);
+}
+
+static void collect_members(struct registering *job)
+{
+	struct daemon *daemon = job->job.daemon;
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		if (volume_at(link)->backing && job->member_count < MEMBERS_MAX)
+			job->members[job->member_count++] = volume_at(link)->backing;
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		if (job->member_count < MEMBERS_MAX)
+			job->members[job->member_count++] = set_at(link)->device;
+}
+
+/* ---- a volume ---- */
+
+static struct volume *volume_new(struct daemon *daemon, struct device *backing)
+{
+	struct volume *volume = calloc(1, sizeof(*volume));
+
+	assert(volume);
+	volume_init(volume, daemon, daemon->reactor, backing);
+	volume->number = daemon_free_number(daemon);
+	snprintf(volume->name, sizeof(volume->name), "bcache%u", volume->number);
+	volume->is_read_only = daemon->options.read_only;
+	return volume;
+}
+
+static void register_backing(struct registering *job)
+{
+	struct daemon *daemon = job->job.daemon;
+	struct superblock *sb = &job->superblock;
+	struct volume *volume = volume_new(daemon, job->device);
+	enum backing_state state = superblock_state(sb);
+
+	device_set_block(job->device, sb->block_sectors);
+	volume->superblock = *sb;
+	memcpy(volume->uuid, sb->uuid, sizeof(sb->uuid));
+	memcpy(volume->label, sb->label, sizeof(volume->label));
+	volume->data_offset = sb->data_offset;
+	volume->sectors = device_sectors(job->device) - sb->data_offset;
+	volume->block_sectors = sb->block_sectors;
+	volume->mode = min_u64(superblock_mode(sb), MODE_NONE);
+	volume->dirty = state == STATE_DIRTY ? DIRTY_YES : DIRTY_NO;
+	volume->is_exported = state == STATE_NONE || state == STATE_STALE;
+	daemon_name_member(daemon, job->device, volume->member_name);
+	list_add_last(&daemon->volumes, &volume->daemon_link);
+	log_info("registered backing device %s as %s", job->path, volume->name);
+	job->volume = volume;
+	job->set = daemon_find_set(daemon, sb->set_uuid);
+	if (!job->set || !job->set->is_running || uuid_is_zero(sb->set_uuid)) {
+		registering_end(job, 0);
+		return;
+	}
+	job->state = REGISTER_ATTACH;
+	attach_start(volume, job->set, &volume->attach_error, &job->job.op);
+}
+
+/* That its set does not take it is told by those who need it there (daemon_check_complete). */
+static void attached(struct registering *job, int error)
+{
+	if (error)
+		log_warning("%s: %s", device_path(job->volume->backing),
+			    job->volume->attach_error.text);
+	registering_end(job, 0);
+}
+
+/* ---- a set ---- */
+
+static int check_cache(const struct registering *job, struct error *error)
+{
+	const struct superblock *sb = &job->superblock;
+
+	if (daemon_find_set(job->job.daemon, sb->set_uuid))
+		return error_set(error, EEXIST, "%s: duplicate cache set member: found a second cache device of a set that has one",
+				 job->path);
+	if (sb->members > 1)
+		return error_set(error, EINVAL, "%s: found a set of %u cache devices, wanted one",
+				 job->path, sb->members);
+	if (sb->buckets < BUCKETS_MIN)
+		return error_set(error, EINVAL, "%s: ca->sb.nbuckets is too small: found %llu buckets, wanted at least %d",
+				 job->path, (unsigned long long)sb->buckets, BUCKETS_MIN);
+	if (sb->first_bucket + (uint64_t)superblock_fresh_journal_buckets(sb) >= sb->buckets)
+		return error_set(error, EINVAL, "%s: Invalid superblock: found first bucket %u of %llu, which leaves no room",
+				 job->path, sb->first_bucket, (unsigned long long)sb->buckets);
+	if (superblock_is_sync(sb) && !sb->journal_buckets)
+		return error_set(error, EINVAL, "%s: found a set in use without journal buckets, wanted 2 or more",
+				 job->path);
+	return 0;
+}
+
+static void place_journal(struct superblock *sb)
+{
+	sb->journal_buckets = superblock_fresh_journal_buckets(sb);
+	for (unsigned i = 0; i < sb->journal_buckets; i++)
+		sb->journal_bucket[i] = sb->first_bucket + i;
+}
+
+static void register_cache(struct registering *job)
+{
+	struct daemon *daemon = job->job.daemon;
+	struct cache_set *set;
+	int error = check_cache(job, job->job.error);
+
+	if (error) {
+		device_close(job->device);
+		registering_end(job, error);
+		return;
+	}
+	if (!superblock_is_sync(&job->superblock) && daemon->options.read_only) {
+		log_info("%s: a cache that was never used, and is not now: nothing may be written",
+			 job->path);
+		device_close(job->device);
+		registering_end(job, 0);
+		return;
+	}
+	set = calloc(1, sizeof(*set));
+	assert(set);
+	if (!superblock_is_sync(&job->superblock))
+		place_journal(&job->superblock);
+	device_set_block(job->device, job->superblock.block_sectors);
+	set->device = job->device;
+	set->superblock = job->superblock;
+	set->daemon = daemon;
+	set->reactor = daemon->reactor;
+	set_init(set, daemon, daemon->reactor, daemon->options.node_memory_bytes,
+		 daemon->options.read_only);
+	job->set = set;
+	job->state = REGISTER_RECOVER;
+	recover_start(set, job->job.error, &job->job.op);
+}
+
+/* Volumes without a backing device: all they need is in the set. */
+static void add_flash_volume(struct cache_set *set, unsigned slot)
+{
+	const struct uuid_entry *entry = &set->uuids[slot];
+	struct daemon *daemon = set->daemon;
+	struct volume *volume;
+
+	if (!entry->sectors) {
+		log_warning("volume %u of the set has no size: left out", slot);
+		return;
+	}
+	volume = volume_new(daemon, NULL);
+	memcpy(volume->uuid, entry->uuid, sizeof(volume->uuid));
+	memcpy(volume->label, entry->label, sizeof(volume->label));
+	volume->sectors = entry->sectors;
+	volume->block_sectors = set->superblock.block_sectors;
+	volume->slot = slot;
+	volume->set = set;
+	volume->mode = MODE_WRITEBACK;
+	volume->dirty = DIRTY_YES;
+	volume->is_exported = true;
+	list_add_last(&daemon->volumes, &volume->daemon_link);
+	list_add_last(&set->volumes, &volume->set_link);
+	log_info("flash-only volume %u is %s", slot, volume->name);
+}
+
+/* The next volume that the set should have. */
+static struct volume *next_to_attach(struct registering *job)
+{
+	struct daemon *daemon = job->job.daemon;
+	struct list_link *link = job->volume ? &job->volume->daemon_link : NULL;
+
+	link = link ? list_next(&daemon->volumes, link) : list_first(&daemon->volumes);
+	for (; link; link = list_next(&daemon->volumes, link)) {
+		struct volume *volume = volume_at(link);
+
+		if (!volume->is_flash && !volume->set && !volume->is_stopping &&
+		    uuid_is_equal(volume->superblock.set_uuid, job->set->superblock.set_uuid))
+			return volume;
+	}
+	return NULL;
+}
+
+static void attach_next(struct registering *job, int error)
+{
+	if (error && job->volume)
+		log_warning("%s: %s", device_path(job->volume->backing),
+			    job->volume->attach_error.text);
+	job->volume = next_to_attach(job);
+	if (!job->volume) {
+		registering_end(job, 0);
+		return;
+	}
+	attach_start(job->volume, job->set, &job->volume->attach_error, &job->job.op);
+}
+
+static void set_runs(struct registering *job)
+{
+	struct cache_set *set = job->set;
+	struct daemon *daemon = job->job.daemon;
+	char name[40];
+
+	daemon_name_member(daemon, set->device, set->member_name);
+	list_add_last(&daemon->sets, &set->link);
+	set->is_running = true;
+	failure_watch(&set->failure);
+	if (!set->is_read_only)
+		gc_run(&set->gc);
+	log_info("registered cache device %s, set %s", job->path, set_name(set, name));
+	for (unsigned slot = 0; slot < set->uuid_slots; slot++)
+		if (set_has_volume(set, slot) && (set->uuids[slot].flags & UUID_FLASH_ONLY))
+			add_flash_volume(set, slot);
+	job->state = REGISTER_ATTACH_OTHERS;
+	attach_next(job, 0);
+}
+
+static void set_failed(struct registering *job, int error)
+{
+	if (!job->job.error->code)
+		error_set(job->job.error, -error, "%s", strerror(-error));
+	error_prefix(job->job.error, "%s: failed to run cache set", job->path);
+	job->code = error;
+	job->state = REGISTER_TEARDOWN;
+	set_teardown(job->set, NULL, &job->job.op);
+}
+
+/* ---- the job ---- */
+
+static void opened(struct registering *job, int error)
+{
+	if (error) {
+		*job->job.error = job->blocking_error;
+		registering_end(job, error);
+	} else if (superblock_is_backing(&job->superblock)) {
+		register_backing(job);
+	} else {
+		register_cache(job);
+	}
+}
+
+static void registering_step(struct job *base, int error)
+{
+	struct registering *job = container_of(base, struct registering, job);
+
+	switch (job->state) {
+	case REGISTER_OPEN:
+		if (!job->blocking.run) {	/* its turn has come */
+			collect_members(job);
+			job->blocking.run = open_run;
+			blocking_start(base->daemon->blocking, &job->blocking, &base->op);
+			return;
+		}
+		opened(job, error);
+		return;
+	case REGISTER_ATTACH:
+		attached(job, error);
+		return;
+	case REGISTER_RECOVER:
+		if (error)
+			set_failed(job, error);
+		else
+			set_runs(job);
+		return;
+	case REGISTER_TEARDOWN:
+		registering_end(job, job->code);
+		return;
+	case REGISTER_ATTACH_OTHERS:
+		attach_next(job, error);
+		return;
+	}
+}
+
+void daemon_register(struct daemon *daemon, const char *path, struct error *error, struct op *op)
+{
+	struct registering *job = job_new(daemon, sizeof(*job), registering_step, error, op);
+
+	job->path = strdup(path);
+	assert(job->path);
+	job->state = REGISTER_OPEN;
+	job_begin_in_turn(&job->job, NULL, NULL);
+}

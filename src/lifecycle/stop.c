@@ -1,0 +1,431 @@
+/*
+ * Volumes, sets and the daemon come to their end.
+ *
+ * Who is to stop is marked; then everything goes that can: a volume whose last
+ * handle is closed, a set whose last volume has gone.
+ *
+ *	volume:	GATE (closed, nothing in flight) --> FLUSH --> gone
+ *	set:	GC (it and the fills end) --> SPACE (refill ends) --> CLEAN (all leaves)
+ *		    --> COMMIT (an entry that needs no other) --> REST (all is idle)
+ *		    --> FLUSH --> gone
+ *
+ * (E1) After a clean stop a start has nothing to replay.
+ * (E2) A set that failed goes straight to REST: what is on the device stays as
+ *      after a power cut, and the association with its volumes, too.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "lifecycle/internal.h"
+
+#define POLL_NS UINT64_C(1000000)
+
+/* ---- a volume ---- */
+
+enum volume_end_state { VOLUME_GATE, VOLUME_FLUSH, VOLUME_GONE };
+
+struct volume_end {
+	struct job job;
+	enum volume_end_state state;
+	struct volume *volume;
+};
+
+static void volume_goes(struct volume_end *job, int error)
+{
+	struct volume *volume = job->volume;
+
+	if (error && !job->job.error->code)
+		error_set(job->job.error, -error, "%s: what was written could not be made durable: %s",
+			  device_path(volume->backing), strerror(-error));
+	if (volume->set)
+		list_remove(&volume->set_link);
+	list_remove(&volume->daemon_link);
+	log_info("%s stopped", volume->name);
+	device_close(volume->backing);
+	volume_done(volume);
+	free(volume);
+	job->job.daemon->generation++;
+	job_end(&job->job, error);
+}
+
+static void volume_end_step(struct job *base, int error)
+{
+	struct volume_end *job = container_of(base, struct volume_end, job);
+	struct volume *volume = job->volume;
+
+	switch (job->state) {
+	case VOLUME_GATE:
+		job->state = VOLUME_FLUSH;
+		volume_gate_close(volume);
+		volume_drain(volume, &base->op);
+		return;
+	case VOLUME_FLUSH:
+		job->state = VOLUME_GONE;
+		if (volume->backing && !volume->is_read_only)
+			flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
+				   &base->op);
+		else
+			op_queue(&base->op);
+		return;
+	case VOLUME_GONE:
+		volume_goes(job, error);
+		return;
+	}
+}
+
+static void volume_teardown(struct volume *volume, struct error *error, struct op *op)
+{
+	struct volume_end *job = job_new(volume->daemon, sizeof(*job), volume_end_step, error, op);
+
+	job->volume = volume;
+	job->state = VOLUME_GATE;
+	job_begin(&job->job);
+}
+
+/* ---- a set ---- */
+
+enum set_end_state {
+	SET_BEGIN,
+	SET_GC,
+	SET_SPACE,
+	SET_CLEAN,
+	SET_COMMIT,
+	SET_REST,
+	SET_FLUSH,
+};
+
+struct set_end {
+	struct job job;
+	enum set_end_state state;
+	struct cache_set *set;
+	struct timer timer;
+};
+
+/* Nothing tells when a part has become idle; it is soon. */
+static void set_end_poll(struct set_end *job)
+{
+	timer_start(&job->timer, POLL_NS, &job->job.op);
+}
+
+static bool op_is_idle(const struct op *op)
+{
+	return !op->awaited && !list_linked(&op->link);
+}
+
+static IN_SET bool is_at_rest(const struct cache_set *set)
+{
+	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&
+	       space_is_idle(&set->space) && index_is_idle(&set->index) &&
+	       !flush_running(&set->flush) && op_is_idle(&set->failure.op);
+}
+
+/* Nobody may wait for what will not come any more. */
+static IN_SET void set_end_parts(struct cache_set *set)
+{
+	gc_stop(&set->gc);
+	space_stop(&set->space);
+	journal_stop(&set->journal);
+	index_stop(&set->index);
+}
+
+static void set_end_abort(struct set_end *job)
+{
+	struct cache_set *set = job->set;
+
+	set_enter(set);
+	set_end_parts(set);
+	set_abort(set);
+	set_leave(set);
+	failure_stop(&set->failure);
+	job->state = SET_REST;
+	op_queue(&job->job.op);
+}
+
+static void set_end_begin(struct set_end *job)
+{
+	struct cache_set *set = job->set;
+
+	set->is_stopping = true;
+	if (!set->is_running || set->is_read_only || health_error(&set->health)) {
+		set_end_abort(job);
+		return;
+	}
+	set_enter(set);
+	gc_stop(&set->gc);
+	set_leave(set);
+	job->state = SET_GC;
+	op_queue(&job->job.op);
+}
+
+static void set_end_clean(struct set_end *job)
+{
+	struct cache_set *set = job->set;
+	int error;
+
+	set_enter(set);
+	error = index_clean_all(&set->index, &job->job.op);
+	if (!error) {
+		job->state = SET_COMMIT;
+		journal_commit_always(&set->journal, &job->job.op);
+	}
+	set_leave(set);
+	if (error && error != -EAGAIN)
+		set_end_abort(job);
+}
+
+static void set_end_rest(struct set_end *job)
+{
+	struct cache_set *set = job->set;
+	bool at_rest;
+
+	set_enter(set);
+	at_rest = is_at_rest(set);
+	set_leave(set);
+	if (!at_rest) {
+		set_end_poll(job);
+		return;
+	}
+	job->state = SET_FLUSH;
+	if (set->is_read_only || !set->is_running || health_error(&set->health))
+		op_queue(&job->job.op);
+	else
+		device_flush(set->device, &job->job.op);
+}
+
+static void set_goes(struct set_end *job, int error)
+{
+	struct cache_set *set = job->set;
+	char name[40];
+
+	if (health_error(&set->health) && set->is_running && !job->job.error->code)
+		error = error_set(job->job.error, EIO, "set %s: %s", set_name(set, name),
+				  set->health.reason.text);
+	if (set->is_running) {
+		log_info("set %s stopped", set_name(set, name));
+		list_remove(&set->link);
+	}
+	set_done(set);
+	device_close(set->device);
+	free(set);
+	job->job.daemon->generation++;
+	job_end_because(&job->job, error, "stopping the set");
+}
+
+static void set_end_go_on(struct set_end *job)
+{
+	struct cache_set *set = job->set;
+	bool is_idle;
+
+	switch (job->state) {
+	case SET_BEGIN:
+		set_end_begin(job);
+		return;
+	case SET_GC:
+		if (!gc_is_idle(&set->gc) || set->fills.under_way) {
+			set_end_poll(job);
+			return;
+		}
+		job->state = SET_SPACE;
+		/* fall through */
+	case SET_SPACE:
+		set_enter(set);
+		space_stop(&set->space);
+		is_idle = space_is_idle(&set->space);
+		set_leave(set);
+		if (!is_idle) {
+			set_end_poll(job);
+			return;
+		}
+		job->state = SET_CLEAN;
+		/* fall through */
+	case SET_CLEAN:
+		set_end_clean(job);
+		return;
+	case SET_COMMIT:
+		set_enter(set);
+		set_end_parts(set);
+		set_leave(set);
+		failure_stop(&set->failure);
+		job->state = SET_REST;
+		/* fall through */
+	case SET_REST:
+		set_end_rest(job);
+		return;
+	case SET_FLUSH:
+		set_goes(job, 0);
+		return;
+	}
+}
+
+static void set_end_step(struct job *base, int error)
+{
+	struct set_end *job = container_of(base, struct set_end, job);
+
+	if (job->state == SET_FLUSH)
+		set_goes(job, error);
+	else if (job->state < SET_REST && job->state > SET_BEGIN &&
+		 health_error(&job->set->health))
+		set_end_abort(job);		/* E2 */
+	else
+		set_end_go_on(job);
+}
+
+void set_teardown(struct cache_set *set, struct error *error, struct op *op)
+{
+	struct set_end *job = job_new(set->daemon, sizeof(*job), set_end_step, error, op);
+
+	job->set = set;
+	job->state = SET_BEGIN;
+	job_begin(&job->job);
+}
+
+/* ---- everything that can go ---- */
+
+struct stopping {
+	struct job job;
+	void (*mark)(struct stopping *job);	/* who is to stop; NULL: they are marked */
+	struct volume *volume;
+	struct cache_set *set;
+	int code;				/* the first failure */
+	bool is_detaching;			/* volumes of the set leave it first */
+};
+
+static struct volume *next_volume(const struct daemon *daemon)
+{
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
+		if (volume_at(link)->is_stopping && !volume_at(link)->opens)
+			return volume_at(link);
+	return NULL;
+}
+
+static struct cache_set *next_set(const struct daemon *daemon)
+{
+	struct list_link *link;
+
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		if (set_at(link)->is_stopping && list_empty(&set_at(link)->volumes))
+			return set_at(link);
+	return NULL;
+}
+
+static struct volume *next_to_detach(const struct stopping *job)
+{
+	struct list_link *link = list_first(&job->set->volumes);
+
+	for (; link; link = list_next(&job->set->volumes, link)) {
+		struct volume *volume = container_of(link, struct volume, set_link);
+
+		if (!volume->is_flash)
+			return volume;
+	}
+	return NULL;
+}
+
+static void mark_set(struct stopping *job)
+{
+	struct list_link *link = list_first(&job->set->volumes);
+
+	for (; link; link = list_next(&job->set->volumes, link))
+		container_of(link, struct volume, set_link)->is_stopping = true;
+	job->set->is_stopping = true;
+}
+
+static void stopping_step(struct job *base, int error)
+{
+	struct stopping *job = container_of(base, struct stopping, job);
+	struct volume *volume;
+	struct cache_set *set;
+
+	if (error && !job->code)
+		job->code = error;
+	volume = job->is_detaching && !error ? next_to_detach(job) : NULL;
+	if (volume) {
+		detach_start(volume, base->error, &base->op);
+		return;
+	}
+	if (job->is_detaching && error) {
+		job_end(base, error);	/* a volume could not leave: the set stays */
+		return;
+	}
+	job->is_detaching = false;
+	if (job->mark)
+		job->mark(job);
+	job->mark = NULL;
+	volume = next_volume(base->daemon);
+	set = volume ? NULL : next_set(base->daemon);
+	if (volume)
+		volume_teardown(volume, base->error, &base->op);
+	else if (set)
+		set_teardown(set, base->error, &base->op);
+	else
+		job_end(base, job->code);
+}
+
+static struct stopping *stopping_new(struct daemon *daemon, void (*mark)(struct stopping *job),
+				     struct error *error, struct op *op)
+{
+	struct stopping *job = job_new(daemon, sizeof(*job), stopping_step, error, op);
+
+	job->mark = mark;
+	return job;
+}
+
+static void mark_volume(struct stopping *job)
+{
+	job->volume->is_stopping = true;
+}
+
+void volume_stop(struct volume *volume, struct error *error, struct op *op)
+{
+	struct stopping *job = stopping_new(volume->daemon, mark_volume, error, op);
+
+	job->volume = volume;
+	job_begin_in_turn(&job->job, volume, NULL);
+}
+
+void volume_closed(struct volume *volume)
+{
+	if (volume->is_stopping && !volume->opens)
+		job_begin_in_turn(&stopping_new(volume->daemon, NULL, NULL, NULL)->job, NULL,
+				  NULL);
+}
+
+void set_stop(struct cache_set *set, struct error *error, struct op *op)
+{
+	struct stopping *job = stopping_new(set->daemon, mark_set, error, op);
+
+	job->set = set;
+	job_begin_in_turn(&job->job, NULL, set);
+}
+
+void set_unregister(struct cache_set *set, struct error *error, struct op *op)
+{
+	struct stopping *job = stopping_new(set->daemon, mark_set, error, op);
+
+	job->set = set;
+	job->is_detaching = true;
+	job_begin_in_turn(&job->job, NULL, set);
+}
+
+static void mark_all(struct stopping *job)
+{
+	struct daemon *daemon = job->job.daemon;
+	struct list_link *link;
+
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link)) {
+		assert(!volume_at(link)->opens);
+		volume_at(link)->is_stopping = true;
+	}
+	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+		set_at(link)->is_stopping = true;
+}
+
+void daemon_stop(struct daemon *daemon, struct error *error, struct op *op)
+{
+	daemon->is_stopping = true;
+	timer_cancel(&daemon->stats_timer);
+	job_begin_in_turn(&stopping_new(daemon, mark_all, error, op)->job, NULL, NULL);
+}

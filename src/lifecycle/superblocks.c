@@ -1,0 +1,20 @@
+/*
+ * The superblock of a cache device.  (A backing device's has its writer in
+ * cache/volume.c, since requests ask for it too.)
+ */
+#include "lifecycle/internal.h"
+
+#include <string.h>
+
+void set_write_superblock(struct cache_set *set, struct op *op)
+{
+	struct superblock *sb = &set->superblock;
+
+	sb->sequence++;
+	if (sb->version < SUPERBLOCK_CACHE_WITH_UUIDS)
+		sb->version = SUPERBLOCK_CACHE_WITH_UUIDS;
+	superblock_encode(sb);
+	memcpy(set->superblock_buffer, &sb->disk, SUPERBLOCK_BYTES);
+	device_write(set->device, set->superblock_buffer, SUPERBLOCK_SECTOR,
+		     SUPERBLOCK_BYTES / 512, true, op);
+}

@@ -1,0 +1,226 @@
+# The program and its two libraries, a list for each layer.  The order is that of the layers:
+# a file includes its own folder and those that stand above it here (tests/tidy/layers.sh).
+
+# What the kernel wrote and will read; installed, so that other programs can read it too.
+diskformatdir = $(includedir)/bcachefuse
+diskformat_HEADERS = \
+	include/bcachefuse/bkey.h \
+	include/bcachefuse/bset.h \
+	include/bcachefuse/journal_entry.h \
+	include/bcachefuse/le.h \
+	include/bcachefuse/prio.h \
+	include/bcachefuse/superblock.h \
+	include/bcachefuse/uuid.h \
+	$(NULL)
+
+base_sources = \
+	src/base/compiler.c \
+	src/base/compiler.h \
+	src/base/crc64.c \
+	src/base/crc64.h \
+	src/base/error.c \
+	src/base/error.h \
+	src/base/list.h \
+	src/base/log.c \
+	src/base/log.h \
+	src/base/numbers.h \
+	src/base/random.h \
+	src/base/units.c \
+	src/base/units.h \
+	$(NULL)
+
+format_sources = \
+	src/format/bkey.c \
+	src/format/bkey.h \
+	src/format/bset.c \
+	src/format/bset.h \
+	src/format/journal_entry.c \
+	src/format/journal_entry.h \
+	src/format/prio.c \
+	src/format/prio.h \
+	src/format/superblock.c \
+	src/format/superblock.h \
+	src/format/uuid.c \
+	src/format/uuid.h \
+	$(NULL)
+
+# What of io/ is the same in the simulator.
+io_sources = \
+	src/io/buffer.c \
+	src/io/flush.c \
+	src/io/blocking.h \
+	src/io/buffer.h \
+	src/io/channel.h \
+	src/io/device.h \
+	src/io/flush.h \
+	src/io/lock.h \
+	src/io/op.h \
+	src/io/reactor.h \
+	src/io/signals.h \
+	$(NULL)
+
+journal_sources = \
+	src/journal/append.c \
+	src/journal/health.c \
+	src/journal/health.h \
+	src/journal/internal.h \
+	src/journal/journal.h \
+	src/journal/read.c \
+	src/journal/reclaim.c \
+	src/journal/write.c \
+	$(NULL)
+
+space_sources = \
+	src/space/allocate.c \
+	src/space/bucket.c \
+	src/space/internal.h \
+	src/space/prio.c \
+	src/space/refill.c \
+	src/space/space.h \
+	$(NULL)
+
+index_sources = \
+	src/index/bset.c \
+	src/index/check.c \
+	src/index/index.h \
+	src/index/insert.c \
+	src/index/internal.h \
+	src/index/leaf_write.c \
+	src/index/lookup.c \
+	src/index/node.c \
+	src/index/node_cache.c \
+	src/index/node_io.c \
+	src/index/overlap.c \
+	src/index/sort.c \
+	src/index/split.c \
+	$(NULL)
+
+cache_sources = \
+	src/cache/cache_set.c \
+	src/cache/cache_set.h \
+	src/cache/failure.c \
+	src/cache/failure.h \
+	src/cache/fill.c \
+	src/cache/fill.h \
+	src/cache/gc.c \
+	src/cache/gc.h \
+	src/cache/ranges.c \
+	src/cache/ranges.h \
+	src/cache/read.c \
+	src/cache/request.c \
+	src/cache/request.h \
+	src/cache/stats.c \
+	src/cache/stats.h \
+	src/cache/traffic.h \
+	src/cache/volume.c \
+	src/cache/volume.h \
+	src/cache/write.c \
+	$(NULL)
+
+lifecycle_sources = \
+	src/lifecycle/attach.c \
+	src/lifecycle/daemon.c \
+	src/lifecycle/daemon.h \
+	src/lifecycle/detach.c \
+	src/lifecycle/internal.h \
+	src/lifecycle/recover.c \
+	src/lifecycle/register.c \
+	src/lifecycle/stop.c \
+	src/lifecycle/superblocks.c \
+	src/lifecycle/uuids.c \
+	$(NULL)
+
+control_sources = \
+	src/control/control.h \
+	src/control/daemon_files.c \
+	src/control/device_files.c \
+	src/control/facts.c \
+	src/control/facts.h \
+	src/control/metrics.c \
+	src/control/metrics.h \
+	src/control/set_files.c \
+	src/control/stats_files.c \
+	src/control/store.c \
+	src/control/text.c \
+	src/control/text.h \
+	src/control/tree.c \
+	src/control/tree.h \
+	src/control/tunables.c \
+	src/control/tunables.h \
+	src/control/volume_files.c \
+	$(NULL)
+
+noinst_LIBRARIES += src/libengine.a
+src_libengine_a_SOURCES = \
+	$(base_sources) \
+	$(format_sources) \
+	$(io_sources) \
+	$(journal_sources) \
+	$(space_sources) \
+	$(index_sources) \
+	$(cache_sources) \
+	$(lifecycle_sources) \
+	$(control_sources) \
+	$(NULL)
+
+# The outside world.  The simulator has files of the same names in tests/sim, linked in place
+# of this library: the same headers, another world.
+noinst_LIBRARIES += src/libio.a
+src_libio_a_SOURCES = \
+	src/io/blocking.c \
+	src/io/channel.c \
+	src/io/device.c \
+	src/io/lock.c \
+	src/io/reactor.c \
+	src/io/signals.c \
+	src/io/transfer.c \
+	src/io/transfer.h \
+	src/io/uring.h \
+	$(NULL)
+
+# The engine waits in io, and io logs and lists with base: each needs the other.
+ENGINE = src/libengine.a src/libio.a src/libengine.a
+ENGINE_LIBS = $(URING_LIBS) $(ISAL_LIBS)
+
+fuse_sources = \
+	src/fuse/control_file.c \
+	src/fuse/data_file.c \
+	src/fuse/data_file.h \
+	src/fuse/inodes.c \
+	src/fuse/inodes.h \
+	src/fuse/library.h \
+	src/fuse/session.c \
+	src/fuse/session.h \
+	$(NULL)
+
+tools_sources = \
+	src/tools/complain.c \
+	src/tools/daemonize.c \
+	src/tools/daemonize.h \
+	src/tools/format.c \
+	src/tools/holders.c \
+	src/tools/json.c \
+	src/tools/json.h \
+	src/tools/member.c \
+	src/tools/member.h \
+	src/tools/mount.c \
+	src/tools/mounts.c \
+	src/tools/mounts.h \
+	src/tools/not_yet.c \
+	src/tools/occupant.c \
+	src/tools/occupant.h \
+	src/tools/serve.c \
+	src/tools/show.c \
+	src/tools/tools.h \
+	src/tools/umount.c \
+	$(NULL)
+
+bin_PROGRAMS += bcachefuse
+bcachefuse_SOURCES = \
+	$(fuse_sources) \
+	$(tools_sources) \
+	src/bcachefuse.c \
+	src/options.c \
+	src/options.h \
+	$(NULL)
+bcachefuse_LDADD = $(ENGINE) $(FUSE_LIBS) $(UUID_LIBS) $(BLKID_LIBS) $(ENGINE_LIBS)

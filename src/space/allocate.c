@@ -1,0 +1,235 @@
+/*
+ * Taking buckets; filling open data buckets extent by extent.
+ *
+ * What is written together will be read together: an extent goes behind the one
+ * that it continues, else behind the last one of the same stream, else where
+ * nothing was written for the longest time.
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "space/internal.h"
+
+/* While a set starts nothing refills, but nothing needs to: unused buckets serve (§4.1 of the engine). */
+static IN_SET bool take_unused(struct space *space, struct bucket_ring *ring)
+{
+	for (; space->cursor < space->setup.buckets; space->cursor++) {
+		struct bucket *bucket = &space->bucket[space->cursor];
+
+		if (bucket->mark != MARK_NONE || bucket->pins || bucket->is_listed ||
+		    (uint8_t)(bucket->generation - bucket->oldest) >= GENERATIONS_BEHIND)
+			continue;
+		space_raise(space, space->cursor);
+		return ring_push(ring, space->cursor);
+	}
+	return false;
+}
+
+static IN_SET void top_up(struct space *space, enum bucket_use use, unsigned count)
+{
+	struct bucket_ring *ring = &space->free[use];
+
+	while (!space->is_running && space->marks_valid && ring->count < count &&
+	       take_unused(space, ring))
+		;
+}
+
+unsigned space_unused(struct space *space, enum bucket_use use)
+{
+	top_up(space, use, space->free[use].size);
+	return space->free[use].count;
+}
+
+int space_bootstrap(struct space *space, struct error *error)
+{
+	assert(space->marks_valid && !space->is_running);
+	for (enum bucket_use use = USE_PRIO; use <= USE_BTREE; use++) {
+		unsigned size = space->free[use].size;
+		unsigned wanted = use == USE_PRIO ? size : min_u64(size, BUCKETS_TO_START);
+
+		top_up(space, use, size);
+		if (space->free[use].count < wanted)
+			return error_set(error, ENOSPC,
+					 "only %u unused buckets to start with, wanted %u",
+					 space->free[use].count, wanted);
+	}
+	return 0;
+}
+
+static IN_SET void hand_out(struct space *space, enum bucket_use use, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	assert(bucket->is_listed && bucket->pins == 1);
+	bucket->is_listed = 0;
+	bucket->used_sectors = min_u64(space->setup.bucket_sectors, UINT16_MAX);
+	if (use == USE_DATA)
+		bucket->prio = PRIO_INITIAL;
+	else
+		space_mark_metadata(space, number);
+}
+
+int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_t *buckets,
+	       struct op *op)
+{
+	struct bucket_ring *ring = &space->free[use];
+	int error = health_error(space->setup.health);
+
+	if (error)
+		return error;
+	assert(count <= ring->size);
+	top_up(space, use, count);
+	if (ring->count < count) {
+		if (!space->is_running)
+			return -ENOSPC;
+		if (op)
+			waitlist_join(&space->waiting[use], op);
+		space_kick(space);
+		return -EAGAIN;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		ring_pop(ring, &buckets[i]);
+		hand_out(space, use, buckets[i]);
+	}
+	space_kick(space);
+	return 0;
+}
+
+void space_give_back(struct space *space, enum bucket_use use, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	assert(bucket->pins == 1 && !bucket->is_listed);
+	space_set_mark(space, number, MARK_NONE);
+	bucket->used_sectors = 0;
+	bucket->prio = PRIO_INITIAL;
+	if (ring_push(&space->free[use], number)) {
+		bucket->is_listed = 1;
+		waitlist_wake_all(&space->waiting[use], 0);
+	} else {
+		space_settle(space, number);
+	}
+}
+
+static IN_SET void close_bucket(struct space *space, struct open_bucket *open)
+{
+	if (open->sectors_left)
+		space_settle(space, open->bucket);
+	open->sectors_left = 0;
+}
+
+/* Would an extent of `stream` fit here?  3: it goes on where the last one ended. */
+static int affinity(const struct open_bucket *open, const struct stream *stream)
+{
+	if (!open->sectors_left || open->is_flash != stream->is_flash)
+		return 0;
+	if (open->volume == stream->volume && open->end == stream->start)
+		return 3;
+	return open->volume == stream->volume && open->stream == stream->task ? 2 : 1;
+}
+
+static struct open_bucket *best_open(struct space *space, const struct stream *stream, int *how_good)
+{
+	struct open_bucket *best = NULL;
+
+	*how_good = 0;
+	for (struct list_link *link = list_first(&space->open_lru); link;
+	     link = list_next(&space->open_lru, link)) {
+		struct open_bucket *open = container_of(link, struct open_bucket, link);
+
+		if (affinity(open, stream) > *how_good) {
+			*how_good = affinity(open, stream);
+			best = open;
+		}
+	}
+	return best;
+}
+
+/* A place to open a bucket in: one that holds none, else the longest unused. */
+static struct open_bucket *victim_of_opening(struct space *space)
+{
+	for (struct list_link *link = list_first(&space->open_lru); link;
+	     link = list_next(&space->open_lru, link)) {
+		struct open_bucket *open = container_of(link, struct open_bucket, link);
+
+		if (!open->sectors_left)
+			return open;
+	}
+	return container_of(list_first(&space->open_lru), struct open_bucket, link);
+}
+
+static IN_SET struct open_bucket *open_another(struct space *space, const struct stream *stream)
+{
+	struct open_bucket *open;
+	uint32_t number;
+
+	if (space_take(space, USE_DATA, 1, &number, NULL))
+		return NULL;
+	open = victim_of_opening(space);
+	close_bucket(space, open);
+	open->bucket = number;
+	open->sectors_left = space->setup.bucket_sectors;
+	open->is_flash = stream->is_flash;
+	return open;
+}
+
+static bool has_empty_place(const struct space *space)
+{
+	for (unsigned i = 0; i < space->open_limit; i++) {
+		if (!space->open_bucket[i].sectors_left)
+			return true;
+	}
+	return false;
+}
+
+static IN_SET struct open_bucket *choose_open(struct space *space, const struct stream *stream)
+{
+	int how_good;
+	struct open_bucket *open = best_open(space, stream, &how_good);
+	struct open_bucket *fresh = NULL;
+
+	if (how_good >= 2)
+		return open;
+	if (!open || has_empty_place(space))
+		fresh = open_another(space, stream);
+	return fresh ?: open;
+}
+
+static IN_SET void count_written(struct space *space, unsigned sectors)
+{
+	space->sectors_written += sectors;
+	space->gc_left -= sectors;
+	if (space->gc_left < 0 && !space->gc_is_wanted)
+		space_want_gc(space);
+}
+
+unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
+			bool dirty, uint64_t *ptr, struct op *op)
+{
+	struct open_bucket *open = choose_open(space, stream);
+	unsigned given;
+
+	if (!open) {
+		if (op)
+			waitlist_join(&space->waiting[USE_DATA], op);
+		return 0;
+	}
+	given = min_u64(sectors, open->sectors_left);
+	*ptr = space_pointer(space, open->bucket) +
+	       ((uint64_t)(space->setup.bucket_sectors - open->sectors_left) << 8);
+	space_pin(space, *ptr);
+	if (dirty)
+		space_set_mark(space, open->bucket, MARK_DIRTY);
+	else if (space->bucket[open->bucket].mark == MARK_NONE)
+		space_set_mark(space, open->bucket, MARK_RECLAIMABLE);
+	open->volume = stream->volume;
+	open->end = stream->start + given;
+	open->stream = stream->task;
+	open->sectors_left -= given;
+	if (!open->sectors_left)
+		space_settle(space, open->bucket);
+	list_remove(&open->link);
+	list_add_last(&space->open_lru, &open->link);
+	count_written(space, given);
+	return given;
+}

@@ -1,0 +1,359 @@
+/*
+ * Buckets one by one: generations, marks, pins, and the memory for all of it.
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "io/buffer.h"
+#include "space/internal.h"
+
+enum {
+	BTREE_LIST_MIN = 24,		/* the largest plan, twice, and a uuid table */
+	BTREE_LIST_MAX = 256,
+	DATA_LIST_MIN = 8,
+	INCOMING_MIN = 16,
+	BATCH_MAX = 4096,
+	OPEN_LIMIT_MIN = 4,
+	BUCKETS_PER_LIST_ENTRY = 64,
+	USED_SECTORS_MAX = 65535,
+	GC_FRACTION = 16,		/* a gc each time this part of the cache was written */
+};
+
+void ring_init(struct bucket_ring *ring, unsigned size)
+{
+	*ring = (struct bucket_ring){ .size = size };
+	ring->bucket = calloc(size, sizeof(*ring->bucket));
+	assert(ring->bucket);
+}
+
+void ring_done(struct bucket_ring *ring)
+{
+	free(ring->bucket);
+}
+
+bool ring_push(struct bucket_ring *ring, uint32_t bucket)
+{
+	if (ring->count == ring->size)
+		return false;
+	ring->bucket[(ring->first + ring->count++) % ring->size] = bucket;
+	return true;
+}
+
+bool ring_pop(struct bucket_ring *ring, uint32_t *bucket)
+{
+	if (!ring->count)
+		return false;
+	*bucket = ring->bucket[ring->first];
+	ring->first = (ring->first + 1) % ring->size;
+	ring->count--;
+	return true;
+}
+
+static void init_lists(struct space *space)
+{
+	uint64_t share = space->setup.buckets / BUCKETS_PER_LIST_ENTRY;
+	unsigned parts = space->setup.prio_parts;
+
+	ring_init(&space->free[USE_PRIO], parts);	/* B5 */
+	ring_init(&space->free[USE_BTREE], clamp_u64(share, BTREE_LIST_MIN, BTREE_LIST_MAX));
+	ring_init(&space->free[USE_DATA], clamp_u64(share, DATA_LIST_MIN, BATCH_MAX));
+	ring_init(&space->incoming, max_u64(clamp_u64(share, INCOMING_MIN, BATCH_MAX), 2 * parts));
+	space->metadata_reserved = parts + space->free[USE_BTREE].size;
+	space->victims = calloc(space->incoming.size, sizeof(*space->victims));
+	space->table = calloc(parts, sizeof(*space->table));
+	space->old_table = calloc(parts, sizeof(*space->old_table));
+	assert(space->victims && space->table && space->old_table);
+	space->part_buffers = buffer_new((size_t)parts * space->setup.meta_bucket_sectors * 512);
+	for (unsigned use = 0; use < USES; use++)
+		waitlist_init(&space->waiting[use]);
+}
+
+void space_init(struct space *space, const struct space_setup *setup)
+{
+	*space = (struct space){
+		.setup = *setup,
+		.open_limit = clamp_u64(setup->buckets / BUCKETS_PER_LIST_ENTRY, OPEN_LIMIT_MIN,
+					OPEN_BUCKETS_MAX),
+		.gc_left = setup->buckets * setup->bucket_sectors / GC_FRACTION,
+		.cursor = setup->first_bucket,
+		.random.state = setup->seed,
+		.available = setup->buckets,
+	};
+	space->bucket = calloc(setup->buckets, sizeof(*space->bucket));
+	assert(space->bucket);
+	init_lists(space);
+	waitlist_init(&space->gc_wanted);
+	list_init(&space->open_lru);
+	for (unsigned i = 0; i < space->open_limit; i++)
+		list_add_last(&space->open_lru, &space->open_bucket[i].link);
+	op_init(&space->refill, setup->reactor, space_refill_step);
+}
+
+void space_done(struct space *space)
+{
+	free(space->bucket);
+	for (unsigned use = 0; use < USES; use++)
+		ring_done(&space->free[use]);
+	ring_done(&space->incoming);
+	free(space->victims);
+	free(space->table);
+	free(space->old_table);
+	buffer_free(space->part_buffers);
+	*space = (struct space){ .bucket = NULL };
+}
+
+static struct bucket *bucket_of(const struct space *space, uint64_t ptr)
+{
+	uint64_t number = space_bucket_of(space, ptr);
+
+	assert(number >= space->setup.first_bucket && number < space->setup.buckets);
+	return &space->bucket[number];
+}
+
+bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors)
+{
+	const struct space_setup *setup = &space->setup;
+	uint64_t number = space_bucket_of(space, ptr);
+
+	return pointer_device(ptr) == 0 && number >= setup->first_bucket &&
+	       number < setup->buckets &&
+	       pointer_sector(ptr) % setup->bucket_sectors + sectors <= setup->bucket_sectors;
+}
+
+unsigned space_staleness(const struct space *space, uint64_t ptr)
+{
+	return generation_after(bucket_of(space, ptr)->generation, pointer_generation(ptr));
+}
+
+void space_set_mark(struct space *space, uint32_t number, enum bucket_mark mark)
+{
+	struct bucket *bucket = &space->bucket[number];
+	bool was_available = bucket->mark <= MARK_RECLAIMABLE;
+	bool is_available = mark <= MARK_RECLAIMABLE;
+
+	bucket->mark = mark;
+	space->available += is_available;
+	space->available -= was_available;
+}
+
+void space_pin(struct space *space, uint64_t ptr)
+{
+	struct bucket *bucket = bucket_of(space, ptr);
+
+	bucket->pins++;
+	assert(bucket->pins);
+}
+
+void space_unpin(struct space *space, uint64_t ptr)
+{
+	struct bucket *bucket = bucket_of(space, ptr);
+
+	assert(bucket->pins);
+	if (!--bucket->pins && bucket->mark <= MARK_RECLAIMABLE)
+		space_wake_starved(space);
+}
+
+void space_settle(struct space *space, uint32_t bucket)
+{
+	space_unpin(space, space_pointer(space, bucket));
+}
+
+void space_hit(struct space *space, uint64_t ptr)
+{
+	struct bucket *bucket = bucket_of(space, ptr);
+
+	if (bucket->prio != PRIO_METADATA)
+		bucket->prio = PRIO_INITIAL;
+}
+
+/* Every bucket's priority sinks by one each time a 1024th of the cache was asked for. */
+static void rescale(struct space *space)
+{
+	uint16_t lowest = PRIO_METADATA;
+
+	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {
+		struct bucket *bucket = &space->bucket[i];
+
+		if (!bucket->prio || bucket->prio == PRIO_METADATA || bucket->pins)
+			continue;
+		bucket->prio--;
+		lowest = min_u64(lowest, bucket->prio);
+	}
+	space->prio_min = lowest == PRIO_METADATA ? 0 : lowest;
+}
+
+void space_count_io(struct space *space, unsigned sectors)
+{
+	space->rescale_left -= sectors;
+	if (space->rescale_left >= 0)
+		return;
+	space->rescale_left += space->setup.buckets * space->setup.bucket_sectors / 1024 + 1;
+	rescale(space);
+}
+
+uint64_t space_pointer(const struct space *space, uint32_t bucket)
+{
+	return pointer_of(0, (uint64_t)bucket * space->setup.bucket_sectors,
+			  space->bucket[bucket].generation);
+}
+
+void space_raise(struct space *space, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	assert(!bucket->pins && !bucket->is_listed);			/* B2 */
+	assert((uint8_t)(bucket->generation - bucket->oldest) < GENERATIONS_BEHIND);	/* B4 */
+	bucket->generation++;
+	bucket->prio = PRIO_INITIAL;
+	bucket->used_sectors = 0;
+	bucket->pins = 1;
+	bucket->is_listed = 1;
+	space_set_mark(space, number, MARK_NONE);
+	space->buckets_reused++;
+}
+
+void space_free_begin(struct space *space, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	assert(!bucket->freed_pending);
+	bucket->generation++;
+	bucket->freed_pending = 1;
+}
+
+void space_free_undo(struct space *space, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	assert(bucket->freed_pending);
+	bucket->generation--;
+	bucket->freed_pending = 0;
+}
+
+void space_freed(struct space *space, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	assert(bucket->freed_pending);
+	bucket->freed_pending = 0;
+	bucket->prio = PRIO_NEVER_USED;
+	bucket->used_sectors = 0;
+	space_set_mark(space, number, MARK_NONE);
+	space_wake_starved(space);
+}
+
+void space_raise_generation(struct space *space, uint64_t ptr)
+{
+	struct bucket *bucket = bucket_of(space, ptr);
+
+	if (!generation_after(bucket->generation, pointer_generation(ptr)))
+		bucket->generation = pointer_generation(ptr);
+}
+
+unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors, bool metadata,
+			    bool dirty)
+{
+	struct bucket *bucket = bucket_of(space, ptr);
+	uint32_t number = space_bucket_of(space, ptr);
+	unsigned stale = space_mark_stale(space, ptr);
+
+	if (stale)
+		return stale;
+	bucket->used_sectors = min_u64(bucket->used_sectors + sectors, USED_SECTORS_MAX);
+	if (metadata) {
+		if (bucket->mark != MARK_METADATA && bucket->mark != MARK_NONE)
+			health_fail(space->setup.health, EINVAL,
+				    "inconsistent ptrs: mark = %u, level > 0, bucket %u",
+				    bucket->mark, number);
+		space_mark_metadata(space, number);
+	} else if (bucket->mark == MARK_METADATA) {
+		health_fail(space->setup.health, EINVAL,
+			    "inconsistent ptrs: mark = %u, level = 0, bucket %u", bucket->mark, number);
+	} else if (dirty) {
+		space_set_mark(space, number, MARK_DIRTY);
+	} else if (bucket->mark == MARK_NONE) {
+		space_set_mark(space, number, MARK_RECLAIMABLE);
+	}
+	if (!metadata && bucket->prio == PRIO_METADATA)
+		bucket->prio = PRIO_INITIAL;
+	return 0;
+}
+
+unsigned space_mark_stale(struct space *space, uint64_t ptr)
+{
+	struct bucket *bucket = bucket_of(space, ptr);
+
+	if (generation_after(bucket->oldest, pointer_generation(ptr)))
+		bucket->oldest = pointer_generation(ptr);
+	return space_staleness(space, ptr);
+}
+
+void space_mark_metadata(struct space *space, uint32_t number)
+{
+	space_set_mark(space, number, MARK_METADATA);
+	space->bucket[number].prio = PRIO_METADATA;
+}
+
+void space_gc_begin(struct space *space)
+{
+	space->marks_valid = false;
+	space->gc_is_wanted = false;
+	space->gc_left = space->setup.buckets * space->setup.bucket_sectors / GC_FRACTION;
+	for (uint64_t i = 0; i < space->setup.buckets; i++) {
+		struct bucket *bucket = &space->bucket[i];
+
+		bucket->oldest = bucket->generation;
+		if (bucket->pins)
+			continue;
+		space_set_mark(space, i, MARK_NONE);
+		bucket->used_sectors = 0;
+	}
+}
+
+/* What no key points to, but is in use all the same. */
+static IN_SET void mark_fixed(struct space *space)
+{
+	const struct space_setup *setup = &space->setup;
+
+	for (unsigned i = 0; i < setup->first_bucket + setup->journal_buckets; i++)
+		space_set_mark(space, i, MARK_METADATA);
+	for (unsigned i = 0; space->have_table && i < setup->prio_parts; i++)
+		space_mark_metadata(space, space->table[i]);
+	if (space->refill_state == REFILL_TABLE || space->refill_state == REFILL_ENTRY) {
+		for (unsigned i = 0; i < setup->prio_parts; i++)
+			space_mark_metadata(space, space->old_table[i]);
+	}
+}
+
+void space_gc_end(struct space *space)
+{
+	mark_fixed(space);
+	for (uint64_t i = 0; i < space->setup.buckets; i++) {
+		if (space->bucket[i].freed_pending)
+			space_mark_metadata(space, i);
+	}
+	space->marks_valid = true;
+	space_wake_starved(space);
+	space_kick(space);
+}
+
+void space_want_gc(struct space *space)
+{
+	space->gc_is_wanted = true;
+	waitlist_wake_all(&space->gc_wanted, 0);
+}
+
+bool space_gc_is_wanted(const struct space *space)
+{
+	return space->gc_is_wanted;
+}
+
+unsigned space_in_use_percent(const struct space *space)
+{
+	return (space->setup.buckets - space->available) * 100 / space->setup.buckets;
+}
+
+bool space_admits_dirty(const struct space *space)
+{
+	return space->available > space->metadata_reserved + space->open_limit + BTREE_LIST_MIN;
+}

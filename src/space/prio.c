@@ -1,0 +1,149 @@
+/*
+ * The table of priorities and generations: read at start, written before reuse.
+ *
+ * It is always written whole, to fresh buckets; the journal entry that names
+ * its first part makes it the table.  Until then the old one stays.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "format/prio.h"
+#include "io/buffer.h"
+#include "space/internal.h"
+
+static size_t part_bytes(const struct space *space)
+{
+	return (size_t)space->setup.meta_bucket_sectors * 512;
+}
+
+static struct prio_part_disk *part_of(const struct space *space, unsigned part)
+{
+	return (struct prio_part_disk *)(space->part_buffers + part * part_bytes(space));
+}
+
+/* B3: what a crash must not make stale before the parent says so. */
+static uint8_t durable_generation(const struct bucket *bucket)
+{
+	return bucket->generation - bucket->freed_pending;
+}
+
+static void fill_part(struct space *space, unsigned part)
+{
+	struct prio_part_disk *disk = part_of(space, part);
+	uint64_t first = (uint64_t)part * space->setup.prio_per_part;
+	uint64_t end = min_u64(first + space->setup.prio_per_part, space->setup.buckets);
+	bool is_last = part + 1 == space->setup.prio_parts;
+
+	memset(disk, 0, part_bytes(space));
+	for (uint64_t i = first; i < end; i++) {
+		disk->buckets[i - first] = (struct bucket_prio_disk){
+			.prio = le16_of(space->bucket[i].prio),
+			.generation = durable_generation(&space->bucket[i]),
+		};
+	}
+	prio_part_seal(disk, part_bytes(space), space->setup.set_magic, space->table_sequence,
+		       is_last ? 0 : space->table[part + 1]);
+}
+
+void space_start_table(struct space *space, struct op *op)
+{
+	unsigned parts = space->setup.prio_parts;
+	uint32_t *kept = space->old_table;
+
+	space->old_table = space->table;
+	space->table = kept;
+	space->table_sequence++;
+	assert(space->free[USE_PRIO].count == parts);	/* B5 */
+	for (unsigned i = 0; i < parts; i++) {
+		uint32_t number;
+
+		ring_pop(&space->free[USE_PRIO], &number);
+		space->bucket[number].is_listed = 0;
+		space_mark_metadata(space, number);
+		space->table[i] = number;
+	}
+	for (unsigned i = 0; i < parts; i++) {
+		fill_part(space, i);
+		device_write(space->setup.device, part_of(space, i),
+			     (uint64_t)space->table[i] * space->setup.bucket_sectors,
+			     space->setup.meta_bucket_sectors, false, op);
+		space->metadata_sectors_written += space->setup.meta_bucket_sectors;
+	}
+	space->tables_written++;
+}
+
+void space_finish_table(struct space *space)
+{
+	for (unsigned i = 0; i < space->setup.prio_parts; i++) {
+		space_settle(space, space->table[i]);
+		if (!space->have_table)
+			continue;
+		space->bucket[space->old_table[i]].prio = PRIO_NEVER_USED;
+		space->bucket[space->old_table[i]].used_sectors = 0;
+		space_set_mark(space, space->old_table[i], MARK_NONE);
+	}
+	space->have_table = true;
+}
+
+void space_write_first_table(struct space *space, struct op *op)
+{
+	space_start_table(space, op);
+	for (unsigned i = 0; i < space->setup.prio_parts; i++)
+		space_settle(space, space->table[i]);
+	space->have_table = true;
+	space->setup.journal->roots.prio_bucket = space->table[0];
+}
+
+static void take_part(struct space *space, unsigned part, const struct prio_part_disk *disk)
+{
+	uint64_t first = (uint64_t)part * space->setup.prio_per_part;
+	uint64_t end = min_u64(first + space->setup.prio_per_part, space->setup.buckets);
+
+	for (uint64_t i = first; i < end; i++) {
+		struct bucket *bucket = &space->bucket[i];
+
+		bucket->prio = le16_get(disk->buckets[i - first].prio);
+		bucket->generation = bucket->oldest = disk->buckets[i - first].generation;
+	}
+}
+
+static int read_part(struct space *space, unsigned part, uint64_t number, struct error *error)
+{
+	struct prio_part_disk *disk = part_of(space, part);
+	int failed;
+
+	if (number < space->setup.first_bucket || number >= space->setup.buckets)
+		return error_set(error, EINVAL,
+				 "IO error reading priorities: part %u of the table is said to be in bucket %llu of %llu",
+				 part, (unsigned long long)number,
+				 (unsigned long long)space->setup.buckets);
+	failed = device_read_now(space->setup.device, disk, number * space->setup.bucket_sectors,
+				 space->setup.meta_bucket_sectors);
+	if (failed)
+		return error_set(error, -failed, "IO error reading priorities: bucket %llu: %s",
+				 (unsigned long long)number, strerror(-failed));
+	failed = prio_part_check(disk, part_bytes(space), space->setup.set_magic, error);
+	if (failed)
+		return error_prefix(error, "IO error reading priorities: bucket %llu",
+				    (unsigned long long)number);
+	return 0;
+}
+
+int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct error *error)
+{
+	uint64_t number = first_bucket_of_table;
+
+	for (unsigned part = 0; part < space->setup.prio_parts; part++) {
+		int failed = read_part(space, part, number, error);
+
+		if (failed)
+			return failed;
+		take_part(space, part, part_of(space, part));
+		space->table[part] = number;
+		space->table_sequence = le64_get(part_of(space, part)->sequence);
+		number = le64_get(part_of(space, part)->next);
+	}
+	space->have_table = true;
+	return 0;
+}

@@ -1,0 +1,325 @@
+/*
+ * Buckets for reuse: choose, raise, make the table durable, hand out.
+ *
+ *	IDLE --a list is low--> CHOOSE --victims--> TABLE --written--> ENTRY
+ *	  ^                      |   ^                                  |
+ *	  |                  too few |                                  |
+ *	  |                      v   | gc ended, bucket freed, a while   |
+ *	  |                    STARVED                                  |
+ *	  +----------------- lists filled <-----------------------------+
+ *
+ * Refill never waits for a bucket: the table's own are in free[PRIO], which is
+ * filled first (B5, L6).
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "space/internal.h"
+
+#define STARVED_WAIT_NS UINT64_C(200000000)
+
+static bool is_low(const struct space *space)
+{
+	const struct bucket_ring *free_ring = space->free;
+
+	return free_ring[USE_PRIO].count < free_ring[USE_PRIO].size ||
+	       free_ring[USE_BTREE].count * 2 < free_ring[USE_BTREE].size ||
+	       free_ring[USE_DATA].count * 2 < free_ring[USE_DATA].size;
+}
+
+static bool somebody_waits(const struct space *space)
+{
+	for (unsigned use = 0; use < USES; use++) {
+		if (!waitlist_empty(&space->waiting[use]))
+			return true;
+	}
+	return false;
+}
+
+void space_kick(struct space *space)
+{
+	if (space->refill_state != REFILL_IDLE || !space->is_running || !is_low(space) ||
+	    health_error(space->setup.health))
+		return;
+	space->refill_state = REFILL_CHOOSE;
+	op_queue(&space->refill);
+}
+
+void space_wake_starved(struct space *space)
+{
+	if (space->refill_state == REFILL_STARVED)
+		timer_cancel(&space->starved_timer);
+}
+
+/* What is durable goes to the lists, metadata's first; the rest stays for the next time. */
+static void distribute(struct space *space)
+{
+	uint32_t bucket;
+
+	assert(space->incoming_is_durable);
+	while (ring_pop(&space->incoming, &bucket)) {
+		enum bucket_use use = USE_PRIO;
+
+		while (use < USES && !ring_push(&space->free[use], bucket))
+			use++;
+		if (use == USES) {
+			ring_push(&space->incoming, bucket);
+			break;
+		}
+	}
+	for (unsigned use = 0; use < USES; use++) {
+		if (space->free[use].count)
+			waitlist_wake_all(&space->waiting[use], 0);
+	}
+}
+
+static bool may_be_victim(const struct space *space, uint64_t number)
+{
+	const struct bucket *bucket = &space->bucket[number];
+
+	return bucket->mark <= MARK_RECLAIMABLE && !bucket->pins && !bucket->is_listed &&
+	       !bucket->freed_pending &&
+	       (uint8_t)(bucket->generation - bucket->oldest) < GENERATIONS_BEHIND - 1;
+}
+
+/* ---- least recently used: a bounded heap, the worst candidate on top ---- */
+
+static uint64_t worth(const struct space *space, const struct bucket *bucket)
+{
+	uint64_t base = (PRIO_INITIAL - min_u64(space->prio_min, PRIO_INITIAL)) / 8;
+
+	return (bucket->prio - min_u64(space->prio_min, bucket->prio) + base) * bucket->used_sectors;
+}
+
+static void swap_victims(struct victim *a, struct victim *b)
+{
+	struct victim kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+static void sift_up(struct victim *heap, unsigned at)
+{
+	while (at && heap[(at - 1) / 2].worth < heap[at].worth) {
+		swap_victims(&heap[(at - 1) / 2], &heap[at]);
+		at = (at - 1) / 2;
+	}
+}
+
+static void sift_down(struct victim *heap, unsigned count)
+{
+	unsigned at = 0;
+
+	for (;;) {
+		unsigned child = at * 2 + 1;
+
+		if (child + 1 < count && heap[child + 1].worth > heap[child].worth)
+			child++;
+		if (child >= count || heap[child].worth <= heap[at].worth)
+			return;
+		swap_victims(&heap[child], &heap[at]);
+		at = child;
+	}
+}
+
+static unsigned choose_lru(struct space *space, unsigned wanted)
+{
+	struct victim *heap = space->victims;
+	unsigned count = 0;
+
+	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {
+		struct victim victim = { .bucket = i };
+
+		if (!may_be_victim(space, i))
+			continue;
+		victim.worth = worth(space, &space->bucket[i]);
+		if (count < wanted) {
+			heap[count] = victim;
+			sift_up(heap, count++);
+		} else if (victim.worth < heap[0].worth) {
+			heap[0] = victim;
+			sift_down(heap, count);
+		}
+	}
+	return count;
+}
+
+static unsigned choose_fifo(struct space *space, unsigned wanted)
+{
+	uint64_t buckets = space->setup.buckets;
+	unsigned count = 0;
+
+	for (uint64_t tried = 0; tried < buckets && count < wanted; tried++) {
+		if (++space->cursor >= buckets)
+			space->cursor = space->setup.first_bucket;
+		if (may_be_victim(space, space->cursor))
+			space->victims[count++].bucket = space->cursor;
+	}
+	return count;
+}
+
+static bool is_chosen(const struct space *space, unsigned count, uint32_t bucket)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (space->victims[i].bucket == bucket)
+			return true;
+	}
+	return false;
+}
+
+static unsigned choose_random(struct space *space, unsigned wanted)
+{
+	uint64_t first = space->setup.first_bucket;
+	unsigned count = 0;
+
+	for (uint64_t tried = 0; tried < space->setup.buckets / 2 && count < wanted; tried++) {
+		uint64_t i = first + random_below(&space->random, space->setup.buckets - first);
+
+		if (may_be_victim(space, i) && !is_chosen(space, count, i))
+			space->victims[count++].bucket = i;
+	}
+	/* Hardly any left, and luck did not find them: any will do. */
+	return count ?: choose_fifo(space, wanted);
+}
+
+static unsigned choose(struct space *space)
+{
+	unsigned wanted = space->incoming.size - space->incoming.count;
+
+	switch (space->setup.replacement) {
+	case REPLACEMENT_FIFO:
+		return choose_fifo(space, wanted);
+	case REPLACEMENT_RANDOM:
+		return choose_random(space, wanted);
+	case REPLACEMENT_LRU:
+		break;
+	}
+	return choose_lru(space, wanted);
+}
+
+/* ---- the op ---- */
+
+static IN_SET void starve(struct space *space)
+{
+	if (!space->gc_was_useless || somebody_waits(space))
+		space_want_gc(space);
+	space->gc_was_useless = true;
+	space->refill_state = REFILL_STARVED;
+	timer_start(&space->starved_timer, STARVED_WAIT_NS, &space->refill);
+}
+
+static IN_SET void choose_victims(struct space *space)
+{
+	unsigned count = space->marks_valid ? choose(space) : 0;
+
+	/* B5: what this table takes of free[PRIO] must come back by it. */
+	if (!count || space->incoming.count + count < space->setup.prio_parts) {
+		starve(space);
+		return;
+	}
+	space->gc_was_useless = false;
+	for (unsigned i = 0; i < count; i++) {
+		space_raise(space, space->victims[i].bucket);
+		ring_push(&space->incoming, space->victims[i].bucket);
+	}
+	if (count < space->incoming.size / 2)
+		space_want_gc(space);
+	space->incoming_is_durable = false;
+	space->refill_state = REFILL_TABLE;
+	space_start_table(space, &space->refill);
+}
+
+static IN_SET void look_for_work(struct space *space)
+{
+	if (!space->is_running) {
+		space->refill_state = REFILL_IDLE;
+		return;
+	}
+	if (space->incoming.count)
+		distribute(space);
+	if (is_low(space))
+		choose_victims(space);
+	else
+		space->refill_state = REFILL_IDLE;
+}
+
+static IN_SET void table_is_written(struct space *space)
+{
+	space->refill_state = REFILL_ENTRY;
+	space->setup.journal->roots.prio_bucket = space->table[0];
+	journal_roots_change(space->setup.journal);
+	journal_commit(space->setup.journal, &space->refill);
+}
+
+static IN_SET void entry_is_durable(struct space *space)
+{
+	space_finish_table(space);
+	space->incoming_is_durable = true;
+	distribute(space);
+	space->refill_state = REFILL_IDLE;
+	space_kick(space);
+}
+
+static void refill_failed(struct space *space, int error)
+{
+	if (space->refill_state == REFILL_TABLE)
+		health_fail(space->setup.health, -error, "accessing priorities: error %d", -error);
+	space->refill_state = REFILL_IDLE;
+}
+
+void space_refill_step(struct op *op)
+{
+	struct space *space = container_of(op, struct space, refill);
+	int error;
+
+	lock_acquire(space->setup.lock);
+	error = op_take_error(op) ?: health_error(space->setup.health);
+	if (error) {
+		refill_failed(space, error);
+	} else {
+		switch (space->refill_state) {
+		case REFILL_IDLE:
+		case REFILL_STARVED:
+			space->refill_state = REFILL_CHOOSE;
+			/* fall through */
+		case REFILL_CHOOSE:
+			look_for_work(space);
+			break;
+		case REFILL_TABLE:
+			table_is_written(space);
+			break;
+		case REFILL_ENTRY:
+			entry_is_durable(space);
+			break;
+		}
+	}
+	lock_release(space->setup.lock);
+}
+
+void space_run(struct space *space)
+{
+	space->is_running = true;
+	space->incoming_is_durable = true;
+	space->cursor = space->setup.first_bucket;
+	space_kick(space);
+}
+
+void space_stop(struct space *space)
+{
+	space->is_running = false;
+	timer_cancel(&space->starved_timer);
+}
+
+void space_abort(struct space *space, int error)
+{
+	for (unsigned use = 0; use < USES; use++)
+		waitlist_wake_all(&space->waiting[use], error);
+	waitlist_wake_all(&space->gc_wanted, error);
+	timer_cancel(&space->starved_timer);
+}
+
+bool space_is_idle(const struct space *space)
+{
+	return !space->refill.awaited && !list_linked(&space->refill.link);
+}

@@ -1,0 +1,137 @@
+/* JSON, value by value. */
+#include "tools/json.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+static void indent(struct json *json)
+{
+	for (unsigned i = 0; i < json->depth; i++)
+		fputs("  ", json->stream);
+}
+
+/* The bytes of the UTF-8 character at `text`; 0 if there is none. */
+static unsigned utf8_length(const unsigned char *text)
+{
+	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	unsigned length = *text < 0x80 ? 1 : *text >> 5 == 6 ? 2 : *text >> 4 == 14 ? 3
+			: *text >> 3 == 30 ? 4 : 0;
+	uint32_t character = *text & 0x7f >> length;
+
+	if (length < 2)
+		return length;
+	for (unsigned i = 1; i < length; i++) {
+		if (text[i] >> 6 != 2)
+			return 0;
+		character = character << 6 | (text[i] & 0x3f);
+	}
+	if (character < smallest[length] || character > 0x10ffff ||
+	    (character >= 0xd800 && character < 0xe000))
+		return 0;
+	return length;
+}
+
+static void print_string(struct json *json, const char *value)
+{
+	const unsigned char *c = (const unsigned char *)value;
+
+	fputc('"', json->stream);
+	while (*c) {
+		unsigned length = utf8_length(c);
+
+		if (!length)
+			fputs("\\ufffd", json->stream);
+		else if (*c < 0x20 || *c == 0x7f)
+			fprintf(json->stream, "\\u%04x", *c);
+		else if (*c == '"' || *c == '\\')
+			fprintf(json->stream, "\\%c", *c);
+		else
+			fwrite(c, 1, length, json->stream);
+		c += length ? length : 1;
+	}
+	fputc('"', json->stream);
+}
+
+/* What stands before every value: the comma of the one before, the name. (N1) */
+static void begin_value(struct json *json, const char *name)
+{
+	if (!json->is_first)
+		fputc(',', json->stream);
+	if (json->depth)
+		fputc('\n', json->stream);
+	indent(json);
+	if (name) {
+		print_string(json, name);
+		fputs(": ", json->stream);
+	}
+	json->is_first = false;
+}
+
+static void open_bracket(struct json *json, const char *name, char bracket)
+{
+	begin_value(json, name);
+	fputc(bracket, json->stream);
+	json->depth++;
+	json->is_first = true;
+}
+
+static void close_bracket(struct json *json, char bracket)
+{
+	assert(json->depth);	/* N1 */
+	json->depth--;
+	if (!json->is_first) {
+		fputc('\n', json->stream);
+		indent(json);
+	}
+	fputc(bracket, json->stream);
+	json->is_first = false;
+}
+
+void json_start(struct json *json, FILE *stream)
+{
+	*json = (struct json){ .stream = stream, .is_first = true };
+}
+
+void json_end(struct json *json)
+{
+	assert(!json->depth);	/* N1 */
+	fputc('\n', json->stream);
+}
+
+void json_open_object(struct json *json, const char *name)
+{
+	open_bracket(json, name, '{');
+}
+
+void json_close_object(struct json *json)
+{
+	close_bracket(json, '}');
+}
+
+void json_open_array(struct json *json, const char *name)
+{
+	open_bracket(json, name, '[');
+}
+
+void json_close_array(struct json *json)
+{
+	close_bracket(json, ']');
+}
+
+void json_string(struct json *json, const char *name, const char *value)
+{
+	begin_value(json, name);
+	print_string(json, value);
+}
+
+void json_number(struct json *json, const char *name, uint64_t value)
+{
+	begin_value(json, name);
+	fprintf(json->stream, "%" PRIu64, value);
+}
+
+void json_bool(struct json *json, const char *name, bool value)
+{
+	begin_value(json, name);
+	fputs(value ? "true" : "false", json->stream);
+}

@@ -1,0 +1,212 @@
+/* Reads superblocks without a claim on the device; finds devices by what UUID= and LABEL= say. */
+#include "tools/member.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/units.h"
+#include "format/superblock.h"
+
+/* What make-bcache writes, and all that has a meaning. */
+enum { SUPERBLOCK_FIELD_BYTES = offsetof(struct superblock_disk, obsolete_bucket_sectors_high) };
+
+int member_read_from(int fd, struct superblock_disk *disk)
+{
+	struct superblock_disk found = { 0 };
+	size_t done = 0;
+
+	while (done < sizeof(found)) {
+		ssize_t got = pread(fd, (char *)&found + done, sizeof(found) - done,
+				    SUPERBLOCK_SECTOR * 512 + done);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return errno == EIO || errno == EISDIR || errno == ESPIPE ? -ENODATA
+										  : -errno;
+		if (!got)
+			break;
+		done += got;
+	}
+	if (done < SUPERBLOCK_FIELD_BYTES)
+		return -ENODATA;
+	*disk = found;
+	return 0;
+}
+
+int member_read(const char *path, struct superblock_disk *disk)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : member_read_from(fd, disk);
+}
+
+bool member_has_magic(const struct superblock_disk *disk)
+{
+	static const uint8_t magic[16] = SUPERBLOCK_MAGIC_BYTES;
+
+	return !memcmp(disk->magic, magic, sizeof(magic));
+}
+
+static bool is_same_device(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	if (stat(one, &a) || stat(other, &b))
+		return false; /* opening it will say why */
+	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
+		return a.st_rdev == b.st_rdev;
+	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+int member_check_distinct(const char *one, const char *other, struct error *error)
+{
+	if (!is_same_device(one, other))
+		return 0;
+	if (!strcmp(one, other))
+		return error_set(error, EINVAL, "%s: named twice", one);
+	return error_set(error, EINVAL, "%s: named twice, also as %s", one, other);
+}
+
+/* What is looked for; what was found so far. */
+struct search {
+	const char *spec;
+	bool by_label;
+	const char *label;
+	uint8_t uuid[16];
+	unsigned count;		/* of devices that fit as well as the one in `path` */
+	int rank;		/* how well: see rank_of() */
+	char path[512];
+	char other[512];
+};
+
+/* A device's own uuid or label fits best, then the set's cache, then the set's others. 0: no. */
+static int rank_of(const struct search *search, const struct superblock_disk *disk)
+{
+	struct superblock sb;
+
+	superblock_decode_unchecked(&sb, disk);
+	if (search->by_label)
+		return *sb.label && !strcmp(sb.label, search->label) ? 3 : 0;
+	if (!memcmp(sb.uuid, search->uuid, 16))
+		return 3;
+	if (memcmp(sb.set_uuid, search->uuid, 16))
+		return 0;
+	return superblock_is_backing(&sb) ? 1 : 2;
+}
+
+static void try_device(struct search *search, const char *path)
+{
+	struct superblock_disk disk;
+	int rank;
+
+	if (member_read(path, &disk) || !member_has_magic(&disk) ||
+	    superblock_checksum(&disk) != le64_get(disk.checksum))
+		return;
+	rank = rank_of(search, &disk);
+	if (!rank || rank < search->rank)
+		return;
+	if (rank > search->rank) {
+		search->rank = rank;
+		search->count = 1;
+		snprintf(search->path, sizeof(search->path), "%s", path);
+	} else {
+		search->count++;
+		snprintf(search->other, sizeof(search->other), "%s", path);
+	}
+}
+
+/* A path of a multipath device, a leg of a mirror: what lies above it is meant. */
+static bool has_holders(const char *name)
+{
+	char path[512];
+	struct dirent *entry;
+	bool found = false;
+	DIR *holders;
+
+	snprintf(path, sizeof(path), "/sys/class/block/%s/holders", name);
+	holders = opendir(path);
+	while (holders && !found && (entry = readdir(holders)))
+		found = entry->d_name[0] != '.';
+	if (holders)
+		closedir(holders);
+	return found;
+}
+
+static int search_block_devices(struct search *search, struct error *error)
+{
+	DIR *devices = opendir("/sys/class/block");
+	struct dirent *entry;
+	char path[512];
+
+	if (!devices)
+		return error_set(error, errno, "%s: cannot list /sys/class/block: %s", search->spec,
+				 strerror(errno));
+	while ((entry = readdir(devices))) {
+		if (entry->d_name[0] == '.' || has_holders(entry->d_name))
+			continue;
+		snprintf(path, sizeof(path), "/dev/%s", entry->d_name);
+		for (char *c = path; *c; c++)	/* the kernel's way to write cciss/c0d0 */
+			if (*c == '!')
+				*c = '/';
+		try_device(search, path);
+	}
+	closedir(devices);
+	return 0;
+}
+
+static int search_for(struct search *search, char **path, struct error *error)
+{
+	int result = search_block_devices(search, error);
+
+	if (result)
+		return result;
+	if (!search->count)
+		return error_set(error, ENODEV, "%s: no bcache device on this machine has it",
+				 search->spec);
+	if (search->count > 1 && search->rank > 1)
+		return error_set(error, ENOTUNIQ,
+				 "%s: %s and %s both have it; name the device that is meant",
+				 search->spec, search->path, search->other);
+	*path = strdup(search->path);
+	assert(*path);
+	return 0;
+}
+
+/* mount(8) leaves the quotes in that fstab may have around the value. */
+static void unquote(char *text)
+{
+	size_t length = strlen(text);
+
+	if (length > 1 && (*text == '"' || *text == '\'') && text[length - 1] == *text) {
+		memmove(text, text + 1, length - 2);
+		text[length - 2] = 0;
+	}
+}
+
+int member_find(const char *spec, char **path, struct error *error)
+{
+	struct search search = { .spec = spec };
+	autofree char *value = NULL;
+
+	if (strncmp(spec, "UUID=", 5) && strncmp(spec, "LABEL=", 6)) {
+		*path = strdup(spec);
+		assert(*path);
+		return 0;
+	}
+	value = strdup(strchr(spec, '=') + 1);
+	assert(value);
+	unquote(value);
+	search.by_label = *spec == 'L';
+	search.label = value;
+	if (search.by_label ? !*value : units_parse_uuid(value, search.uuid))
+		return error_set(error, EINVAL, "%s: this is no %s", spec,
+				 search.by_label ? "label" : "UUID");
+	return search_for(&search, path, error);
+}

@@ -1,0 +1,194 @@
+/*
+ * bcachefuse mount, and mount(8)'s helper: finds the members, starts the daemon,
+ * waits until it is ready.
+ *
+ * The daemon's process is made first and opens everything itself; the one that
+ * was called only waits for its word.
+ */
+#include "tools/tools.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "options.h"
+#include "tools/daemonize.h"
+#include "tools/member.h"
+
+static const char usage_text[] =
+	"Usage: bcachefuse mount [-o OPTION,...] [--foreground] SPEC DIR\n"
+	"Mounts the volumes of a bcache set. SPEC is a member (device or file), UUID=...,\n"
+	"LABEL=..., or \"none\"; the other members are named by -o device=PATH.\n"
+	"\n"
+	"  -o, --options=LIST   mount options, see below\n"
+	"      --foreground     do not become a daemon; log to standard error\n"
+	"  -f, --fake           do all but the mount\n"
+	"  -s                   pass over options that are not known\n"
+	"  -r, --read-only      as -o ro\n"
+	"  -w, --read-write     as -o rw\n"
+	"  -v, --verbose        say more\n"
+	"  -n, -N, -t           accepted, as mount(8) passes them\n"
+	"  -h, --help           print this help\n"
+	"\n"
+	"Mount options:\n"
+	"  ro                   write nothing, to no member\n"
+	"  device=PATH          one more member; repeatable\n"
+	"  allow_other          let other users in\n"
+	"  default_permissions  let the kernel check modes and owners\n"
+	"  uid=, gid=, umask=   owner and modes of the files\n"
+	"  node_memory=SIZE     memory for the index\n"
+	"  requests=N           how many requests may be under way\n"
+	"  NAME=VALUE           any tunable control file, for instance cache_mode=writeback\n"
+	"\n"
+	"Exit codes: 0 mounted, 1 usage, 2 system, 32 the mount failed.\n";
+
+/* A path that holds when the daemon has left this directory; links stay links. */
+static void make_absolute(char **path)
+{
+	autofree char *here = NULL;
+	char *absolute;
+
+	if (**path == '/')
+		return;
+	here = getcwd(NULL, 0);
+	if (!here)
+		return;
+	if (asprintf(&absolute, "%s/%s", strcmp(here, "/") ? here : "", *path) < 0)
+		abort();
+	free(*path);
+	*path = absolute;
+}
+
+static int resolve_spec(struct mount_options *options, struct error *error)
+{
+	char *path;
+	int result;
+
+	if (!strcmp(options->spec, "none"))
+		return 0;
+	result = member_find(options->spec, &path, error);
+	if (result)
+		return result;
+	free(options->spec);
+	options->spec = path;
+	make_absolute(&options->spec);
+	return 0;
+}
+
+static int resolve_directory(struct mount_options *options, struct error *error)
+{
+	struct stat info;
+	char *path = realpath(options->directory, NULL);
+
+	if (!path)
+		return error_set(error, errno, "%s: %s", options->directory, strerror(errno));
+	free(options->directory);
+	options->directory = path;
+	if (stat(path, &info))
+		return error_set(error, errno, "%s: %s", path, strerror(errno));
+	if (!S_ISDIR(info.st_mode))
+		return error_set(error, ENOTDIR, "%s: is not a directory", path);
+	return 0;
+}
+
+static int check_members(const struct mount_options *options, struct error *error)
+{
+	bool is_none = !strcmp(options->spec, "none");
+	int result = 0;
+
+	for (unsigned i = 0; i < options->device_count && !result; i++) {
+		if (!is_none)
+			result = member_check_distinct(options->spec, options->devices[i], error);
+		for (unsigned j = 0; j < i && !result; j++)
+			result = member_check_distinct(options->devices[j], options->devices[i],
+						       error);
+	}
+	return result;
+}
+
+static int resolve(struct mount_options *options, struct error *error)
+{
+	int result = resolve_directory(options, error);
+
+	if (!result)
+		result = resolve_spec(options, error);
+	for (unsigned i = 0; i < options->device_count; i++)
+		make_absolute(&options->devices[i]);
+	return result ? result : check_members(options, error);
+}
+
+static void ready(const struct mount_options *options)
+{
+	struct daemonize *daemonize = options->ready_context;
+
+	if (daemonize->pipe < 0)
+		return;
+	log_open(LOG_TO_SYSLOG, options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	daemonize_ready(daemonize);
+}
+
+static int complain(const char *text, int code)
+{
+	tool_complain("mount", "%s", text);
+	return code;
+}
+
+/* The parent prints: its standard error is the caller's, ours may be closed by then. */
+static int fail(struct daemonize *daemonize, const struct error *error)
+{
+	char text[ERROR_TEXT_BYTES + 20];
+
+	if (daemonize->pipe < 0)
+		return complain(error->text, MOUNT_FAILED);
+	snprintf(text, sizeof(text), "bcachefuse mount: %s", error->text);
+	daemonize_failed(daemonize, MOUNT_FAILED, text);
+	return MOUNT_FAILED;
+}
+
+static int start(struct mount_options *options, struct error *error)
+{
+	struct daemonize daemonize;
+
+	log_open(LOG_TO_STDERR, options->verbose ? LOG_LEVEL_DEBUG :
+		 options->foreground ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
+	daemonize_not(&daemonize);
+	if (!options->foreground && daemonize_start(&daemonize, MOUNT_FAILED, error))
+		return complain(error->text, MOUNT_SYSTEM);
+	options->ready = ready;
+	options->ready_context = &daemonize;
+	return mount_run(options, error) ? fail(&daemonize, error) : MOUNT_DONE;
+}
+
+static int mount_it(struct mount_options *options, struct error *error)
+{
+	if (resolve(options, error))
+		return complain(error->text, MOUNT_FAILED);
+	if (options->verbose)
+		printf("bcachefuse: %s on %s\n", options->spec, options->directory);
+	return options->fake ? MOUNT_DONE : start(options, error);
+}
+
+int tool_mount(int argc, char **argv)
+{
+	struct mount_options options;
+	struct error error = { 0 };
+	int code;
+
+	if (mount_options_parse(&options, argc, argv, mount_knows_tunable, &error)) {
+		code = complain(error.text, MOUNT_USAGE);
+	} else if (options.help) {
+		fputs(usage_text, stdout);
+		code = MOUNT_DONE;
+	} else if (options.version) {
+		tool_print_version();
+		code = MOUNT_DONE;
+	} else {
+		code = mount_it(&options, &error);
+	}
+	mount_options_done(&options);
+	return code;
+}

@@ -1,0 +1,192 @@
+/* The mount table and the loop devices. */
+#include "tools/mounts.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+/* "\040" is how the table writes a blank. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		if (text[0] == '\\' && isdigit((unsigned char)text[1]) &&
+		    isdigit((unsigned char)text[2]) && isdigit((unsigned char)text[3])) {
+			*to++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0');
+			text += 3;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = 0;
+}
+
+static char *take(const char *text)
+{
+	char *result = strdup(text);
+
+	assert(result);
+	unescape(result);
+	return result;
+}
+
+/* "36 35 98:0 /root /point options [optional]... - type source options" */
+static bool parse_line(char *text, struct mount_line *line)
+{
+	char *behind = strstr(text, " - "), *words[5], *type, *source;
+
+	if (!behind)
+		return false;
+	*behind = 0;
+	for (int i = 0; i < 5; i++) {
+		words[i] = strsep(&text, " ");
+		if (!words[i])
+			return false;
+	}
+	behind += 3;
+	type = strsep(&behind, " ");
+	source = strsep(&behind, " ");
+	if (!source || sscanf(words[2], "%u:%u", &line->major, &line->minor) != 2)
+		return false;
+	line->point = take(words[4]);
+	line->type = take(type);
+	line->source = take(source);
+	return true;
+}
+
+int mount_table_read(struct mount_table *table, struct error *error)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	struct mount_line line;
+	autofree char *text = NULL;
+	size_t room = 0;
+
+	*table = (struct mount_table){ 0 };
+	if (!file)
+		return error_set(error, errno, "/proc/self/mountinfo: %s", strerror(errno));
+	while (getline(&text, &room, file) > 0) {
+		text[strcspn(text, "\n")] = 0;
+		if (!parse_line(text, &line))
+			continue;
+		table->lines = reallocarray(table->lines, table->count + 1, sizeof(line));
+		assert(table->lines);
+		table->lines[table->count++] = line;
+	}
+	fclose(file);
+	return 0;
+}
+
+void mount_table_done(struct mount_table *table)
+{
+	for (unsigned i = 0; i < table->count; i++) {
+		free(table->lines[i].point);
+		free(table->lines[i].type);
+		free(table->lines[i].source);
+	}
+	free(table->lines);
+}
+
+const struct mount_line *mount_table_find(const struct mount_table *table, const char *point)
+{
+	for (unsigned i = table->count; i--;)
+		if (!strcmp(table->lines[i].point, point))
+			return &table->lines[i];
+	return NULL;
+}
+
+bool path_is_below(const char *path, const char *directory)
+{
+	size_t length = strlen(directory);
+
+	return !strncmp(path, directory, length) && path[length] == '/';
+}
+
+/* The first line of a small file; false if it cannot be read. */
+static bool read_line(const char *path, char *text, size_t bytes)
+{
+	FILE *file = fopen(path, "re");
+	bool is_read = file && fgets(text, bytes, file);
+
+	if (is_read)
+		text[strcspn(text, "\n")] = 0;
+	if (file)
+		fclose(file);
+	return is_read;
+}
+
+static bool is_loop_name(const char *name)
+{
+	return !strncmp(name, "loop", 4) && isdigit((unsigned char)name[4]);
+}
+
+static bool read_backing(const char *name, char backing[LOOP_PATH_BYTES])
+{
+	char path[400];
+
+	snprintf(path, sizeof(path), "/sys/block/%s/loop/backing_file", name);
+	return read_line(path, backing, LOOP_PATH_BYTES);
+}
+
+void loops_below(struct loop_list *list, const char *directory)
+{
+	DIR *devices = opendir("/sys/block");
+	struct dirent *entry;
+
+	list->count = 0;
+	while (devices && list->count < LOOPS_MAX && (entry = readdir(devices))) {
+		struct loop *loop = &list->loops[list->count];
+
+		if (!is_loop_name(entry->d_name) || !read_backing(entry->d_name, loop->backing) ||
+		    !path_is_below(loop->backing, directory))
+			continue;
+		snprintf(loop->device, sizeof(loop->device), "/dev/%.50s", entry->d_name);
+		list->count++;
+	}
+	if (devices)
+		closedir(devices);
+}
+
+/* By number, and by name for file systems with a number of their own (btrfs). */
+bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount)
+{
+	const char *name = loop->device + strlen("/dev/");
+	size_t length = strlen(loop->device);
+	char path[200], number[40], wanted[40];
+
+	if (!strncmp(mount->source, loop->device, length) &&
+	    (!mount->source[length] || mount->source[length] == 'p'))
+		return true;
+	snprintf(wanted, sizeof(wanted), "%u:%u", mount->major, mount->minor);
+	snprintf(path, sizeof(path), "/sys/block/%s/dev", name);
+	if (read_line(path, number, sizeof(number)) && !strcmp(number, wanted))
+		return true;
+	for (int i = 1; i < 16; i++) {
+		snprintf(path, sizeof(path), "/sys/block/%s/%sp%d/dev", name, name, i);
+		if (read_line(path, number, sizeof(number)) && !strcmp(number, wanted))
+			return true;
+	}
+	return false;
+}
+
+/* It may have let go by itself, and be somebody else's by now. */
+int loop_clear(const struct loop *loop)
+{
+	autoclose int fd = open(loop->device, O_RDONLY | O_CLOEXEC);
+	char backing[LOOP_PATH_BYTES];
+
+	if (fd < 0)
+		return -errno;
+	if (!read_backing(loop->device + strlen("/dev/"), backing) ||
+	    strcmp(backing, loop->backing))
+		return -ENXIO;
+	return ioctl(fd, LOOP_CLR_FD, 0) ? -errno : 0;
+}

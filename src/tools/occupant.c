@@ -1,0 +1,135 @@
+/*
+ * What lies on a device: a bcache device we know ourselves, anything else
+ * libblkid does, partition tables included.
+ *
+ * Whether a cache holds dirty data only its index could tell.  Its superblock
+ * tells whether the index is in use (CACHE_SYNC); then we assume the worst.
+ */
+#include "tools/occupant.h"
+
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/superblock.h"
+#include "io/buffer.h"
+#include "tools/member.h"
+
+static int refuse_dirty(const char *path, const struct superblock *sb, struct error *error)
+{
+	if (superblock_is_backing(sb))
+		return error_set(
+			error, EEXIST,
+			"%s: a bcache backing device in state dirty: part of "
+			"its data is only in the cache; lose it with --wipe-bcache --force",
+			path);
+	return error_set(error, EEXIST,
+			 "%s: a bcache cache device in use by a set: it may hold data "
+			 "that is nowhere else; lose it with --wipe-bcache --force",
+			 path);
+}
+
+static bool may_hold_dirty_data(const struct superblock *sb)
+{
+	return superblock_is_backing(sb) ? superblock_state(sb) == STATE_DIRTY
+					 : superblock_is_sync(sb);
+}
+
+static int check_bcache(const char *path, const struct superblock_disk *disk, unsigned allowed,
+			struct error *error)
+{
+	struct superblock sb;
+
+	if (!member_has_magic(disk))
+		return 0;
+	if (!(allowed & OVERWRITE_BCACHE))
+		return error_set(error, EEXIST, "Already a bcache device on %s, overwrite with "
+				 "--wipe-bcache", path);
+	superblock_decode_unchecked(&sb, disk);
+	if (may_hold_dirty_data(&sb) && !(allowed & OVERWRITE_DATA))
+		return refuse_dirty(path, &sb, error);
+	return 0;
+}
+
+/* libblkid, asked for everything but bcache. */
+static blkid_probe probe_new(const char *path)
+{
+	char bcache[] = "bcache";
+	char *not_these[] = { bcache, NULL };
+	blkid_probe probe = blkid_new_probe_from_filename(path);
+
+	if (!probe)
+		return NULL;
+	blkid_probe_enable_superblocks(probe, 1);
+	blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE |
+					  BLKID_SUBLKS_LABEL | BLKID_SUBLKS_BADCSUM);
+	blkid_probe_filter_superblocks_type(probe, BLKID_FLTR_NOTIN, not_these);
+	blkid_probe_enable_partitions(probe, 1);
+	return probe;
+}
+
+static const char *value_of(blkid_probe probe, const char *name)
+{
+	const char *value;
+
+	return blkid_probe_lookup_value(probe, name, &value, NULL) ? NULL : value;
+}
+
+static int refuse_found(const char *path, blkid_probe probe, struct error *error)
+{
+	const char *type = value_of(probe, "TYPE"), *label = value_of(probe, "LABEL");
+	const char *table = value_of(probe, "PTTYPE");
+
+	if (type)
+		return error_set(error, EEXIST, "%s: found %s%s%s%s; overwrite it with --force",
+				 path, type, label ? " labelled \"" : "", label ? label : "",
+				 label ? "\"" : "");
+	return error_set(error, EEXIST,
+			 "%s: found a partition table (%s); overwrite it with --force", path,
+			 table ? table : "unknown");
+}
+
+static int check_others(const char *path, struct error *error)
+{
+	blkid_probe probe = probe_new(path);
+	int result;
+
+	if (!probe)
+		return error_set(error, EIO, "%s: libblkid cannot look at it", path);
+	switch (blkid_do_safeprobe(probe)) {
+	case 1:
+		result = 0;
+		break;
+	case 0:
+		result = refuse_found(path, probe, error);
+		break;
+	case -2:
+		result = error_set(error, EEXIST,
+				   "%s: found several file systems or tables at once; "
+				   "overwrite them with --force",
+				   path);
+		break;
+	default:
+		result = error_set(error, EIO, "%s: libblkid cannot read it", path);
+	}
+	blkid_free_probe(probe);
+	return result;
+}
+
+int occupant_check(struct device *device, unsigned allowed, struct error *error)
+{
+	const char *path = device_path(device);
+	struct superblock_disk *disk = buffer_new(sizeof(*disk));
+	int result = device_read_now(device, disk, SUPERBLOCK_SECTOR, sizeof(*disk) / 512);
+
+	if (result)
+		error_set(error, -result, "%s: cannot read sector %d: %s", path, SUPERBLOCK_SECTOR,
+			  strerror(-result));
+	else
+		result = check_bcache(path, disk, allowed, error);
+	buffer_free(disk);
+	if (!result && !(allowed & OVERWRITE_DATA))
+		result = check_others(path, error);
+	return result;
+}

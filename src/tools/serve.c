@@ -1,0 +1,80 @@
+/*
+ * From the command line's words to a session: the daemon's side of `mount`.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/tunables.h"
+#include "fuse/session.h"
+#include "options.h"
+#include "tools/mounts.h"
+
+bool mount_knows_tunable(const char *name)
+{
+	return control_is_tunable(name);
+}
+
+static void serve_ready(void *context)
+{
+	const struct mount_options *options = context;
+
+	if (options->ready)
+		options->ready(options);
+}
+
+/* SPEC and the other devices; "none" is no member. */
+static const char **members_of(const struct mount_options *options, unsigned *count)
+{
+	const char **members = calloc(options->device_count + 1, sizeof(*members));
+
+	*count = 0;
+	if (!members)
+		return NULL;
+	if (strcmp(options->spec, "none"))
+		members[(*count)++] = options->spec;
+	for (unsigned i = 0; i < options->device_count; i++)
+		members[(*count)++] = options->devices[i];
+	return members;
+}
+
+static struct session_tunable *tunables_of(const struct mount_options *options)
+{
+	struct session_tunable *tunables = calloc(options->tunable_count + 1, sizeof(*tunables));
+
+	for (unsigned i = 0; tunables && i < options->tunable_count; i++)
+		tunables[i] = (struct session_tunable){
+			options->tunables[i].name, options->tunables[i].value
+		};
+	return tunables;
+}
+
+int mount_run(const struct mount_options *options, struct error *error)
+{
+	struct session_setup setup = {
+		.directory = options->directory,
+		.source = options->spec,
+		.tunable_count = options->tunable_count,
+		.read_only = options->read_only,
+		.allow_other = options->allow_other,
+		.uid = options->has_uid ? options->uid : getuid(),
+		.gid = options->has_gid ? options->gid : getgid(),
+		.umask = options->has_umask ? options->umask : 0,
+		.node_memory_bytes = options->node_memory_bytes,
+		.requests = options->requests,
+		.kernel_flags = options->kernel_flags,
+		.ready = serve_ready,
+		.print_holders = holders_print,
+		.context = (void *)options,
+	};
+	autofree const char **members = members_of(options, &setup.member_count);
+	autofree struct session_tunable *tunables = tunables_of(options);
+
+	if (!members || !tunables)
+		return error_set(error, ENOMEM, "no memory for the list of members");
+	setup.members = members;
+	setup.tunables = tunables;
+	return session_run(&setup, error);
+}

@@ -1,0 +1,40 @@
+/*
+ * The commands of the program, a file for each.
+ *
+ * Each gets its own argv (argv[0] is the command's name) and returns the exit
+ * code.  What was asked for goes to standard output; a refusal is one sentence
+ * on standard error, begun by tool_complain().
+ */
+#pragma once
+
+#include "base/compiler.h"
+
+enum {	/* of most commands */
+	TOOL_DONE = 0,
+	TOOL_REFUSED = 1,
+	TOOL_USAGE = 2,
+};
+enum {	/* of mount and umount: those of mount(8) */
+	MOUNT_DONE = 0,
+	MOUNT_USAGE = 1,
+	MOUNT_SYSTEM = 2,
+	MOUNT_FAILED = 32,
+};
+enum {	/* of show: those of bcache-super-show */
+	SHOW_DONE = 0,
+	SHOW_USAGE = 1,
+	SHOW_BAD = 2,
+	SHOW_EXPERIMENTAL = 3,
+};
+
+int tool_mount(int argc, char **argv);
+int tool_umount(int argc, char **argv);
+int tool_format(int argc, char **argv);
+int tool_show(int argc, char **argv);
+/* For the commands that come later: says so. */
+int tool_not_yet(int argc, char **argv);
+
+/* "bcachefuse COMMAND: sentence" on standard error. */
+void tool_complain(const char *command, const char *format, ...) PRINTF(2, 3);
+/* The versions of the program and of its libraries. */
+void tool_print_version(void);

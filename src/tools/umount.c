@@ -1,0 +1,417 @@
+/*
+ * bcachefuse umount, and umount(8)'s helper: unmounts, and returns when the
+ * daemon has closed its devices.
+ *
+ * umount(2) of a FUSE mount returns while the daemon still writes its last
+ * superblocks.  DIR/sys/fs/bcache/pid says whom to wait for; it is asked before,
+ * and held by a pidfd, so that no other process can be taken for it.
+ */
+#include "tools/tools.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/units.h"
+#include "tools/mounts.h"
+
+enum {
+	DEPTH_MAX = 16,		/* of mounts on loops on mounts */
+	BUSY_TRIES = 40,	/* after what was stacked is gone, its last users may linger */
+	BUSY_PAUSE_MS = 50,
+	PATIENCE_MS = 5000,	/* then we say whom we wait for */
+};
+
+static const char usage_text[] =
+	"Usage: bcachefuse umount [-R] DIR\n"
+	"Unmounts DIR and returns when the daemon has closed its devices.\n"
+	"\n"
+	"  -R, --recursive  first take down what is stacked on it: file systems on loop devices\n"
+	"                   on its volumes, and these loop devices\n"
+	"  -l, --lazy       detach now, let the daemon go when the last user has left\n"
+	"  -f, --force      give up what is under way, as after a power cut\n"
+	"  -v, --verbose    say more\n"
+	"  -n, -r, -N, -t   accepted, as umount(8) passes them\n"
+	"  -h, --help       print this help\n"
+	"\n"
+	"Exit codes: 0 unmounted, 1 usage, 2 system, 32 the unmounting failed.\n";
+
+struct umount {
+	const char *directory;		/* as given */
+	char point[PATH_MAX];		/* as the mount table has it */
+	bool recursive, lazy, force, verbose;
+	int daemon;			/* a pidfd; -1: nobody to wait for */
+	long pid;
+};
+
+/* The path as the mount table has it; the mount itself is not asked, its daemon may be dead. */
+static int find_point(struct umount *umount, struct error *error)
+{
+	autofree char *copy = strdup(umount->directory), *parent = NULL;
+	char *name;
+	size_t length;
+
+	assert(copy);
+	if (realpath(umount->directory, umount->point))
+		return 0;
+	if (errno != ENOTCONN && errno != EACCES && errno != EIO)
+		return error_set(error, errno, "%s: %s", umount->directory, strerror(errno));
+	for (length = strlen(copy); length > 1 && copy[length - 1] == '/';)
+		copy[--length] = 0;
+	name = strrchr(copy, '/');
+	if (name)
+		*name++ = 0;
+	parent = realpath(!name ? "." : *copy ? copy : "/", NULL);
+	if (!parent)
+		return error_set(error, errno, "%s: %s", umount->directory, strerror(errno));
+	snprintf(umount->point, sizeof(umount->point), "%s/%s", strcmp(parent, "/") ? parent : "",
+		 name ? name : copy);
+	return 0;
+}
+
+static int check_mount(const struct umount *umount, struct error *error)
+{
+	struct mount_table table;
+	const struct mount_line *line;
+	int result = mount_table_read(&table, error);
+
+	if (result)
+		return result;
+	line = mount_table_find(&table, umount->point);
+	if (!line)
+		result = error_set(error, EINVAL, "%s: is not mounted", umount->point);
+	else if (strcmp(line->type, "fuse.bcachefuse"))
+		result = error_set(error, EINVAL,
+				   "%s: found a mount of type %s, wanted fuse.bcachefuse",
+				   umount->point, line->type);
+	mount_table_done(&table);
+	return result;
+}
+
+/* A daemon that does not answer is not waited for: there is nothing to learn. */
+static void find_daemon(struct umount *umount)
+{
+	char path[PATH_MAX + 32], text[32] = "";
+	uint64_t pid;
+	FILE *file;
+
+	umount->daemon = -1;
+	if (umount->lazy || umount->force)
+		return;
+	snprintf(path, sizeof(path), "%s/sys/fs/bcache/pid", umount->point);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	if (fgets(text, sizeof(text), file) && !units_parse_number(text, &pid) && pid <= INT_MAX) {
+		umount->pid = pid;
+		umount->daemon = pidfd_open(pid, 0);
+	}
+	fclose(file);
+}
+
+static void pause_ms(int ms)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000L }, NULL);
+}
+
+/* Who is not root may still undo his own FUSE mounts, by fusermount3. */
+static int umount_by_fusermount(const char *point, bool lazy)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child < 0)
+		return -errno;
+	if (!child) {
+		int null = open("/dev/null", O_WRONLY);
+
+		dup2(null, STDERR_FILENO);
+		execlp("fusermount3", "fusermount3", "-u", lazy ? "-z" : "--", point, (char *)NULL);
+		_exit(127);
+	}
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return -EIO;
+	return !WEXITSTATUS(status) ? 0 : WEXITSTATUS(status) == 127 ? -EPERM : -EBUSY;
+}
+
+static int umount_point(const struct umount *umount, const char *point)
+{
+	int flags = UMOUNT_NOFOLLOW | (umount->lazy ? MNT_DETACH : 0) |
+		    (umount->force ? MNT_FORCE : 0);
+
+	if (!umount2(point, flags))
+		return 0;
+	return errno == EPERM ? umount_by_fusermount(point, umount->lazy) : -errno;
+}
+
+/* With patience for users that are just leaving, where there may be some. */
+static int umount_patiently(const struct umount *umount, const char *point)
+{
+	int result = umount_point(umount, point);
+
+	for (int i = 0; i < BUSY_TRIES && result == -EBUSY && umount->recursive; i++) {
+		pause_ms(BUSY_PAUSE_MS);
+		result = umount_point(umount, point);
+	}
+	return result;
+}
+
+static int refuse_busy(const char *point, int result, struct error *error)
+{
+	autofree char *holders = NULL;
+	size_t bytes;
+	FILE *stream;
+
+	if (result != -EBUSY)
+		return error_set(error, -result, "%s: cannot unmount: %s", point,
+				 strerror(-result));
+	stream = open_memstream(&holders, &bytes);
+	assert(stream);
+	holders_print(stream, point);
+	fclose(stream);
+	return error_set(error, EBUSY, "%s: is in use: %s", point, holders);
+}
+
+static int take_down(const struct umount *umount, const char *directory, unsigned depth,
+		     struct error *error);
+
+static int umount_with_all(const struct umount *umount, const char *point, unsigned depth,
+			   struct error *error)
+{
+	int result = take_down(umount, point, depth + 1, error);
+
+	if (result)
+		return result;
+	result = umount_patiently(umount, point);
+	if (umount->verbose && !result)
+		printf("%s unmounted\n", point);
+	return result ? refuse_busy(point, result, error) : 0;
+}
+
+/* All mounts that `wanted` picks, the newest first: those below stand behind. */
+static int umount_all(const struct umount *umount, unsigned depth,
+		      bool (*wanted)(const struct mount_line *line, const void *argument),
+		      const void *argument, struct error *error)
+{
+	struct mount_table table;
+	int result = mount_table_read(&table, error);
+
+	if (result)
+		return result;
+	for (unsigned i = table.count; i-- && !result;)
+		if (wanted(&table.lines[i], argument))
+			result = umount_with_all(umount, table.lines[i].point, depth, error);
+	mount_table_done(&table);
+	return result;
+}
+
+static bool is_on_loop(const struct mount_line *line, const void *loop)
+{
+	return loop_is_under_mount(loop, line);
+}
+
+static bool is_below(const struct mount_line *line, const void *directory)
+{
+	return path_is_below(line->point, directory);
+}
+
+static int take_down_loop(const struct umount *umount, const struct loop *loop, unsigned depth,
+			  struct error *error)
+{
+	int result = umount_all(umount, depth, is_on_loop, loop, error);
+
+	if (result)
+		return result;
+	result = loop_clear(loop);
+	if (result && result != -ENXIO)
+		return error_set(error, -result, "%s: cannot release the loop device: %s",
+				 loop->device, strerror(-result));
+	if (umount->verbose)
+		printf("%s released\n", loop->device);
+	return 0;
+}
+
+/* What is mounted below a directory, and what stands on loop devices on its files. */
+static int take_down(const struct umount *umount, const char *directory, unsigned depth,
+		     struct error *error)
+{
+	struct loop_list *list;
+	int result;
+
+	if (depth > DEPTH_MAX)
+		return error_set(error, ELOOP, "%s: more than %d mounts on one another", directory,
+				 DEPTH_MAX);
+	result = umount_all(umount, depth, is_below, directory, error);
+	if (result)
+		return result;
+	list = calloc(1, sizeof(*list));
+	assert(list);
+	loops_below(list, directory);
+	for (unsigned i = 0; i < list->count && !result; i++)
+		result = take_down_loop(umount, &list->loops[i], depth, error);
+	free(list);
+	return result;
+}
+
+/* A second mount of the same file system (a bind mount) keeps the daemon at work. */
+static bool is_mounted_elsewhere(unsigned major, unsigned minor, char *where, size_t bytes)
+{
+	struct mount_table table;
+	bool found = false;
+
+	if (mount_table_read(&table, NULL))
+		return false;
+	for (unsigned i = 0; i < table.count && !found; i++) {
+		found = table.lines[i].major == major && table.lines[i].minor == minor;
+		if (found)
+			snprintf(where, bytes, "%s", table.lines[i].point);
+	}
+	mount_table_done(&table);
+	return found;
+}
+
+static void wait_for_daemon(const struct umount *umount)
+{
+	struct pollfd poll_daemon = { .fd = umount->daemon, .events = POLLIN };
+	int timeout_ms = PATIENCE_MS, ready;
+
+	for (;;) {
+		ready = poll(&poll_daemon, 1, timeout_ms);
+		if (ready > 0 || (ready < 0 && errno != EINTR))
+			return;
+		if (!ready) {
+			fprintf(stderr,
+				"bcachefuse umount: %s is unmounted; waiting for process %ld to "
+				"close its devices\n",
+				umount->point, umount->pid);
+			timeout_ms = -1;
+		}
+	}
+}
+
+static int find_device(const char *point, unsigned *major, unsigned *minor)
+{
+	struct mount_table table;
+	const struct mount_line *line;
+
+	if (mount_table_read(&table, NULL))
+		return -ENOENT;
+	line = mount_table_find(&table, point);
+	if (line) {
+		*major = line->major;
+		*minor = line->minor;
+	}
+	mount_table_done(&table);
+	return line ? 0 : -ENOENT;
+}
+
+static int umount_it(struct umount *umount, struct error *error)
+{
+	char where[PATH_MAX];
+	unsigned major = 0, minor = 0;
+	int result = find_point(umount, error);
+
+	if (!result)
+		result = check_mount(umount, error);
+	if (!result && umount->recursive)
+		result = take_down(umount, umount->point, 0, error);
+	if (result)
+		return result;
+	find_daemon(umount);
+	find_device(umount->point, &major, &minor);
+	result = umount_patiently(umount, umount->point);
+	if (result)
+		return refuse_busy(umount->point, result, error);
+	if (umount->verbose)
+		printf("%s unmounted\n", umount->point);
+	if (umount->daemon < 0)
+		return 0;
+	if (is_mounted_elsewhere(major, minor, where, sizeof(where)))
+		printf("%s is unmounted; the daemon goes on, since it is also mounted on %s\n",
+		       umount->point, where);
+	else
+		wait_for_daemon(umount);
+	close(umount->daemon);
+	return 0;
+}
+
+static const struct option long_options[] = {
+	{ "recursive", no_argument, NULL, 'R' },
+	{ "lazy", no_argument, NULL, 'l' },
+	{ "force", no_argument, NULL, 'f' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "no-mtab", no_argument, NULL, 'n' },
+	{ "read-only", no_argument, NULL, 'r' },
+	{ "types", required_argument, NULL, 't' },
+	{ "namespace", required_argument, NULL, 'N' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Returns the letter of a question that was answered, '?' for what is unknown, 0 to go on. */
+static int parse(struct umount *umount, int argc, char **argv)
+{
+	int letter;
+
+	opterr = 0;
+	while ((letter = getopt_long(argc, argv, "RlfvnrN:t:hV", long_options, NULL)) != -1)
+		switch (letter) {
+		case 'R':
+			umount->recursive = true;
+			break;
+		case 'l':
+			umount->lazy = true;
+			break;
+		case 'f':
+			umount->force = true;
+			break;
+		case 'v':
+			umount->verbose = true;
+			break;
+		case 'h':
+		case 'V':
+		case '?':
+			return letter;
+		}
+	return 0;
+}
+
+static int complain(const char *text, int code)
+{
+	tool_complain("umount", "%s", text);
+	return code;
+}
+
+int tool_umount(int argc, char **argv)
+{
+	struct umount umount = { 0 };
+	struct error error = { 0 };
+
+	switch (parse(&umount, argc, argv)) {
+	case 'h':
+		fputs(usage_text, stdout);
+		return MOUNT_DONE;
+	case 'V':
+		tool_print_version();
+		return MOUNT_DONE;
+	case '?':
+		tool_complain("umount",
+			      "option %s is unknown or lacks its value; --help lists them",
+			      argv[optind - 1]);
+		return MOUNT_USAGE;
+	}
+	if (argc - optind != 1)
+		return complain("name one directory", MOUNT_USAGE);
+	umount.directory = argv[optind];
+	return umount_it(&umount, &error) ? complain(error.text, MOUNT_FAILED) : MOUNT_DONE;
+}

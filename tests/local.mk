@@ -1,0 +1,180 @@
+# The tests.  A unit test is one line here: its source is the file of the same name with .c.
+# Scripts end in .sh (one fact each) or in .tap (many: they print "ok N - fact" lines).
+AM_TESTS_ENVIRONMENT = \
+	srcdir='$(abs_top_srcdir)'; export srcdir; \
+	builddir='$(abs_top_builddir)'; export builddir; \
+	BCACHEFUSE='$(abs_top_builddir)/bcachefuse'; export BCACHEFUSE;
+TEST_EXTENSIONS = .sh .tap
+TAP_LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+# What has no suffix is a unit test; that one of its facts fails is told once, not by its exit, too.
+LOG_DRIVER = $(TAP_LOG_DRIVER)
+AM_LOG_DRIVER_FLAGS = --ignore-exit
+LOG_COMPILER = $(srcdir)/tests/unit/as-tap
+CLEANFILES =
+
+tidy_tests = \
+	tests/tidy/heads.sh \
+	tests/tidy/layers.sh \
+	tests/tidy/listed.sh \
+	tests/tidy/man.sh \
+	tests/tidy/self-test.sh \
+	tests/tidy/shared.sh \
+	tests/tidy/statics.sh \
+	tests/tidy/width.sh \
+	tests/tidy/words.sh \
+	$(NULL)
+dist_check_SCRIPTS += $(tidy_tests)
+TESTS += $(tidy_tests)
+EXTRA_DIST += tests/tidy/code-only.awk tests/tidy/find-sources
+
+# Each file of base, format, index and control has its test here.
+unit_tests = \
+	tests/unit/test_bkey \
+	tests/unit/test_bset \
+	tests/unit/test_cache_ranges \
+	tests/unit/test_cache_stats \
+	tests/unit/test_crc64 \
+	tests/unit/test_error \
+	tests/unit/test_index_overlap \
+	tests/unit/test_index_run \
+	tests/unit/test_io_blocking \
+	tests/unit/test_io_buffer \
+	tests/unit/test_io_channel \
+	tests/unit/test_io_device \
+	tests/unit/test_io_flush \
+	tests/unit/test_io_reactor \
+	tests/unit/test_io_signals \
+	tests/unit/test_journal_append \
+	tests/unit/test_journal_entry \
+	tests/unit/test_list \
+	tests/unit/test_log \
+	tests/unit/test_options \
+	tests/unit/test_numbers \
+	tests/unit/test_prio \
+	tests/unit/test_space_bucket \
+	tests/unit/test_superblock \
+	tests/unit/test_units \
+	tests/unit/test_uuid \
+	$(NULL)
+EXTRA_DIST += tests/unit/as-tap tests/unit/awaiter.h
+if HAVE_CRITERION
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+LDADD = $(ENGINE) $(CRITERION_LIBS) $(ENGINE_LIBS)
+tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
+
+# The commands: their lines, their refusals.
+tools_tests = \
+	tests/mount/command.tap \
+	tests/mount/umount.tap \
+	tests/tools/format.tap \
+	tests/tools/show.tap \
+	$(NULL)
+dist_check_SCRIPTS += $(tools_tests)
+TESTS += $(tools_tests)
+EXTRA_DIST += tests/tap.sh
+
+# Members that must be refused.
+evil_tests = \
+	tests/evil/superblocks.tap \
+	$(NULL)
+dist_check_SCRIPTS += $(evil_tests)
+TESTS += $(evil_tests)
+check_PROGRAMS += tests/evil/make_superblock
+tests_evil_make_superblock_LDADD =
+
+# Sets that the kernel left: mounted -o ro and compared with what the kernel itself read.
+compat_tests = \
+	tests/compat/check-images-ro.tap \
+	tests/compat/check-reader.tap \
+	$(NULL)
+dist_check_SCRIPTS += $(compat_tests)
+TESTS += $(compat_tests)
+EXTRA_DIST += tests/compat/README.md tests/compat/images
+
+# The independent reader: a program, and what judges the engine in the simulator.
+check_PROGRAMS += tests/compat/reader
+tests_compat_reader_SOURCES = \
+	tests/compat/reader.c \
+	tests/compat/reader.h \
+	tests/compat/reader_main.c \
+	$(NULL)
+tests_compat_reader_LDADD =
+
+# The real kernel's bcache in a User Mode Linux guest: make check-kernel.
+kernel_tests = \
+	tests/kernel/runner.tap \
+	tests/kernel/verify-images.tap \
+	$(NULL)
+dist_check_SCRIPTS += $(kernel_tests)
+check_PROGRAMS += \
+	tests/kernel/patio \
+	tests/kernel/sbedit \
+	$(NULL)
+tests_kernel_patio_LDADD =
+tests_kernel_sbedit_LDADD =
+EXTRA_DIST += \
+	tests/kernel/README.md \
+	tests/kernel/check-images \
+	tests/kernel/kernel-bcache \
+	tests/kernel/make-images \
+	tests/kernel/scenarios-public \
+	$(NULL)
+
+# A mounted daemon under load: make check-mount.
+mount_tests = \
+	$(NULL)
+dist_check_SCRIPTS += $(mount_tests)
+
+# The engine under the simulator; more seeds by make check-sim SEEDS=1000.  The simulator has
+# the files of src/libio.a written anew, and holds all memory that the engine asks for.
+sim_tests = \
+	tests/sim/cuts.sh \
+	tests/sim/seeds.sh \
+	tests/sim/toy.tap \
+	$(NULL)
+dist_check_SCRIPTS += $(sim_tests)
+TESTS += $(sim_tests)
+check_PROGRAMS += tests/sim/bcachefuse-sim tests/sim/sim_toy
+sim_world = \
+	tests/sim/blocking.c \
+	tests/sim/device.c \
+	tests/sim/lock.c \
+	tests/sim/memory.c \
+	tests/sim/reactor.c \
+	tests/sim/sim.c \
+	tests/sim/sim.h \
+	tests/sim/world.h \
+	$(NULL)
+SIM_WRAP = \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=reallocarray,--wrap=free \
+	-Wl,--wrap=aligned_alloc,--wrap=posix_memalign,--wrap=mmap,--wrap=munmap \
+	-Wl,--wrap=strdup,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf
+tests_sim_sim_toy_SOURCES = tests/sim/sim_toy.c $(sim_world)
+tests_sim_sim_toy_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_sim_sim_toy_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+tests_sim_bcachefuse_sim_SOURCES = \
+	tests/compat/reader.c \
+	tests/compat/reader.h \
+	tests/sim/check.c \
+	tests/sim/check.h \
+	tests/sim/life.c \
+	tests/sim/life.h \
+	tests/sim/model.c \
+	tests/sim/model.h \
+	tests/sim/plan.c \
+	tests/sim/plan.h \
+	tests/sim/sim_main.c \
+	$(sim_world)
+tests_sim_bcachefuse_sim_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_sim_bcachefuse_sim_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+
+.PHONY: check-kernel check-mount check-sim
+check-kernel:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(kernel_tests)'
+check-mount:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(mount_tests)'
+check-sim:
+	SEEDS=$${SEEDS:-1000}; export SEEDS; \
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sim_tests)'

@@ -1,0 +1,349 @@
+/*
+ * Recounts buckets from the keys of all leaves, and asks the independent reader.
+ *
+ * (K1) Every usable extent lies inside one bucket of its generation.
+ * (K2) A bucket holds data or metadata; marks are right: dirty data in dirty buckets.
+ * (K3) No two extents share a sector of the cache, unless they come from one.
+ * (K4) The dirty count of a volume is the sum of its dirty extents; where it is
+ *      not 0, the superblock on the disk says DIRTY.
+ * (K5) Nothing is pinned but what is open or listed.
+ */
+#include "check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../compat/reader.h"
+#include "life.h"
+
+enum { SECTOR = 512, CHUNK = 256 };
+
+/* ---- from inside ---- */
+
+struct extent {
+	uint64_t place, sectors, start;
+	unsigned volume;
+	bool is_dirty;
+};
+
+struct checker {
+	struct life_waiter waiter;
+	struct cache_set *set;
+	struct position at;
+	struct extent *extents;
+	size_t count, room;
+	uint64_t *dirty;		/* by slot */
+	bool is_complete;
+};
+
+static void check_place(struct checker *checker, const struct bkey *k) IN_SET
+{
+	struct space *space = &checker->set->space;
+	uint64_t number = space_bucket_of(space, k->ptr);
+	struct bucket *bucket = &space->bucket[number];
+	char text[BKEY_TEXT_BYTES];
+
+	if (!space_pointer_is_valid(space, k->ptr, bkey_sectors(k)))
+		sim_fail("%s points outside of a bucket", bkey_print(text, k));	/* K1 */
+	if (!space->marks_valid)
+		return;
+	if (bucket->mark == MARK_METADATA || bucket->mark == MARK_NONE ||
+	    (bkey_is_dirty(k) && bucket->mark != MARK_DIRTY))
+		sim_fail("%s lies in bucket %llu of mark %u", bkey_print(text, k),
+			 (unsigned long long)number, bucket->mark);		/* K2 */
+	if (bucket->is_listed)
+		sim_fail("%s lies in bucket %llu, which is on a free list", bkey_print(text, k),
+			 (unsigned long long)number);
+}
+
+static void add_extent(struct checker *checker, const struct bkey *k)
+{
+	if (checker->count == checker->room) {
+		struct extent *old = checker->extents;
+
+		checker->room = checker->room ? checker->room * 2 : 1024;
+		checker->extents = sim_alloc(checker->room * sizeof(*old));
+		if (old)
+			memcpy(checker->extents, old, checker->count * sizeof(*old));
+		sim_free(old);
+	}
+	checker->extents[checker->count++] = (struct extent){
+		.place = pointer_sector(k->ptr), .sectors = bkey_sectors(k),
+		.start = bkey_start(k), .volume = bkey_volume(k), .is_dirty = bkey_is_dirty(k),
+	};
+	if (bkey_is_dirty(k))
+		checker->dirty[bkey_volume(k)] += bkey_sectors(k);
+}
+
+static void check_leaf(struct checker *checker, const struct node *leaf) IN_SET
+{
+	struct node_walk walk;
+	const struct bkey *k;
+	struct bkey last = { 0 };
+
+	node_walk_begin(&walk, leaf);
+	while ((k = node_walk_next(&walk))) {
+		if (!bkey_sectors(k))
+			continue;
+		if (last.high && bkey_volume(&last) == bkey_volume(k) &&
+		    bkey_end(&last) > bkey_start(k))
+			sim_fail("keys of a leaf overlap at %u:%llu", bkey_volume(k),
+				 (unsigned long long)bkey_start(k));
+		last = *k;
+		if (!index_key_is_usable(&checker->set->index, k))
+			continue;
+		check_place(checker, k);
+		add_extent(checker, k);
+	}
+}
+
+/* Goes from leaf to leaf; where a leaf is not in memory it comes back later. */
+static void checker_step(struct op *op)
+{
+	struct checker *checker = container_of(op, struct checker, waiter.op);
+	struct cache_set *set = checker->set;
+	int error = op_take_error(op);
+
+	set_enter(set);
+	while (!error && !checker->is_complete) {
+		struct node *leaf;
+
+		error = index_leaf(&set->index, checker->at, &leaf, op);
+		if (error)
+			break;
+		check_leaf(checker, leaf);
+		checker->at = (struct position){ bkey_volume(&leaf->key), bkey_end(&leaf->key) };
+		checker->is_complete = bkey_volume(&leaf->key) == BKEY_VOLUME_MAX &&
+				       bkey_end(&leaf->key) == BKEY_END_MAX;
+	}
+	set_leave(set);
+	if (error == -EAGAIN)
+		return;
+	if (error)
+		sim_fail("walking the leaves: error %d", error);
+	checker->waiter.is_done = true;
+}
+
+static int compare_extents(const void *a, const void *b)
+{
+	const struct extent *x = a, *y = b;
+
+	return x->place < y->place ? -1 : x->place > y->place;
+}
+
+static void check_overlaps(struct checker *checker)
+{
+	struct extent *e = checker->extents;
+
+	if (checker->count)
+		qsort(e, checker->count, sizeof(*e), compare_extents);
+	for (size_t i = 1; i < checker->count; i++)
+		if (e[i - 1].place + e[i - 1].sectors > e[i].place)
+			sim_fail("extents %u:%llu and %u:%llu share sector %llu of the cache",
+				 e[i - 1].volume, (unsigned long long)e[i - 1].start, e[i].volume,
+				 (unsigned long long)e[i].start, (unsigned long long)e[i].place);
+}
+
+static void check_dirty(struct checker *checker, const struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		const struct plan_volume *v = &plan->volume[i];
+		unsigned slot = v->volume->slot;
+		struct superblock_disk disk;
+
+		if (checker->set->index.dirty_sectors[slot] != checker->dirty[slot])
+			sim_fail("volume %u counts %llu dirty sectors, the index has %llu",
+				 v->model->id,
+				 (unsigned long long)checker->set->index.dirty_sectors[slot],
+				 (unsigned long long)checker->dirty[slot]);
+		if (v->is_flash || !checker->dirty[slot])
+			continue;
+		sim_disk_read(v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+		if ((le64_get(disk.flags) >> 61 & 3) != STATE_DIRTY)
+			sim_fail("volume %u has dirty sectors, and its superblock does not say so",
+				 v->model->id);
+	}
+}
+
+static unsigned wanted_pins(const struct space *space, uint64_t number)
+{
+	unsigned pins = space->bucket[number].is_listed ? 1 : 0;
+
+	for (unsigned i = 0; i < OPEN_BUCKETS_MAX; i++)
+		pins += space->open_bucket[i].sectors_left &&
+			space->open_bucket[i].bucket == number;
+	return pins;
+}
+
+static void check_pins(const struct cache_set *set)
+{
+	const struct space *space = &set->space;
+
+	for (uint64_t n = space->setup.first_bucket; n < space->setup.buckets; n++)
+		if (space->bucket[n].pins != wanted_pins(space, n) &&
+		    space->bucket[n].mark != MARK_METADATA)
+			sim_fail("bucket %llu of mark %u has %u pins at rest, wanted %u",
+				 (unsigned long long)n, space->bucket[n].mark,
+				 space->bucket[n].pins, wanted_pins(space, n));	/* K5 */
+}
+
+static bool set_is_at_rest(void *context)
+{
+	struct cache_set *set = context;
+	bool at_rest;
+
+	set_enter(set);
+	at_rest = journal_is_idle(&set->journal) && space_is_idle(&set->space) &&
+		  index_is_idle(&set->index) && set->gc.state == GC_IDLE;
+	set_leave(set);
+	return at_rest;
+}
+
+bool check_set(struct life *life)
+{
+	struct checker checker = { .set = life->set };
+	enum sim_result result = sim_run_until(set_is_at_rest, life->set, UINT64_C(300000000000));
+	struct error error;
+	int bad;
+
+	if (result == SIM_CUT)
+		return false;
+	if (result != SIM_DONE) {
+		check_print(life->set);
+		sim_fail("the set does not come to rest");
+	}
+	set_enter(life->set);
+	bad = index_check(&life->set->index, &error);
+	set_leave(life->set);
+	if (bad)
+		sim_fail("index_check: %s", error.text);
+	check_pins(life->set);
+	checker.dirty = sim_alloc(life->set->uuid_slots * sizeof(checker.dirty[0]));
+	op_init(&checker.waiter.op, life->reactor, checker_step);
+	op_queue(&checker.waiter.op);
+	if (life_wait(life, &checker.waiter, 60, "walking the leaves")) {
+		check_overlaps(&checker);
+		check_dirty(&checker, life->plan);
+	}
+	sim_free(checker.dirty);
+	sim_free(checker.extents);
+	return checker.waiter.is_done;
+}
+
+static unsigned waiting(const struct waitlist *list)
+{
+	unsigned count = 0;
+	struct list_link *link = list_first(&list->ops);
+
+	for (; link; link = list_next(&list->ops, link))
+		count++;
+	return count;
+}
+
+void check_print(const struct cache_set *set)
+{
+	const struct journal *j = &set->journal;
+	const struct space *s = &set->space;
+	const struct index *x = &set->index;
+
+	fprintf(stderr, "  set: health %d %s\n", set->health.error,
+		set->health.error ? set->health.reason.text : "");
+	fprintf(stderr, "  journal: state %d, oldest %llu, open %llu, durable %llu (last %llu), "
+		"room %u, pressure %u, open waiters %u, writing waiters %u\n",
+		j->state, (unsigned long long)j->oldest, (unsigned long long)j->open,
+		(unsigned long long)j->durable, (unsigned long long)j->durable_last,
+		waiting(&j->room), waiting(&j->pressure), waiting(&j->open_waiters),
+		waiting(&j->writing_waiters));
+	fprintf(stderr, "  space: refill %d, marks valid %d, available %llu, free prio %u btree %u "
+		"data %u, waiting %u %u %u, gc wanted %d by %u, useless %d\n",
+		s->refill_state, s->marks_valid, (unsigned long long)s->available,
+		s->free[USE_PRIO].count, s->free[USE_BTREE].count, s->free[USE_DATA].count,
+		waiting(&s->waiting[USE_PRIO]), waiting(&s->waiting[USE_BTREE]),
+		waiting(&s->waiting[USE_DATA]), s->gc_is_wanted, waiting(&s->gc_wanted),
+		s->gc_was_useless);
+	fprintf(stderr, "  index: nodes %u of %u, memory %u, read slots %u, write slots %u, "
+		"plan slots %u, gc state %d\n",
+		x->nodes, x->nodes_max, waiting(&x->memory), waiting(&x->read_slots),
+		waiting(&x->write_slots), waiting(&x->plan_slots), set->gc.state);
+}
+
+/* ---- from outside ---- */
+
+static int read_disk(void *context, uint64_t sector, unsigned sectors, void *data)
+{
+	struct sim_disk *disk = context;
+
+	if (sector + sectors > sim_disk_sectors(disk))
+		return -1;
+	sim_disk_read(disk, data, sector, sectors);
+	return 0;
+}
+
+static struct reader_device device_of(struct sim_disk *disk)
+{
+	return (struct reader_device){ .read = read_disk, .context = disk,
+				       .sectors = sim_disk_sectors(disk) };
+}
+
+/* The slot of the set that has content of this volume; -1: none. */
+static int slot_of(const struct reader *reader, const struct plan_volume *v)
+{
+	struct reader_backing backing;
+	struct reader_device device;
+	char why[200];
+	int slot;
+
+	if (v->is_flash)
+		return reader_volume(reader, v->uuid);
+	device = device_of(v->disk);
+	if (reader_load_backing(&backing, &device, why, sizeof(why)))
+		sim_fail("reader: volume %u: %s", v->model->id, why);
+	slot = reader ? reader_slot_of(reader, &backing) : -1;
+	if (slot == -2)
+		sim_fail("reader: volume %u is dirty, and the set does not know it", v->model->id);
+	if (slot >= 0 && reader_dirty_sectors(reader, slot) && backing.state != 2)
+		sim_fail("reader: volume %u has dirty data, and state %u", v->model->id,
+			 backing.state);	/* K4, durably */
+	return slot;
+}
+
+static void check_volume(const struct reader *reader, const struct plan_volume *v)
+{
+	static unsigned char data[CHUNK * SECTOR];
+	uint8_t from[CHUNK];
+	int slot = slot_of(reader, v);
+
+	for (uint64_t at = 0; at < v->sectors; at += CHUNK) {
+		unsigned sectors = v->sectors - at < CHUNK ? v->sectors - at : CHUNK;
+
+		memset(data, 0, sizeof(data));
+		if (!v->is_flash)
+			sim_disk_read(v->disk, data, v->data_offset + at, sectors);
+		if (slot >= 0 &&
+		    reader_read(reader, slot, v->data_offset + at, sectors, data, from))
+			sim_fail("reader: volume %u cannot be read at sector %llu", v->model->id,
+				 (unsigned long long)at);
+		for (unsigned i = 0; i < sectors; i++)
+			model_compare(v->model, at + i, data + i * SECTOR,
+				      slot < 0 ? "reader without set" : "reader");
+	}
+}
+
+void check_disks(struct plan *plan)
+{
+	struct reader *reader = NULL;
+	struct reader_device cache;
+	char why[400];
+
+	if (plan->has_set) {
+		cache = device_of(plan->cache);
+		if (reader_load(&reader, &cache, why, sizeof(why)))
+			sim_fail("reader: %s", why);
+	}
+	for (unsigned i = 0; i < plan->volumes; i++)
+		check_volume(reader, &plan->volume[i]);
+	if (reader)
+		reader_free(reader);
+}

@@ -1,0 +1,742 @@
+/*
+ * Disks that forget.
+ *
+ * The media of a disk are its durable sectors.  Each write that completes adds a
+ * version to each of its sectors; versions stand in a queue in the order of
+ * completion, and in a chain for each sector, the newest first.
+ *
+ *	queue:    v1(s4) v2(s7) | v3(s4) v4(s9)       | a flush was started here:
+ *	sector 4: v3 -> v1 -> media                     its end makes v1, v2 durable
+ *
+ * A FUA write goes to the media at its end and outdates the versions below it.
+ * At a cut each sector is settled on its media or on one of its versions; writes
+ * in flight count as versions, sector by sector.
+ */
+#include "io/device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "world.h"
+
+enum { SECTOR = 512, JUNK = 0xdb };
+
+struct version {
+	struct version *next;		/* in the queue */
+	struct version *older;		/* of the same sector */
+	uint64_t sector, completion, write;
+	bool is_outdated;
+	unsigned char data[SECTOR];
+};
+
+struct sim_disk {
+	struct list_link link;
+	char name[64];
+	uint64_t number, sectors;
+	unsigned logical_block_bytes;
+	bool can_discard, is_open;
+	struct sim_faults faults;
+	unsigned char *media;
+	struct version **newest;	/* by sector */
+	struct version *first, *last;	/* the queue */
+	struct version *spare;
+	uint64_t completions;
+	struct list in_flight;		/* of struct transfer */
+};
+
+struct device {
+	struct list_link link;
+	struct sim_disk *disk;
+	enum device_mode mode;
+	unsigned block_sectors;
+	unsigned in_flight;
+	char path[64];
+};
+
+enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_DISCARD };
+
+struct transfer {
+	struct event event;
+	struct list_link link;		/* in disk->in_flight */
+	enum transfer_kind kind;
+	struct device *device;
+	struct op *op;
+	unsigned char *data;		/* the engine's */
+	unsigned char *copy;		/* of what is written */
+	uint64_t sector, sectors;
+	uint64_t write;			/* number of this write */
+	uint64_t covers;		/* a flush: completions before it */
+	bool fua;
+	int error;
+};
+
+/* ---- sectors ---- */
+
+static struct version *version_new(struct sim_disk *disk, uint64_t sector, const void *data,
+				   uint64_t write)
+{
+	struct version *version = disk->spare;
+
+	if (version)
+		disk->spare = version->next;
+	else
+		version = sim_alloc(sizeof(*version));
+	version->next = NULL;
+	version->sector = sector;
+	version->write = write;
+	version->is_outdated = false;
+	version->completion = disk->completions;
+	version->older = disk->newest[sector];
+	memcpy(version->data, data, SECTOR);
+	disk->newest[sector] = version;
+	*(disk->last ? &disk->last->next : &disk->first) = version;
+	disk->last = version;
+	return version;
+}
+
+static void version_take_first(struct sim_disk *disk)
+{
+	struct version *version = disk->first;
+
+	disk->first = version->next;
+	if (!disk->first)
+		disk->last = NULL;
+	version->next = disk->spare;
+	disk->spare = version;
+}
+
+static unsigned char *media_at(struct sim_disk *disk, uint64_t sector)
+{
+	return disk->media + sector * SECTOR;
+}
+
+/* What a read of the sector shows. */
+static const unsigned char *sector_now(struct sim_disk *disk, uint64_t sector)
+{
+	struct version *version = disk->newest[sector];
+
+	return version ? version->data : media_at(disk, sector);
+}
+
+static void outdate_versions(struct sim_disk *disk, uint64_t sector)
+{
+	for (struct version *v = disk->newest[sector]; v; v = v->older)
+		v->is_outdated = true;
+	disk->newest[sector] = NULL;
+}
+
+static void put_durable(struct sim_disk *disk, uint64_t sector, const void *data)
+{
+	outdate_versions(disk, sector);
+	memcpy(media_at(disk, sector), data, SECTOR);
+}
+
+/* The version becomes durable: it and all below it leave their sector's chain. */
+static void version_settle(struct sim_disk *disk, struct version *version)
+{
+	struct version **at = &disk->newest[version->sector];
+
+	memcpy(media_at(disk, version->sector), version->data, SECTOR);
+	while (*at != version)
+		at = &(*at)->older;
+	*at = NULL;
+}
+
+/* M2: what completed up to `covers` goes to the media, in its order. */
+static void flush_versions(struct sim_disk *disk, uint64_t covers)
+{
+	while (disk->first && disk->first->completion <= covers) {
+		if (!disk->first->is_outdated)
+			version_settle(disk, disk->first);
+		version_take_first(disk);
+	}
+}
+
+/* ---- disks ---- */
+
+struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes)
+{
+	struct sim_disk *disk = sim_alloc(sizeof(*disk));
+
+	snprintf(disk->name, sizeof(disk->name), "%s", name);
+	disk->number = ++world.disk_count;
+	disk->sectors = sectors;
+	disk->logical_block_bytes = logical_block_bytes;
+	disk->media = sim_map(sectors * SECTOR);
+	disk->newest = sim_map(sectors * sizeof(disk->newest[0]));
+	list_init(&disk->in_flight);
+	list_add_last(&world.disks, &disk->link);
+	return disk;
+}
+
+void sim_disk_set_discard(struct sim_disk *disk, bool can_discard)
+{
+	disk->can_discard = can_discard;
+}
+
+void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults)
+{
+	disk->faults = *faults;
+}
+
+uint64_t sim_disk_sectors(const struct sim_disk *disk)
+{
+	return disk->sectors;
+}
+
+bool sim_disk_is_volatile(const struct sim_disk *disk)
+{
+	for (struct version *v = disk->first; v; v = v->next)
+		if (!v->is_outdated)
+			return true;
+	return false;
+}
+
+void sim_disk_read(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors)
+{
+	for (unsigned i = 0; i < sectors; i++)
+		memcpy((char *)data + i * SECTOR, sector_now(disk, sector + i), SECTOR);
+}
+
+void sim_disk_write(struct sim_disk *disk, const void *data, uint64_t sector, unsigned sectors)
+{
+	for (unsigned i = 0; i < sectors; i++)
+		put_durable(disk, sector + i, (const char *)data + i * SECTOR);
+}
+
+static void disk_free(struct sim_disk *disk)
+{
+	flush_versions(disk, UINT64_MAX);
+	for (struct version *v; (v = disk->spare);) {
+		disk->spare = v->next;
+		sim_free(v);
+	}
+	list_remove(&disk->link);
+	sim_unmap(disk->media, disk->sectors * SECTOR);
+	sim_unmap(disk->newest, disk->sectors * sizeof(disk->newest[0]));
+	sim_free(disk);
+}
+
+void disks_free(void)
+{
+	for (struct list_link *link; (link = list_first(&world.disks));)
+		disk_free(container_of(link, struct sim_disk, link));
+}
+
+/* ---- the cut ---- */
+
+enum cut_style { CUT_LOSES_ALL, CUT_KEEPS_ALL, CUT_BY_SECTOR, CUT_KEEPS_MOST, CUT_KEEPS_FEW,
+		 CUT_BY_WRITE, CUT_STYLES };
+
+static bool cut_keeps(enum cut_style style, uint64_t write, uint64_t salt)
+{
+	switch (style) {
+	case CUT_LOSES_ALL:
+		return false;
+	case CUT_KEEPS_ALL:
+		return true;
+	case CUT_BY_SECTOR:
+		return sim_chance(50);
+	case CUT_KEEPS_MOST:
+		return sim_chance(95);
+	case CUT_KEEPS_FEW:
+		return sim_chance(5);
+	default:
+		return (write * UINT64_C(0x9e3779b97f4a7c15) ^ salt) >> 17 & 1;
+	}
+}
+
+/* Writes in flight: each of their sectors may have got through. */
+static void settle_in_flight(struct sim_disk *disk, enum cut_style style)
+{
+	struct list_link *link = list_first(&disk->in_flight);
+
+	for (; link; link = list_next(&disk->in_flight, link)) {
+		struct transfer *t = container_of(link, struct transfer, link);
+
+		for (uint64_t s = 0; t->copy && s < t->sectors; s++)
+			if (style == CUT_KEEPS_ALL || sim_chance(50))
+				version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
+	}
+}
+
+static void settle_sector(struct sim_disk *disk, uint64_t sector, enum cut_style style,
+			  uint64_t salt)
+{
+	for (struct version *v = disk->newest[sector]; v; v = v->older) {
+		if (!cut_keeps(style, v->write, salt))
+			continue;
+		memcpy(media_at(disk, sector), v->data, SECTOR);
+		break;
+	}
+	outdate_versions(disk, sector);
+}
+
+static void settle_disk(struct sim_disk *disk, enum cut_style style, uint64_t salt)
+{
+	settle_in_flight(disk, style);
+	while (disk->first) {
+		if (!disk->first->is_outdated)
+			settle_sector(disk, disk->first->sector, style, salt);
+		version_take_first(disk);
+	}
+}
+
+/* M3: the disks lose power together, and each has its own luck. */
+void disks_settle(void)
+{
+	struct list_link *link = list_first(&world.disks);
+
+	for (; link; link = list_next(&world.disks, link))
+		settle_disk(container_of(link, struct sim_disk, link), sim_random(CUT_STYLES),
+			    random_next(&world.random));
+}
+
+/* ---- handles ---- */
+
+static struct sim_disk *disk_find(const char *path)
+{
+	struct list_link *link = list_first(&world.disks);
+
+	for (; link; link = list_next(&world.disks, link))
+		if (!strcmp(container_of(link, struct sim_disk, link)->name, path))
+			return container_of(link, struct sim_disk, link);
+	return NULL;
+}
+
+int device_open(struct device **opened, const char *path, enum device_mode mode,
+		struct error *error)
+{
+	struct sim_disk *disk = disk_find(path);
+	struct device *device;
+
+	if (world.inside)
+		sim_fail("device_open() inside a set");
+	if (!disk)
+		return error_set(error, ENOENT, "there is no disk %s", path);
+	if (disk->is_open)
+		return error_set(error, EBUSY, "device busy");
+	device = sim_alloc(sizeof(*device));
+	device->disk = disk;
+	device->mode = mode;
+	device->block_sectors = 8;
+	snprintf(device->path, sizeof(device->path), "%s", path);
+	disk->is_open = true;
+	list_add_last(&world.handles, &device->link);
+	*opened = device;
+	return 0;
+}
+
+static void handle_free(struct device *device)
+{
+	device->disk->is_open = false;
+	list_remove(&device->link);
+	sim_free(device);
+}
+
+void device_close(struct device *device)
+{
+	if (!device)
+		return;
+	if (device->in_flight)
+		sim_fail("%s is closed with %u transfers under way", device->path,
+			 device->in_flight);
+	handle_free(device);
+}
+
+void handles_drop(void)
+{
+	for (struct list_link *link; (link = list_first(&world.handles));)
+		handle_free(container_of(link, struct device, link));
+}
+
+unsigned handles_count(void)
+{
+	unsigned count = 0;
+	struct list_link *link = list_first(&world.handles);
+
+	for (; link; link = list_next(&world.handles, link))
+		count++;
+	return count;
+}
+
+void device_set_block(struct device *device, unsigned block_sectors)
+{
+	device->block_sectors = block_sectors;
+}
+
+uint64_t device_sectors(const struct device *device)
+{
+	return device->disk->sectors;
+}
+
+unsigned device_logical_block_bytes(const struct device *device)
+{
+	return device->disk->logical_block_bytes;
+}
+
+bool device_is_block_device(const struct device *device UNUSED)
+{
+	return false;
+}
+
+uint64_t device_number(const struct device *device UNUSED)
+{
+	return 0;
+}
+
+bool device_is_same(const struct device *a, const struct device *b)
+{
+	return a->disk == b->disk;
+}
+
+bool device_is_at(const struct device *device, const char *path)
+{
+	return device->disk == disk_find(path);
+}
+
+const char *device_path(const struct device *device)
+{
+	return device->path;
+}
+
+const char *device_name(const struct device *device)
+{
+	const char *slash = strrchr(device->path, '/');
+
+	return slash ? slash + 1 : device->path;
+}
+
+bool device_can_discard(const struct device *device)
+{
+	return device->disk->can_discard;
+}
+
+/* ---- what every transfer must obey ---- */
+
+static void check_range(const struct device *device, const char *what, uint64_t sector,
+			uint64_t sectors)
+{
+	if (!sectors || sector > device->disk->sectors ||
+	    sectors > device->disk->sectors - sector)
+		sim_fail("%s of %s beyond its end: %llu + %llu of %llu sectors", what, device->path,
+			 (unsigned long long)sector, (unsigned long long)sectors,
+			 (unsigned long long)device->disk->sectors);
+}
+
+static void check_write(const struct device *device, const char *what)
+{
+	if (device->mode != DEVICE_READ_WRITE)
+		sim_fail("%s of %s, which was opened read-only", what, device->path);
+}
+
+static void check_transfer(const struct device *device, const char *what, const void *data,
+			   uint64_t sector, uint64_t sectors)
+{
+	check_range(device, what, sector, sectors);
+	if (sector % device->block_sectors || sectors % device->block_sectors)
+		sim_fail("%s of %s is not aligned to its blocks of %u: sectors %llu + %llu", what,
+			 device->path, device->block_sectors, (unsigned long long)sector,
+			 (unsigned long long)sectors);
+	if ((uintptr_t)data % SECTOR)
+		sim_fail("%s of %s: memory is not aligned", what, device->path);
+}
+
+static bool overlap(const struct transfer *a, const struct transfer *b)
+{
+	return a->sector < b->sector + b->sectors && b->sector < a->sector + a->sectors;
+}
+
+/* Two writes at once to one place: nobody can know who wins. */
+static void check_no_rival(const struct transfer *t)
+{
+	struct list *in_flight = &t->device->disk->in_flight;
+	struct list_link *link = list_first(in_flight);
+
+	for (; link; link = list_next(in_flight, link)) {
+		struct transfer *other = container_of(link, struct transfer, link);
+
+		if (other->kind != TRANSFER_READ && other->sectors && overlap(t, other))
+			sim_fail("two writes under way overlap on %s: sectors %llu + %llu, "
+				 "%llu + %llu", t->device->path, (unsigned long long)other->sector,
+				 (unsigned long long)other->sectors, (unsigned long long)t->sector,
+				 (unsigned long long)t->sectors);
+	}
+}
+
+static bool draws(unsigned out_of_a_million)
+{
+	return out_of_a_million && sim_random(1000000) < out_of_a_million;
+}
+
+static uint64_t draw_time(const struct transfer *t)
+{
+	const struct sim_faults *faults = &t->device->disk->faults;
+	uint64_t usual = t->kind == TRANSFER_READ ? world.read_ns :
+			 t->kind == TRANSFER_FLUSH ? world.flush_ns : world.write_ns;
+
+	if (draws(faults->stuck))
+		return sim_random(UINT64_C(40000000000));
+	if (draws(faults->slow))
+		return sim_random(100000000);
+	if (!sim_random(32))
+		usual *= 16;
+	return usual / 4 + sim_random(usual * 2) + t->sectors * 100;
+}
+
+/* ---- the end of a transfer ---- */
+
+static void transfer_free(struct transfer *t)
+{
+	list_remove(&t->link);
+	sim_free(t->copy);
+	sim_free(t);
+}
+
+static void transfer_drop(struct event *event)
+{
+	transfer_free(container_of(event, struct transfer, event));
+}
+
+static void end_read(struct transfer *t)
+{
+	if (draws(t->device->disk->faults.read_errors)) {
+		t->error = -EIO;
+		return;
+	}
+	sim_disk_read(t->device->disk, t->data, t->sector, t->sectors);
+}
+
+/* M4: what was started must be what is there at the end. */
+static void check_unchanged(const struct transfer *t)
+{
+	for (uint64_t s = 0; s < t->sectors; s++)
+		if (memcmp(t->copy + s * SECTOR, t->data + s * SECTOR, SECTOR))
+			sim_fail("memory was changed while it was written to %s, "
+				 "sector %llu (of %llu + %llu)", t->device->path,
+				 (unsigned long long)(t->sector + s), (unsigned long long)t->sector,
+				 (unsigned long long)t->sectors);
+}
+
+static void end_write(struct transfer *t)
+{
+	struct sim_disk *disk = t->device->disk;
+	bool fails = draws(disk->faults.write_errors);
+
+	check_unchanged(t);
+	for (uint64_t s = 0; s < t->sectors; s++) {
+		if (fails && sim_chance(50))
+			continue;
+		if (t->fua && !fails)
+			put_durable(disk, t->sector + s, t->copy + s * SECTOR);
+		else
+			version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
+	}
+	t->error = fails ? -EIO : 0;
+}
+
+static void end_flush(struct transfer *t)
+{
+	if (draws(t->device->disk->faults.flush_errors)) {
+		t->error = -EIO;
+		return;
+	}
+	flush_versions(t->device->disk, t->covers);
+}
+
+/* Each sector becomes zeros or junk, or stays as it was. */
+static void end_discard(struct transfer *t)
+{
+	unsigned char data[SECTOR];
+
+	if (!t->device->disk->can_discard) {
+		t->error = -EOPNOTSUPP;
+		return;
+	}
+	for (uint64_t s = 0; s < t->sectors; s++) {
+		unsigned luck = sim_random(4);
+
+		if (luck == 3)
+			continue;
+		memset(data, luck == 2 ? JUNK : 0, SECTOR);
+		version_new(t->device->disk, t->sector + s, data, t->write);
+	}
+}
+
+static bool transfer_cuts(const struct transfer *t)
+{
+	if (t->kind == TRANSFER_READ)
+		return false;
+	if (++world.writes != world.cut_at)
+		return false;
+	world.is_dead = true;
+	return true;
+}
+
+static void transfer_fire(struct event *event)
+{
+	struct transfer *t = container_of(event, struct transfer, event);
+	struct op *op = t->op;
+	int error;
+
+	if (transfer_cuts(t)) {
+		world.events[world.event_count++] = event;	/* in flight for ever */
+		return;
+	}
+	t->device->disk->completions++;
+	switch (t->kind) {
+	case TRANSFER_READ:
+		end_read(t);
+		break;
+	case TRANSFER_WRITE:
+		end_write(t);
+		break;
+	case TRANSFER_FLUSH:
+		end_flush(t);
+		break;
+	case TRANSFER_DISCARD:
+		end_discard(t);
+		break;
+	}
+	error = t->error;
+	t->device->in_flight--;
+	transfer_free(t);
+	op_arrive(op, error);
+}
+
+/* ---- its start ---- */
+
+static struct transfer *transfer_new(struct device *device, enum transfer_kind kind,
+				     uint64_t sector, uint64_t sectors, struct op *op)
+{
+	struct transfer *t = sim_alloc(sizeof(*t));
+
+	t->event.fire = transfer_fire;
+	t->event.drop = transfer_drop;
+	t->kind = kind;
+	t->device = device;
+	t->op = op;
+	t->sector = sector;
+	t->sectors = sectors;
+	t->write = random_next(&world.random);
+	return t;
+}
+
+static void transfer_start(struct transfer *t)
+{
+	world_mix(t->device->disk->number << 8 | t->kind);
+	world_mix(t->sector);
+	world_mix(t->sectors);
+	if (t->copy)
+		world_mix(world_hash_bytes(t->copy, t->sectors * SECTOR));
+	op_await(t->op);
+	t->device->in_flight++;
+	list_add_last(&t->device->disk->in_flight, &t->link);
+	world_add_event(&t->event, draw_time(t));
+}
+
+void device_read(struct device *device, void *data, uint64_t sector, unsigned sectors,
+		 struct op *op)
+{
+	struct transfer *t;
+
+	check_transfer(device, "read", data, sector, sectors);
+	t = transfer_new(device, TRANSFER_READ, sector, sectors, op);
+	t->data = data;
+	memset(data, JUNK, (size_t)sectors * SECTOR);	/* M4 */
+	transfer_start(t);
+}
+
+void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
+		  bool fua, struct op *op)
+{
+	struct transfer *t;
+
+	check_write(device, "write");
+	check_transfer(device, "write", data, sector, sectors);
+	t = transfer_new(device, TRANSFER_WRITE, sector, sectors, op);
+	check_no_rival(t);
+	t->data = (unsigned char *)data;
+	t->copy = sim_alloc((size_t)sectors * SECTOR);
+	memcpy(t->copy, data, (size_t)sectors * SECTOR);
+	t->fua = fua;
+	transfer_start(t);
+}
+
+void device_flush(struct device *device, struct op *op)
+{
+	struct transfer *t;
+
+	check_write(device, "flush");
+	t = transfer_new(device, TRANSFER_FLUSH, 0, 0, op);
+	t->covers = device->disk->completions;
+	transfer_start(t);
+}
+
+void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
+{
+	struct transfer *t;
+
+	check_write(device, "discard");
+	check_range(device, "discard", sector, sectors);
+	t = transfer_new(device, TRANSFER_DISCARD, sector, sectors, op);
+	check_no_rival(t);
+	transfer_start(t);
+}
+
+/* ---- at once ---- */
+
+static int now_is_possible(const struct device *device, const char *what)
+{
+	if (world.inside)
+		sim_fail("%s of %s at once, inside a set", what, device->path);
+	return world.is_dead ? -EIO : 0;
+}
+
+int device_read_now(struct device *device, void *data, uint64_t sector, unsigned sectors)
+{
+	int error = now_is_possible(device, "read");
+
+	check_range(device, "read", sector, sectors);
+	if (error)
+		return error;
+	sim_disk_read(device->disk, data, sector, sectors);
+	return 0;
+}
+
+/* The power may go at it: then each of its sectors is lost or not. */
+int device_write_now(struct device *device, const void *data, uint64_t sector, unsigned sectors)
+{
+	int error = now_is_possible(device, "write");
+	uint64_t write = random_next(&world.random);
+	bool cuts;
+
+	check_write(device, "write");
+	check_range(device, "write", sector, sectors);
+	if (error)
+		return error;
+	cuts = ++world.writes == world.cut_at;
+	device->disk->completions++;
+	world_mix(world_hash_bytes(data, (size_t)sectors * SECTOR) + sector);
+	for (unsigned s = 0; s < sectors; s++)
+		if (!cuts || sim_chance(50))
+			version_new(device->disk, sector + s, (const char *)data + s * SECTOR,
+				    write);
+	world.is_dead = cuts;
+	return cuts ? -EIO : 0;
+}
+
+int device_flush_now(struct device *device)
+{
+	int error = now_is_possible(device, "flush");
+
+	if (error)
+		return error;
+	if (++world.writes == world.cut_at) {
+		world.is_dead = true;
+		return -EIO;
+	}
+	flush_versions(device->disk, device->disk->completions);
+	return 0;
+}

@@ -1,0 +1,74 @@
+/*
+ * One life of the engine: from its start on the plan's disks to a clean stop or a
+ * cut, with requests to all volumes in between.
+ *
+ * A slot is a user who has one request under way at a time; the model is told of
+ * its beginning and its end.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/request.h"
+#include "io/reactor.h"
+#include "lifecycle/daemon.h"
+#include "plan.h"
+
+enum { SLOTS_MAX = 32, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
+
+struct life;
+
+struct slot {
+	struct life *life;
+	unsigned number;
+	struct op op;
+	struct timer timer;
+	struct request request;
+	struct model_op model;
+	struct plan_volume *v;
+	unsigned char *data;
+	bool is_busy, is_asleep;
+	uint64_t started_ns;
+};
+
+struct life_waiter {
+	struct op op;
+	bool is_done;
+	int result;
+	struct error error;
+};
+
+struct life {
+	struct plan *plan;
+	struct reactor *reactor;
+	struct blocking *blocking;
+	struct daemon daemon;
+	struct cache_set *set;		/* NULL: none */
+	struct life_waiter waiter;
+	struct slot slot[SLOTS_MAX];
+	unsigned busy;			/* slots with a request, asleep or ready */
+	unsigned left;			/* requests to start */
+	bool errors_expected;		/* faults are, or were, switched on */
+	/* looking at everything: */
+	struct plan_volume *look;
+	uint64_t look_at;
+	/* who changes settings meanwhile */
+	struct life_waiter tuner;
+	struct timer tuner_timer;
+	bool tuner_runs, tuner_stops;
+	uint64_t requests_done, requests_failed;
+};
+
+/* All of these: false if the power went. */
+bool life_start(struct life *life, struct plan *plan);
+bool life_load(struct life *life, unsigned requests);
+bool life_look_at_all(struct life *life);	/* reads every sector of every volume */
+bool life_flush(struct life *life);	/* of every volume */
+bool life_check(struct life *life);	/* index and space, from inside */
+bool life_stop(struct life *life);		/* cleanly; nothing may be left */
+/* Did the set die? (which only errors of its device may make it do) */
+bool life_is_dead(const struct life *life);
+/* Runs until `waiter` is done; fails after `seconds`, and prints who waits. */
+bool life_wait(struct life *life, struct life_waiter *waiter, unsigned seconds, const char *what);
+void life_waiter_init(struct life *life, struct life_waiter *waiter);

@@ -1,0 +1,250 @@
+/*
+ * Draws a plan from the seed and formats its disks with the engine's own
+ * encoders; what they write, the independent reader judges.
+ */
+#include "plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "format/journal_entry.h"
+#include "format/superblock.h"
+#include "format/uuid.h"
+
+enum { SECTOR = 512 };
+
+static void draw_uuid(uint8_t uuid[16])
+{
+	for (int i = 0; i < 16; i++)
+		uuid[i] = sim_random(256);
+	uuid[0] |= 1;
+}
+
+static void write_superblock(struct sim_disk *disk, struct superblock *sb)
+{
+	superblock_encode(sb);
+	sim_disk_write(disk, &sb->disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+}
+
+static void format_cache(struct plan *plan)
+{
+	struct superblock sb = {
+		.version = SUPERBLOCK_CACHE, .buckets = plan->buckets,
+		.block_sectors = plan->block_sectors, .bucket_sectors = plan->bucket_sectors,
+		.members = 1, .first_bucket = 23 / plan->bucket_sectors + 1,
+	};
+
+	draw_uuid(sb.uuid);
+	memcpy(sb.set_uuid, plan->set_uuid, sizeof(sb.set_uuid));
+	superblock_set_replacement(&sb, plan->replacement);
+	superblock_set_discard(&sb, plan->discards);
+	write_superblock(plan->cache, &sb);
+}
+
+static void format_backing(struct plan *plan, struct plan_volume *v)
+{
+	struct superblock sb = {
+		.version = v->data_offset == DATA_START_DEFAULT ? SUPERBLOCK_BACKING
+								: SUPERBLOCK_BACKING_WITH_OFFSET,
+		.data_offset = v->data_offset, .block_sectors = v->block_sectors,
+		.bucket_sectors = plan->bucket_sectors, .members = 1,
+	};
+	unsigned char data[SECTOR];
+
+	memcpy(sb.uuid, v->uuid, sizeof(sb.uuid));
+	if (plan->has_set)
+		memcpy(sb.set_uuid, plan->set_uuid, sizeof(sb.set_uuid));
+	superblock_set_mode(&sb, v->mode);
+	write_superblock(v->disk, &sb);
+	for (uint64_t s = 0; s < v->sectors; s++) {
+		model_first_content(v->model, s, data);
+		sim_disk_write(v->disk, data, v->data_offset + s, 1);
+	}
+}
+
+static void draw_hot_spots(struct plan_volume *v)
+{
+	for (unsigned i = 0; i < 4; i++)
+		v->hot[i] = sim_random(v->sectors);
+}
+
+static void draw_cache(struct plan *plan)
+{
+	uint64_t odd_tail = sim_random(2) * sim_random(plan->bucket_sectors);
+
+	plan->cache = sim_disk_new("cache", (uint64_t)plan->buckets * plan->bucket_sectors +
+				   odd_tail / 8 * 8, 512);
+	plan->replacement = sim_random(3);
+	plan->discards = sim_chance(20);
+	sim_disk_set_discard(plan->cache, plan->discards || sim_chance(50));
+	draw_uuid(plan->set_uuid);
+	format_cache(plan);
+}
+
+static void draw_backing(struct plan *plan)
+{
+	struct plan_volume *v = &plan->volume[plan->volumes];
+	uint64_t cache_sectors = (uint64_t)plan->buckets * plan->bucket_sectors;
+
+	snprintf(v->name, sizeof(v->name), "backing%u", plan->volumes);
+	v->sectors = cache_sectors / 4 + sim_random(cache_sectors * 5 / 4);
+	v->sectors -= v->sectors % 8;
+	v->data_offset = sim_chance(60) ? DATA_START_DEFAULT : 16 + 8 * sim_random(100);
+	v->block_sectors = plan->block_sectors == 8 || sim_chance(50) ? 8 : 1;
+	v->mode = plan->volumes ? sim_random(4) : plan->seed % 4;
+	draw_uuid(v->uuid);
+	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
+	sim_disk_set_discard(v->disk, sim_chance(50));
+	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
+	v->model->settles = !plan->has_set;
+	draw_hot_spots(v);
+	format_backing(plan, v);
+	plan->volumes++;
+}
+
+static void draw_sizes(struct plan *plan)
+{
+	plan->buckets = sim_chance(70) ? 513 : 513 + sim_random(188);
+	plan->bucket_sectors = 8 << sim_random(4);
+	plan->block_sectors = sim_chance(50) ? 8 : 1;
+	if (sim_chance(25))	/* a node of one block, a journal bucket of one entry */
+		plan->bucket_sectors = plan->block_sectors = 8;
+	plan->node_memory_bytes = sim_chance(70) ? 1 : 1 << 20;
+}
+
+static void draw_load(struct plan *plan)
+{
+	plan->lives = 3 + sim_random(3);
+	plan->requests = 150 << sim_random(4);
+	plan->slots = 1 + sim_random(24);
+	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
+	plan->write_percent = 25 + sim_random(60);
+	plan->cut_percent = 70;
+	plan->changes_modes = sim_chance(30);
+	plan->has_errors = plan->seed % 8 == 7;
+}
+
+void plan_make(struct plan *plan, uint64_t seed)
+{
+	*plan = (struct plan){ .seed = seed, .has_set = seed % 16 != 13 };
+	draw_sizes(plan);
+	draw_load(plan);
+	if (plan->has_set)
+		draw_cache(plan);
+	for (unsigned n = 1 + sim_chance(30); n; n--)
+		draw_backing(plan);
+	plan->wants_flash = plan->has_set && sim_chance(30);
+	plan->flash_sectors = (uint64_t)plan->buckets * plan->bucket_sectors / 8;
+	plan->flash_sectors -= plan->flash_sectors % 8;
+}
+
+void plan_done(struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->volumes; i++)
+		model_volume_free(plan->volume[i].model);
+}
+
+void plan_set_faults(struct plan *plan, const struct sim_faults *faults)
+{
+	if (plan->cache)
+		sim_disk_set_faults(plan->cache, faults);
+	for (unsigned i = 0; i < plan->volumes; i++)
+		if (plan->volume[i].disk)
+			sim_disk_set_faults(plan->volume[i].disk, faults);
+}
+
+/* ---- a flash-only volume ---- */
+
+/* The pointer to the uuid table in the newest entry of the journal. */
+static uint64_t find_uuid_bucket(struct plan *plan, const struct superblock *sb)
+{
+	unsigned bytes = plan->bucket_sectors * SECTOR;
+	unsigned char *bucket = sim_alloc(bytes);
+	uint64_t newest = 0;
+	struct bkey found = { 0 };
+
+	for (unsigned i = 0; i < sb->journal_buckets; i++) {
+		unsigned at = 0;
+
+		sim_disk_read(plan->cache, bucket, sb->journal_bucket[i] * plan->bucket_sectors,
+			      plan->bucket_sectors);
+		while (at < bytes) {
+			struct journal_entry_disk *entry = (void *)(bucket + at);
+			unsigned block = plan->block_sectors * SECTOR, length;
+
+			if (!journal_entry_is_valid(entry, bytes - at, superblock_set_magic(sb)))
+				break;
+			if (le64_get(entry->sequence) > newest) {
+				newest = le64_get(entry->sequence);
+				bkey_slot_decode(&found, &entry->uuid_bucket);
+			}
+			length = journal_entry_bytes(le32_get(entry->words));
+			at += (length + block - 1) / block * block;
+		}
+	}
+	sim_free(bucket);
+	if (!newest)
+		sim_fail("after a clean stop the journal has no entry");
+	return found.ptr;
+}
+
+static void put_uuid(struct plan *plan, struct plan_volume *v, uint64_t table_sector)
+{
+	struct uuid_entry_disk entries[SECTOR / sizeof(struct uuid_entry_disk)];
+	struct uuid_entry entry = { .first_registered = 1, .last_registered = 1,
+				    .flags = UUID_FLASH_ONLY, .sectors = v->sectors };
+
+	memcpy(entry.uuid, v->uuid, sizeof(entry.uuid));
+	for (unsigned sector = 0; sector < plan->bucket_sectors; sector++) {
+		sim_disk_read(plan->cache, entries, table_sector + sector, 1);
+		for (unsigned i = 0; i < SECTOR / sizeof(entries[0]); i++) {
+			if (!uuid_is_zero(entries[i].uuid))
+				continue;
+			memset(&entries[i], 0, sizeof(entries[i]));
+			uuid_entry_encode(&entries[i], &entry);
+			sim_disk_write(plan->cache, entries, table_sector + sector, 1);
+			return;
+		}
+	}
+	sim_fail("the uuid table has no free slot");
+}
+
+void plan_add_flash(struct plan *plan)
+{
+	struct plan_volume *v = &plan->volume[plan->volumes];
+	struct superblock_disk disk;
+	struct superblock sb;
+
+	plan->wants_flash = false;
+	v->is_flash = true;
+	v->sectors = plan->flash_sectors;
+	v->block_sectors = plan->block_sectors;
+	draw_uuid(v->uuid);
+	v->model = model_volume_new(plan->volumes + 1, v->sectors, false);
+	v->model->discard_is_zero = v->model->settles = true;
+	draw_hot_spots(v);
+	sim_disk_read(plan->cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+	superblock_decode_unchecked(&sb, &disk);
+	put_uuid(plan, v, pointer_sector(find_uuid_bucket(plan, &sb)));
+	plan->volumes++;
+}
+
+void plan_print(const struct plan *plan)
+{
+	static const char *const modes[] = { "writethrough", "writeback", "writearound", "none" };
+	static const char *const policies[] = { "lru", "fifo", "random" };
+
+	printf("seed %llu:", (unsigned long long)plan->seed);
+	if (plan->has_set)
+		printf(" %u buckets of %u, block %u, %s%s, nodes %zu;", plan->buckets,
+		       plan->bucket_sectors, plan->block_sectors, policies[plan->replacement],
+		       plan->discards ? ", discards" : "", plan->node_memory_bytes);
+	for (unsigned i = 0; i < plan->volumes; i++)
+		printf(" %s %llu at %llu block %u %s;",
+		       plan->volume[i].is_flash ? "flash" : plan->volume[i].name,
+		       (unsigned long long)plan->volume[i].sectors,
+		       (unsigned long long)plan->volume[i].data_offset,
+		       plan->volume[i].block_sectors, modes[plan->volume[i].mode]);
+	printf(" %u lives of %u requests in %u slots%s%s\n", plan->lives, plan->requests,
+	       plan->slots, plan->wants_flash ? ", flash" : "", plan->has_errors ? ", errors" : "");
+}

@@ -1,0 +1,60 @@
+/*
+ * What a seed stands for: the disks and how they are formatted, the volumes, and
+ * how rough the run will be.
+ *
+ * Sizes are mostly the smallest that are allowed, so that splits, full journals
+ * and reuse are common.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bcachefuse/superblock.h"
+#include "model.h"
+#include "sim.h"
+
+enum { PLAN_VOLUMES_MAX = 4 };
+
+struct volume;
+
+struct plan_volume {
+	char name[16];			/* of its disk; empty for flash-only volumes */
+	struct sim_disk *disk;		/* NULL for flash-only volumes */
+	uint8_t uuid[16];
+	uint64_t sectors, data_offset;
+	unsigned block_sectors;
+	enum cache_mode mode;
+	bool is_flash;
+	struct model_volume *model;
+	uint64_t hot[4];		/* where requests like to go */
+	uint64_t last_end;
+	struct volume *volume;		/* while the daemon runs */
+};
+
+struct plan {
+	uint64_t seed;
+	bool has_set;
+	struct sim_disk *cache;
+	uint8_t set_uuid[16];
+	unsigned buckets, bucket_sectors, block_sectors;
+	enum replacement replacement;
+	bool discards;
+	struct plan_volume volume[PLAN_VOLUMES_MAX];
+	unsigned volumes;
+	bool wants_flash;		/* a flash-only volume is added after the first stop */
+	uint64_t flash_sectors;
+	size_t node_memory_bytes;
+	unsigned lives, requests, slots, pause_percent;
+	unsigned write_percent, cut_percent;
+	bool changes_modes, has_errors;
+};
+
+/* Draws everything and formats the disks. */
+void plan_make(struct plan *plan, uint64_t seed);
+void plan_done(struct plan *plan);
+/* The set was stopped: a flash-only volume is written into its uuid table. */
+void plan_add_flash(struct plan *plan);
+void plan_set_faults(struct plan *plan, const struct sim_faults *faults);
+/* "600 buckets of 8, block 8, lru; backing0 ..." */
+void plan_print(const struct plan *plan);

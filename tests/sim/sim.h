@@ -1,0 +1,93 @@
+/*
+ * The simulator's control: one clock, one seed, disks that forget.
+ *
+ * The files reactor.c, device.c, lock.c and blocking.c of this folder stand in
+ * the place of those of src/io, below the same headers.  One thread plays the
+ * reactor; which ready step runs next, how long a transfer takes and what a
+ * power cut leaves are drawn from the seed, so the same seed is the same run.
+ *
+ *	sim_start(seed)
+ *	  disks: sim_disk_new()            they outlive power cuts
+ *	  engine: reactor_new(), ...       its memory does not
+ *	  sim_run_until(...) --> SIM_CUT
+ *	  sim_power_cut()                  each sector keeps or loses what was not durable
+ *	  engine: reactor_new(), ...       the same disks
+ *	sim_end()
+ *
+ * (M1) A write is visible and volatile when it completes, durable when it was FUA.
+ * (M2) A flush makes durable what had completed before the flush was started.
+ * (M3) At a cut each sector shows its durable content or any version since, torn
+ *      writes in flight among them.
+ * (M4) What is written is not changed while it is being written; what is read is
+ *      junk until it has arrived.
+ * (M5) Nobody is inside a set between two steps.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+struct sim_disk;
+
+enum sim_result {
+	SIM_DONE,	/* the condition came true */
+	SIM_IDLE,	/* nothing will ever happen again */
+	SIM_TIME,	/* the limit was reached */
+	SIM_CUT,	/* the power went */
+};
+
+/* How often (out of a million) things go wrong; all zero at the start. */
+struct sim_faults {
+	unsigned read_errors, write_errors, flush_errors;
+	unsigned slow;		/* takes up to 100 ms */
+	unsigned stuck;		/* takes up to 40 s */
+};
+
+void sim_start(uint64_t seed);
+void sim_end(void);
+
+/* `logical_block_bytes`: 512 or 4096.  Reads as zeros. */
+struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes);
+void sim_disk_set_discard(struct sim_disk *disk, bool can_discard);
+void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
+uint64_t sim_disk_sectors(const struct sim_disk *disk);
+/* From outside of the engine: what a read would show, and a write that is durable at once. */
+void sim_disk_read(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors);
+void sim_disk_write(struct sim_disk *disk, const void *data, uint64_t sector, unsigned sectors);
+/* Is any of it not durable yet? */
+bool sim_disk_is_volatile(const struct sim_disk *disk);
+
+/* Runs until `is_done` says so; it is asked between steps.  NULL: until idle. */
+enum sim_result sim_run_until(bool (*is_done)(void *context), void *context, uint64_t limit_ns);
+
+/* The power goes when the nth write, flush or discard from the start completes; 0: never. */
+void sim_cut_at_write(uint64_t n);
+uint64_t sim_writes(void);
+bool sim_is_cut(void);
+/* Now, if it has not gone yet: settles the disks and drops all that the engine had. */
+void sim_power_cut(void);
+/* After a clean stop the engine must have given back everything; fails otherwise. */
+void sim_check_nothing_left(void);
+
+uint64_t sim_hash(void);
+void sim_note(uint64_t value);		/* becomes part of the hash */
+uint64_t sim_random(uint64_t limit);	/* in 0 .. limit - 1 */
+bool sim_chance(unsigned percent);
+uint64_t sim_now(void);
+uint64_t sim_steps(void);
+/* What fresh engine memory is filled with: two runs that differ in it must have the same hash. */
+void sim_set_fill(unsigned char fill);
+
+/* What is going on, for messages: "seed 7, cut 3". */
+void sim_describe(const char *format, ...) PRINTF(1, 2);
+/* Prints the description and the sentence, and ends the process with exit code 1. */
+_Noreturn void sim_fail(const char *format, ...) PRINTF(1, 2);
+
+/* Memory that is not the engine's: power cuts leave it alone. */
+void *sim_alloc(size_t bytes);		/* zeroed; never NULL */
+void sim_free(void *memory);
+void *sim_map(size_t bytes);		/* zeroed, on a page, takes room as it is touched */
+void sim_unmap(void *memory, size_t bytes);

@@ -1,0 +1,373 @@
+/*
+ * bcachefuse-sim [OPTION]... SEED...: the whole engine under the simulator.
+ *
+ * A seed is several lives of one set of disks: start, look, load, and then a power
+ * cut or a clean stop; after each the independent reader and the model judge the
+ * disks.  Each seed runs in a process of its own, twice, and both runs must have
+ * the same hash of all events.
+ *
+ *	bcachefuse-sim 4711		one seed, as often as one likes
+ *	bcachefuse-sim 1..1000		all of them
+ *	bcachefuse-sim --cut-every 5	a short load, cut at each of its writes
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "check.h"
+#include "life.h"
+
+struct options {
+	bool once, cut_every, verbose, in_process;
+	unsigned lives, requests, jobs, seconds;
+	uint64_t cut_at;	/* of --cut-every: only this one */
+};
+
+/* What one life of a seed came to. */
+enum ending { ENDING_CUT, ENDING_STOP };
+
+struct seed {
+	const struct options *options;
+	struct plan plan;
+	struct life *life;
+	unsigned cuts, stops;
+};
+
+/* ---- one life ---- */
+
+static void all_volumes(struct plan *plan, void (*act)(struct model_volume *volume))
+{
+	for (unsigned i = 0; i < plan->volumes; i++)
+		act(plan->volume[i].model);
+}
+
+/* The power has gone, or goes now. */
+static void seed_cut(struct seed *seed)
+{
+	struct sim_faults none = { 0 };
+
+	seed->cuts++;
+	sim_power_cut();
+	plan_set_faults(&seed->plan, &none);
+	all_volumes(&seed->plan, model_cut);
+	check_disks(&seed->plan);
+}
+
+/* What a clean stop left must not need anything that a cut takes away. */
+static void seed_stop(struct seed *seed)
+{
+	seed->stops++;
+	sim_power_cut();
+	all_volumes(&seed->plan, model_stop);
+	check_disks(&seed->plan);
+}
+
+/* Everything up to the ending; true if it came to a clean stop. */
+static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
+		    enum ending ending)
+{
+	struct life *life = seed->life;
+
+	if (!life_start(life, &seed->plan))
+		return false;
+	if (sim_chance(look_percent) && !life_look_at_all(life))
+		return false;
+	if (!life_load(life, requests))
+		return false;
+	if (life_is_dead(life) || ending == ENDING_CUT)
+		return false;
+	if (!life_check(life))
+		return false;
+	return life_stop(life);
+}
+
+static void seed_live(struct seed *seed, unsigned number, unsigned requests, enum ending ending)
+{
+	sim_describe("seed %llu, life %u", (unsigned long long)seed->plan.seed, number);
+	if (life_of(seed, requests, number ? 50 : 10, ending))
+		seed_stop(seed);
+	else
+		seed_cut(seed);
+	if (seed->options->verbose)
+		printf("  life %u: %llu requests, %llu failed, %llu writes, %llu ms, %s\n", number,
+		       (unsigned long long)seed->life->requests_done,
+		       (unsigned long long)seed->life->requests_failed,
+		       (unsigned long long)sim_writes(), (unsigned long long)sim_now() / 1000000,
+		       ending == ENDING_CUT ? "cut" : "stopped or cut");
+}
+
+/* ---- a seed ---- */
+
+static void seed_begin(struct seed *seed, uint64_t number, const struct options *options,
+		       unsigned char fill)
+{
+	memset(seed, 0, sizeof(*seed));
+	seed->options = options;
+	seed->life = sim_map(sizeof(*seed->life));
+	sim_set_fill(fill);
+	sim_start(number);
+	plan_make(&seed->plan, number);
+	if (options->lives)
+		seed->plan.lives = options->lives;
+	if (options->requests)
+		seed->plan.requests = options->requests;
+	if (options->verbose)
+		plan_print(&seed->plan);
+}
+
+static void seed_end(struct seed *seed)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (seed->life->slot[i].data)
+			sim_unmap(seed->life->slot[i].data, SLOT_ROOM);
+	sim_unmap(seed->life, sizeof(*seed->life));
+	plan_done(&seed->plan);
+	sim_end();
+}
+
+/* A set with a flash-only volume is started and stopped once before. */
+static void seed_prepare(struct seed *seed)
+{
+	if (!seed->plan.wants_flash)
+		return;
+	seed_live(seed, 0, 10, ENDING_STOP);
+	if (!seed->stops)
+		sim_fail("the first life was to be stopped");
+	plan_add_flash(&seed->plan);
+}
+
+/* After how many writes: sometimes while it starts, sometimes after all requests. */
+static uint64_t draw_cut(unsigned requests)
+{
+	return sim_random(20 + ((uint64_t)requests << sim_random(4)) / 4);
+}
+
+static uint64_t seed_run(uint64_t number, const struct options *options, unsigned char fill)
+{
+	struct seed seed;
+	uint64_t hash;
+
+	seed_begin(&seed, number, options, fill);
+	seed_prepare(&seed);
+	for (unsigned i = 1; i <= seed.plan.lives; i++) {
+		enum ending ending = sim_chance(50) ? ENDING_CUT : ENDING_STOP;
+
+		if (sim_chance(seed.plan.cut_percent))
+			sim_cut_at_write(sim_writes() + 1 + draw_cut(seed.plan.requests));
+		seed_live(&seed, i, seed.plan.requests, ending);
+		sim_cut_at_write(0);
+	}
+	hash = sim_hash();
+	sim_describe("seed %llu, last life", (unsigned long long)number);
+	if (!life_start(seed.life, &seed.plan) || !life_look_at_all(seed.life) ||
+	    !life_check(seed.life) || !life_stop(seed.life))
+		sim_fail("the power went without a cause");
+	seed_stop(&seed);
+	if (options->verbose)
+		printf("  %u cuts, %u stops, hash %016llx\n", seed.cuts, seed.stops,
+		       (unsigned long long)hash);
+	seed_end(&seed);
+	return hash;
+}
+
+/* One short life that is cut at write `cut` (0: not), and another that looks at it. */
+static uint64_t seed_run_cut(uint64_t number, const struct options *options, uint64_t cut)
+{
+	struct options quiet = *options;
+	struct seed seed;
+	uint64_t writes;
+
+	quiet.verbose = options->verbose && !cut;
+	if (!quiet.requests)
+		quiet.requests = 30;
+	seed_begin(&seed, number, &quiet, 0x5a);
+	seed_prepare(&seed);
+	sim_cut_at_write(cut);
+	seed_live(&seed, 1, quiet.requests, ENDING_STOP);
+	writes = sim_writes();
+	sim_cut_at_write(0);
+	sim_describe("seed %llu, after cut %llu", (unsigned long long)number,
+		     (unsigned long long)cut);
+	if (!life_start(seed.life, &seed.plan) || !life_look_at_all(seed.life) ||
+	    !life_check(seed.life) || !life_stop(seed.life))
+		sim_fail("the power went without a cause");
+	seed_stop(&seed);
+	seed_end(&seed);
+	return writes;
+}
+
+static void seed_cut_every(uint64_t number, const struct options *options)
+{
+	uint64_t writes;
+
+	if (options->cut_at) {
+		seed_run_cut(number, options, options->cut_at);
+		return;
+	}
+	writes = seed_run_cut(number, options, 0);
+	for (uint64_t cut = 1; cut <= writes; cut++)
+		seed_run_cut(number, options, cut);
+	if (options->verbose)
+		printf("  %llu writes, cut at each\n", (unsigned long long)writes);
+}
+
+static void seed_do(uint64_t number, const struct options *options)
+{
+	struct options quiet = *options;
+	uint64_t hash;
+
+	if (options->cut_every) {
+		seed_cut_every(number, options);
+		return;
+	}
+	hash = seed_run(number, options, 0x5a);
+	quiet.verbose = false;
+	if (!options->once && seed_run(number, &quiet, 0xa5) != hash)
+		sim_fail("the same seed ran another way the second time");
+}
+
+/* ---- many seeds, each in a process of its own ---- */
+
+struct crowd {
+	const struct options *options;
+	unsigned running;
+	unsigned long passed, failed;
+	struct {
+		pid_t pid;
+		uint64_t seed;
+	} job[16];
+};
+
+static void crowd_wait(struct crowd *crowd)
+{
+	int status;
+	pid_t pid = wait(&status);
+
+	for (unsigned i = 0; i < ARRAY_SIZE(crowd->job); i++) {
+		if (crowd->job[i].pid != pid)
+			continue;
+		crowd->job[i].pid = 0;
+		crowd->running--;
+		if (status == 0) {
+			crowd->passed++;
+			return;
+		}
+		crowd->failed++;
+		if (WIFSIGNALED(status))
+			fprintf(stderr, "FAIL seed %llu: %s\n",
+				(unsigned long long)crowd->job[i].seed,
+				strsignal(WTERMSIG(status)));
+		return;
+	}
+}
+
+static void crowd_start(struct crowd *crowd, uint64_t seed)
+{
+	unsigned i = 0;
+
+	if (crowd->options->in_process) {
+		seed_do(seed, crowd->options);
+		crowd->passed++;
+		return;
+	}
+	while (crowd->running >= crowd->options->jobs)
+		crowd_wait(crowd);
+	while (crowd->job[i].pid)
+		i++;
+	fflush(NULL);
+	crowd->job[i].seed = seed;
+	crowd->job[i].pid = fork();
+	if (crowd->job[i].pid < 0)
+		exit(2);
+	if (crowd->job[i].pid == 0) {
+		alarm(crowd->options->seconds);
+		seed_do(seed, crowd->options);
+		exit(0);
+	}
+	crowd->running++;
+}
+
+/* "7" or "1..1000". */
+static void crowd_take(struct crowd *crowd, const char *text)
+{
+	char *end;
+	unsigned long long first = strtoull(text, &end, 10), last = first;
+
+	if (end[0] == '.' && end[1] == '.')
+		last = strtoull(end + 2, &end, 10);
+	if (end == text || *end || last < first) {
+		fprintf(stderr, "bcachefuse-sim: %s is no seed\n", text);
+		exit(2);
+	}
+	for (; first <= last; first++)
+		crowd_start(crowd, first);
+}
+
+static const char help[] =
+	"usage: bcachefuse-sim [OPTION]... SEED...    (a seed: 7, or several: 1..1000)\n"
+	"  --once          do not run each seed twice\n"
+	"  --cut-every     a short load, with a power cut at each of its writes\n"
+	"  --cut-at N      of these, only the cut at write N\n"
+	"  --lives N       starts of each seed\n"
+	"  --requests N    in each life\n"
+	"  --jobs N        seeds at a time (default 1, at most 16)\n"
+	"  --seconds N     a seed may take (default 300)\n"
+	"  --in-process    no process for each seed: for debuggers\n"
+	"  --verbose       what each seed is; twice: what the engine logs\n";
+
+static void parse(int argc, char **argv, struct options *options)
+{
+	static const struct option names[] = {
+		{ "once", no_argument, NULL, 'o' }, { "cut-every", no_argument, NULL, 'c' },
+		{ "cut-at", required_argument, NULL, 'a' },
+		{ "lives", required_argument, NULL, 'l' },
+		{ "requests", required_argument, NULL, 'r' },
+		{ "jobs", required_argument, NULL, 'j' },
+		{ "seconds", required_argument, NULL, 's' },
+		{ "in-process", no_argument, NULL, 'i' }, { "verbose", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
+	};
+	enum log_level level = LOG_LEVEL_ERROR;
+
+	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+		switch (c) {
+		case 'o': options->once = true; break;
+		case 'c': options->cut_every = true; break;
+		case 'a': options->cut_every = true; options->cut_at = atoll(optarg); break;
+		case 'l': options->lives = atoi(optarg); break;
+		case 'r': options->requests = atoi(optarg); break;
+		case 'j': options->jobs = atoi(optarg); break;
+		case 's': options->seconds = atoi(optarg); break;
+		case 'i': options->in_process = true; break;
+		case 'v':
+			level = options->verbose ? LOG_LEVEL_DEBUG : level;
+			options->verbose = true;
+			break;
+		case 'h': fputs(help, stdout); exit(0);
+		default: fputs(help, stderr); exit(2);
+		}
+	}
+	if (options->jobs < 1 || options->jobs > 16 || optind == argc) {
+		fputs(help, stderr);
+		exit(2);
+	}
+	log_open(LOG_TO_STDERR, level);
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = { .jobs = 1, .seconds = 300 };
+	struct crowd crowd = { .options = &options };
+
+	parse(argc, argv, &options);
+	for (int i = optind; i < argc; i++)
+		crowd_take(&crowd, argv[i]);
+	while (crowd.running)
+		crowd_wait(&crowd);
+	printf("%lu seeds passed, %lu failed\n", crowd.passed, crowd.failed);
+	return crowd.failed != 0;
+}

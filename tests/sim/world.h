@@ -1,0 +1,63 @@
+/*
+ * What the simulator's files share: the clock, the dice, what is under way.
+ *
+ * Everything that will happen is an event with a time.  Device transfers,
+ * posted ops and blocking jobs are events; timers and ready ops are lists of
+ * the engine's own structs, dropped with its memory.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/random.h"
+#include "io/op.h"
+#include "sim.h"
+
+enum { EVENTS_MAX = 4096 };
+
+struct event {
+	uint64_t when, order;
+	void (*fire)(struct event *event);	/* frees it */
+	void (*drop)(struct event *event);	/* the power went before */
+};
+
+struct lock;
+
+struct world {
+	uint64_t seed;
+	struct random random;		/* what happens */
+	struct random engine_random;	/* reactor_random() */
+	uint64_t now, hash, steps;
+	uint64_t steps_in_vain;		/* since something came from outside */
+	struct event *events[EVENTS_MAX];
+	unsigned event_count;
+	struct list ready;		/* of struct op */
+	struct list timers;		/* of struct timer */
+	unsigned shuffle_percent;	/* how often a ready op overtakes others */
+	bool is_dead;			/* the power has gone */
+	bool is_stepping;
+	uint64_t writes, cut_at;
+	struct lock *inside;
+	struct list disks, handles, reactors;
+	uint64_t disk_count;
+	uint64_t read_ns, write_ns, flush_ns;	/* usual times */
+	unsigned char fill;
+	char description[200];
+};
+
+extern struct world world;
+
+void world_add_event(struct event *event, uint64_t delay_ns);
+void world_mix(uint64_t value);
+uint64_t world_hash_bytes(const void *data, size_t bytes);
+
+/* device.c: at the cut, and at the end. */
+void disks_settle(void);
+void disks_free(void);
+void handles_drop(void);
+unsigned handles_count(void);
+/* reactor.c */
+void reactors_drop(void);
+/* memory.c: all blocks the engine holds. */
+void memory_drop(void);
+size_t memory_blocks(void);
+void memory_print(unsigned count);

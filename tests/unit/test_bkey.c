@@ -1,0 +1,239 @@
+/* Keys: fields, order, cutting, bytes. */
+#include "format/bkey.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <string.h>
+
+#include "base/compiler.h"
+
+/* As the kernel wrote it: our own encoder is not trusted to test our decoder. */
+static const uint8_t dirty_bytes[] =
+	"\x03\x00\x80\x00\x10\x00\x00\x90"	/* volume 3, 8 sectors, dirty, 1 pointer */
+	"\x00\x04\x00\x00\x00\x00\x00\x00"	/* ends at 1024 */
+	"\x05\x00\x40\x00\x00\x00\x00\x00";	/* device 0, sector 0x4000, generation 5 */
+
+static const uint8_t hole_bytes[] =
+	"\x01\x00\x00\x08\x00\x00\x00\x80"	/* volume 1, 128 sectors, no pointer */
+	"\x00\x02\x00\x00\x00\x00\x00\x00";	/* ends at 512 */
+
+static const struct bkey largest = {
+	.high = UINT64_C(0x90000000ffffffff) | UINT64_C(0xffff) << 20,
+	.low = BKEY_END_MAX,
+	.ptr = 0x1f8001,
+};
+
+static struct bkey dirty_key(void)
+{
+	struct bkey k;
+
+	cr_assert(eq(u32, bkey_decode(&k, (const le64 *)dirty_bytes, 3), 3));
+	return k;
+}
+
+static struct bkey hole(void)
+{
+	struct bkey k;
+
+	cr_assert(eq(u32, bkey_decode(&k, (const le64 *)hole_bytes, 2), 2));
+	return k;
+}
+
+Test(bkey, reads_the_fields_the_kernel_wrote)
+{
+	struct bkey k = dirty_key();
+
+	cr_expect(eq(u32, bkey_volume(&k), 3));
+	cr_expect(eq(u32, bkey_sectors(&k), 8));
+	cr_expect(eq(u32, bkey_pointers(&k), 1));
+	cr_expect(bkey_is_dirty(&k));
+	cr_expect(eq(u32, pointer_device(k.ptr), 0));
+	cr_expect(eq(u64, pointer_sector(k.ptr), 0x4000));
+	cr_expect(eq(u32, pointer_generation(k.ptr), 5));
+}
+
+Test(bkey, starts_its_length_before_its_end)
+{
+	struct bkey k = dirty_key();
+
+	cr_expect(eq(u64, bkey_start(&k), 1016));
+	cr_expect(eq(u64, bkey_end(&k), 1024));
+}
+
+Test(bkey, may_be_a_hole)
+{
+	struct bkey k = hole();
+
+	cr_expect(eq(u32, bkey_pointers(&k), 0));
+	cr_expect(eq(u32, bkey_words(&k), 2));
+	cr_expect(eq(u32, bkey_sectors(&k), 128));
+	cr_expect(eq(u64, k.ptr, 0));
+	cr_expect(not(bkey_is_dirty(&k)));
+}
+
+Test(bkey, reads_the_largest_fields)
+{
+	cr_expect(eq(u32, bkey_volume(&largest), BKEY_VOLUME_MAX));
+	cr_expect(eq(u32, bkey_sectors(&largest), BKEY_SECTORS_MAX));
+	cr_expect(eq(u64, bkey_end(&largest), BKEY_END_MAX));
+}
+
+Test(bkey, takes_as_many_words_as_it_has)
+{
+	struct bkey k;
+
+	cr_expect(eq(u32, bkey_decode(&k, (const le64 *)dirty_bytes, 3), 3));
+	cr_expect(eq(u32, bkey_decode(&k, (const le64 *)dirty_bytes, 8), 3));
+	cr_expect(eq(u32, bkey_decode(&k, (const le64 *)hole_bytes, 2), 2));
+}
+
+Test(bkey, is_refused_where_it_does_not_fit)
+{
+	struct bkey k = { .low = 4711 };
+
+	for (unsigned room = 0; room < 3; room++)
+		cr_expect(eq(u32, bkey_decode(&k, (const le64 *)dirty_bytes, room), 0));
+	cr_expect(eq(u32, bkey_decode(&k, (const le64 *)hole_bytes, 1), 0));
+	cr_expect(eq(u64, k.low, 4711));
+}
+
+Test(bkey, is_refused_with_more_than_one_pointer)
+{
+	le64 words[9];
+	struct bkey k;
+
+	memset(words, 0, sizeof(words));
+	for (uint64_t pointers = 2; pointers < 8; pointers++) {
+		words[0] = le64_of(UINT64_C(1) << 63 | pointers << 60 | 8 << 20);
+		cr_expect(eq(u32, bkey_decode(&k, words, 9), 0));
+	}
+}
+
+Test(bkey, is_written_as_the_kernel_wrote_it)
+{
+	struct bkey k = dirty_key(), h = hole();
+	le64 words[3];
+
+	cr_expect(eq(u32, bkey_encode(&k, words), 3));
+	cr_expect(not(memcmp(words, dirty_bytes, 24)));
+	cr_expect(eq(u32, bkey_encode(&h, words), 2));
+	cr_expect(not(memcmp(words, hole_bytes, 16)));
+}
+
+Test(bkey, made_by_us_has_the_kernel_s_bytes)
+{
+	struct bkey k = bkey_with_pointer(bkey_of(3, 1024, 8), pointer_of(0, 0x4000, 5));
+	struct bkey expected = dirty_key();
+
+	bkey_set_dirty(&k, true);
+	cr_expect(eq(u64, k.high, expected.high));
+	cr_expect(eq(u64, k.low, expected.low));
+	cr_expect(eq(u64, k.ptr, expected.ptr));
+}
+
+Test(bkey, of_the_root_is_the_kernel_s)
+{
+	struct bkey k = bkey_max();
+
+	bkey_set_sectors(&k, 128);
+	k = bkey_with_pointer(k, pointer_of(0, 0x1f80, 1));
+	cr_expect(eq(u64, k.high, 0x90000000080fffff));
+	cr_expect(eq(u64, k.low, 0x7fffffffffffffff));
+	cr_expect(eq(u64, k.ptr, 0x1f8001));
+}
+
+Test(bkey, orders_by_volume_before_end)
+{
+	struct bkey a = bkey_of(1, 500, 8), b = bkey_of(2, 100, 8);
+
+	cr_expect(bkey_compare(&a, &b) < 0);
+	cr_expect(bkey_compare(&b, &a) > 0);
+}
+
+Test(bkey, orders_by_end_whatever_its_length)
+{
+	struct bkey a = bkey_of(1, 100, 1), b = bkey_of(1, 101, 64), c = bkey_of(1, 100, 50);
+
+	cr_expect(bkey_compare(&a, &b) < 0);
+	cr_expect(bkey_compare(&b, &a) > 0);
+	cr_expect(eq(int, bkey_compare(&a, &c), 0));
+}
+
+Test(bkey, cut_in_front_moves_its_pointer)
+{
+	struct bkey k = dirty_key();
+
+	bkey_cut_front(&k, 1019);
+	cr_expect(eq(u64, bkey_start(&k), 1019));
+	cr_expect(eq(u64, bkey_end(&k), 1024));
+	cr_expect(eq(u64, pointer_sector(k.ptr), 0x4003));
+	cr_expect(eq(u32, pointer_generation(k.ptr), 5));
+	cr_expect(bkey_is_dirty(&k));
+}
+
+Test(bkey, cut_at_the_back_keeps_its_pointer)
+{
+	struct bkey k = dirty_key();
+
+	bkey_cut_back(&k, 1019);
+	cr_expect(eq(u64, bkey_start(&k), 1016));
+	cr_expect(eq(u64, bkey_end(&k), 1019));
+	cr_expect(eq(u64, pointer_sector(k.ptr), 0x4000));
+}
+
+Test(bkey, can_be_cut_to_nothing_and_not_at_all)
+{
+	struct bkey k = dirty_key(), same = k;
+
+	bkey_cut_front(&same, 1016);
+	bkey_cut_back(&same, 1024);
+	cr_expect(eq(u64, same.high, k.high));
+	cr_expect(eq(u64, same.ptr, k.ptr));
+	bkey_cut_front(&k, 1024);
+	cr_expect(eq(u32, bkey_sectors(&k), 0));
+	cr_expect(eq(u64, bkey_end(&k), 1024));
+}
+
+Test(bkey, without_a_pointer_has_none_after_a_cut)
+{
+	struct bkey k = hole();
+
+	bkey_cut_front(&k, 400);
+	cr_expect(eq(u64, k.ptr, 0));
+	cr_expect(eq(u32, bkey_sectors(&k), 112));
+}
+
+/* A placeholder's pointer is random: its sector may be the last there is. */
+Test(bkey, cut_leaves_a_placeholder_a_placeholder)
+{
+	uint64_t ptr = UINT64_C(1) << 63 | pointer_of(POINTER_DEVICE_NONE, (UINT64_C(1) << 43) - 1, 9);
+	struct bkey k = bkey_with_pointer(bkey_of(0, 100, 50), ptr);
+
+	bkey_cut_front(&k, 60);
+	cr_expect(eq(u32, pointer_device(k.ptr), POINTER_DEVICE_NONE));
+	cr_expect(eq(u64, pointer_sector(k.ptr), 9));
+	cr_expect(eq(u32, pointer_generation(k.ptr), 9));
+	cr_expect(eq(u64, k.ptr >> 63, 1));
+}
+
+Test(generation, is_stale_up_to_half_the_circle)
+{
+	cr_expect(eq(u32, generation_after(5, 5), 0));
+	cr_expect(eq(u32, generation_after(6, 5), 1));
+	cr_expect(eq(u32, generation_after(0, 255), 1));
+	cr_expect(eq(u32, generation_after(128, 0), 128));
+	cr_expect(eq(u32, generation_after(129, 0), 0));
+	cr_expect(eq(u32, generation_after(5, 6), 0));
+}
+
+Test(bkey, prints_as_in_the_kernel_s_debugfs)
+{
+	char text[BKEY_TEXT_BYTES];
+	struct bkey k = dirty_key(), h = hole();
+	struct bkey placeholder = bkey_with_pointer(bkey_of(0, 16, 8),
+						    pointer_of(POINTER_DEVICE_NONE, 77, 1));
+
+	cr_expect(eq(str, (char *)bkey_print(text, &k), "3:1016 len 8 -> [0:16384 gen 5] dirty"));
+	cr_expect(eq(str, (char *)bkey_print(text, &h), "1:384 len 128 -> []"));
+	cr_expect(eq(str, (char *)bkey_print(text, &placeholder), "0:8 len 8 -> [check dev]"));
+}
