@@ -52,7 +52,8 @@ static IN_SET void allocate(struct fill *fill, uint32_t task)
 	uint64_t at = fill->start, end = fill->start + fill->sectors;
 
 	while (at < end && insert->count < INSERT_KEYS_MAX) {
-		struct stream stream = { .volume = volume->slot, .start = at, .task = task };
+		struct stream stream = { .volume = volume->slot, .start = at, .task = task,
+					 .block_sectors = volume->block_sectors };
 		uint64_t ptr;
 		unsigned given = space_allocate(&fill->set->space, &stream,
 						min_u64(end - at, BKEY_SECTORS_MAX), false, &ptr, NULL);

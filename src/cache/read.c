@@ -2,11 +2,15 @@
  * Reading: from the cache what is there, the rest from the backing device.
  *
  *	LOOKUP --each extent--> transfers --all there--> DATA ----> done
- *	  ^  |                                             |
- *	  +--+ a node is read                     a cache read failed,
- *	                                          nothing dirty touched
- *	                                                   |
- *	                                                BACKING --> done
+ *	  ^  ^ |                                           |
+ *	  |  +-+ a node is read                   a cache read failed,
+ *	  |                                       nothing dirty touched
+ *	  |                                                |
+ *	UNDER <--a gap of parts of blocks               BACKING --> done
+ *
+ * Where a gap begins or ends within a block of the volume (a kernel cuts extents
+ * anywhere), all is read from the backing device, which may not be able to read
+ * less than blocks; then what the cache has is read over it.
  *
  * The bucket of a hit is pinned until its data are here, so that it can't be
  * reused meanwhile (L43).  A failed read that touched dirty data is an error:
@@ -27,6 +31,7 @@ void cache_read_start(struct cache_read *read)
 	read->state = READ_LOOKUP;
 	read->at = read->start;
 	read->missed = read->hit_dirty = read->hit_clean = false;
+	read->wants_under = read->has_under = false;
 	read->gap_sectors = 0;
 	read->pinned_count = 0;
 	op_init(&read->op, read->parent->home, cache_read_step);
@@ -43,6 +48,15 @@ static void finish(struct cache_read *read, int error)
 {
 	assert(!read->pinned_count);
 	op_arrive(read->parent, error);
+}
+
+static bool is_of_blocks(const struct cache_read *read, uint64_t start, uint64_t sectors)
+{
+	const struct volume *volume = read->volume;
+	uint64_t from = start - volume->data_offset, to = from + sectors;
+
+	return from % volume->block_sectors == 0 &&
+	       (to % volume->block_sectors == 0 || to == volume->sectors);
 }
 
 static void read_backing(struct cache_read *read, uint64_t start, uint64_t sectors)
@@ -65,11 +79,19 @@ static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 		    found->sectors, &read->op);
 }
 
-static void take_gap(struct cache_read *read, const struct lookup *found)
+/* False: the gap is no gap of blocks, and all is to be read first. */
+static bool take_gap(struct cache_read *read, const struct lookup *found)
 {
+	read->missed = true;
+	if (read->has_under)
+		return true;
 	if (read->volume->is_flash) {
 		memset(data_at(read, read->at), 0, found->sectors * 512);
-		return;
+		return true;
+	}
+	if (!is_of_blocks(read, read->at, found->sectors)) {
+		read->wants_under = true;
+		return false;
 	}
 	if (!read->gap_sectors) {
 		read->gap_start = read->at;
@@ -77,8 +99,8 @@ static void take_gap(struct cache_read *read, const struct lookup *found)
 	} else if (read->gap_start + read->gap_sectors == read->at) {
 		read->gap_sectors += found->sectors;	/* the same gap, across leaves */
 	}
-	read->missed = true;
 	read_backing(read, read->at, found->sectors);
+	return true;
 }
 
 /* The set is dead: only what can't be dirty may still be read. */
@@ -116,7 +138,8 @@ static IN_SET bool look_up(struct cache_read *read)
 			take_hit(read, &found);
 			break;
 		case LOOKUP_GAP:
-			take_gap(read, &found);
+			if (!take_gap(read, &found))
+				return true;
 			break;
 		}
 		read->at += found.sectors;
@@ -139,29 +162,37 @@ static void unpin_all(struct cache_read *read)
 static void go_on(struct cache_read *read)
 {
 	struct cache_set *set = read->volume->set;
-	bool started;
+	bool started = true;
 
 	read->state = READ_LOOKUP;
+	op_await(&read->op);		/* for our own part: perhaps nothing else is to wait for */
 	if (!set) {
 		read_backing(read, read->start, read->sectors);
 		read->at = read->start + read->sectors;
-		started = true;
 	} else {
 		set_enter(set);
 		started = look_up(read);
 		set_leave(set);
 	}
-	if (!started)
-		return;
-	read->state = READ_DATA;
-	if (!read->op.awaited)		/* nothing but zeros */
-		op_queue(&read->op);
+	if (started)
+		read->state = READ_DATA;
+	op_arrive(&read->op, 0);
+}
+
+static void read_under(struct cache_read *read)
+{
+	read->wants_under = false;
+	read->has_under = true;
+	read->at = read->start;
+	read->gap_sectors = 0;
+	read->state = READ_UNDER;
+	read_backing(read, read->start, read->sectors);
 }
 
 static void failed(struct cache_read *read, int error)
 {
 	struct volume *volume = read->volume;
-	bool may_retry = volume->set && read->state != READ_BACKING && read->hit_clean &&
+	bool may_retry = volume->set && read->state == READ_DATA && read->hit_clean &&
 			 !read->hit_dirty;
 
 	unpin_all(read);
@@ -191,10 +222,15 @@ static void cache_read_step(struct op *op)
 		return;
 	case READ_DATA:
 		unpin_all(read);
-		if (read->at < read->start + read->sectors)
+		if (read->wants_under)
+			read_under(read);
+		else if (read->at < read->start + read->sectors)
 			go_on(read);
 		else
 			finish(read, 0);
+		return;
+	case READ_UNDER:
+		go_on(read);
 		return;
 	case READ_BACKING:
 		finish(read, 0);

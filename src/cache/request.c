@@ -302,6 +302,13 @@ static void start_discard(struct request *request)
 
 /* ---- flushes ---- */
 
+static void backing_is_flushed(struct op *op)
+{
+	struct request *request = container_of(op, struct request, backing_op);
+
+	op_arrive(&request->op, op_take_error(op));
+}
+
 static void start_flush(struct request *request)
 {
 	struct volume *volume = request->volume;
@@ -314,9 +321,12 @@ static void start_flush(struct request *request)
 		journal_commit(&set->journal, &request->op);	/* R10 */
 		set_leave(set);
 	}
-	if (volume->backing && !volume->is_read_only)
+	if (volume->backing && !volume->is_read_only) {
+		op_init(&request->backing_op, request->op.home, backing_is_flushed);
+		op_await(&request->op);
 		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
-			   &request->op);
+			   &request->backing_op);
+	}
 	op_arrive(&request->op, 0);
 }
 

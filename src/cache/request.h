@@ -37,7 +37,7 @@ struct volume;
 
 /* ---- reading whole sectors through the cache (read.c) ---- */
 
-enum read_state { READ_LOOKUP, READ_DATA, READ_BACKING };
+enum read_state { READ_LOOKUP, READ_DATA, READ_UNDER, READ_BACKING };
 
 /* Key sectors into `data`; `parent` arrives at the end. */
 struct cache_read {
@@ -54,6 +54,7 @@ struct cache_read {
 	enum read_state state;
 	uint64_t at;
 	bool hit_dirty, hit_clean;
+	bool wants_under, has_under;	/* the backing device's blocks, below what the cache has */
 	uint64_t pinned[REQUEST_PARTS_MAX];	/* pointers whose buckets are pinned */
 	unsigned pinned_count;
 };
@@ -137,6 +138,7 @@ struct request {
 		struct cache_read read;
 		struct cache_write write;
 		struct insert insert;	/* holes */
+		struct op backing_op;	/* FLUSH: waits for the backing device, `op` for the journal (O3) */
 	};
 };
 

@@ -178,7 +178,8 @@ static IN_SET bool allocate(struct cache_write *write)
 	uint64_t end = write->start + write->sectors;
 
 	while (write->at < end) {
-		struct stream stream = { volume->slot, write->at, write->task, volume->is_flash };
+		struct stream stream = { volume->slot, write->at, write->task,
+					 volume->block_sectors, volume->is_flash };
 		bool dirty = write->way == WRITE_BACK;
 		bool last_key = write->insert.count + 2 >= INSERT_KEYS_MAX;
 		uint64_t ptr;

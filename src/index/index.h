@@ -249,6 +249,8 @@ void index_run(struct index *index) IN_SET;
 /* No leaf is written any more unless index_clean_all() says so. */
 void index_stop(struct index *index) IN_SET;
 void index_abort(struct index *index, int error) IN_SET;
+/* No node is being read, written or replaced; idle: the ops that wait for such work have ended, too. */
+bool index_is_at_rest(const struct index *index) IN_SET;
 bool index_is_idle(const struct index *index) IN_SET;
 size_t index_memory_bytes(const struct index *index) IN_SET;
 

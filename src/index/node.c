@@ -122,10 +122,15 @@ static bool op_is_idle(const struct op *op)
 	return !op->awaited && !list_linked(&op->link);
 }
 
+bool index_is_at_rest(const struct index *index)
+{
+	return plans_are_idle(index) && leaf_writes_are_idle(index) && node_reads_are_idle(index);
+}
+
 bool index_is_idle(const struct index *index)
 {
-	return plans_are_idle(index) && leaf_writes_are_idle(index) && node_reads_are_idle(index) &&
-	       op_is_idle(&index->pressure) && op_is_idle(&index->ageing);
+	return index_is_at_rest(index) && op_is_idle(&index->pressure) &&
+	       op_is_idle(&index->ageing);
 }
 
 size_t index_memory_bytes(const struct index *index)

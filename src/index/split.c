@@ -211,6 +211,17 @@ static void exchange(struct run *a, struct run *b)
 	*b = kept;
 }
 
+/* Does the next key begin before the place the plan was made for?  Then perhaps before the leaf. */
+static bool next_goes_back(const struct plan *plan, const struct insert *insert)
+{
+	const struct bkey *k = &insert->keys[insert->next];
+
+	if (insert->next == insert->count)
+		return false;
+	return bkey_volume(k) != plan->from.volume ? bkey_volume(k) < plan->from.volume :
+						     bkey_start(k) < plan->from.sector;
+}
+
 /* The keys of the insert that belong into `leaf`, as a run; later ones win. */
 static IN_SET void collect_passengers(struct plan *plan, const struct node *leaf)
 {
@@ -220,7 +231,8 @@ static IN_SET void collect_passengers(struct plan *plan, const struct node *leaf
 
 	plan->passengers.count = 0;
 	plan->trial = *plan->insert;
-	while (insert_next_part(&plan->trial, leaf, &part)) {
+	while (!next_goes_back(plan, &plan->trial) &&
+	       insert_next_part(&plan->trial, leaf, &part)) {
 		one.key = &part;
 		run_merge(&plan->passengers, &one, &index->scratch);
 		exchange(&plan->passengers, &index->scratch);

@@ -22,14 +22,28 @@ static uint64_t entries_size(const struct journal_setup *setup)
 	return size;
 }
 
-/* The timer ran out: keys have been in memory for long enough. */
+static void start_delay(struct journal *journal)
+{
+	bool is_ending = list_linked(&journal->delayed.link);	/* its step looks for more keys */
+
+	if (journal->accepts && !journal->write_wanted && !is_ending &&
+	    !timer_running(&journal->delay))
+		timer_start(&journal->delay, journal->delay_ns, &journal->delayed);
+}
+
+/* The timer ran out: keys have been in memory for long enough.  Or it was cancelled. */
 static void delay_step(struct op *op)
 {
 	struct journal *journal = container_of(op, struct journal, delayed);
+	bool is_due = clock_ns(journal->setup.reactor) >= journal->delay.due_ns;
 
 	op_take_error(op);
 	lock_acquire(journal->setup.lock);
-	if (journal->words || journal->roots_changed) {
+	if (!journal->words && !journal->roots_changed) {
+		/* Somebody was faster. */
+	} else if (!is_due) {
+		start_delay(journal);
+	} else {
 		journal->write_wanted = true;
 		journal_kick(journal);
 	}
@@ -90,12 +104,6 @@ void journal_accept(struct journal *journal)
 	journal->accepts = true;
 	journal_advance(journal);
 	journal_kick(journal);
-}
-
-static void start_delay(struct journal *journal)
-{
-	if (journal->accepts && !journal->write_wanted && !timer_running(&journal->delay))
-		timer_start(&journal->delay, journal->delay_ns, &journal->delayed);
 }
 
 int journal_room(struct journal *journal, unsigned words, struct op *op)

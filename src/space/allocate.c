@@ -121,7 +121,7 @@ static IN_SET void close_bucket(struct space *space, struct open_bucket *open)
 /* Would an extent of `stream` fit here?  3: it goes on where the last one ended. */
 static int affinity(const struct open_bucket *open, const struct stream *stream)
 {
-	if (!open->sectors_left || open->is_flash != stream->is_flash)
+	if (open->sectors_left < stream->block_sectors || open->is_flash != stream->is_flash)
 		return 0;
 	if (open->volume == stream->volume && open->end == stream->start)
 		return 3;
@@ -215,6 +215,9 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 		return 0;
 	}
 	given = min_u64(sectors, open->sectors_left);
+	if (given < sectors)
+		given = round_down(given, stream->block_sectors);
+	assert(given);
 	*ptr = space_pointer(space, open->bucket) +
 	       ((uint64_t)(space->setup.bucket_sectors - open->sectors_left) << 8);
 	space_pin(space, *ptr);

@@ -171,11 +171,13 @@ struct stream {
 	unsigned volume;
 	uint64_t start;		/* key sector */
 	uint32_t task;
+	unsigned block_sectors;	/* of the volume: an extent is a multiple of it */
 	bool is_flash;
 };
 /*
  * Up to `sectors` for one extent: the sectors given, *ptr to the first; the bucket is pinned once
- * for it.  0: no free bucket; `op` (if not NULL) waits for one.
+ * for it.  `sectors` is a multiple of the stream's block, and so is what is given, where the bucket
+ * allows it.  0: no free bucket; `op` (if not NULL) waits for one.
  */
 unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
 			bool dirty, uint64_t *ptr, struct op *op) IN_SET MUST_CHECK;

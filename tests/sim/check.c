@@ -195,8 +195,9 @@ static bool set_is_at_rest(void *context)
 	bool at_rest;
 
 	set_enter(set);
-	at_rest = journal_is_idle(&set->journal) && space_is_idle(&set->space) &&
-		  index_is_idle(&set->index) && set->gc.state == GC_IDLE;
+	at_rest = journal_is_idle(&set->journal) && index_is_at_rest(&set->index) &&
+		  (space_is_idle(&set->space) || set->space.refill_state == REFILL_STARVED) &&
+		  set->gc.state == GC_IDLE && !set->fills.under_way;
 	set_leave(set);
 	return at_rest;
 }

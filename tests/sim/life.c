@@ -275,9 +275,30 @@ static void slot_done(struct request *request, int error)
 	op_queue(&slot->op);
 }
 
+/* Of a discard only the blocks count that it covers whole. */
+static void whole_blocks(const struct plan_volume *v, uint64_t *offset, uint64_t *bytes)
+{
+	uint64_t block = v->block_sectors * SECTOR, size = v->sectors * SECTOR;
+	uint64_t end = *offset + *bytes;
+
+	*offset = round_up(*offset, block);
+	end = end == size ? end : round_down(end, block);
+	*bytes = end > *offset ? end - *offset : 0;
+}
+
+static bool may_start(const struct plan_volume *v, enum request_kind kind, uint64_t offset,
+		      uint64_t bytes)
+{
+	if (kind == REQUEST_DISCARD)
+		whole_blocks(v, &offset, &bytes);
+	return model_may_start(v->model, model_kind_of(kind), offset, bytes);
+}
+
 static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offset, uint64_t bytes,
 		       bool fua)
 {
+	uint64_t changed_from = offset, changed = bytes;
+
 	struct request *request = &slot->request;
 
 	*request = (struct request){ .kind = kind, .volume = slot->v->volume, .offset = offset,
@@ -286,7 +307,9 @@ static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offse
 				     .done = slot_done };
 	if (kind == REQUEST_READ)
 		memset(slot->data, 0x3c, min_u64(bytes + REQUEST_SLACK_BYTES, SLOT_ROOM));
-	model_begin(slot->v->model, &slot->model, model_kind_of(kind), offset, bytes, fua,
+	if (kind == REQUEST_DISCARD)
+		whole_blocks(slot->v, &changed_from, &changed);
+	model_begin(slot->v->model, &slot->model, model_kind_of(kind), changed_from, changed, fua,
 		    slot->data);
 	slot->is_busy = true;
 	slot->started_ns = sim_now();
@@ -359,7 +382,7 @@ static bool slot_draw_request(struct slot *slot)
 	if (kind == REQUEST_DISCARD && sim_chance(20))
 		bytes = min_u64(bytes * 16, slot->v->sectors * SECTOR);
 	offset = draw_offset(slot->v, bytes, align);
-	if (!model_may_start(slot->v->model, model_kind_of(kind), offset, bytes))
+	if (!may_start(slot->v, kind, offset, bytes))
 		return false;
 	slot->v->last_end = offset + bytes;
 	slot_start(slot, kind, offset, bytes, kind == REQUEST_WRITE && sim_chance(10));
