@@ -134,8 +134,9 @@ sim_tests = \
 	tests/sim/seeds.sh \
 	tests/sim/toy.tap \
 	$(NULL)
-dist_check_SCRIPTS += $(sim_tests)
+dist_check_SCRIPTS += $(sim_tests) tests/sim/planted.tap
 TESTS += $(sim_tests)
+EXTRA_DIST += tests/sim/planted
 check_PROGRAMS += tests/sim/bcachefuse-sim tests/sim/sim_toy
 sim_world = \
 	tests/sim/blocking.c \
@@ -170,11 +171,13 @@ tests_sim_bcachefuse_sim_SOURCES = \
 tests_sim_bcachefuse_sim_LDADD = src/libengine.a $(ISAL_LIBS)
 tests_sim_bcachefuse_sim_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
 
-.PHONY: check-kernel check-mount check-sim
+.PHONY: check-kernel check-mount check-planted check-sim
 check-kernel:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(kernel_tests)'
 check-mount:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(mount_tests)'
+check-planted:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/sim/planted.tap
 check-sim:
 	SEEDS=$${SEEDS:-1000}; export SEEDS; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sim_tests)'

@@ -114,7 +114,7 @@ static IN_SET void end(struct gc *gc)
 	uint64_t took = clock_ns(set->reactor) - gc->began_ns;
 
 	if (bkey_pointers(&set->uuid_bucket))
-		space_mark_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
+		space_see_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
 	space_gc_end(&set->space);
 	gc->last_nodes = gc->nodes;
 	gc->last_keys = gc->keys;
@@ -157,7 +157,21 @@ static bool is_last(const struct node *leaf)
 	return bkey_compare(&leaf->key, &last) == 0;
 }
 
-/* G2: the leaf is clean before we go on. */
+/*
+ * G2: what the leaf held when we first came is durable before we go on.  What
+ * came since points to buckets that are marked as they were allocated.
+ */
+static IN_SET int settle_leaf(struct gc *gc, struct node *leaf)
+{
+	if (gc->leaf != leaf->key.ptr) {
+		gc->leaf = leaf->key.ptr;
+		gc->leaf_inserted = leaf->inserted;
+	}
+	if (!leaf->is_frozen && leaf->settled >= gc->leaf_inserted)
+		return health_error(&gc->set->health);
+	return index_clean_leaf(&gc->set->index, leaf, &gc->op);
+}
+
 static IN_SET void visit(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
@@ -166,7 +180,7 @@ static IN_SET void visit(struct gc *gc)
 	int error = index_path(&set->index, gc->at, path, &gc->op);
 
 	if (!error)
-		error = index_clean_leaf(&set->index, path[0], &gc->op);
+		error = settle_leaf(gc, path[0]);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -174,6 +188,7 @@ static IN_SET void visit(struct gc *gc)
 		return;
 	}
 	rewrite = mark_path(gc, path);
+	gc->leaf = 0;
 	gc->is_last = is_last(path[0]);
 	gc->next = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
 	gc->state = GC_NEXT;
@@ -248,6 +263,9 @@ static void gc_step(struct op *op)
 
 void gc_run(struct gc *gc)
 {
+	set_enter(gc->set);
+	gc->set->space.has_gc = true;
+	set_leave(gc->set);
 	op_queue(&gc->op);
 }
 

@@ -28,6 +28,7 @@ struct gc {
 	struct position at, next;
 	bool is_last;			/* no leaf follows */
 	uint64_t seen[INDEX_LEVELS_MAX];	/* pointers of the interior nodes on the way */
+	uint64_t leaf, leaf_inserted;	/* the leaf that is to be durable, and its keys then */
 	bool is_stopping;
 	uint64_t nodes, keys, key_words, data_sectors;	/* of the run under way */
 	/* of the last complete one */

@@ -6,7 +6,7 @@
  *	  |  +-+ a node is read                   a cache read failed,
  *	  |                                       nothing dirty touched
  *	  |                                                |
- *	UNDER <--a gap of parts of blocks               BACKING --> done
+ *	UNDER <--a gap of parts of blocks -----------------+
  *
  * Where a gap begins or ends within a block of the volume (a kernel cuts extents
  * anywhere), all is read from the backing device, which may not be able to read
@@ -31,7 +31,7 @@ void cache_read_start(struct cache_read *read)
 	read->state = READ_LOOKUP;
 	read->at = read->start;
 	read->missed = read->hit_dirty = read->hit_clean = false;
-	read->wants_under = read->has_under = false;
+	read->wants_under = read->has_under = read->skips_clean = false;
 	read->gap_sectors = 0;
 	read->pinned_count = 0;
 	op_init(&read->op, read->parent->home, cache_read_step);
@@ -68,6 +68,8 @@ static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 {
 	struct cache_set *set = read->volume->set;
 
+	if (read->skips_clean && !bkey_is_dirty(&found->key))
+		return;
 	space_pin(&set->space, found->key.ptr);
 	space_hit(&set->space, found->key.ptr);
 	read->pinned[read->pinned_count++] = found->key.ptr;
@@ -189,22 +191,30 @@ static void read_under(struct cache_read *read)
 	read_backing(read, read->start, read->sectors);
 }
 
+/*
+ * Clean extents are on the backing device, too: all is read from there, and what
+ * is dirty then over it (L13, L43).  Where dirty extents took part it may be they
+ * that can't be read.
+ */
 static void failed(struct cache_read *read, int error)
 {
 	struct volume *volume = read->volume;
-	bool may_retry = volume->set && read->state == READ_DATA && read->hit_clean &&
-			 !read->hit_dirty;
+	bool had_parts = read->hit_clean || read->hit_dirty;
 
 	unpin_all(read);
-	if (read->hit_clean || read->hit_dirty)
+	if (read->state == READ_LOOKUP && !had_parts && !read->missed && volume->set) {
+		go_on(read);		/* the set died while we waited for a node */
+		return;
+	}
+	if (had_parts && !read->missed)
 		volume->set->io_errors++;
-	if (!may_retry) {
+	if (!volume->set || volume->is_flash || read->skips_clean || read->hit_dirty ||
+	    !read->hit_clean) {
 		finish(read, error);
 		return;
 	}
-	read->state = READ_BACKING;
-	read->gap_sectors = 0;
-	read_backing(read, read->start, read->sectors);
+	read->skips_clean = true;
+	read_under(read);
 }
 
 static void cache_read_step(struct op *op)
@@ -231,9 +241,6 @@ static void cache_read_step(struct op *op)
 		return;
 	case READ_UNDER:
 		go_on(read);
-		return;
-	case READ_BACKING:
-		finish(read, 0);
 		return;
 	}
 }

@@ -3,7 +3,7 @@
  *
  *	GATE --> RANGE --read-----> READING -------------------------> done
  *	  |        |--write, zero-> (EDGES) --> WRITING --more--> ... -> done
- *	  |        `--discard-----> HOLES --> TRIM -------------------> done
+ *	  |        `--discard-----> TRIM --> HOLES --more--> ... -----> done
  *	  `--flush--> FLUSHING ----------------------------------------> done
  *
  * What covers blocks in part takes the range of all that it touches, reads
@@ -71,6 +71,8 @@ static bool bypasses_read(struct request *request)
 		return true;
 	set_enter(set);
 	bypass = space_in_use_percent(&set->space) > IN_USE_BYPASS_ABOVE;
+	if (!bypass)
+		space_count_io(&set->space, request->end - request->start);
 	set_leave(set);
 	return bypass;
 }
@@ -255,27 +257,52 @@ static void start_write(struct request *request)
 
 /* ---- discards ---- */
 
-static void trim(struct request *request)
+/*
+ * The backing device first: while dirty data above it is still in sight, what a
+ * cut leaves is those or nothing.  If there is any, the discard is durable before
+ * the keys that hide it (compare SETTLE in write.c).
+ */
+static void start_discard(struct request *request)
 {
 	struct volume *volume = request->volume;
 
+	request->chunk_offset = request->start;
 	request->state = REQUEST_TRIM;
 	if (!volume->backing || !device_can_discard(volume->backing)) {
-		finish(request, 0);
+		op_queue(&request->op);
 		return;
 	}
-	device_discard(volume->backing, request->start, request->end - request->start, &request->op);
+	device_discard(volume->backing, request->start, request->end - request->start,
+		       &request->op);
 }
 
-/* Keys without a pointer over the next part; false: all of it is covered. */
-static bool insert_holes(struct request *request)
+static void trimmed(struct request *request, int error)
+{
+	struct volume *volume = request->volume;
+
+	if (error) {
+		finish(request, error);
+		return;
+	}
+	request->state = REQUEST_HOLES;
+	if (volume->backing && volume->set && volume_dirty_bytes(volume))
+		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
+			   &request->op);
+	else
+		op_queue(&request->op);
+}
+
+/* Keys without a pointer over the next part. */
+static void insert_holes(struct request *request)
 {
 	struct volume *volume = request->volume;
 	struct insert *insert = &request->insert;
 	uint64_t at = request->chunk_offset;	/* here a key sector */
 
-	if (at == request->end)
-		return false;
+	if (at == request->end || !volume->set) {
+		finish(request, 0);
+		return;
+	}
 	*insert = (struct insert){
 		.index = &volume->set->index,
 		.parent = &request->op,
@@ -288,16 +315,7 @@ static bool insert_holes(struct request *request)
 		at = to;
 	}
 	request->chunk_offset = at;
-	request->state = REQUEST_HOLES;
 	insert_start(insert);
-	return true;
-}
-
-static void start_discard(struct request *request)
-{
-	request->chunk_offset = request->start;
-	if (!request->volume->set || !insert_holes(request))
-		trim(request);
 }
 
 /* ---- flushes ---- */
@@ -435,14 +453,14 @@ static void request_step(struct op *op)
 		else
 			finish(request, error);
 		return;
+	case REQUEST_TRIM:
+		trimmed(request, error);
+		return;
 	case REQUEST_HOLES:
 		if (error)
 			finish(request, error);
-		else if (!insert_holes(request))
-			trim(request);
-		return;
-	case REQUEST_TRIM:
-		finish(request, error == -EOPNOTSUPP ? 0 : error);
+		else
+			insert_holes(request);
 		return;
 	case REQUEST_FLUSHING:
 		finish(request, error);

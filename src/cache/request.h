@@ -23,7 +23,7 @@ enum request_kind {
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
-	REQUEST_DISCARD,	/* may read as anything; zeros on flash-only volumes */
+	REQUEST_DISCARD,	/* may read as anything; zeros on flash-only volumes; -EOPNOTSUPP: found out now */
 	REQUEST_ZERO,		/* reads as zeros afterwards */
 };
 
@@ -37,7 +37,7 @@ struct volume;
 
 /* ---- reading whole sectors through the cache (read.c) ---- */
 
-enum read_state { READ_LOOKUP, READ_DATA, READ_UNDER, READ_BACKING };
+enum read_state { READ_LOOKUP, READ_DATA, READ_UNDER };
 
 /* Key sectors into `data`; `parent` arrives at the end. */
 struct cache_read {
@@ -55,6 +55,7 @@ struct cache_read {
 	uint64_t at;
 	bool hit_dirty, hit_clean;
 	bool wants_under, has_under;	/* the backing device's blocks, below what the cache has */
+	bool skips_clean;		/* a read of the cache failed */
 	uint64_t pinned[REQUEST_PARTS_MAX];	/* pointers whose buckets are pinned */
 	unsigned pinned_count;
 };
@@ -87,7 +88,7 @@ struct cache_write {
 	enum write_way way;
 	uint64_t at;			/* of looking, then of allocating */
 	bool hides_dirty;
-	bool cache_failed;
+	bool is_promised;		/* room for dirty data */
 	struct op backing_op;		/* the transfer to the backing device */
 	bool backing_started;
 	int backing_error;
@@ -106,8 +107,8 @@ enum request_state {
 	REQUEST_READING,
 	REQUEST_EDGES,		/* the blocks that an unaligned write covers in part are read */
 	REQUEST_WRITING,
-	REQUEST_HOLES,
 	REQUEST_TRIM,
+	REQUEST_HOLES,
 	REQUEST_FLUSHING,
 };
 

@@ -30,7 +30,7 @@ void cache_write_start(struct cache_write *write)
 {
 	write->state = WRITE_DECIDE;
 	write->at = write->start;
-	write->hides_dirty = write->cache_failed = write->backing_started = false;
+	write->hides_dirty = write->backing_started = write->is_promised = false;
 	write->backing_error = 0;
 	write->pinned_count = 0;
 	write->insert.count = 0;
@@ -42,7 +42,15 @@ void cache_write_start(struct cache_write *write)
 
 static void finish(struct cache_write *write, int error)
 {
+	struct cache_set *set = write->volume->set;
+
 	assert(!write->pinned_count);
+	if (write->is_promised) {
+		set_enter(set);
+		space_promise_ends(&set->space, write->sectors);
+		set_leave(set);
+		write->is_promised = false;
+	}
 	op_arrive(write->parent, error);
 }
 
@@ -60,20 +68,17 @@ static IN_SET bool wants_writeback(const struct cache_write *write, const struct
 
 	if (volume->is_flash)
 		return true;
-	if (volume->mode != MODE_WRITEBACK || volume->is_detaching ||
-	    !space_admits_dirty(&set->space))
+	if (volume->mode != MODE_WRITEBACK || volume->is_detaching)
 		return false;
 	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
 }
 
-static IN_SET enum write_way choose_way(const struct cache_write *write, const struct cache_set *set)
+/* Where it goes if not into the cache as dirty data. */
+static IN_SET enum write_way choose_other_way(const struct cache_write *write,
+					      const struct cache_set *set)
 {
 	const struct volume *volume = write->volume;
 
-	if (!is_aligned_to(write, set->superblock.block_sectors) && !volume->is_flash)
-		return WRITE_AROUND;
-	if (wants_writeback(write, set))
-		return WRITE_BACK;
 	if (volume->is_detaching || volume->mode == MODE_NONE ||
 	    volume->mode == MODE_WRITEAROUND ||
 	    space_in_use_percent(&set->space) > IN_USE_BYPASS_ABOVE)
@@ -81,25 +86,47 @@ static IN_SET enum write_way choose_way(const struct cache_write *write, const s
 	return WRITE_THROUGH;
 }
 
-/* 0: `way` is chosen. -EAGAIN: the superblock is to say DIRTY first (R17). */
+/* 0: `way` is chosen. -EAGAIN: room for a flash-only volume may come. -ENOSPC. */
+static IN_SET int choose_way(struct cache_write *write, struct cache_set *set)
+{
+	struct volume *volume = write->volume;
+
+	if (!is_aligned_to(write, set->superblock.block_sectors) && !volume->is_flash) {
+		write->way = WRITE_AROUND;
+		return 0;
+	}
+	write->way = WRITE_BACK;
+	if (write->is_promised)
+		return 0;
+	if (wants_writeback(write, set)) {
+		write->is_promised = space_promise_dirty(&set->space, write->sectors);
+		if (write->is_promised)
+			return 0;
+		if (volume->is_flash)
+			return space_gc_may_help(&set->space, &write->op) ? -EAGAIN : -ENOSPC;
+	}
+	if (volume->mode == MODE_WRITEBACK)
+		space_gc_may_help(&set->space, NULL);
+	write->way = choose_other_way(write, set);
+	return 0;
+}
+
+/* 0: `way` is chosen. -EAGAIN: the superblock is to say DIRTY first (R17), or a gc is to end. */
 static int decide(struct cache_write *write)
 {
 	struct volume *volume = write->volume;
 	struct cache_set *set = volume->set;
-	int error = 0;
+	int error;
 
 	if (!set) {
 		write->way = WRITE_DIRECT;
 		return 0;
 	}
-	error = health_error(&set->health);
-	if (error)
+	if (health_error(&set->health))
 		return -EIO;	/* what is on the backing device may be old, and must not be mixed with */
 	set_enter(set);
-	write->way = choose_way(write, set);
-	if (write->way == WRITE_BACK && volume->is_flash && !space_admits_dirty(&set->space))
-		error = -ENOSPC;
-	if (write->way != WRITE_AROUND)
+	error = choose_way(write, set);
+	if (!error && write->way != WRITE_AROUND)
 		space_count_io(&set->space, write->sectors);
 	set_leave(set);
 	if (!error && write->way == WRITE_BACK && !volume->is_flash)
@@ -133,8 +160,9 @@ static bool look(struct cache_write *write)
 			is_known = false;
 			break;
 		}
-		write->hides_dirty = result == LOOKUP_ERROR ||
-				     (result == LOOKUP_HIT && bkey_is_dirty(&found.key));
+		if (result == LOOKUP_ERROR)
+			break;		/* decided() has seen a living set, keys will see a dead one */
+		write->hides_dirty = result == LOOKUP_HIT && bkey_is_dirty(&found.key);
 		write->at += found.sectors;
 	}
 	set_leave(set);
@@ -333,10 +361,18 @@ static void decided(struct cache_write *write, int error)
 	op_queue(&write->op);
 }
 
-static void looked(struct cache_write *write)
+static void looked(struct cache_write *write, int error)
 {
+	if (error) {
+		finish(write, error);
+		return;
+	}
 	if (!look(write))
 		return;
+	if (write->volume->set && health_error(&write->volume->set->health)) {
+		finish(write, -EIO);
+		return;
+	}
 	write->at = write->start;
 	write->state = WRITE_DATA;
 	start_data(write);
@@ -352,7 +388,7 @@ static void cache_write_step(struct op *op)
 		decided(write, error ?: decide(write));
 		return;
 	case WRITE_LOOK:
-		looked(write);
+		looked(write, error);
 		return;
 	case WRITE_DATA:
 		if (error) {		/* the set died while we waited for a bucket, or a transfer failed */

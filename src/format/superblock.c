@@ -178,13 +178,28 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 	return 0;
 }
 
+/* Row 11; no kernel checks it of a backing device, and none survives others. */
+static int check_block(const struct superblock *sb, struct error *error)
+{
+	if (!is_power_of_two(sb->block_sectors))
+		return error_set(error, EINVAL, "Bad block size (not power of 2): found %u sectors, "
+				 "wanted 1, 2, 4 or 8", sb->block_sectors);
+	if (sb->block_sectors > PAGE_SECTORS)
+		return error_set(error, EINVAL, "Bad block size (larger than page size): found %u "
+				 "sectors, wanted at most %d", sb->block_sectors, PAGE_SECTORS);
+	return 0;
+}
+
 /* Row 8b. */
-static int check_backing(const struct superblock *sb, struct error *error)
+static int check_backing(const struct superblock *sb, uint64_t device_sectors, struct error *error)
 {
 	if (sb->data_offset < DATA_START_DEFAULT)
 		return error_set(error, EINVAL, "Bad data offset: found %llu, wanted at least %d",
 				 (ull)sb->data_offset, DATA_START_DEFAULT);
-	return 0;
+	if (sb->data_offset >= device_sectors)	/* the kernel does not look, and stumbles */
+		return error_set(error, EINVAL, "Bad data offset: found %llu, wanted less than the "
+				 "device's %llu sectors", (ull)sb->data_offset, (ull)device_sectors);
+	return check_block(sb, error);
 }
 
 /* Row 8f; the words are zero where the version has none. */
@@ -213,12 +228,8 @@ static int check_sizes(const struct superblock *sb, uint64_t device_sectors, str
 	if (sb->buckets < BUCKETS_MIN)
 		return error_set(error, EINVAL, "Not enough buckets: found %llu, wanted at least %d",
 				 (ull)sb->buckets, BUCKETS_MIN);
-	if (!is_power_of_two(sb->block_sectors))
-		return error_set(error, EINVAL, "Bad block size (not power of 2): found %u sectors, "
-				 "wanted 1, 2, 4 or 8", sb->block_sectors);
-	if (sb->block_sectors > PAGE_SECTORS)
-		return error_set(error, EINVAL, "Bad block size (larger than page size): found %u "
-				 "sectors, wanted at most %d", sb->block_sectors, PAGE_SECTORS);
+	if (check_block(sb, error))
+		return -EINVAL;
 	if (!is_power_of_two(sb->bucket_sectors))
 		return error_set(error, EINVAL, "Bad bucket size (not power of 2): found %u (stored "
 				 "as %u), wanted a power of 2", sb->bucket_sectors,
@@ -293,7 +304,7 @@ int superblock_decode(struct superblock *sb, const struct superblock_disk *disk,
 	case SUPERBLOCK_BACKING:
 	case SUPERBLOCK_BACKING_WITH_OFFSET:
 	case SUPERBLOCK_BACKING_WITH_FEATURES:
-		return check_backing(sb, error);
+		return check_backing(sb, device_sectors, error);
 	case SUPERBLOCK_CACHE:
 	case SUPERBLOCK_CACHE_WITH_UUIDS:
 	case SUPERBLOCK_CACHE_WITH_FEATURES:

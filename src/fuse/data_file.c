@@ -366,7 +366,8 @@ static void data_fsync(struct data_files *files, struct channel_slot *slot)
 /* Do discarded blocks of the volume read as zeros afterwards?  Those of a block device need not. */
 static bool discard_zeroes(const struct volume *volume)
 {
-	return volume->is_flash || !device_is_block_device(volume->backing);
+	return volume->is_flash || (!device_is_block_device(volume->backing) &&
+				    device_can_discard(volume->backing));
 }
 
 /* A hole: whole blocks are discarded, what is left at both ends is zeroed. */

@@ -70,6 +70,7 @@ struct node {
 	struct run open;		/* leaf: not on disk yet; else: dead pointers that are on disk */
 	unsigned open_words;		/* of a leaf's open run */
 	uint64_t newest_key;		/* flush ticket of when the newest key came (I2) */
+	uint64_t inserted, settled;	/* keys since it is in memory; how many of them are durable in it */
 	struct journal_pin pin;		/* of the oldest key in the open run */
 	struct node_write *write;	/* under way */
 	bool is_frozen;			/* I5: a plan replaces it, or made it */
@@ -176,7 +177,7 @@ struct insert {
 	bool is_journaled;
 	bool is_replace;	/* only where `expected` still stands */
 	struct bkey expected;
-	bool may_drop;		/* a fill: drop the rest rather than wait for anything but a node */
+	bool may_drop;		/* a fill: drop the rest rather than wait for long */
 	const bool *cancelled;	/* NULL, or a flag that drops what has not gone in yet */
 	uint64_t replayed;	/* replay: the sequence to pin; else 0 */
 	/* results */
@@ -186,6 +187,7 @@ struct insert {
 	struct op op;
 	enum insert_state state;
 	unsigned next;		/* key to insert next; its front may be cut already */
+	bool had_plan;		/* a leaf was full */
 };
 
 /* Called outside or inside the set. */

@@ -6,8 +6,9 @@
  *	 |  +---- a node, room in the journal, a leaf write: asks again
  *	 +--leaf full--> PLAN --> ASK
  *
- * A fill (may_drop) waits for nodes only; whatever else is missing, its keys
- * are dropped: what is not in the cache is on the backing device.
+ * A fill (may_drop) waits for nodes only, and for one plan if its leaf is full;
+ * whatever else is missing, its keys are dropped: what is not in the cache is on
+ * the backing device.
  */
 #include <errno.h>
 
@@ -24,6 +25,7 @@ void insert_start(struct insert *insert)
 {
 	assert(insert->count <= INSERT_KEYS_MAX);
 	assert(!insert->is_replace || !insert->is_journaled);
+	insert->had_plan = false;
 	insert->sequence = 0;
 	insert->inserted_sectors = 0;
 	insert->next = 0;
@@ -127,7 +129,10 @@ static IN_SET enum insert_answer insert_into(struct insert *insert, struct node 
 		return drop_or_wait(insert, &leaf->waiting);
 	switch (leaf_room(index, leaf, words)) {
 	case LEAF_FULL:
-		return insert->may_drop ? INSERT_DROPPED : INSERT_FULL;
+		if (insert->may_drop && insert->had_plan)
+			return INSERT_DROPPED;
+		insert->had_plan = true;
+		return INSERT_FULL;
 	case LEAF_WRITE_FIRST:
 		return write_leaf_first(insert, leaf);
 	case LEAF_FITS:

@@ -34,7 +34,7 @@ struct node_write {
 	unsigned char *buffer;		/* OPEN_RUN_BYTES_MAX */
 	unsigned sectors;
 	uint64_t at;			/* sector of the device */
-	uint64_t newest_key;
+	uint64_t newest_key, inserted;
 	struct journal_pin pin;
 };
 
@@ -162,6 +162,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 	write->node = leaf;
 	write->at = pointer_sector(leaf->key.ptr) + leaf->written_sectors;
 	write->newest_key = leaf->newest_key;
+	write->inserted = leaf->inserted;
 	leaf->written_sectors += write->sectors;
 	assert(leaf->written_sectors <= leaf->sectors);		/* I4 */
 	leaf->write = write;
@@ -175,7 +176,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 /* Whoever waits for anything that a finished write may have given. */
 static IN_SET void wake(struct index *index)
 {
-	waitlist_wake_first(&index->write_slots, 0);
+	waitlist_wake_all(&index->write_slots, 0);
 	waitlist_wake_all(&index->memory, 0);
 	if (journal_is_under_pressure(index->setup.journal))
 		waitlist_wake_all(&index->setup.journal->pressure, 0);
@@ -190,6 +191,8 @@ static IN_SET void write_ended(struct node_write *write, int error)
 	write->state = LEAF_WRITE_FREE;
 	write->node = NULL;
 	leaf->write = NULL;
+	if (!error)
+		leaf->settled = write->inserted;
 	index->leaves_written++;
 	index->sectors_written += write->sectors;
 	if (!error && leaf->write_wanted && node_is_dirty(leaf) && !leaf->is_frozen)

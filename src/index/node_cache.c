@@ -96,21 +96,34 @@ static bool may_be_forgotten(const struct index *index, const struct node *node)
 	       !node_is_dirty(node) && waitlist_empty(&node->waiting);
 }
 
+/* Forgets the longest unused ones until there are at most `most`. */
+static IN_SET void forget_down_to(struct index *index, unsigned most)
+{
+	struct list_link *link, *next;
+
+	for (link = list_first(&index->lru); link && index->nodes > most; link = next) {
+		struct node *node = container_of(link, struct node, lru_link);
+
+		next = list_next(&index->lru, link);
+		if (may_be_forgotten(index, node))
+			node_forget(index, node);
+	}
+}
+
+void nodes_trim(struct index *index)
+{
+	if (!index->setup.memory_only)
+		forget_down_to(index, index->nodes_max);
+}
+
 /* Room for one more node?  If all are in use, dirty ones are written so that there will be. */
 static IN_SET bool make_room(struct index *index)
 {
 	struct list_link *link;
 
+	forget_down_to(index, index->nodes_max - 1);
 	if (index->nodes < index->nodes_max)
 		return true;
-	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
-		struct node *node = container_of(link, struct node, lru_link);
-
-		if (!may_be_forgotten(index, node))
-			continue;
-		node_forget(index, node);
-		return true;
-	}
 	if (index->setup.memory_only)	/* what was replayed stays, whatever it takes */
 		return true;
 	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {

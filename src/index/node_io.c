@@ -335,7 +335,7 @@ static void node_read_step(struct op *op)
 		waitlist_wake_all(&node->waiting, 0);
 	}
 	read->node = NULL;
-	waitlist_wake_first(&index->read_slots, 0);
+	waitlist_wake_all(&index->read_slots, 0);	/* some may find that they need none */
 	waitlist_wake_all(&index->memory, 0);
 	lock_release(index->setup.lock);
 }

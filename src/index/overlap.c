@@ -15,8 +15,11 @@
 
 static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_t sectors)
 {
-	if (bkey_is_dirty(k) && index_key_is_usable(index, k))
-		index->dirty_sectors[bkey_volume(k)] += sectors;
+	if (!bkey_is_dirty(k) || !index_key_is_usable(index, k))
+		return;
+	index->dirty_sectors[bkey_volume(k)] += sectors;
+	if (sectors < 0)
+		space_hidden(index->setup.space, -sectors);
 }
 
 /* Cuts `old` by `k`; what is left behind k's end of an extent that k lies inside is the tail. */
@@ -90,12 +93,13 @@ static void add_open(struct node *leaf, const struct bkey *k)
 void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 {
 	struct bkey tail, open_tail;
+	bool was_clean = !leaf->open.count;
 	bool have_tail = cut_keys(index, leaf, k, &tail);
 	bool have_open_tail = cut_open(index, leaf, k, &open_tail);
 
 	assert(bkey_sectors(k) && node_covers(leaf, k) && !leaf->level);
 	assert(!(have_tail && have_open_tail));		/* extents never overlap across the runs */
-	if (!leaf->open.count)
+	if (was_clean)
 		leaf->dirty_since_ns = clock_ns(index->setup.reactor);
 	add_open(leaf, k);
 	if (have_tail)
@@ -104,6 +108,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 		add_open(leaf, &open_tail);
 	count_dirty(index, k, bkey_sectors(k));
 	leaf->newest_key = flush_now(index->setup.flush);
+	leaf->inserted++;
 }
 
 /* Is `k` the part of `expected` that it covers, as it was? */
@@ -115,7 +120,7 @@ static bool shows(const struct bkey *k, const struct bkey *expected)
 		return false;
 	into = bkey_start(k) - bkey_start(expected);
 	return (k->high & BKEY_HEADER_MASK) == (expected->high & BKEY_HEADER_MASK) &&
-	       k->ptr == expected->ptr + (into << 8);
+	       k->ptr == (bkey_pointers(k) ? pointer_advance(expected->ptr, into) : expected->ptr);
 }
 
 unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k, const struct bkey *expected)

@@ -167,6 +167,7 @@ static IN_SET void plan_ends(struct plan *plan, int error)
 	plan->state = PLAN_FREE;
 	owner_arrives(plan, error);
 	waitlist_wake_all(&plan->index->plan_slots, 0);
+	nodes_trim(plan->index);
 	waitlist_wake_all(&plan->index->memory, 0);
 }
 
@@ -496,6 +497,25 @@ static IN_SET void begin_writing(struct plan *plan)
 	flush_wait(index->setup.flush, flush_now(index->setup.flush), &plan->op);	/* I2 */
 }
 
+/*
+ * Gc's rewrites and fills never wait for buckets, which only the end of gc may
+ * bring, and leave half of the list to those who must split (L1): -EBUSY.
+ */
+static IN_SET int take_buckets(struct plan *plan, unsigned count, uint32_t *buckets)
+{
+	struct space *space = plan->index->setup.space;
+	bool may_wait = plan->insert && !plan->insert->may_drop;
+
+	if (!may_wait && !space_can_spare(space, USE_BTREE, count))
+		return -EBUSY;
+	return space_take(space, USE_BTREE, count, buckets, &plan->op);
+}
+
+static IN_SET bool is_cancelled(const struct plan *plan)
+{
+	return plan->insert && plan->insert->cancelled && *plan->insert->cancelled;
+}
+
 static IN_SET void ask(struct plan *plan)
 {
 	struct index *index = plan->index;
@@ -506,7 +526,8 @@ static IN_SET void ask(struct plan *plan)
 
 	if (error == -EAGAIN)
 		return;
-	if (error || plan->bottom > index->root->level || is_needless(plan, path[0])) {
+	if (error || plan->bottom > index->root->level || is_cancelled(plan) ||
+	    is_needless(plan, path[0])) {
 		plan_ends(plan, error);
 		return;
 	}
@@ -520,9 +541,13 @@ static IN_SET void ask(struct plan *plan)
 	words = plan->insert && plan->insert->is_journaled ? run_words(&plan->passengers) : 0;
 	error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
 	if (!error)
-		error = space_take(index->setup.space, USE_BTREE, count, buckets, &plan->op);
+		error = take_buckets(plan, count, buckets);
 	if (error == -EAGAIN)
 		return;
+	if (error == -EBUSY) {
+		plan_ends(plan, 0);
+		return;
+	}
 	if (error) {
 		if (error == -ENOSPC)
 			health_fail(index->setup.health, ENOSPC,
@@ -727,7 +752,7 @@ void index_run(struct index *index)
 
 static IN_SET void plan_failed(struct plan *plan, int error)
 {
-	health_fail(plan->index->setup.health, -error, "io error writing btree nodes: %s",
+	health_fail(plan->index->setup.health, -error, "io error replacing btree nodes: %s",
 		    strerror(-error));
 	plan_ends(plan, error);
 }

@@ -160,6 +160,11 @@ void journal_roots_change(struct journal *journal) IN_SET;
 struct list *journal_front(struct journal *journal) IN_SET;
 bool journal_is_under_pressure(const struct journal *journal) IN_SET;
 
+/* So many entries can be pinned at a time. */
+static inline uint64_t journal_entries_max(const struct journal *journal)
+{
+	return journal->entries_mask;
+}
 /* Could the open entry be written now, if it has no keys?  (a start cannot wait for that) */
 bool journal_has_place(const struct journal *journal) IN_SET;
 /* The set stops: nothing is written any more by itself. */

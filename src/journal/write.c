@@ -9,6 +9,7 @@
  * The entry closes when its flush begins: whatever key comes later is not
  * covered by that flush and goes into the next entry (J2).
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/numbers.h"
@@ -81,7 +82,14 @@ static IN_SET void begin_entry(struct journal *journal)
 	unsigned sectors = open_sectors(journal);
 	unsigned index;
 
+	journal_advance(journal);
 	if (!journal_may_write(journal, sectors, &index)) {
+		if (journal->replaying) {
+			journal->state = JOURNAL_IDLE;
+			health_fail(journal->setup.health, ENOSPC,
+				    "the journal has no room for what its replay needs");
+			return;
+		}
 		waitlist_join(&journal->reclaimed, &journal->writer);
 		journal_press(journal);
 		return;

@@ -207,13 +207,27 @@ static IN_SET void mark_extent(struct cache_set *set, const struct bkey *k)
 	space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false, is_dirty);
 }
 
-static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf)
+/* Does all of it lie before a position? */
+static bool lies_before(const struct bkey *k, struct position from)
 {
+	return bkey_volume(k) != from.volume ? bkey_volume(k) < from.volume :
+					       bkey_end(k) <= from.sector && from.sector;
+}
+
+/* A leaf begins at `from`, where the one before it ended. */
+static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf, struct position from)
+{
+	char text[BKEY_TEXT_BYTES];
 	struct node_walk walk;
 	const struct bkey *k;
 
 	node_walk_begin(&walk, leaf);
 	while ((k = node_walk_next(&walk))) {
+		if (lies_before(k, from))
+			health_fail(&set->health, EINVAL,
+				    "%s belongs to the leaf before that of bucket %llu",
+				    bkey_print(text, k),
+				    (unsigned long long)space_bucket_of(&set->space, leaf->key.ptr));
 		mark_extent(set, k);
 		if (bkey_is_dirty(k) && index_key_is_usable(&set->index, k))
 			set->index.dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
@@ -241,7 +255,7 @@ static IN_SET void mark_path(struct recover *recover, struct node *const path[IN
 		if (level)
 			mark_interior(set, node);
 		else
-			mark_leaf(set, node);
+			mark_leaf(set, node, recover->at);
 	}
 }
 
@@ -296,7 +310,7 @@ static IN_SET int end_walk(struct recover *recover)
 
 	if (error)
 		return error;
-	space_mark_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
+	space_see_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
 	space_gc_end(&set->space);
 	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
 }
@@ -386,6 +400,9 @@ static void replay(struct recover *recover)
 	}
 	set_enter(set);
 	wanted = keys_at_a_time(recover);
+	if (set->journal.replaying)	/* E3: what is behind us is held by pins now */
+		set->journal.replaying =
+			le64_get(recover->found.entries[recover->entry]->sequence);
 	set_leave(set);
 	if (!wanted) {
 		recover->state = RECOVER_CHECKPOINT;
@@ -551,7 +568,14 @@ static void committed(struct recover *recover)
 static void have_read(struct recover *recover)
 {
 	int error = take_roots(recover);
+	uint64_t entries = le64_get(newest(recover)->sequence) -
+			   le64_get(recover->found.entries[0]->sequence);
 
+	if (!error && entries >= journal_entries_max(&recover->set->journal))
+		error = error_set(recover->job.error, EFBIG,
+				  "found %llu journal entries to be replayed, wanted at most %llu",
+				  (unsigned long long)entries + 1, (unsigned long long)
+				  journal_entries_max(&recover->set->journal));
 	if (error) {
 		recover_end(recover, error);
 		return;

@@ -95,6 +95,13 @@ int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_
 	return 0;
 }
 
+bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count)
+{
+	const struct bucket_ring *ring = &space->free[use];
+
+	return !space->is_running || ring->count >= count + ring->size / 2;
+}
+
 void space_give_back(struct space *space, enum bucket_use use, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];
@@ -210,8 +217,14 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	unsigned given;
 
 	if (!open) {
-		if (op)
+		int error = health_error(space->setup.health);
+
+		if (op && error) {	/* nobody wakes who waits in a dead set (L3) */
+			op_await(op);
+			op_arrive(op, error);
+		} else if (op) {
 			waitlist_join(&space->waiting[USE_DATA], op);
+		}
 		return 0;
 	}
 	given = min_u64(sectors, open->sectors_left);

@@ -83,6 +83,7 @@ void space_init(struct space *space, const struct space_setup *setup)
 	assert(space->bucket);
 	init_lists(space);
 	waitlist_init(&space->gc_wanted);
+	waitlist_init(&space->gc_ended);
 	list_init(&space->open_lru);
 	for (unsigned i = 0; i < space->open_limit; i++)
 		list_add_last(&space->open_lru, &space->open_bucket[i].link);
@@ -134,6 +135,23 @@ void space_set_mark(struct space *space, uint32_t number, enum bucket_mark mark)
 	bucket->mark = mark;
 	space->available += is_available;
 	space->available -= was_available;
+}
+
+void space_release(struct space *space, uint32_t number)
+{
+	struct bucket *bucket = &space->bucket[number];
+
+	/* A gc under way may have taken its mark already. */
+	space->available += bucket->mark > MARK_RECLAIMABLE || !space->marks_valid;
+	bucket->mark = MARK_NONE;
+	bucket->prio = PRIO_NEVER_USED;
+	bucket->used_sectors = 0;
+}
+
+/* Gc saw what it is used for: what is available is counted when all has been seen. */
+static void see_mark(struct space *space, uint32_t number, enum bucket_mark mark)
+{
+	space->bucket[number].mark = mark;
 }
 
 void space_pin(struct space *space, uint64_t ptr)
@@ -236,9 +254,7 @@ void space_freed(struct space *space, uint32_t number)
 
 	assert(bucket->freed_pending);
 	bucket->freed_pending = 0;
-	bucket->prio = PRIO_NEVER_USED;
-	bucket->used_sectors = 0;
-	space_set_mark(space, number, MARK_NONE);
+	space_release(space, number);
 	space_wake_starved(space);
 }
 
@@ -265,14 +281,14 @@ unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors,
 			health_fail(space->setup.health, EINVAL,
 				    "inconsistent ptrs: mark = %u, level > 0, bucket %u",
 				    bucket->mark, number);
-		space_mark_metadata(space, number);
+		space_see_metadata(space, number);
 	} else if (bucket->mark == MARK_METADATA) {
 		health_fail(space->setup.health, EINVAL,
 			    "inconsistent ptrs: mark = %u, level = 0, bucket %u", bucket->mark, number);
 	} else if (dirty) {
-		space_set_mark(space, number, MARK_DIRTY);
+		see_mark(space, number, MARK_DIRTY);
 	} else if (bucket->mark == MARK_NONE) {
-		space_set_mark(space, number, MARK_RECLAIMABLE);
+		see_mark(space, number, MARK_RECLAIMABLE);
 	}
 	if (!metadata && bucket->prio == PRIO_METADATA)
 		bucket->prio = PRIO_INITIAL;
@@ -294,10 +310,17 @@ void space_mark_metadata(struct space *space, uint32_t number)
 	space->bucket[number].prio = PRIO_METADATA;
 }
 
+void space_see_metadata(struct space *space, uint32_t number)
+{
+	see_mark(space, number, MARK_METADATA);
+	space->bucket[number].prio = PRIO_METADATA;
+}
+
 void space_gc_begin(struct space *space)
 {
 	space->marks_valid = false;
 	space->gc_is_wanted = false;
+	space->hidden_since_gc = 0;
 	space->gc_left = space->setup.buckets * space->setup.bucket_sectors / GC_FRACTION;
 	for (uint64_t i = 0; i < space->setup.buckets; i++) {
 		struct bucket *bucket = &space->bucket[i];
@@ -305,7 +328,7 @@ void space_gc_begin(struct space *space)
 		bucket->oldest = bucket->generation;
 		if (bucket->pins)
 			continue;
-		space_set_mark(space, i, MARK_NONE);
+		see_mark(space, i, MARK_NONE);
 		bucket->used_sectors = 0;
 	}
 }
@@ -316,23 +339,26 @@ static IN_SET void mark_fixed(struct space *space)
 	const struct space_setup *setup = &space->setup;
 
 	for (unsigned i = 0; i < setup->first_bucket + setup->journal_buckets; i++)
-		space_set_mark(space, i, MARK_METADATA);
+		see_mark(space, i, MARK_METADATA);
 	for (unsigned i = 0; space->have_table && i < setup->prio_parts; i++)
-		space_mark_metadata(space, space->table[i]);
+		space_see_metadata(space, space->table[i]);
 	if (space->refill_state == REFILL_TABLE || space->refill_state == REFILL_ENTRY) {
 		for (unsigned i = 0; i < setup->prio_parts; i++)
-			space_mark_metadata(space, space->old_table[i]);
+			space_see_metadata(space, space->old_table[i]);
 	}
 }
 
 void space_gc_end(struct space *space)
 {
 	mark_fixed(space);
+	space->available = 0;
 	for (uint64_t i = 0; i < space->setup.buckets; i++) {
 		if (space->bucket[i].freed_pending)
-			space_mark_metadata(space, i);
+			space_see_metadata(space, i);
+		space->available += space->bucket[i].mark <= MARK_RECLAIMABLE;
 	}
 	space->marks_valid = true;
+	waitlist_wake_all(&space->gc_ended, 0);
 	space_wake_starved(space);
 	space_kick(space);
 }
@@ -353,7 +379,45 @@ unsigned space_in_use_percent(const struct space *space)
 	return (space->setup.buckets - space->available) * 100 / space->setup.buckets;
 }
 
-bool space_admits_dirty(const struct space *space)
+/* Every extent may end a bucket and begin another. */
+static unsigned promise_of(const struct space *space, unsigned sectors)
 {
-	return space->available > space->metadata_reserved + space->open_limit + BTREE_LIST_MIN;
+	return sectors / space->setup.bucket_sectors + 2;
+}
+
+bool space_promise_dirty(struct space *space, unsigned sectors)
+{
+	unsigned need = promise_of(space, sectors);
+	uint64_t kept = space->metadata_reserved + space->open_limit + BTREE_LIST_MIN;
+
+	if (space->available <= kept + space->dirty_promised + need)
+		return false;
+	space->dirty_promised += need;
+	return true;
+}
+
+void space_promise_ends(struct space *space, unsigned sectors)
+{
+	assert(space->dirty_promised >= promise_of(space, sectors));
+	space->dirty_promised -= promise_of(space, sectors);
+}
+
+void space_hidden(struct space *space, unsigned sectors)
+{
+	space->hidden_since_gc += sectors;
+	space->gc_was_useless = false;
+	space->gc_left -= sectors;
+	if (space->gc_left < 0 && !space->gc_is_wanted)
+		space_want_gc(space);
+}
+
+bool space_gc_may_help(struct space *space, struct op *op)
+{
+	if (!space->hidden_since_gc && space->marks_valid)
+		return false;
+	if (space->hidden_since_gc)
+		space_want_gc(space);
+	if (op)
+		waitlist_join(&space->gc_ended, op);
+	return true;
 }

@@ -15,7 +15,11 @@ void ring_done(struct bucket_ring *ring);
 bool ring_push(struct bucket_ring *ring, uint32_t bucket);	/* false: full */
 bool ring_pop(struct bucket_ring *ring, uint32_t *bucket);	/* false: empty */
 
+/* What the bucket is used for changes: it is pinned, so gc has left its mark as it was. */
 void space_set_mark(struct space *space, uint32_t bucket, enum bucket_mark mark) IN_SET;
+/* What was metadata is of no use any more. */
+void space_release(struct space *space, uint32_t bucket) IN_SET;
+void space_mark_metadata(struct space *space, uint32_t bucket) IN_SET;
 /* Nothing in the bucket is of use any more: empty, with the next generation, pinned and listed. */
 void space_raise(struct space *space, uint32_t bucket) IN_SET;
 /* Refill looks whether something is to be done. */

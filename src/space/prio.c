@@ -77,11 +77,8 @@ void space_finish_table(struct space *space)
 {
 	for (unsigned i = 0; i < space->setup.prio_parts; i++) {
 		space_settle(space, space->table[i]);
-		if (!space->have_table)
-			continue;
-		space->bucket[space->old_table[i]].prio = PRIO_NEVER_USED;
-		space->bucket[space->old_table[i]].used_sectors = 0;
-		space_set_mark(space, space->old_table[i], MARK_NONE);
+		if (space->have_table)
+			space_release(space, space->old_table[i]);
 	}
 	space->have_table = true;
 }

@@ -22,7 +22,8 @@ static bool is_low(const struct space *space)
 {
 	const struct bucket_ring *free_ring = space->free;
 
-	return free_ring[USE_PRIO].count < free_ring[USE_PRIO].size ||
+	return !waitlist_empty(&space->waiting[USE_BTREE]) ||
+	       free_ring[USE_PRIO].count < free_ring[USE_PRIO].size ||
 	       free_ring[USE_BTREE].count * 2 < free_ring[USE_BTREE].size ||
 	       free_ring[USE_DATA].count * 2 < free_ring[USE_DATA].size;
 }
@@ -148,24 +149,16 @@ static unsigned choose_lru(struct space *space, unsigned wanted)
 static unsigned choose_fifo(struct space *space, unsigned wanted)
 {
 	uint64_t buckets = space->setup.buckets;
+	uint64_t round = buckets - space->setup.first_bucket;	/* no bucket twice */
 	unsigned count = 0;
 
-	for (uint64_t tried = 0; tried < buckets && count < wanted; tried++) {
+	for (uint64_t tried = 0; tried < round && count < wanted; tried++) {
 		if (++space->cursor >= buckets)
 			space->cursor = space->setup.first_bucket;
 		if (may_be_victim(space, space->cursor))
 			space->victims[count++].bucket = space->cursor;
 	}
 	return count;
-}
-
-static bool is_chosen(const struct space *space, unsigned count, uint32_t bucket)
-{
-	for (unsigned i = 0; i < count; i++) {
-		if (space->victims[i].bucket == bucket)
-			return true;
-	}
-	return false;
 }
 
 static unsigned choose_random(struct space *space, unsigned wanted)
@@ -176,9 +169,13 @@ static unsigned choose_random(struct space *space, unsigned wanted)
 	for (uint64_t tried = 0; tried < space->setup.buckets / 2 && count < wanted; tried++) {
 		uint64_t i = first + random_below(&space->random, space->setup.buckets - first);
 
-		if (may_be_victim(space, i) && !is_chosen(space, count, i))
-			space->victims[count++].bucket = i;
+		if (!may_be_victim(space, i) || space->bucket[i].is_chosen)
+			continue;
+		space->bucket[i].is_chosen = 1;
+		space->victims[count++].bucket = i;
 	}
+	for (unsigned i = 0; i < count; i++)
+		space->bucket[space->victims[i].bucket].is_chosen = 0;
 	/* Hardly any left, and luck did not find them: any will do. */
 	return count ?: choose_fifo(space, wanted);
 }
@@ -202,9 +199,17 @@ static unsigned choose(struct space *space)
 
 static IN_SET void starve(struct space *space)
 {
-	if (!space->gc_was_useless || somebody_waits(space))
-		space_want_gc(space);
-	space->gc_was_useless = true;
+	if (!space->has_gc && somebody_waits(space)) {
+		health_fail(space->setup.health, ENOSPC,
+			    "no bucket can be reused while the journal is replayed");
+		space->refill_state = REFILL_IDLE;
+		return;
+	}
+	if (space->marks_valid) {	/* else the gc that is under way may bring some */
+		if (!space->gc_was_useless || somebody_waits(space))
+			space_want_gc(space);
+		space->gc_was_useless = true;
+	}
 	space->refill_state = REFILL_STARVED;
 	timer_start(&space->starved_timer, STARVED_WAIT_NS, &space->refill);
 }
@@ -213,8 +218,8 @@ static IN_SET void choose_victims(struct space *space)
 {
 	unsigned count = space->marks_valid ? choose(space) : 0;
 
-	/* B5: what this table takes of free[PRIO] must come back by it. */
-	if (!count || space->incoming.count + count < space->setup.prio_parts) {
+	/* B5: what this table takes of free[PRIO] comes back by it, and more, or it is no gain. */
+	if (!count || space->incoming.count + count <= space->setup.prio_parts) {
 		starve(space);
 		return;
 	}
@@ -316,6 +321,7 @@ void space_abort(struct space *space, int error)
 	for (unsigned use = 0; use < USES; use++)
 		waitlist_wake_all(&space->waiting[use], error);
 	waitlist_wake_all(&space->gc_wanted, error);
+	waitlist_wake_all(&space->gc_ended, error);
 	timer_cancel(&space->starved_timer);
 }
 

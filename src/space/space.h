@@ -45,6 +45,7 @@ struct bucket {
 	uint8_t mark : 2;
 	uint8_t is_listed : 1;		/* on a free list, or incoming */
 	uint8_t freed_pending : 1;	/* B3 */
+	uint8_t is_chosen : 1;		/* while refill draws victims */
 };
 
 /* A ring of bucket numbers of an exact size. */
@@ -99,10 +100,14 @@ struct space {
 	struct waitlist gc_wanted;	/* gc waits here for work */
 	bool gc_is_wanted;
 	bool gc_was_useless;		/* the last one left nothing to choose from */
+	bool has_gc;			/* somebody waits in gc_wanted, or is at it */
+	struct waitlist gc_ended;	/* for room that the next gc may find */
+	uint64_t hidden_since_gc;	/* dirty sectors that were overwritten or discarded since it began */
+	uint64_t dirty_promised;	/* buckets that dirty writes under way may still open */
 	struct timer starved_timer;
 	bool marks_valid;		/* no gc is under way */
 	bool is_running;		/* refill may work */
-	uint64_t available;		/* buckets of mark none or reclaimable */
+	uint64_t available;		/* buckets of mark none or reclaimable; during a gc: as before it */
 	unsigned metadata_reserved;	/* what free[PRIO] and free[BTREE] hold when full */
 
 	struct open_bucket open_bucket[OPEN_BUCKETS_MAX];
@@ -153,6 +158,8 @@ void space_count_io(struct space *space, unsigned sectors) IN_SET;	/* priorities
  */
 int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_t *buckets,
 	       struct op *op) IN_SET MUST_CHECK;
+/* Could `count` be taken now, and half of the list would be left?  While a set starts: yes. */
+bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count) IN_SET;
 uint64_t space_pointer(const struct space *space, uint32_t bucket) IN_SET;	/* to its start */
 /* It was taken and not written: back to its list. */
 void space_give_back(struct space *space, enum bucket_use use, uint32_t bucket) IN_SET;
@@ -181,8 +188,16 @@ struct stream {
  */
 unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
 			bool dirty, uint64_t *ptr, struct op *op) IN_SET MUST_CHECK;
-/* Would dirty data leave enough for metadata? */
-bool space_admits_dirty(const struct space *space) IN_SET;
+/*
+ * Dirty data of one write may be let in: enough stays for metadata, whatever the
+ * others do that were promised room.  To be ended with the same number.
+ */
+bool space_promise_dirty(struct space *space, unsigned sectors) IN_SET MUST_CHECK;
+void space_promise_ends(struct space *space, unsigned sectors) IN_SET;
+/* Dirty sectors were overwritten or discarded: a gc may find their buckets empty. */
+void space_hidden(struct space *space, unsigned sectors) IN_SET;
+/* Could a gc find room?  Then one is wanted, and `op` (if not NULL) waits for its end. */
+bool space_gc_may_help(struct space *space, struct op *op) IN_SET;
 unsigned space_in_use_percent(const struct space *space) IN_SET;
 
 /* gc, and the start of a set. */
@@ -192,7 +207,7 @@ unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors,
 			    bool dirty) IN_SET;
 /* A dead pointer that is still on disk: how stale it is. */
 unsigned space_mark_stale(struct space *space, uint64_t ptr) IN_SET;
-void space_mark_metadata(struct space *space, uint32_t bucket) IN_SET;
+void space_see_metadata(struct space *space, uint32_t bucket) IN_SET;
 void space_gc_end(struct space *space) IN_SET;		/* marks are valid again; refill goes on */
 void space_want_gc(struct space *space) IN_SET;
 bool space_gc_is_wanted(const struct space *space) IN_SET;

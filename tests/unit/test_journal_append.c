@@ -1,0 +1,517 @@
+/* The journal on a real file: entries become durable, and are found again. */
+#include <errno.h>
+#include <string.h>
+
+#include "awaiter.h"
+#include "journal/internal.h"
+
+enum {
+	BLOCK_SECTORS = 8,
+	BUCKET_SECTORS = 32,	/* four entries of a block */
+	BUCKETS = 8,
+	RING = 4,
+};
+
+static const uint64_t ring[RING] = { 1, 2, 3, 5 };	/* buckets need not be neighbours */
+static const uint64_t magic = 0x0123456789abcdef;
+
+static char path[] = "test_journal_append_XXXXXX_img";
+static struct reactor *reactor;
+static struct device *device;
+static struct lock *lock;
+static struct health health;
+static struct flush flush;
+static struct journal_setup journal_setup;
+static struct journal journal;
+static struct journal_found found;
+static struct awaiter awaiter;
+
+static void open_file(void)
+{
+	struct error error = { .code = 0 };
+	int fd = mkstemps(path, strlen("_img"));
+
+	cr_assert(ge(int, fd, 0));
+	cr_assert(zero(int, ftruncate(fd, BUCKETS * BUCKET_SECTORS * 512)));
+	close(fd);
+	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
+		  error.text);
+	unlink(path);
+}
+
+/* A fresh set, whose journal is empty and accepts entries. */
+static void setup(void)
+{
+	open_file();
+	reactor = test_reactor();
+	lock = lock_new();
+	health_init(&health);
+	flush_init(&flush, device, reactor);
+	journal_setup = (struct journal_setup){
+		.lock = lock,
+		.device = device,
+		.flush = &flush,
+		.health = &health,
+		.reactor = reactor,
+		.set_magic = magic,
+		.block_sectors = BLOCK_SECTORS,
+		.bucket_sectors = BUCKET_SECTORS,
+		.bucket_count = RING,
+		.buckets = ring,
+	};
+	journal_init(&journal, &journal_setup);
+	awaiter_init(&awaiter, reactor);
+	lock_acquire(lock);
+	journal_begin(&journal, 0, 0, RING - 1, NULL);
+	journal_accept(&journal);
+	lock_release(lock);
+}
+
+static void teardown(void)
+{
+	journal_found_done(&found);
+	journal_done(&journal);
+	lock_free(lock);
+	device_close(device);
+	reactor_free(reactor);
+}
+
+TestSuite(journal, .init = setup, .fini = teardown, .timeout = 60);
+
+static struct bkey key(unsigned number)
+{
+	return bkey_with_pointer(bkey_of(1, 1000 + number, 8), pointer_of(0, 8 * number, 1));
+}
+
+static uint64_t add(unsigned number)
+{
+	struct bkey k = key(number);
+	uint64_t sequence;
+
+	lock_acquire(lock);
+	sequence = journal_add(&journal, &k);
+	lock_release(lock);
+	return sequence;
+}
+
+static void begin_commit(struct awaiter *who)
+{
+	lock_acquire(lock);
+	journal_commit(&journal, &who->op);
+	lock_release(lock);
+}
+
+/* Waits until all that was given is durable. */
+static void commit(void)
+{
+	begin_commit(&awaiter);
+	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", health.reason.text);
+}
+
+/* Adds a key to an entry of its own, which is durable now. */
+static void add_entry(unsigned number)
+{
+	add(number);
+	commit();
+}
+
+static void pin(struct journal_pin *pin_of_leaf, uint64_t sequence)
+{
+	lock_acquire(lock);
+	journal_pin(&journal, pin_of_leaf, sequence);
+	lock_release(lock);
+}
+
+static void unpin(struct journal_pin *pin_of_leaf)
+{
+	lock_acquire(lock);
+	journal_unpin(&journal, pin_of_leaf);
+	lock_release(lock);
+}
+
+/* What a start would find. */
+static void read_again(void)
+{
+	struct error error = { .code = 0 };
+
+	journal_found_done(&found);
+	cr_assert(zero(int, journal_read(&found, &journal_setup, false, &error)), "%s",
+		  error.text);
+}
+
+static uint64_t sequence_of(unsigned i)
+{
+	return le64_get(found.entries[i]->sequence);
+}
+
+static void expect_keys(unsigned i, unsigned first, unsigned count)
+{
+	const struct journal_entry_disk *entry = found.entries[i];
+
+	cr_assert(eq(u32, le32_get(entry->words), 3 * count));
+	for (unsigned n = 0; n < count; n++) {
+		struct bkey expected = key(first + n);
+
+		cr_expect(eq(u64, le64_get(entry->keys[3 * n]), expected.high));
+		cr_expect(eq(u64, le64_get(entry->keys[3 * n + 1]), expected.low));
+		cr_expect(eq(u64, le64_get(entry->keys[3 * n + 2]), expected.ptr));
+	}
+}
+
+/* Is an entry with that sequence in that block of the bucket with that place in the ring? */
+static bool lies_at(uint64_t sequence, unsigned index, unsigned block)
+{
+	unsigned char bytes[BLOCK_SECTORS * 512];
+	const struct journal_entry_disk *entry = (const void *)bytes;
+	uint64_t sector = ring[index] * BUCKET_SECTORS + block * BLOCK_SECTORS;
+
+	cr_assert(zero(int, device_read_now(device, bytes, sector, BLOCK_SECTORS)));
+	return journal_entry_is_valid(entry, sizeof(bytes), magic) &&
+	       le64_get(entry->sequence) == sequence;
+}
+
+/* ---- becoming durable ---- */
+
+Test(journal, is_empty_at_first)
+{
+	struct error error = { .code = 0 };
+
+	cr_expect(eq(int, journal_read(&found, &journal_setup, false, &error), -EINVAL));
+	cr_expect(eq(str, error.text, "no journal entries found in 4 journal buckets"));
+}
+
+Test(journal, arrives_at_once_where_nothing_was_given)
+{
+	begin_commit(&awaiter);
+	cr_expect(zero(u32, awaiter.op.awaited));
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(zero(u64, journal.entries_written));
+}
+
+Test(journal, begins_with_entry_one)
+{
+	cr_expect(eq(u64, add(0), 1));
+	cr_expect(eq(u64, add(1), 1));
+}
+
+Test(journal, has_what_was_committed)
+{
+	for (unsigned i = 0; i < 3; i++)
+		add(i);
+	begin_commit(&awaiter);
+	cr_expect(zero(u64, journal.durable));
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u64, journal.durable, 1));
+	read_again();
+	cr_assert(eq(u32, found.count, 1));
+	cr_expect(eq(u64, sequence_of(0), 1));
+	expect_keys(0, 0, 3);
+}
+
+Test(journal, flushes_the_device_before_each_entry)
+{
+	add_entry(0);
+	cr_expect(eq(u64, flush.completed, 1));
+	add_entry(1);
+	cr_expect(eq(u64, flush.completed, 2));
+}
+
+Test(journal, puts_the_second_entry_into_the_next_block)
+{
+	add_entry(0);
+	add_entry(1);
+	cr_expect(lies_at(1, 0, 0));
+	cr_expect(lies_at(2, 0, 1));
+}
+
+Test(journal, goes_on_in_the_next_bucket_when_one_is_full)
+{
+	for (unsigned i = 0; i < 5; i++)
+		add_entry(i);
+	cr_expect(lies_at(4, 0, 3));
+	cr_expect(lies_at(5, 1, 0));
+}
+
+Test(journal, puts_an_entry_of_two_blocks_where_both_fit)
+{
+	unsigned two_blocks = BLOCK_SECTORS * 512 / 24;
+
+	for (unsigned i = 0; i < 3; i++)
+		add_entry(i);
+	for (unsigned i = 0; i < two_blocks; i++)
+		add(i);
+	add_entry(two_blocks);
+	cr_expect(lies_at(3, 0, 2));
+	cr_expect(not(lies_at(4, 0, 3)));
+	cr_expect(eq(u64, journal.bucket_newest[1], 4));
+	read_again();
+	cr_assert(eq(u32, found.count, 1));
+	expect_keys(0, 0, two_blocks + 1);
+}
+
+Test(journal, goes_round)
+{
+	for (unsigned i = 0; i < 4 * RING + 1; i++)
+		add_entry(i);
+	cr_expect(lies_at(4 * RING + 1, 0, 0));
+}
+
+Test(journal, writes_by_itself_what_was_added_a_while_ago)
+{
+	journal.delay_ns = 1000000;
+	add(0);
+	cr_expect(timer_running(&journal.delay));
+	waitlist_join(&journal.open_waiters, &awaiter.op);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u64, journal.durable, 1));
+}
+
+/* Lets the writer go on until it waits for something. */
+static void let_writer_begin(void)
+{
+	struct awaiter next;
+
+	awaiter_init(&next, reactor);
+	op_queue(&next.op);
+	awaiter_wait(&next);
+}
+
+Test(journal, puts_what_comes_during_a_flush_into_the_next_entry)
+{
+	add(0);
+	begin_commit(&awaiter);
+	let_writer_begin();
+	cr_assert(eq(int, journal.state, JOURNAL_FLUSH));
+	cr_expect(eq(u64, add(1), 2));
+	awaiter_wait(&awaiter);
+	cr_expect(eq(u64, journal.durable, 1));
+	read_again();
+	expect_keys(0, 0, 1);
+}
+
+Test(journal, waits_for_the_write_under_way_where_nothing_came_since)
+{
+	struct awaiter other;
+
+	awaiter_init(&other, reactor);
+	add(0);
+	begin_commit(&awaiter);
+	let_writer_begin();
+	begin_commit(&other);
+	cr_expect(ne(u32, other.op.awaited, 0));
+	cr_expect(zero(int, awaiter_wait(&other)));
+	cr_expect(eq(u32, awaiter.steps, 1));
+	cr_expect(eq(u64, journal.entries_written, 1));
+}
+
+Test(journal, writes_an_empty_entry_only_when_told_so)
+{
+	add_entry(0);
+	lock_acquire(lock);
+	journal_commit_always(&journal, &awaiter.op);
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u64, journal.durable, 2));
+	read_again();
+	cr_assert(eq(u32, found.count, 1));
+	expect_keys(0, 0, 0);
+}
+
+Test(journal, arrives_at_once_for_an_entry_that_is_durable)
+{
+	add_entry(0);
+	lock_acquire(lock);
+	journal_commit_entry(&journal, 1, &awaiter.op);
+	lock_release(lock);
+	cr_expect(zero(u32, awaiter.op.awaited));
+	awaiter_wait(&awaiter);
+}
+
+Test(journal, waits_for_the_entry_that_is_asked_for)
+{
+	uint64_t sequence = add(0);
+
+	lock_acquire(lock);
+	journal_commit_entry(&journal, sequence, &awaiter.op);
+	lock_release(lock);
+	cr_expect(ne(u32, awaiter.op.awaited, 0));
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u64, journal.durable, sequence));
+}
+
+/* ---- what an entry says ---- */
+
+Test(journal, says_where_the_roots_are)
+{
+	struct bkey root = bkey_with_pointer(bkey_of(BKEY_VOLUME_MAX, BKEY_END_MAX, 16),
+					     pointer_of(0, 96, 3));
+	struct bkey decoded;
+
+	journal.roots = (struct journal_roots){
+		.btree_root = root,
+		.btree_level = 2,
+		.uuid_bucket = key(9),
+		.prio_bucket = 4711,
+	};
+	lock_acquire(lock);
+	journal_roots_change(&journal);
+	journal_commit(&journal, &awaiter.op);
+	lock_release(lock);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	read_again();
+	cr_expect(bkey_slot_decode(&decoded, &found.entries[0]->btree_root));
+	cr_expect(eq(u64, decoded.high, root.high));
+	cr_expect(eq(u64, decoded.ptr, root.ptr));
+	cr_expect(bkey_slot_decode(&decoded, &found.entries[0]->uuid_bucket));
+	cr_expect(eq(u64, decoded.ptr, key(9).ptr));
+	cr_expect(eq(u32, le16_get(found.entries[0]->btree_level), 2));
+	cr_expect(eq(u64, le64_get(found.entries[0]->prio_bucket[0]), 4711));
+}
+
+Test(journal, needs_only_the_newest_entry_where_nothing_is_pinned)
+{
+	for (unsigned i = 0; i < 3; i++)
+		add_entry(i);
+	read_again();
+	cr_assert(eq(u32, found.count, 1));
+	cr_expect(eq(u64, sequence_of(0), 3));
+	cr_expect(eq(u64, le64_get(found.entries[0]->last_sequence), 3));
+}
+
+Test(journal, needs_all_entries_from_the_oldest_pinned_one)
+{
+	struct journal_pin pins[2] = { { .sequence = 0 }, { .sequence = 0 } };
+
+	add_entry(0);
+	pin(&pins[0], add(1));
+	add_entry(2);
+	pin(&pins[1], add(3));
+	add_entry(4);
+	read_again();
+	cr_assert(eq(u32, found.count, 2));
+	cr_expect(eq(u64, sequence_of(0), 2));
+	cr_expect(eq(u64, sequence_of(1), 3));
+	cr_expect(eq(u64, le64_get(found.entries[1]->last_sequence), 2));
+	expect_keys(0, 1, 2);
+	expect_keys(1, 3, 2);
+}
+
+Test(journal, needs_less_when_a_pin_goes)
+{
+	struct journal_pin pins[2] = { { .sequence = 0 }, { .sequence = 0 } };
+
+	pin(&pins[0], add(0));
+	add_entry(1);
+	pin(&pins[1], add(2));
+	add_entry(3);
+	unpin(&pins[0]);
+	add_entry(4);
+	read_again();
+	cr_assert(eq(u32, found.count, 2));
+	cr_expect(eq(u64, sequence_of(0), 2));
+}
+
+Test(journal, pins_the_older_of_two_entries)
+{
+	struct journal_pin leaf = { .sequence = 0 };
+
+	pin(&leaf, add(0));
+	add_entry(1);
+	pin(&leaf, add(2));
+	cr_expect(eq(u64, leaf.sequence, 1));
+}
+
+/* J4: the entry behind the last free bucket's border waits for pins to go. */
+Test(journal, enters_its_last_free_bucket_only_when_that_frees_another)
+{
+	struct journal_pin leaf = { .sequence = 0 };
+
+	pin(&leaf, add(0));
+	for (unsigned i = 0; i < 12; i++)
+		add_entry(i);
+	add(99);
+	begin_commit(&awaiter);
+	let_writer_begin();
+	cr_expect(eq(int, journal.state, JOURNAL_ROOM));
+	cr_expect(eq(u64, journal.durable, 12));
+	unpin(&leaf);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(lies_at(13, 3, 0));
+}
+
+Test(journal, shows_the_pins_of_its_oldest_entry_when_it_wants_them_to_go)
+{
+	struct journal_pin leaf = { .sequence = 0 };
+
+	pin(&leaf, add(0));
+	lock_acquire(lock);
+	cr_expect(eq(ptr, journal_front(&journal), NULL));
+	lock_release(lock);
+	for (unsigned i = 0; i < 12; i++)
+		add_entry(i);
+	lock_acquire(lock);
+	cr_expect(journal_is_under_pressure(&journal));
+	cr_assert(ne(ptr, journal_front(&journal), NULL));
+	cr_expect(eq(ptr, list_first(journal_front(&journal)), &leaf.link));
+	lock_release(lock);
+}
+
+/* ---- room ---- */
+
+Test(journal, has_room_for_a_bucket_of_keys)
+{
+	unsigned words = BUCKET_SECTORS * 512 / 8 - sizeof(struct journal_entry_disk) / 8;
+
+	lock_acquire(lock);
+	cr_expect(zero(int, journal_room(&journal, words, &awaiter.op)));
+	lock_release(lock);
+}
+
+Test(journal, makes_wait_who_finds_no_room_and_writes)
+{
+	unsigned words = 0;
+
+	while (words + 3 <= journal.words_max) {
+		add(words / 3);
+		words += 3;
+	}
+	lock_acquire(lock);
+	cr_expect(eq(int, journal_room(&journal, 3, &awaiter.op), -EAGAIN));
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	lock_acquire(lock);
+	cr_expect(zero(int, journal_room(&journal, 3, &awaiter.op)));
+	lock_release(lock);
+	commit();
+	cr_expect(eq(u64, journal.durable, 1));
+}
+
+Test(journal, tells_who_waits_for_room_that_the_set_is_dead)
+{
+	health_fail(&health, EIO, "dead");
+	lock_acquire(lock);
+	cr_expect(eq(int, journal_room(&journal, 3, &awaiter.op), -EIO));
+	journal_commit(&journal, &awaiter.op);
+	lock_release(lock);
+	cr_expect(eq(int, awaiter_wait(&awaiter), -EIO));
+}
+
+/* ---- going on after a stop ---- */
+
+Test(journal, goes_on_behind_what_it_found)
+{
+	add_entry(0);
+	add_entry(1);
+	read_again();
+	journal_done(&journal);
+	journal_init(&journal, &journal_setup);
+	lock_acquire(lock);
+	journal_begin(&journal, sequence_of(0), sequence_of(found.count - 1), found.current,
+		      found.bucket_newest);
+	journal_accept(&journal);
+	lock_release(lock);
+	add_entry(2);
+	cr_expect(lies_at(3, 1, 0));
+	read_again();
+	cr_expect(eq(u64, sequence_of(0), 3));
+}
