@@ -1,7 +1,12 @@
 /*
  * Leaf writes: the open run of a leaf becomes the next bset of its log.
  *
- *	FLUSH (the data of its keys are durable, I2) --> WRITE (FUA) --> free
+ *	FLUSH (the data of its keys are durable, I2) --> (TAIL) --> HEAD --> free
+ *
+ * Both are written FUA.  A bset of several blocks gets its first one last: until
+ * then there is no bset, so a cut cannot leave half of one, which no kernel would
+ * accept.  (That a block is written whole or not at all is what the format takes
+ * for granted.)
  *
  * What is written is a private copy: the run itself joins `keys` when the write
  * begins, so that the next inserts have an empty open run at once.  One write of
@@ -23,7 +28,8 @@
 enum leaf_write_state {
 	LEAF_WRITE_FREE,
 	LEAF_WRITE_FLUSH,
-	LEAF_WRITE_DEVICE,
+	LEAF_WRITE_TAIL,
+	LEAF_WRITE_HEAD,
 };
 
 struct node_write {
@@ -136,18 +142,33 @@ static IN_SET void move_pin(struct index *index, struct node *leaf, struct node_
 	journal_unpin(index->setup.journal, &leaf->pin);
 }
 
-static void go_on(struct node_write *write)
+static void write_head(struct node_write *write)
 {
 	struct index *index = write->index;
 
-	if (!flush_covers(index->setup.flush, write->newest_key)) {
+	write->state = LEAF_WRITE_HEAD;
+	device_write(index->setup.device, write->buffer, write->at, index->setup.block_sectors,
+		     true, &write->op);
+}
+
+static void go_on(struct node_write *write)
+{
+	struct index *index = write->index;
+	unsigned head = index->setup.block_sectors;
+
+	if (write->state != LEAF_WRITE_TAIL &&
+	    !flush_covers(index->setup.flush, write->newest_key)) {
 		write->state = LEAF_WRITE_FLUSH;
 		flush_wait(index->setup.flush, write->newest_key, &write->op);
 		return;
 	}
-	write->state = LEAF_WRITE_DEVICE;
-	device_write(index->setup.device, write->buffer, write->at, write->sectors, true,
-		     &write->op);
+	if (write->state == LEAF_WRITE_TAIL || write->sectors == head) {
+		write_head(write);
+		return;
+	}
+	write->state = LEAF_WRITE_TAIL;
+	device_write(index->setup.device, write->buffer + head * 512, write->at + head,
+		     write->sectors - head, true, &write->op);
 }
 
 bool leaf_write_start(struct index *index, struct node *leaf)
@@ -214,7 +235,7 @@ static void leaf_write_step(struct op *op)
 								write->node->key.ptr),
 			    strerror(-error));
 	error = error ?: health_error(index->setup.health);
-	if (error || write->state == LEAF_WRITE_DEVICE)
+	if (error || write->state == LEAF_WRITE_HEAD)
 		write_ended(write, error);
 	else
 		go_on(write);

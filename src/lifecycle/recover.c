@@ -465,19 +465,46 @@ static void checkpoint_is_durable(struct recover *recover)
 /* ---- a fresh set ---- */
 
 /* Entries of an older set with the same uuid would be believed (L46). */
-static int erase_run(struct blocking_job *blocking)
+static int erase_journal(const struct cache_set *set)
 {
-	struct recover *recover = container_of(blocking, struct recover, blocking);
-	const struct superblock *sb = &recover->set->superblock;
+	const struct superblock *sb = &set->superblock;
 	void *zeros = buffer_new(sb->block_sectors * 512);
 	int failed = 0;
 
 	for (unsigned i = 0; i < sb->journal_buckets && !failed; i++)
-		failed = device_write_now(recover->set->device, zeros,
+		failed = device_write_now(set->device, zeros,
 					  sb->journal_bucket[i] * sb->bucket_sectors,
 					  sb->block_sectors);
 	buffer_free(zeros);
-	failed = failed ?: device_flush_now(recover->set->device);
+	return failed;
+}
+
+/*
+ * The list of journal buckets goes beyond the superblock's first sector.  It is
+ * written now, while their number is still 0: so the write that makes the set
+ * valid changes one sector, and a cut cannot leave half of it.
+ */
+static int write_journal_list(const struct cache_set *set, void *buffer)
+{
+	struct superblock sb = set->superblock;
+	struct superblock_disk *disk = buffer;
+
+	superblock_encode(&sb);
+	*disk = sb.disk;
+	disk->keys = le16_of(0);
+	disk->version = set->superblock.disk.version;
+	disk->sequence = set->superblock.disk.sequence;
+	disk->checksum = le64_of(superblock_checksum(disk));
+	return device_write_now(set->device, disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+}
+
+static int erase_run(struct blocking_job *blocking)
+{
+	struct recover *recover = container_of(blocking, struct recover, blocking);
+	struct cache_set *set = recover->set;
+	int failed = erase_journal(set) ?: write_journal_list(set, set->superblock_buffer) ?:
+		     device_flush_now(set->device);
+
 	return failed ? error_set(&recover->blocking_error, -failed, "erasing the journal: %s",
 				  strerror(-failed)) : 0;
 }

@@ -35,6 +35,7 @@ struct sim_disk {
 	char name[64];
 	uint64_t number, sectors;
 	unsigned logical_block_bytes;
+	unsigned atomic_sectors;
 	bool can_discard, is_open;
 	struct sim_faults faults;
 	unsigned char *media;
@@ -163,11 +164,17 @@ struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logic
 	disk->number = ++world.disk_count;
 	disk->sectors = sectors;
 	disk->logical_block_bytes = logical_block_bytes;
+	disk->atomic_sectors = 1;
 	disk->media = sim_map(sectors * SECTOR);
 	disk->newest = sim_map(sectors * sizeof(disk->newest[0]));
 	list_init(&disk->in_flight);
 	list_add_last(&world.disks, &disk->link);
 	return disk;
+}
+
+void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors)
+{
+	disk->atomic_sectors = sectors;
 }
 
 void sim_disk_set_discard(struct sim_disk *disk, bool can_discard)
@@ -254,10 +261,14 @@ static void settle_in_flight(struct sim_disk *disk, enum cut_style style)
 
 	for (; link; link = list_next(&disk->in_flight, link)) {
 		struct transfer *t = container_of(link, struct transfer, link);
+		bool is_kept = false;
 
-		for (uint64_t s = 0; t->copy && s < t->sectors; s++)
-			if (style == CUT_KEEPS_ALL || sim_chance(50))
+		for (uint64_t s = 0; t->copy && s < t->sectors; s++) {
+			if (!s || (t->sector + s) % disk->atomic_sectors == 0)
+				is_kept = style == CUT_KEEPS_ALL || sim_chance(50);
+			if (is_kept)
 				version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
+		}
 	}
 }
 

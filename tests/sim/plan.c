@@ -74,6 +74,7 @@ static void draw_cache(struct plan *plan)
 
 	plan->cache = sim_disk_new("cache", (uint64_t)plan->buckets * plan->bucket_sectors +
 				   odd_tail / 8 * 8, 512);
+	sim_disk_set_atomic(plan->cache, plan->block_sectors);
 	plan->replacement = sim_random(3);
 	plan->discards = sim_chance(20);
 	sim_disk_set_discard(plan->cache, plan->discards || sim_chance(50));
@@ -119,6 +120,7 @@ static void draw_load(struct plan *plan)
 	plan->slots = 1 + sim_random(24);
 	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
 	plan->write_percent = 25 + sim_random(60);
+	plan->fua_percent = (unsigned[]){ 3, 10, 70 }[sim_random(3)];	/* the last: a full journal */
 	plan->cut_percent = 70;
 	plan->changes_modes = sim_chance(30);
 	plan->has_errors = plan->seed % 8 == 7;

@@ -46,7 +46,7 @@ struct plan {
 	uint64_t flash_sectors;
 	size_t node_memory_bytes;
 	unsigned lives, requests, slots, pause_percent;
-	unsigned write_percent, cut_percent;
+	unsigned write_percent, fua_percent, cut_percent;
 	bool changes_modes, has_errors;
 };
 
