@@ -67,6 +67,8 @@ static int answer_register(int error)
 	case -ENOMEM:
 	case -ENODEV:
 		return error;
+	case -EEXIST:		/* a second cache device of a set */
+		return -ENODEV;
 	default:
 		return -EINVAL;
 	}

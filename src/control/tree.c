@@ -209,13 +209,34 @@ static void list_root(struct listing *listing)
 	list_own(listing, "sys", KIND_SYS);
 }
 
+static bool is_same_uuid(const struct volume *a, const struct volume *b)
+{
+	return uuid_is_equal(a->uuid, b->uuid);
+}
+
+static bool is_same_label(const struct volume *a, const struct volume *b)
+{
+	return !strcmp(a->label, b->label);
+}
+
+/* Of several that bear one name, the first has the link: a copy of a device has its uuid. */
+static bool is_first(const struct daemon *daemon, const struct volume *volume,
+		     bool (*is_same)(const struct volume *a, const struct volume *b))
+{
+	const struct volume *v = volume_first(daemon);
+
+	while (v != volume && !(v->is_exported && is_same(v, volume)))
+		v = volume_next(daemon, v);
+	return v == volume;
+}
+
 static void list_by_uuid(struct listing *listing)
 {
 	const struct daemon *daemon = listing->tree->daemon;
 	char uuid[40];
 
 	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
-		if (v->is_exported)
+		if (v->is_exported && is_first(daemon, v, is_same_uuid))
 			list_name(listing, units_print_uuid(uuid, v->uuid),
 				  object_of_volume(listing->tree, v), KIND_BY_UUID_LINK);
 }
@@ -243,7 +264,7 @@ static void list_by_label(struct listing *listing)
 	char name[4 * SUPERBLOCK_LABEL_BYTES + 1];
 
 	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v)) {
-		if (!v->is_exported || !v->label[0])
+		if (!v->is_exported || !v->label[0] || !is_first(daemon, v, is_same_label))
 			continue;
 		label_name(v->label, name);
 		list_name(listing, name, object_of_volume(listing->tree, v), KIND_BY_LABEL_LINK);

@@ -35,7 +35,7 @@ struct sim_disk {
 	char name[64];
 	uint64_t number, sectors;
 	unsigned logical_block_bytes;
-	unsigned atomic_sectors;
+	unsigned atomic_sectors, slowness;
 	bool can_discard, is_open;
 	struct sim_faults faults;
 	unsigned char *media;
@@ -164,7 +164,7 @@ struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logic
 	disk->number = ++world.disk_count;
 	disk->sectors = sectors;
 	disk->logical_block_bytes = logical_block_bytes;
-	disk->atomic_sectors = 1;
+	disk->atomic_sectors = disk->slowness = 1;
 	disk->media = sim_map(sectors * SECTOR);
 	disk->newest = sim_map(sectors * sizeof(disk->newest[0]));
 	list_init(&disk->in_flight);
@@ -175,6 +175,11 @@ struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logic
 void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors)
 {
 	disk->atomic_sectors = sectors;
+}
+
+void sim_disk_set_slowness(struct sim_disk *disk, unsigned times)
+{
+	disk->slowness = times;
 }
 
 void sim_disk_set_discard(struct sim_disk *disk, bool can_discard)
@@ -236,7 +241,19 @@ void disks_free(void)
 enum cut_style { CUT_LOSES_ALL, CUT_KEEPS_ALL, CUT_BY_SECTOR, CUT_KEEPS_MOST, CUT_KEEPS_FEW,
 		 CUT_BY_WRITE, CUT_STYLES };
 
-static bool cut_keeps(enum cut_style style, uint64_t write, uint64_t salt)
+/* In percent: drawn by write and by what is atomic, so that this stays whole. */
+static bool cut_draws(const struct sim_disk *disk, const struct version *v, uint64_t salt,
+		      unsigned percent)
+{
+	struct random random = {
+		.state = v->write ^ salt ^ v->sector / disk->atomic_sectors << 20
+	};
+
+	return random_next(&random) % 100 < percent;
+}
+
+static bool cut_keeps(const struct sim_disk *disk, enum cut_style style, const struct version *v,
+		      uint64_t salt)
 {
 	switch (style) {
 	case CUT_LOSES_ALL:
@@ -244,13 +261,13 @@ static bool cut_keeps(enum cut_style style, uint64_t write, uint64_t salt)
 	case CUT_KEEPS_ALL:
 		return true;
 	case CUT_BY_SECTOR:
-		return sim_chance(50);
+		return cut_draws(disk, v, salt, 50);
 	case CUT_KEEPS_MOST:
-		return sim_chance(95);
+		return cut_draws(disk, v, salt, 95);
 	case CUT_KEEPS_FEW:
-		return sim_chance(5);
+		return cut_draws(disk, v, salt, 5);
 	default:
-		return (write * UINT64_C(0x9e3779b97f4a7c15) ^ salt) >> 17 & 1;
+		return (v->write * UINT64_C(0x9e3779b97f4a7c15) ^ salt) >> 17 & 1;
 	}
 }
 
@@ -276,7 +293,7 @@ static void settle_sector(struct sim_disk *disk, uint64_t sector, enum cut_style
 			  uint64_t salt)
 {
 	for (struct version *v = disk->newest[sector]; v; v = v->older) {
-		if (!cut_keeps(style, v->write, salt))
+		if (!cut_keeps(disk, style, v, salt))
 			continue;
 		memcpy(media_at(disk, sector), v->data, SECTOR);
 		break;
@@ -493,6 +510,7 @@ static uint64_t draw_time(const struct transfer *t)
 		return sim_random(100000000);
 	if (!sim_random(32))
 		usual *= 16;
+	usual *= t->device->disk->slowness;
 	return usual / 4 + sim_random(usual * 2) + t->sectors * 100;
 }
 

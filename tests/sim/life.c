@@ -170,7 +170,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
 			 (unsigned long long)v->volume->sectors, (unsigned long long)v->sectors);
-	if (life->plan->has_set && v->volume->set != life->set)
+	if (life->plan->has_set && v->volume->set != life->set && !life->plan->detaches)
 		sim_fail("volume %u is not attached after the start", v->model->id);
 	return true;
 }
@@ -516,22 +516,47 @@ static void tuner_change_mode(struct life *life)
 	volume_set_mode(v->volume, v->mode, &life->tuner.error, &life->tuner.op);
 }
 
+/* Out of its set, or into it again; dirty data keep it in, and slots run out. */
+static void tuner_attach(struct life *life)
+{
+	struct plan_volume *v = &life->plan->volume[sim_random(life->plan->volumes)];
+
+	if (!life->set || v->is_flash)
+		return;
+	life->tuner_attaches = true;
+	if (v->volume->set)
+		volume_detach(v->volume, &life->tuner.error, &life->tuner.op);
+	else
+		volume_attach(v->volume, life->set, &life->tuner.error, &life->tuner.op);
+}
+
+static bool tuner_was_refused(const struct life *life, int error)
+{
+	return life->tuner_attaches && (error == -EBUSY || error == -EINVAL);
+}
+
 static void tuner_step(struct op *op)
 {
 	struct life *life = container_of(op, struct life, tuner.op);
 	int error = op_take_error(op);
 
-	if (error && !life->errors_expected)
+	if (error && !life->errors_expected && !tuner_was_refused(life, error))
 		sim_fail("changing a setting: error %d: %s", error, life->tuner.error.text);
+	life->tuner.error = (struct error){ 0 };
+	life->tuner_attaches = false;
 	if (life->tuner_stops || life_is_dead(life)) {
 		life->tuner_runs = false;
 		return;
 	}
 	timer_start(&life->tuner_timer, sim_random(SECOND / 10), op);
-	switch (sim_random(3)) {
+	switch (sim_random(4)) {
 	case 0:
 		if (life->plan->changes_modes)
 			tuner_change_mode(life);
+		return;
+	case 3:
+		if (life->plan->detaches)
+			tuner_attach(life);
 		return;
 	case 1:
 		if (!life->set)

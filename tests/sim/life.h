@@ -56,7 +56,7 @@ struct life {
 	/* who changes settings meanwhile */
 	struct life_waiter tuner;
 	struct timer tuner_timer;
-	bool tuner_runs, tuner_stops;
+	bool tuner_runs, tuner_stops, tuner_attaches;
 	uint64_t requests_done, requests_failed;
 };
 

@@ -95,6 +95,7 @@ static void draw_backing(struct plan *plan)
 	v->mode = plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
+	sim_disk_set_slowness(v->disk, (unsigned[]){ 1, 20, 200 }[sim_random(3)]);
 	sim_disk_set_discard(v->disk, sim_chance(50));
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
 	v->model->settles = !plan->has_set;
@@ -123,6 +124,7 @@ static void draw_load(struct plan *plan)
 	plan->fua_percent = (unsigned[]){ 3, 10, 70 }[sim_random(3)];	/* the last: a full journal */
 	plan->cut_percent = 70;
 	plan->changes_modes = sim_chance(30);
+	plan->detaches = sim_chance(30);
 	plan->has_errors = plan->seed % 8 == 7;
 }
 

@@ -53,6 +53,8 @@ void sim_end(void);
 struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes);
 /* A cut leaves so many sectors, at a multiple of it, written whole or not at all (1 at first). */
 void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors);
+/* So many times slower than usual (1 at first). */
+void sim_disk_set_slowness(struct sim_disk *disk, unsigned times);
 void sim_disk_set_discard(struct sim_disk *disk, bool can_discard);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
 uint64_t sim_disk_sectors(const struct sim_disk *disk);

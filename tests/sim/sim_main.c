@@ -132,9 +132,13 @@ static void seed_end(struct seed *seed)
 /* A set with a flash-only volume is started and stopped once before. */
 static void seed_prepare(struct seed *seed)
 {
+	bool detaches = seed->plan.detaches;
+
 	if (!seed->plan.wants_flash)
 		return;
+	seed->plan.detaches = false;	/* that could use up the slots of a small table */
 	seed_live(seed, 0, 10, ENDING_STOP);
+	seed->plan.detaches = detaches;
 	if (!seed->stops)
 		sim_fail("the first life was to be stopped");
 	plan_add_flash(&seed->plan);
@@ -143,6 +147,8 @@ static void seed_prepare(struct seed *seed)
 /* After how many writes: sometimes while it starts, sometimes after all requests. */
 static uint64_t draw_cut(unsigned requests)
 {
+	if (sim_chance(20))
+		return sim_random(60);
 	return sim_random(20 + ((uint64_t)requests << sim_random(4)) / 4);
 }
 
