@@ -11,7 +11,7 @@
 #include "format/superblock.h"
 #include "format/uuid.h"
 
-enum { SECTOR = 512 };
+enum { SECTOR = 512, SLOTS_DRAWN_MAX = 24 };
 
 static void draw_uuid(uint8_t uuid[16])
 {
@@ -92,10 +92,11 @@ static void draw_backing(struct plan *plan)
 	v->sectors -= v->sectors % 8;
 	v->data_offset = sim_chance(60) ? DATA_START_DEFAULT : 16 + 8 * sim_random(100);
 	v->block_sectors = plan->block_sectors == 8 || sim_chance(50) ? 8 : 1;
-	v->mode = plan->volumes ? sim_random(4) : plan->seed % 4;
+	v->mode = plan->is_storm ? MODE_WRITEBACK : plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
-	sim_disk_set_slowness(v->disk, (unsigned[]){ 1, 20, 200 }[sim_random(3)]);
+	if (!plan->is_storm)
+		sim_disk_set_slowness(v->disk, (unsigned[]){ 1, 20, 200 }[sim_random(3)]);
 	sim_disk_set_discard(v->disk, sim_chance(50));
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
 	v->model->settles = !plan->has_set;
@@ -114,11 +115,23 @@ static void draw_sizes(struct plan *plan)
 	plan->node_memory_bytes = sim_chance(70) ? 1 : 1 << 20;
 }
 
+/* Nearly all requests want a journal entry of their own, at once: its ring is always full. */
+static void draw_storm(struct plan *plan)
+{
+	plan->requests = 600 << sim_random(2);
+	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
+	plan->pause_percent = 0;
+	plan->write_percent = 90;
+	plan->fua_percent = 80;
+	plan->block_sectors = 8;
+	plan->bucket_sectors = 8 << sim_random(2);
+}
+
 static void draw_load(struct plan *plan)
 {
 	plan->lives = 3 + sim_random(3);
 	plan->requests = 150 << sim_random(4);
-	plan->slots = 1 + sim_random(24);
+	plan->slots = 1 + sim_random(SLOTS_DRAWN_MAX);
 	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
 	plan->write_percent = 25 + sim_random(60);
 	plan->fua_percent = (unsigned[]){ 3, 10, 70 }[sim_random(3)];	/* the last: a full journal */
@@ -126,6 +139,9 @@ static void draw_load(struct plan *plan)
 	plan->changes_modes = sim_chance(30);
 	plan->detaches = sim_chance(30);
 	plan->has_errors = plan->seed % 8 == 7;
+	plan->is_storm = sim_chance(15);
+	if (plan->is_storm)
+		draw_storm(plan);
 }
 
 void plan_make(struct plan *plan, uint64_t seed)

@@ -47,7 +47,7 @@ struct plan {
 	size_t node_memory_bytes;
 	unsigned lives, requests, slots, pause_percent;
 	unsigned write_percent, fua_percent, cut_percent;
-	bool changes_modes, detaches, has_errors;
+	bool changes_modes, detaches, has_errors, is_storm;
 };
 
 /* Draws everything and formats the disks. */
