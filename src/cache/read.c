@@ -25,6 +25,7 @@
 #include "cache/volume.h"
 
 static void cache_read_step(struct op *op);
+static void go_on(struct cache_read *read);
 
 void cache_read_start(struct cache_read *read)
 {
@@ -36,7 +37,7 @@ void cache_read_start(struct cache_read *read)
 	read->pinned_count = 0;
 	op_init(&read->op, read->parent->home, cache_read_step);
 	op_await(read->parent);
-	op_queue(&read->op);
+	go_on(read);
 }
 
 static unsigned char *data_at(const struct cache_read *read, uint64_t sector)

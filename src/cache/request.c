@@ -22,6 +22,7 @@
 enum { IN_USE_BYPASS_ABOVE = 95 };
 
 static void request_step(struct op *op);
+static void begin(struct request *request);
 
 static uint64_t block_bytes(const struct request *request)
 {
@@ -379,7 +380,7 @@ static void take_range(struct request *request)
 	request->state = REQUEST_RANGE;
 	if (range_take(&request->volume->ranges, &request->range, kind, request->start,
 		       request->end, &request->op))
-		op_queue(&request->op);
+		begin(request);
 }
 
 static void pass_gate(struct request *request)

@@ -24,6 +24,8 @@
 enum { IN_USE_BYPASS_ABOVE = 95 };
 
 static void cache_write_step(struct op *op);
+static void decided(struct cache_write *write, int error);
+static int decide(struct cache_write *write);
 static void backing_step(struct op *op);
 
 void cache_write_start(struct cache_write *write)
@@ -37,7 +39,7 @@ void cache_write_start(struct cache_write *write)
 	op_init(&write->op, write->parent->home, cache_write_step);
 	op_init(&write->backing_op, write->parent->home, backing_step);
 	op_await(write->parent);
-	op_queue(&write->op);
+	decided(write, decide(write));
 }
 
 static void finish(struct cache_write *write, int error)
@@ -349,18 +351,6 @@ static void keys_are_in(struct cache_write *write, int error)
 	set_leave(set);
 }
 
-static void decided(struct cache_write *write, int error)
-{
-	if (error == -EAGAIN)
-		return;
-	if (error) {
-		finish(write, error);
-		return;
-	}
-	write->state = WRITE_LOOK;
-	op_queue(&write->op);
-}
-
 static void looked(struct cache_write *write, int error)
 {
 	if (error) {
@@ -376,6 +366,18 @@ static void looked(struct cache_write *write, int error)
 	write->at = write->start;
 	write->state = WRITE_DATA;
 	start_data(write);
+}
+
+static void decided(struct cache_write *write, int error)
+{
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		finish(write, error);
+		return;
+	}
+	write->state = WRITE_LOOK;
+	looked(write, 0);
 }
 
 static void cache_write_step(struct op *op)
