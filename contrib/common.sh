@@ -4,7 +4,8 @@ top=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 build_packages="build-essential autoconf automake libtool pkg-config libfuse3-dev fuse3
 	liburing-dev uuid-dev libblkid-dev libisal-dev"
 test_packages="libcriterion-dev clang user-mode-linux bcache-tools busybox-static fio e2fsprogs
-	xfsprogs zstd nbdkit libnbd-bin qemu-system-common mandoc"
+	xfsprogs zstd nbdkit libnbd-bin qemu-system-common mandoc
+	prometheus-node-exporter"
 
 # need PACKAGE...: installs all of them where one is missing and root asks; else names it.
 need() {

@@ -1,6 +1,7 @@
 # The manual pages, written by hand in mdoc: nothing is needed to build them.
 dist_man_MANS += \
 	man/bcachefuse.8 \
+	man/bcachefuse-control.7 \
 	man/bcachefuse-format.5 \
 	man/mount.bcachefuse.8 \
 	$(NULL)

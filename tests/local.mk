@@ -33,6 +33,10 @@ unit_tests = \
 	tests/unit/test_bset \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_stats \
+	tests/unit/test_control_manual \
+	tests/unit/test_control_store \
+	tests/unit/test_control_text \
+	tests/unit/test_control_tree \
 	tests/unit/test_crc64 \
 	tests/unit/test_error \
 	tests/unit/test_index_overlap \
@@ -56,7 +60,7 @@ unit_tests = \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
 	$(NULL)
-EXTRA_DIST += tests/unit/as-tap tests/unit/awaiter.h
+EXTRA_DIST += tests/unit/as-tap tests/unit/awaiter.h tests/unit/control_world.h
 if HAVE_CRITERION
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -77,11 +81,14 @@ EXTRA_DIST += tests/tap.sh
 
 # Members that must be refused.
 evil_tests = \
+	tests/evil/damage.tap \
 	tests/evil/superblocks.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(evil_tests)
 TESTS += $(evil_tests)
-check_PROGRAMS += tests/evil/make_superblock
+EXTRA_DIST += tests/evil/evil.bash
+check_PROGRAMS += tests/evil/make_damage tests/evil/make_superblock
+tests_evil_make_damage_LDADD =
 tests_evil_make_superblock_LDADD =
 
 # Sets that the kernel left: mounted -o ro and compared with what the kernel itself read.
@@ -106,26 +113,42 @@ tests_compat_reader_LDADD =
 kernel_tests = \
 	tests/kernel/runner.tap \
 	tests/kernel/verify-images.tap \
+	tests/kernel/written.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(kernel_tests)
 check_PROGRAMS += \
 	tests/kernel/patio \
 	tests/kernel/sbedit \
+	tests/kernel/settle \
 	$(NULL)
 tests_kernel_patio_LDADD =
 tests_kernel_sbedit_LDADD =
+tests_kernel_settle_LDADD =
 EXTRA_DIST += \
 	tests/kernel/README.md \
 	tests/kernel/check-images \
+	tests/kernel/judge.bash \
 	tests/kernel/kernel-bcache \
 	tests/kernel/make-images \
 	tests/kernel/scenarios-public \
+	tests/kernel/wide_xstate.c \
 	$(NULL)
 
 # A mounted daemon under load: make check-mount.
 mount_tests = \
+	tests/mount/control.tap \
+	tests/mount/exporter.tap \
+	tests/mount/killed.tap \
+	tests/mount/loop.tap \
+	tests/mount/signals.tap \
+	tests/mount/volume_file.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
+EXTRA_DIST += tests/mount/kernel-files tests/mount/mount.bash
+check_PROGRAMS += tests/mount/file_calls tests/mount/file_model tests/mount/promises
+tests_mount_file_calls_LDADD =
+tests_mount_promises_LDADD =
+tests_mount_file_model_LDADD =
 
 # The engine under the simulator; more seeds by make check-sim SEEDS=1000.  The simulator has
 # the files of src/libio.a written anew, and holds all memory that the engine asks for.
@@ -171,7 +194,26 @@ tests_sim_bcachefuse_sim_SOURCES = \
 tests_sim_bcachefuse_sim_LDADD = src/libengine.a $(ISAL_LIBS)
 tests_sim_bcachefuse_sim_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
 
-.PHONY: check-kernel check-mount check-planted check-sim
+# Built anew with each sanitizer, below this build: what moves data, under load.
+sanitizer_tests = \
+	tests/compat/check-images-ro.tap \
+	tests/evil/superblocks.tap \
+	tests/mount/umount.tap \
+	tests/mount/volume_file.tap \
+	$(NULL)
+
+.PHONY: check-kernel check-mount check-planted check-sanitizers check-sim
+check-sanitizers:
+	for list in address,undefined thread; do \
+		$(MKDIR_P) "sanitizers/$$list" && cd "sanitizers/$$list" && \
+		'$(abs_srcdir)/configure' --quiet --enable-developer \
+			--enable-sanitizers="$$list" && \
+		ASAN_OPTIONS=detect_leaks=0 && export ASAN_OPTIONS && \
+		$(MAKE) $(AM_MAKEFLAGS) check TESTS="$(sanitizer_tests)" || exit 1; \
+		cd ../..; \
+	done
+	cd sanitizers/address,undefined && SEEDS=$${SEEDS:-20} $(MAKE) $(AM_MAKEFLAGS) check \
+		TESTS=tests/sim/seeds.sh
 check-kernel:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(kernel_tests)'
 check-mount:

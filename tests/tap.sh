@@ -34,7 +34,8 @@ run() {
 
 # The last run() ended with this code and one line on standard error that holds the text.
 said() {
-	[ "$code" = "$1" ] && [ "$(wc -l <"$top/.err")" = 1 ] && grep -qF -- "$2" "$top/.err" && return
+	[ "$code" = "$1" ] && [ "$(wc -l <"$top/.err")" = 1 ] &&
+		grep -qF -- "$2" "$top/.err" && return
 	printf 'exit code %s, wanted %s and "%s"; standard error:\n%s\n' "$code" "$1" "$2" "$err"
 	return 1
 }

@@ -11,8 +11,8 @@
 
 #define JOURNAL_MAGIC UINT64_C(0x245235c1a3625032)	/* ^ set magic */
 enum {
-	JOURNAL_VERSION = 1,		/* 0: the uuid table has 64-byte entries */
-	JOURNAL_ENTRY_BYTES_MAX = 32768,	/* that we write; kernels with larger pages write more */
+	JOURNAL_VERSION = 1, /* 0: the uuid table has 64-byte entries */
+	JOURNAL_ENTRY_BYTES_MAX = 32768, /* that we write; kernels with larger pages write more */
 };
 
 struct journal_entry_disk {

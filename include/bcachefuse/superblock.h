@@ -67,4 +67,5 @@ struct superblock_disk {
 _Static_assert(sizeof(struct superblock_disk) == SUPERBLOCK_BYTES, "disk format");
 _Static_assert(offsetof(struct superblock_disk, buckets_or_data_offset) == 0xb8, "disk format");
 _Static_assert(offsetof(struct superblock_disk, keys) == 0xce, "disk format");
-_Static_assert(offsetof(struct superblock_disk, obsolete_bucket_sectors_high) == 0x8d0, "disk format");
+_Static_assert(offsetof(struct superblock_disk, obsolete_bucket_sectors_high) == 0x8d0,
+	       "disk format");

@@ -64,7 +64,8 @@ static void print_line(enum log_level level, const char *text)
 	if (log_state.to_journal)
 		bytes = snprintf(line, sizeof(line), "<%d>%s\n", levels[level].priority, text);
 	else
-		bytes = snprintf(line, sizeof(line), "bcachefuse: %s%s\n", levels[level].word, text);
+		bytes = snprintf(line, sizeof(line), "bcachefuse: %s%s\n", levels[level].word,
+				 text);
 	assert(bytes > 0 && (size_t)bytes < sizeof(line));
 	while (write(STDERR_FILENO, line, bytes) < 0 && errno == EINTR)
 		;

@@ -132,7 +132,8 @@ static int digit_of(char character)
 {
 	if (isdigit((unsigned char)character))
 		return character - '0';
-	return isxdigit((unsigned char)character) ? tolower((unsigned char)character) - 'a' + 10 : -1;
+	return isxdigit((unsigned char)character) ? tolower((unsigned char)character) - 'a' + 10
+						  : -1;
 }
 
 int units_parse_uuid(const char *text, uint8_t uuid[16])
@@ -159,6 +160,7 @@ const char *units_print_uuid(char text[40], const uint8_t uuid[16])
 	char *at = text;
 
 	for (int i = 0; i < 16; i++)
-		at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", uuid[i]);
+		at += sprintf(at, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+			      uuid[i]);
 	return text;
 }

@@ -22,5 +22,5 @@ int units_parse_bool(const char *text, bool *value);	/* a number; nonzero is tru
 int units_parse_choice(const char *text, const char *const *names);
 /* "writethrough [writeback] none" */
 void units_print_choice(char *text, size_t bytes, const char *const *names, int chosen);
-int units_parse_uuid(const char *text, uint8_t uuid[16]);	/* 32 hex digits; - and : are skipped */
+int units_parse_uuid(const char *text, uint8_t uuid[16]); /* 32 hex digits; - and : are skipped */
 const char *units_print_uuid(char text[40], const uint8_t uuid[16]);

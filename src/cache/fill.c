@@ -55,8 +55,9 @@ static IN_SET void allocate(struct fill *fill, uint32_t task)
 		struct stream stream = { .volume = volume->slot, .start = at, .task = task,
 					 .block_sectors = volume->block_sectors };
 		uint64_t ptr;
-		unsigned given = space_allocate(&fill->set->space, &stream,
-						min_u64(end - at, BKEY_SECTORS_MAX), false, &ptr, NULL);
+		unsigned given =
+			space_allocate(&fill->set->space, &stream,
+				       min_u64(end - at, BKEY_SECTORS_MAX), false, &ptr, NULL);
 
 		if (!given)
 			return;

@@ -31,7 +31,8 @@ void gc_init(struct gc *gc, struct cache_set *set)
 /* ---- marking ---- */
 
 /* Returns how stale the stalest pointer is; *bad counts keys that can't be read. */
-static IN_SET unsigned mark_leaf(struct gc *gc, const struct node *leaf, unsigned *bad, unsigned *keys)
+static IN_SET unsigned mark_leaf(struct gc *gc, const struct node *leaf, unsigned *bad,
+				 unsigned *keys)
 {
 	struct cache_set *set = gc->set;
 	struct node_walk walk;
@@ -128,7 +129,7 @@ static IN_SET void end(struct gc *gc)
 	gc->state = GC_IDLE;
 }
 
-/* Marks what of the path the walk has not seen; the lowest level that should be rewritten, or -1. */
+/* Marks what of the path the walk has not seen; the lowest level to be rewritten, or -1. */
 static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
 {
 	unsigned bad = 0, keys = 0;

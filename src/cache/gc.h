@@ -34,7 +34,8 @@ struct gc {
 	/* of the last complete one */
 	uint64_t last_nodes, last_keys, last_key_words, last_data_sectors;
 	uint64_t runs, rewrites;
-	uint64_t began_ns, last_end_ns, duration_average_ns, duration_max_ns, interval_average_ns, last_begin_ns;
+	uint64_t began_ns, last_end_ns, duration_average_ns, duration_max_ns, interval_average_ns,
+		last_begin_ns;
 };
 
 void gc_init(struct gc *gc, struct cache_set *set);

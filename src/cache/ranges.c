@@ -28,7 +28,8 @@ static bool conflicts(const struct range *a, const struct range *b)
 }
 
 /* Does anything in `list`, up to `end` (NULL: all), stand in the way of `range`? */
-static bool is_in_the_way(const struct list *list, const struct range *range, const struct range *end)
+static bool is_in_the_way(const struct list *list, const struct range *range,
+			  const struct range *end)
 {
 	for (struct list_link *link = list_first(list); link; link = list_next(list, link)) {
 		if (range_at(link) == end)

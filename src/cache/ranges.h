@@ -25,7 +25,7 @@
 enum range_kind { RANGE_READ, RANGE_WRITE, RANGE_FILL };
 
 struct range {
-	struct list_link link;		/* in ranges->active or ranges->blocked, in order of arrival */
+	struct list_link link; /* in ranges->active or ranges->blocked, in order of arrival */
 	enum range_kind kind;
 	uint64_t start, end;
 	bool is_struck;			/* a fill that must not be inserted any more */
@@ -38,7 +38,7 @@ struct ranges {
 };
 
 void ranges_init(struct ranges *ranges);
-/* Takes the range, or `op` waits until it has it (it is taken when `op` arrives). True: taken at once. */
+/* Takes the range: true; or `op` waits until it has it (it is taken when `op` arrives). */
 bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
 		uint64_t end, struct op *op) MUST_CHECK;
 /*

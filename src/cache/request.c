@@ -239,7 +239,8 @@ static void edge_is_there(struct request *request)
 
 	if (request->has_tail_edge) {
 		request->has_tail_edge = false;
-		read_edge(request, block_start(request, end), request->edges + block_bytes(request));
+		read_edge(request, block_start(request, end),
+			  request->edges + block_bytes(request));
 		return;
 	}
 	merge_edges(request);

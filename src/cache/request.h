@@ -23,7 +23,8 @@ enum request_kind {
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
-	REQUEST_DISCARD,	/* may read as anything; zeros on flash-only volumes; -EOPNOTSUPP: found out now */
+	/* May read as anything; zeros on flash-only volumes.  -EOPNOTSUPP: found out now. */
+	REQUEST_DISCARD,
 	REQUEST_ZERO,		/* reads as zeros afterwards */
 };
 
@@ -66,11 +67,11 @@ void cache_read_start(struct cache_read *read);
 
 enum write_state {
 	WRITE_DECIDE,
-	WRITE_LOOK,		/* does it hide dirty data? */
-	WRITE_DATA,		/* to the cache, the backing device, or both */
-	WRITE_SETTLE,		/* what was dirty below must be durable on the backing device first */
+	WRITE_LOOK, /* does it hide dirty data? */
+	WRITE_DATA, /* to the cache, the backing device, or both */
+	WRITE_SETTLE, /* what was dirty below must be durable on the backing device first */
 	WRITE_KEYS,
-	WRITE_DURABLE,		/* fua: the entry with the keys */
+	WRITE_DURABLE, /* fua: the entry with the keys */
 };
 
 enum write_way { WRITE_BACK, WRITE_THROUGH, WRITE_AROUND, WRITE_DIRECT };
@@ -139,7 +140,7 @@ struct request {
 		struct cache_read read;
 		struct cache_write write;
 		struct insert insert;	/* holes */
-		struct op backing_op;	/* FLUSH: waits for the backing device, `op` for the journal (O3) */
+		struct op backing_op;	/* FLUSH: for the backing device; `op`: for the journal */
 	};
 };
 

@@ -83,7 +83,8 @@ static void superblock_step(struct op *op)
 			superblock_set_state(&volume->superblock, STATE_CLEAN);
 			volume->dirty = DIRTY_NO;
 		}
-	} else if (volume->superblock_writes_state == STATE_DIRTY && volume->dirty == DIRTY_WRITING) {
+	} else if (volume->superblock_writes_state == STATE_DIRTY &&
+		   volume->dirty == DIRTY_WRITING) {
 		volume->dirty = DIRTY_YES;
 	}
 	waitlist_wake_all(&volume->superblock_now, error);

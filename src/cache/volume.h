@@ -65,7 +65,8 @@ struct volume {
 	unsigned char *superblock_buffer;
 	bool superblock_is_writing;
 	enum backing_state superblock_writes_state;
-	struct waitlist superblock_now, superblock_next;	/* for the write under way, for the one after */
+	struct waitlist superblock_now,
+		superblock_next; /* for the write under way, for the one after */
 
 	/* the gate (V1) */
 	bool gate_closed;

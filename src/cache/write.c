@@ -125,7 +125,7 @@ static int decide(struct cache_write *write)
 		return 0;
 	}
 	if (health_error(&set->health))
-		return -EIO;	/* what is on the backing device may be old, and must not be mixed with */
+		return -EIO;	/* what is on the backing device may be old: no mixture with it */
 	set_enter(set);
 	error = choose_way(write, set);
 	if (!error && write->way != WRITE_AROUND)
@@ -163,7 +163,7 @@ static bool look(struct cache_write *write)
 			break;
 		}
 		if (result == LOOKUP_ERROR)
-			break;		/* decided() has seen a living set, keys will see a dead one */
+			break; /* decided() has seen a living set, keys will see a dead one */
 		write->hides_dirty = result == LOOKUP_HIT && bkey_is_dirty(&found.key);
 		write->at += found.sectors;
 	}
@@ -190,8 +190,8 @@ static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned 
 {
 	struct cache_set *set = write->volume->set;
 	struct insert *insert = &write->insert;
-	struct bkey k = bkey_with_pointer(bkey_of(write->volume->slot, write->at + sectors, sectors),
-					  ptr);
+	struct bkey k =
+		bkey_with_pointer(bkey_of(write->volume->slot, write->at + sectors, sectors), ptr);
 
 	bkey_set_dirty(&k, write->way == WRITE_BACK);
 	insert->keys[insert->count++] = k;
@@ -393,7 +393,7 @@ static void cache_write_step(struct op *op)
 		looked(write, error);
 		return;
 	case WRITE_DATA:
-		if (error) {		/* the set died while we waited for a bucket, or a transfer failed */
+		if (error) { /* the set died while we waited for a bucket, or a transfer failed */
 			write->state = WRITE_SETTLE;
 			data_arrived(write, error);
 			return;

@@ -153,6 +153,7 @@ static void show_diskstats(const struct control_subject *subject, struct text *t
 }
 
 const struct control_file control_system_files[] = {
-	{ "diskstats", 0444, show_diskstats, NULL, "what was asked of the volumes, as /proc/diskstats" },
+	{ "diskstats", 0444, show_diskstats, NULL,
+	  "what was asked of the volumes, as /proc/diskstats" },
 	{ 0 },
 };

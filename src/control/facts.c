@@ -57,7 +57,8 @@ static unsigned longest_chain(const struct index *index) IN_SET
 		const struct list *chain = &index->hash[i];
 		unsigned nodes = 0;
 
-		for (struct list_link *link = list_first(chain); link; link = list_next(chain, link))
+		for (struct list_link *link = list_first(chain); link;
+		     link = list_next(chain, link))
 			nodes++;
 		longest = max_u64(longest, nodes);
 	}
@@ -88,7 +89,8 @@ static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now
 	if (gc->last_keys)
 		facts->average_key_bytes = gc->last_data_sectors * SECTOR_BYTES / gc->last_keys;
 	facts->nodes = gc->last_nodes;
-	facts->used_percent = percent_of(gc->last_key_words * WORD_BYTES, gc->last_nodes * node_bytes);
+	facts->used_percent =
+		percent_of(gc->last_key_words * WORD_BYTES, gc->last_nodes * node_bytes);
 	facts->gc_average_ns = gc->duration_average_ns;
 	facts->gc_max_ns = gc->duration_max_ns;
 	facts->gc_interval_ns = gc->interval_average_ns;

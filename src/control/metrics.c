@@ -135,9 +135,10 @@ static const struct volume_metric volume_metrics[] = {
 	{ "open_handles", "How often the volume is open.", METRIC_GAUGE, volume_opens, true },
 	{ "requests_under_way", "Requests without an answer yet.", METRIC_GAUGE, volume_under_way,
 	  true },
-	{ "backing_errors_total", "Errors of the backing device.", METRIC_COUNTER,
-	  volume_io_errors, false },
-	{ "cache_hits_total", "Reads that the cache answered.", METRIC_COUNTER, volume_hits, false },
+	{ "backing_errors_total", "Errors of the backing device.", METRIC_COUNTER, volume_io_errors,
+	  false },
+	{ "cache_hits_total", "Reads that the cache answered.", METRIC_COUNTER, volume_hits,
+	  false },
 	{ "cache_misses_total", "Reads that the cache could not answer.", METRIC_COUNTER,
 	  volume_misses, false },
 	{ "cache_bypass_hits_total", "Reads around the cache of what was in it.", METRIC_COUNTER,
@@ -148,7 +149,8 @@ static const struct volume_metric volume_metrics[] = {
 	  volume_bypassed, false },
 	{ "reads_total", "Reads answered.", METRIC_COUNTER, volume_reads, true },
 	{ "read_bytes_total", "Bytes read.", METRIC_COUNTER, volume_read_bytes, true },
-	{ "read_seconds_total", "Time that reads took.", METRIC_COUNTER, volume_read_seconds, true },
+	{ "read_seconds_total", "Time that reads took.", METRIC_COUNTER, volume_read_seconds,
+	  true },
 	{ "writes_total", "Writes answered.", METRIC_COUNTER, volume_writes, true },
 	{ "written_bytes_total", "Bytes written.", METRIC_COUNTER, volume_written_bytes, true },
 	{ "write_seconds_total", "Time that writes took.", METRIC_COUNTER, volume_write_seconds,
@@ -220,7 +222,8 @@ static const struct set_metric set_metrics[] = {
 	{ "available_percent", "Buckets that hold neither dirty data nor metadata.", METRIC_GAUGE,
 	  set_available },
 	{ "tree_depth", "Levels of the index above its leaves.", METRIC_GAUGE, set_depth },
-	{ "tree_nodes", "Index nodes, as of the last garbage collection.", METRIC_GAUGE, set_nodes },
+	{ "tree_nodes", "Index nodes, as of the last garbage collection.", METRIC_GAUGE,
+	  set_nodes },
 	{ "node_memory_bytes", "Memory that holds index nodes.", METRIC_GAUGE, set_node_memory },
 	{ "journal_entries", "Journal entries that a start would replay.", METRIC_GAUGE,
 	  set_journal_entries },
@@ -265,7 +268,8 @@ static void print_volume_metric(struct daemon *daemon, const struct volume_metri
 
 		if (volume->is_flash && !metric->of_flash)
 			continue;
-		text_print(text, "bcachefuse_volume_%s{volume=\"%s\",uuid=\"%s\",label=\"%s\"} %.17g\n",
+		text_print(text,
+			   "bcachefuse_volume_%s{volume=\"%s\",uuid=\"%s\",label=\"%s\"} %.17g\n",
 			   metric->name, volume->name, units_print_uuid(uuid, volume->uuid),
 			   escape(label, volume->label), metric->value(volume));
 	}

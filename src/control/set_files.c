@@ -123,7 +123,8 @@ const struct control_file control_set_files[] = {
 	{ "cache_available_percent", 0444, show_available, NULL,
 	  "buckets that hold neither dirty data nor metadata" },
 	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: stats_total begins anew" },
-	{ "congested", 0444, show_congested, NULL, "always 0.0k: the cache is never bypassed for it" },
+	{ "congested", 0444, show_congested, NULL,
+	  "always 0.0k: the cache is never bypassed for it" },
 	{ "congested_read_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
 	{ "congested_write_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
 	{ "journal_delay_ms", 0644, show_journal_delay, store_journal_delay,
@@ -216,7 +217,8 @@ static void show_incompatible_features(const struct control_subject *subject, st
 {
 	uint64_t features = subject->set->superblock.feature_incompatible;
 
-	text_print(text, features & FEATURE_LOG2_BUCKET_SIZE ? "[large_bucket]\n" : "large_bucket\n");
+	text_print(text,
+		   features & FEATURE_LOG2_BUCKET_SIZE ? "[large_bucket]\n" : "large_bucket\n");
 }
 
 static void show_reclaim(const struct control_subject *subject, struct text *text)
@@ -275,7 +277,8 @@ const struct control_file control_set_internal_files[] = {
 	  "reads whose bucket was reused meanwhile" },
 	{ "cutoff_writeback", 0444, show_cutoff, NULL,
 	  "percent in use from which writes are no longer written back" },
-	{ "cutoff_writeback_sync", 0444, show_cutoff_sync, NULL, "the same for synchronous writes" },
+	{ "cutoff_writeback_sync", 0444, show_cutoff_sync, NULL,
+	  "the same for synchronous writes" },
 	{ "feature_compat", 0444, show_no_features, NULL, "compatible features: none has a name" },
 	{ "feature_incompat", 0444, show_incompatible_features, NULL,
 	  "incompatible features, those of the set in brackets" },

@@ -71,7 +71,7 @@ struct kind_row {
 	enum belongs of;
 	const struct control_file *files;	/* in a directory */
 	void (*list)(struct listing *listing);	/* what else is in it */
-	void (*target)(const struct control_subject *subject, struct text *text);	/* of a link */
+	void (*target)(const struct control_subject *subject, struct text *text); /* of a link */
 };
 
 static const char *const stats_names[STATS_PERIODS] = {
@@ -302,7 +302,8 @@ static void list_sets(struct listing *listing)
 	char name[40];
 
 	for (struct cache_set *set = set_first(daemon); set; set = set_after(daemon, set))
-		list_name(listing, set_name(set, name), object_of_set(listing->tree, set), KIND_SET);
+		list_name(listing, set_name(set, name), object_of_set(listing->tree, set),
+			  KIND_SET);
 }
 
 static void list_set(struct listing *listing)

@@ -61,10 +61,12 @@ bool tree_is_volume(uint64_t number);
 
 /* Calls `visit` for each name in a directory, until it answers false. -ENOENT, -ENOTDIR. */
 typedef bool tree_visit_fn(void *context, const char *name, uint64_t number, enum tree_type type);
-int tree_list(struct tree *tree, uint64_t directory, tree_visit_fn *visit, void *context) MUST_CHECK;
+int tree_list(struct tree *tree, uint64_t directory, tree_visit_fn *visit,
+	      void *context) MUST_CHECK;
 
 /* The number behind a name; -ENOENT, -ENOTDIR. */
-int tree_lookup(struct tree *tree, uint64_t directory, const char *name, uint64_t *number) MUST_CHECK;
+int tree_lookup(struct tree *tree, uint64_t directory, const char *name,
+		uint64_t *number) MUST_CHECK;
 
 /* Where a link leads; -ENOENT, -EINVAL. */
 int tree_link(struct tree *tree, uint64_t number, struct text *target) MUST_CHECK;

@@ -130,7 +130,8 @@ static int store_readahead(struct control_store *store)
 	int error = units_parse_size(store->text, &bytes);
 
 	if (!error && bytes)
-		return error_set(&store->error, EINVAL, "nothing is read ahead: only 0 is possible");
+		return error_set(&store->error, EINVAL,
+				 "nothing is read ahead: only 0 is possible");
 	return error;
 }
 
@@ -238,7 +239,8 @@ static void show_writeback_debug(const struct control_subject *subject, struct t
 }
 
 const struct control_file control_backing_files[] = {
-	{ "attach", 0200, NULL, store_attach, "the uuid of a registered set: caches the volume there" },
+	{ "attach", 0200, NULL, store_attach,
+	  "the uuid of a registered set: caches the volume there" },
 	{ "backing_dev_name", 0444, show_backing_name, NULL, "base name of the backing device" },
 	{ "backing_dev_uuid", 0444, show_backing_uuid, NULL, "uuid in its superblock" },
 	{ "cache_mode", 0644, show_cache_mode, store_cache_mode,
@@ -248,8 +250,7 @@ const struct control_file control_backing_files[] = {
 	{ "dirty_data", 0444, show_dirty_data, NULL, "bytes that are only in the cache" },
 	{ "io_errors", 0444, show_io_errors, NULL, "errors of the backing device" },
 	{ "label", 0644, show_label, store_label, "a name of up to 31 bytes" },
-	{ "partial_stripes_expensive", 0444, show_zero, NULL,
-	  "always 0: stripes are not heeded" },
+	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: stripes are not heeded" },
 	{ "readahead", 0644, show_readahead, store_readahead, "always 0.0k; 0 can be written" },
 	{ "running", 0644, show_running, store_running,
 	  "1: there is a volume; written: runs the device without its set" },

@@ -30,7 +30,8 @@ enum {
 };
 #define BKEY_END_MAX UINT64_C(0x7fffffffffffffff)
 #define BKEY_DIRTY (UINT64_C(1) << 36)
-#define BKEY_HEADER_MASK (~((UINT64_C(0xffff) << 20) | UINT64_C(0xfffff)))	/* all but size and volume */
+#define BKEY_HEADER_MASK \
+	(~((UINT64_C(0xffff) << 20) | UINT64_C(0xfffff))) /* all but size and volume */
 
 static inline unsigned bkey_pointers(const struct bkey *k) { return k->high >> 60 & 7; }
 static inline unsigned bkey_sectors(const struct bkey *k) { return k->high >> 20 & 0xffff; }
@@ -58,7 +59,8 @@ static inline uint64_t pointer_advance(uint64_t ptr, uint64_t sectors)
 
 static inline struct bkey bkey_of(unsigned volume, uint64_t end, unsigned sectors)
 {
-	return (struct bkey){ .high = UINT64_C(1) << 63 | (uint64_t)sectors << 20 | volume, .low = end };
+	return (struct bkey){ .high = UINT64_C(1) << 63 | (uint64_t)sectors << 20 | volume,
+			      .low = end };
 }
 static inline struct bkey bkey_with_pointer(struct bkey k, uint64_t ptr)
 {

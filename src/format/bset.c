@@ -1,4 +1,4 @@
-/* bsets as bytes. */
+/* Sorted runs of keys as bytes: they are checked, walked and sealed here. */
 #include "format/bset.h"
 
 #include <assert.h>
@@ -23,12 +23,14 @@ static int check_header(const struct bset_disk *set, unsigned room_bytes, bool f
 		return error_set(error, EINVAL, "bad btree header: %u bytes left, wanted %zu",
 				 room_bytes, sizeof(*set));
 	if (first && !le64_get(set->sequence))
-		return error_set(error, EINVAL, "bad btree header: found sequence 0, wanted another");
+		return error_set(error, EINVAL,
+				 "bad btree header: found sequence 0, wanted another");
 	if (le32_get(set->version) > BSET_VERSION)
 		return error_set(error, EINVAL, "unsupported bset version: found %u, wanted 0 or 1",
 				 le32_get(set->version));
 	if (le32_get(set->words) > (room_bytes - sizeof(*set)) / 8)
-		return error_set(error, EINVAL, "bad btree header: found %u words, wanted at most %zu",
+		return error_set(error, EINVAL,
+				 "bad btree header: found %u words, wanted at most %zu",
 				 le32_get(set->words), (room_bytes - sizeof(*set)) / 8);
 	if (le64_get(set->magic) != (set_magic ^ BSET_MAGIC))
 		return error_set(error, EINVAL, "bad magic: found %016llx, wanted %016llx",

@@ -28,12 +28,19 @@ static int check_header(const struct journal_entry_disk *entry, struct error *er
 	unsigned long long last = le64_get(entry->last_sequence);
 	struct bkey k;
 
+	if (sequence > JOURNAL_SEQUENCE_MAX)
+		return error_set(error, EINVAL,
+				 "journal entry %llu: found a sequence that leaves no "
+				 "room for others, wanted at most %llu",
+				 sequence, (unsigned long long)JOURNAL_SEQUENCE_MAX);
 	if (last > sequence)
 		return error_set(error, EINVAL, "journal entry %llu: found last_seq %llu, "
 				 "wanted at most %llu", sequence, last, sequence);
 	if (!bkey_slot_decode(&k, &entry->uuid_bucket))
-		return error_set(error, EINVAL, "journal entry %llu: the uuid bucket's key has more "
-				 "than one pointer", sequence);
+		return error_set(error, EINVAL,
+				 "journal entry %llu: the uuid bucket's key has more "
+				 "than one pointer",
+				 sequence);
 	if (!bkey_slot_decode(&k, &entry->btree_root))
 		return error_set(error, EINVAL, "journal entry %llu: the root's key has more than "
 				 "one pointer", sequence);
@@ -51,7 +58,8 @@ int journal_entry_check(const struct journal_entry_disk *entry, struct error *er
 	for (unsigned at = 0; at < words; at += taken) {
 		taken = bkey_decode(&k, entry->keys + at, words - at);
 		if (!taken)
-			return error_set(error, EINVAL, "journal entry %llu: the key at word %u of %u "
+			return error_set(error, EINVAL,
+					 "journal entry %llu: the key at word %u of %u "
 					 "has more than one pointer or does not fit",
 					 (unsigned long long)le64_get(entry->sequence), at, words);
 	}

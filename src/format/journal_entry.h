@@ -7,6 +7,8 @@
 #include "bcachefuse/journal_entry.h"
 #include "format/bkey.h"
 
+#define JOURNAL_SEQUENCE_MAX UINT64_C(0x7fffffffffffffff)	/* no set writes so many */
+
 static inline unsigned journal_entry_bytes(unsigned words)
 {
 	return sizeof(struct journal_entry_disk) + words * 8;
@@ -17,7 +19,7 @@ bool journal_entry_is_valid(const struct journal_entry_disk *entry, unsigned roo
 			    uint64_t set_magic);
 /* Every key decodes and the words add up; the header's keys too. -EINVAL and which is wrong. */
 int journal_entry_check(const struct journal_entry_disk *entry, struct error *error) MUST_CHECK;
-/* Header fields sequence, last_sequence, uuid_bucket, ... are in place: magic, version, checksum. */
+/* The header's other fields and the keys are in place: magic, version, checksum. */
 void journal_entry_seal(struct journal_entry_disk *entry, unsigned words, uint64_t set_magic);
 
 void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k);

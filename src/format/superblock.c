@@ -43,7 +43,10 @@ void superblock_set_replacement(struct superblock *sb, enum replacement replacem
 {
 	set_flags(sb, 2, 7, replacement);
 }
-void superblock_set_mode(struct superblock *sb, enum cache_mode mode) { set_flags(sb, 0, 15, mode); }
+void superblock_set_mode(struct superblock *sb, enum cache_mode mode)
+{
+	set_flags(sb, 0, 15, mode);
+}
 void superblock_set_state(struct superblock *sb, enum backing_state state)
 {
 	set_flags(sb, 61, 3, state);
@@ -56,7 +59,8 @@ static unsigned journal_buckets(const struct superblock_disk *disk)	/* S2 */
 
 uint64_t superblock_checksum(const struct superblock_disk *disk)
 {
-	size_t covered = offsetof(struct superblock_disk, journal_buckets) + 8 * journal_buckets(disk);
+	size_t covered =
+		offsetof(struct superblock_disk, journal_buckets) + 8 * journal_buckets(disk);
 
 	return crc64((const uint8_t *)disk + 8, covered - 8);
 }
@@ -163,8 +167,9 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 				 "wanted %s", units_print_uuid(found, disk->magic),
 				 units_print_uuid(wanted, superblock_magic));
 	if (le16_get(disk->keys) > JOURNAL_BUCKETS_MAX)
-		return error_set(error, EINVAL, "Too many journal buckets: found %u, wanted at most %d",
-				 le16_get(disk->keys), JOURNAL_BUCKETS_MAX);	/* S2 */
+		return error_set(error, EINVAL,
+				 "Too many journal buckets: found %u, wanted at most %d",
+				 le16_get(disk->keys), JOURNAL_BUCKETS_MAX); /* S2 */
 	if (sb->checksum != superblock_checksum(disk))
 		return error_set(error, EINVAL, "Bad checksum: found %016llx, wanted %016llx",
 				 (ull)sb->checksum, (ull)superblock_checksum(disk));
@@ -172,7 +177,8 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 		return error_set(error, EINVAL, "Bad UUID: found only zeros for this device, "
 				 "wanted its own");
 	if (sb->block_sectors * SECTOR_BYTES < logical_block_bytes)
-		return error_set(error, EINVAL, "Superblock block size smaller than device block size: "
+		return error_set(error, EINVAL,
+				 "Superblock block size smaller than device block size: "
 				 "found %u bytes, wanted at least %u",
 				 sb->block_sectors * SECTOR_BYTES, logical_block_bytes);
 	return 0;
@@ -182,8 +188,10 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 static int check_block(const struct superblock *sb, struct error *error)
 {
 	if (!is_power_of_two(sb->block_sectors))
-		return error_set(error, EINVAL, "Bad block size (not power of 2): found %u sectors, "
-				 "wanted 1, 2, 4 or 8", sb->block_sectors);
+		return error_set(error, EINVAL,
+				 "Bad block size (not power of 2): found %u sectors, "
+				 "wanted 1, 2, 4 or 8",
+				 sb->block_sectors);
 	if (sb->block_sectors > PAGE_SECTORS)
 		return error_set(error, EINVAL, "Bad block size (larger than page size): found %u "
 				 "sectors, wanted at most %d", sb->block_sectors, PAGE_SECTORS);
@@ -197,8 +205,10 @@ static int check_backing(const struct superblock *sb, uint64_t device_sectors, s
 		return error_set(error, EINVAL, "Bad data offset: found %llu, wanted at least %d",
 				 (ull)sb->data_offset, DATA_START_DEFAULT);
 	if (sb->data_offset >= device_sectors)	/* the kernel does not look, and stumbles */
-		return error_set(error, EINVAL, "Bad data offset: found %llu, wanted less than the "
-				 "device's %llu sectors", (ull)sb->data_offset, (ull)device_sectors);
+		return error_set(error, EINVAL,
+				 "Bad data offset: found %llu, wanted less than the "
+				 "device's %llu sectors",
+				 (ull)sb->data_offset, (ull)device_sectors);
 	return check_block(sb, error);
 }
 
@@ -214,8 +224,10 @@ static int check_features(const struct superblock *sb, struct error *error)
 		return error_set(error, EINVAL, "Unsupported read-only compatible feature found: "
 				 "found %llx, wanted none", (ull)sb->feature_read_only_compatible);
 	if (sb->feature_incompatible & ~known)
-		return error_set(error, EINVAL, "Unsupported incompatible feature found: found %llx, "
-				 "wanted none but %llx", (ull)sb->feature_incompatible, (ull)known);
+		return error_set(error, EINVAL,
+				 "Unsupported incompatible feature found: found %llx, "
+				 "wanted none but %llx",
+				 (ull)sb->feature_incompatible, (ull)known);
 	return 0;
 }
 
@@ -226,17 +238,21 @@ static int check_sizes(const struct superblock *sb, uint64_t device_sectors, str
 		return error_set(error, EINVAL, "Too many buckets: found %llu, wanted at most %llu",
 				 (ull)sb->buckets, (ull)INT64_MAX);
 	if (sb->buckets < BUCKETS_MIN)
-		return error_set(error, EINVAL, "Not enough buckets: found %llu, wanted at least %d",
+		return error_set(error, EINVAL,
+				 "Not enough buckets: found %llu, wanted at least %d",
 				 (ull)sb->buckets, BUCKETS_MIN);
 	if (check_block(sb, error))
 		return -EINVAL;
 	if (!is_power_of_two(sb->bucket_sectors))
-		return error_set(error, EINVAL, "Bad bucket size (not power of 2): found %u (stored "
-				 "as %u), wanted a power of 2", sb->bucket_sectors,
-				 le16_get(sb->disk.bucket_sectors));
+		return error_set(error, EINVAL,
+				 "Bad bucket size (not power of 2): found %u (stored "
+				 "as %u), wanted a power of 2",
+				 sb->bucket_sectors, le16_get(sb->disk.bucket_sectors));
 	if (sb->bucket_sectors < PAGE_SECTORS)
-		return error_set(error, EINVAL, "Bad bucket size (smaller than page size): found %u "
-				 "sectors, wanted at least %d", sb->bucket_sectors, PAGE_SECTORS);
+		return error_set(error, EINVAL,
+				 "Bad bucket size (smaller than page size): found %u "
+				 "sectors, wanted at least %d",
+				 sb->bucket_sectors, PAGE_SECTORS);
 	if (sb->buckets > device_sectors / sb->bucket_sectors)	/* S3 */
 		return error_set(error, EINVAL, "Invalid superblock: device too small: found %llu "
 				 "sectors, wanted %llu buckets of %u", (ull)device_sectors,
@@ -249,9 +265,10 @@ static int check_journal_order(const struct superblock *sb, struct error *error)
 {
 	for (unsigned i = 0; i < sb->journal_buckets; i++)
 		if (sb->journal_bucket[i] != sb->first_bucket + (uint64_t)i)
-			return error_set(error, EINVAL, "Journal buckets not sequential: found bucket "
-					 "%llu at %u, wanted %u", (ull)sb->journal_bucket[i], i,
-					 sb->first_bucket + i);
+			return error_set(error, EINVAL,
+					 "Journal buckets not sequential: found bucket "
+					 "%llu at %u, wanted %u",
+					 (ull)sb->journal_bucket[i], i, sb->first_bucket + i);
 	return 0;
 }
 
@@ -261,20 +278,24 @@ static int check_members_and_journal(const struct superblock *sb, struct error *
 	int bad;
 
 	if (is_zero(sb->set_uuid))
-		return error_set(error, EINVAL, "Bad UUID: found only zeros for the set, wanted its own");
+		return error_set(error, EINVAL,
+				 "Bad UUID: found only zeros for the set, wanted its own");
 	if (!sb->members || sb->members > MEMBERS_MAX || sb->member >= sb->members)
-		return error_set(error, EINVAL, "Bad cache device number in set: found number %u of %u, "
-				 "wanted a number below a count of 1 to %d", sb->member, sb->members,
-				 MEMBERS_MAX);
+		return error_set(error, EINVAL,
+				 "Bad cache device number in set: found number %u of %u, "
+				 "wanted a number below a count of 1 to %d",
+				 sb->member, sb->members, MEMBERS_MAX);
 	bad = check_journal_order(sb, error);
 	if (bad)
 		return bad;
 	if (sb->first_bucket + (uint64_t)sb->journal_buckets > sb->buckets)
-		return error_set(error, EINVAL, "Too many journal buckets: found %u from bucket %u on, "
-				 "wanted them within %llu", sb->journal_buckets, sb->first_bucket,
-				 (ull)sb->buckets);
+		return error_set(error, EINVAL,
+				 "Too many journal buckets: found %u from bucket %u on, "
+				 "wanted them within %llu",
+				 sb->journal_buckets, sb->first_bucket, (ull)sb->buckets);
 	if ((uint64_t)sb->first_bucket * sb->bucket_sectors < DATA_START_DEFAULT)	/* S3 */
-		return error_set(error, EINVAL, "Invalid superblock: first bucket comes before end of "
+		return error_set(error, EINVAL,
+				 "Invalid superblock: first bucket comes before end of "
 				 "super: found sector %llu, wanted at least %d",
 				 (ull)sb->first_bucket * sb->bucket_sectors, DATA_START_DEFAULT);
 	return 0;
@@ -310,8 +331,10 @@ int superblock_decode(struct superblock *sb, const struct superblock_disk *disk,
 	case SUPERBLOCK_CACHE_WITH_FEATURES:
 		return check_cache(sb, device_sectors, error);
 	default:	/* row 19 */
-		return error_set(error, EINVAL, "Unsupported superblock version: found %llu, wanted "
-				 "0, 1, 3, 4, 5 or 6", (ull)sb->version);
+		return error_set(error, EINVAL,
+				 "Unsupported superblock version: found %llu, wanted "
+				 "0, 1, 3, 4, 5 or 6",
+				 (ull)sb->version);
 	}
 }
 

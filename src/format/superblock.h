@@ -51,7 +51,10 @@ static inline enum replacement superblock_replacement(const struct superblock *s
 {
 	return sb->flags >> 2 & 7;
 }
-static inline enum cache_mode superblock_mode(const struct superblock *sb) { return sb->flags & 15; }
+static inline enum cache_mode superblock_mode(const struct superblock *sb)
+{
+	return sb->flags & 15;
+}
 static inline enum backing_state superblock_state(const struct superblock *sb)
 {
 	return sb->flags >> 61 & 3;

@@ -1,4 +1,4 @@
-/* Names and attributes. */
+/* The calls on names, attributes and directories, answered from the tree. */
 #include "fuse/inodes.h"
 
 #include <assert.h>

@@ -193,8 +193,9 @@ static int session_new_fuse(struct session *session, struct error *error)
 	session->fuse = fuse_session_new(&arguments, &operations, sizeof(operations),
 					 &session->inodes);
 	fuse_opt_free_args(&arguments);
-	return session->fuse ? 0 : error_set(error, EINVAL, "libfuse refuses the mount options \"%s\"",
-					     options);
+	return session->fuse ? 0
+			     : error_set(error, EINVAL, "libfuse refuses the mount options \"%s\"",
+					 options);
 }
 
 static int session_mount(struct session *session, struct error *error)
@@ -384,7 +385,8 @@ static int say_run(struct blocking_job *job)
 		setup->print_holders(stream, setup->directory);
 		fclose(stream);
 	}
-	log_warning("%s: stays until its volumes are closed; a second signal ends it at once. In use by %s",
+	log_warning("%s: stays until its volumes are closed; a second signal ends it at once. "
+		    "In use by %s",
 		    setup->directory, text ? text : "someone");
 	return 0;
 }

@@ -5,7 +5,8 @@
 
 #include "index/internal.h"
 
-static IN_SET int check_leaf_run(const struct index *index, const struct node *leaf, struct error *error)
+static IN_SET int check_leaf_run(const struct index *index, const struct node *leaf,
+				 struct error *error)
 {
 	struct bkey last = { .high = 0 };
 	bool have_last = false;
@@ -27,14 +28,16 @@ static IN_SET int check_leaf_run(const struct index *index, const struct node *l
 					 bkey_print(text[0], k), bkey_print(text[1], &last));
 		if (bkey_pointers(k) && pointer_device(k->ptr) == 0 &&
 		    !space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)))
-			return error_set(error, EINVAL, "%s points outside", bkey_print(text[0], k));
+			return error_set(error, EINVAL, "%s points outside",
+					 bkey_print(text[0], k));
 		last = *k;
 		have_last = true;
 	}
 	return 0;
 }
 
-static IN_SET int check_children(const struct index *index, const struct node *node, struct error *error)
+static IN_SET int check_children(const struct index *index, const struct node *node,
+				 struct error *error)
 {
 	for (unsigned i = 0; i < node->keys.count; i++) {
 		const struct bkey *k = &node->keys.key[i];
@@ -51,7 +54,8 @@ static IN_SET int check_children(const struct index *index, const struct node *n
 	return 0;
 }
 
-static IN_SET int check_node(const struct index *index, const struct node *node, struct error *error)
+static IN_SET int check_node(const struct index *index, const struct node *node,
+			     struct error *error)
 {
 	unsigned words = 0;
 	int failed;

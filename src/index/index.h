@@ -67,10 +67,11 @@ struct node {
 	unsigned sectors;		/* its size */
 	unsigned written_sectors;	/* used by its log */
 	struct run keys;		/* leaf: on disk (or being written); else: live children */
-	struct run open;		/* leaf: not on disk yet; else: dead pointers that are on disk */
+	struct run open; /* leaf: not on disk yet; else: dead pointers that are on disk */
 	unsigned open_words;		/* of a leaf's open run */
 	uint64_t newest_key;		/* flush ticket of when the newest key came (I2) */
-	uint64_t inserted, settled;	/* keys since it is in memory; how many of them are durable in it */
+	uint64_t inserted,
+		settled; /* keys since it is in memory; how many of them are durable in it */
 	struct journal_pin pin;		/* of the oldest key in the open run */
 	struct node_write *write;	/* under way */
 	bool is_frozen;			/* I5: a plan replaces it, or made it */
@@ -120,9 +121,9 @@ struct index {
 	struct op pressure;		/* writes leaves that pin the oldest journal entries */
 	struct op ageing;		/* writes leaves that have been dirty for long */
 	struct timer ageing_timer;
-	bool is_running;		/* entries are written; else roots are switched in memory only */
+	bool is_running; /* entries are written; else roots are switched in memory only */
 	bool is_stopping;
-	uint32_t *freed_roots;		/* buckets to be freed once a durable entry names another root */
+	uint32_t *freed_roots; /* buckets to be freed once a durable entry names another root */
 	unsigned freed_roots_count, freed_roots_room;
 
 	uint64_t *dirty_sectors;	/* by volume: sizes of its dirty extents */
@@ -209,7 +210,7 @@ int index_leaf(struct index *index, struct position from, struct node **leaf,
 /* As index_leaf(), and the nodes above it: path[0] is the leaf, path[root level] the root. */
 int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
 	       struct op *op) IN_SET MUST_CHECK;
-/* Keys of a node in order, both runs merged; NULL at the end.  Any change of the node ends the walk. */
+/* Keys of a node in order, both runs merged; NULL at the end.  Any change of it ends the walk. */
 struct node_walk {
 	const struct node *node;
 	unsigned at_keys, at_open;
@@ -251,7 +252,7 @@ void index_run(struct index *index) IN_SET;
 /* No leaf is written any more unless index_clean_all() says so. */
 void index_stop(struct index *index) IN_SET;
 void index_abort(struct index *index, int error) IN_SET;
-/* No node is being read, written or replaced; idle: the ops that wait for such work have ended, too. */
+/* No node is being read, written or replaced; idle: who waits for such work has ended, too. */
 bool index_is_at_rest(const struct index *index) IN_SET;
 bool index_is_idle(const struct index *index) IN_SET;
 size_t index_memory_bytes(const struct index *index) IN_SET;

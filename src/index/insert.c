@@ -73,7 +73,8 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
 }
 
 /* -o ro: the leaf grows in memory, whatever its size on disk. */
-static IN_SET void insert_in_memory(struct insert *insert, struct node *leaf, const struct bkey *part)
+static IN_SET void insert_in_memory(struct insert *insert, struct node *leaf,
+				    const struct bkey *part)
 {
 	leaf_insert(insert->index, leaf, part);
 	insert_advance(insert, part, bkey_sectors(part));
@@ -115,7 +116,8 @@ static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct 
 }
 
 /* The next part into this leaf.  INSERTED: it went in, or room was made. */
-static IN_SET enum insert_answer insert_into(struct insert *insert, struct node *leaf, const struct bkey *part)
+static IN_SET enum insert_answer insert_into(struct insert *insert, struct node *leaf,
+					     const struct bkey *part)
 {
 	struct index *index = insert->index;
 	unsigned words = bkey_words(part) + TAIL_WORDS;

@@ -34,7 +34,8 @@ unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k,
 
 /* ---- node.c, node_cache.c ---- */
 struct node *node_new(struct index *index, const struct bkey *key, unsigned level) IN_SET;
-void node_forget(struct index *index, struct node *node) IN_SET;	/* out of hash and lru; to unused */
+void node_forget(struct index *index,
+		 struct node *node) IN_SET; /* out of hash and lru; to unused */
 /* Plans bring nodes of their own: forgets others instead. */
 void nodes_trim(struct index *index) IN_SET;
 void node_unhash(struct index *index, struct node *node) IN_SET;

@@ -293,7 +293,8 @@ void pressure_step(struct op *op)
 	lock_acquire(index->setup.lock);
 	if (!health_error(index->setup.health) && !index->is_stopping) {
 		pins = journal_front(index->setup.journal);
-		for (struct list_link *link = pins ? list_first(pins) : NULL, *next; link; link = next) {
+		for (struct list_link *link = pins ? list_first(pins) : NULL, *next; link;
+		     link = next) {
 			struct journal_pin *pin = container_of(link, struct journal_pin, link);
 			struct node *leaf;
 

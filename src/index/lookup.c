@@ -96,7 +96,8 @@ enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t s
 	};
 	sectors = sectors_in_leaf(leaf, from, sectors);
 	while ((k = node_walk_next(&walk))) {
-		if (!bkey_sectors(k))	/* a hidden one keeps its place, and may precede the one that hides it */
+		/* A hidden one keeps its place, and may precede the one that hides it. */
+		if (!bkey_sectors(k))
 			continue;
 		if (bkey_volume(k) != volume || bkey_start(k) >= start + sectors)
 			break;

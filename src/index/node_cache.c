@@ -170,6 +170,23 @@ static IN_SET int begin_read(struct index *index, const struct bkey *key, unsign
 	return -EAGAIN;
 }
 
+/* A node has one parent and one place there: else walks would come back to where they were. */
+static IN_SET int check_name(const struct index *index, const struct node *found,
+			     const struct bkey *key, unsigned level)
+{
+	char text[2][BKEY_TEXT_BYTES];
+
+	if (found->level != level)
+		health_fail(index->setup.health, EINVAL,
+			    "btree node at sector %llu is at level %u and at level %u",
+			    (unsigned long long)pointer_sector(key->ptr), found->level, level);
+	else if (bkey_compare(&found->key, key) ||
+		 bkey_sectors(&found->key) != bkey_sectors(key))
+		health_fail(index->setup.health, EINVAL, "two btree pointers to one node: %s and %s",
+			    bkey_print(text[0], &found->key), bkey_print(text[1], key));
+	return health_error(index->setup.health);
+}
+
 int node_get(struct index *index, const struct bkey *key, unsigned level, struct node **node,
 	     struct op *op)
 {
@@ -184,12 +201,9 @@ int node_get(struct index *index, const struct bkey *key, unsigned level, struct
 		waitlist_join(&found->waiting, op);
 		return -EAGAIN;
 	}
-	if (found->level != level) {
-		health_fail(index->setup.health, EINVAL,
-			    "btree node at sector %llu is at level %u and at level %u",
-			    (unsigned long long)pointer_sector(key->ptr), found->level, level);
-		return health_error(index->setup.health);
-	}
+	error = check_name(index, found, key, level);
+	if (error)
+		return error;
 	node_touch(index, found);
 	*node = found;
 	return 0;

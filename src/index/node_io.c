@@ -104,6 +104,9 @@ static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k
 	if (bkey_sectors(k) > bkey_end(k))
 		return error_set(error, EINVAL, "spotted extent %s: it is longer than its end",
 				 bkey_print(text, k));
+	if (bkey_sectors(k) && bkey_end(k) > BKEY_END_MAX)
+		return error_set(error, EINVAL, "spotted extent %s: it ends where no volume does",
+				 bkey_print(text, k));
 	if (bkey_pointers(k) && bkey_sectors(k) && pointer_device(k->ptr) == 0 &&
 	    !space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)))
 		return error_set(error, EINVAL, "spotted extent %s: it points outside the buckets",
@@ -121,12 +124,15 @@ static IN_SET int check_child_key(const struct index *index, const struct bkey *
 	return error_set(error, EINVAL, "spotted btree ptr %s", bkey_print(text, k));
 }
 
-/* The keys of one bset into `run`; in a leaf they must not overlap. */
+/*
+ * The keys of one bset into `run`; in a leaf they must not overlap.  One of size 0 is what is
+ * left of an extent that a later key hid: its end may lie inside that key.
+ */
 static IN_SET int decode_set(const struct node_read *read, const struct bset_disk *set,
 			     struct run *run, struct error *error)
 {
 	unsigned words = le32_get(set->words);
-	struct bkey k, last = { .high = 0 };
+	struct bkey k, last = { .high = 0 }, last_extent = last;
 
 	run->count = 0;
 	run_reserve(run, words / 2);
@@ -143,11 +149,14 @@ static IN_SET int decode_set(const struct node_read *read, const struct bset_dis
 			return failed;
 		if (run->count && bkey_compare(&k, &last) < 0)
 			return error_set(error, EINVAL, "keys out of order at word %u", at);
-		if (!read->node->level && bkey_sectors(&k) && run->count &&
-		    bkey_volume(&k) == bkey_volume(&last) && bkey_start(&k) < bkey_end(&last))
+		if (!read->node->level && bkey_sectors(&k) && bkey_sectors(&last_extent) &&
+		    bkey_volume(&k) == bkey_volume(&last_extent) &&
+		    bkey_start(&k) < bkey_end(&last_extent))
 			return error_set(error, EINVAL, "keys overlap at word %u", at);
 		run_add(run, &k);
 		last = k;
+		if (bkey_sectors(&k))
+			last_extent = k;
 	}
 	return 0;
 }
@@ -221,9 +230,10 @@ static IN_SET int finish_leaf(struct node_read *read, struct error *error)
 	struct node *node = read->node;
 
 	run_drop_holes(&read->merged);
+	node->keys.count = 0;
 	run_reserve(&node->keys, read->merged.count);
-	memcpy(node->keys.key, read->merged.key, read->merged.count * sizeof(struct bkey));
-	node->keys.count = read->merged.count;
+	for (unsigned i = 0; i < read->merged.count; i++)
+		run_add(&node->keys, &read->merged.key[i]);
 	if (node->keys.count && bkey_compare(&node->keys.key[node->keys.count - 1], &node->key) > 0)
 		return error_set(error, EINVAL, "short btree key");
 	return 0;

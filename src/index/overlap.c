@@ -23,7 +23,8 @@ static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_
 }
 
 /* Cuts `old` by `k`; what is left behind k's end of an extent that k lies inside is the tail. */
-static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey *k, struct bkey *tail)
+static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey *k,
+		       struct bkey *tail)
 {
 	bool starts_before = bkey_start(old) < bkey_start(k);
 	bool ends_after = bkey_end(old) > bkey_end(k);
@@ -51,7 +52,8 @@ static bool reaches_into(const struct bkey *old, const struct bkey *k)
 	return bkey_volume(old) == bkey_volume(k) && bkey_start(old) < bkey_end(k);
 }
 
-static IN_SET bool cut_keys(struct index *index, struct node *leaf, const struct bkey *k, struct bkey *tail)
+static IN_SET bool cut_keys(struct index *index, struct node *leaf, const struct bkey *k,
+			    struct bkey *tail)
 {
 	struct run *run = &leaf->keys;
 	unsigned at = run_find(run, bkey_volume(k), bkey_start(k));
@@ -64,7 +66,8 @@ static IN_SET bool cut_keys(struct index *index, struct node *leaf, const struct
 	return have_tail;
 }
 
-static IN_SET bool cut_open(struct index *index, struct node *leaf, const struct bkey *k, struct bkey *tail)
+static IN_SET bool cut_open(struct index *index, struct node *leaf, const struct bkey *k,
+			    struct bkey *tail)
 {
 	struct run *run = &leaf->open;
 	unsigned at = run_find(run, bkey_volume(k), bkey_start(k));
@@ -123,7 +126,8 @@ static bool shows(const struct bkey *k, const struct bkey *expected)
 	       k->ptr == (bkey_pointers(k) ? pointer_advance(expected->ptr, into) : expected->ptr);
 }
 
-unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k, const struct bkey *expected)
+unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k,
+			  const struct bkey *expected)
 {
 	struct node_walk walk = {
 		.node = leaf,

@@ -39,7 +39,15 @@ enum {
 	PLAN_BUCKETS_MAX = 2 * INDEX_LEVELS_MAX + 1,
 };
 
-enum plan_state { PLAN_FREE, PLAN_ASK, PLAN_FLUSH, PLAN_NODES, PLAN_SWITCH, PLAN_PARENT, PLAN_ROOT };
+enum plan_state {
+	PLAN_FREE,
+	PLAN_ASK,
+	PLAN_FLUSH,
+	PLAN_NODES,
+	PLAN_SWITCH,
+	PLAN_PARENT,
+	PLAN_ROOT
+};
 
 /* One node that is written: its place, and the bset that makes it. */
 struct new_node {
@@ -343,8 +351,9 @@ static void new_buffer(struct index *index, struct new_node *new)
 		new->buffer = buffer_new(index->setup.node_sectors * 512);
 }
 
-static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t bucket, unsigned level,
-			     const struct bkey *position, const struct bkey *keys, unsigned count)
+static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t bucket,
+			     unsigned level, const struct bkey *position, const struct bkey *keys,
+			     unsigned count)
 {
 	struct index *index = plan->index;
 	struct bset_disk *set;
@@ -370,7 +379,7 @@ static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t b
 	new->node->written_sectors = new->sectors;
 }
 
-/* How many of the keys the first of two nodes gets: 3/5 of the words, and what the second can't hold. */
+/* So many keys does the first of two nodes get: 3/5 of them, and what the second can't hold. */
 static unsigned keys_of_first(const struct index *index, const struct run *content)
 {
 	unsigned total = run_words(content);
@@ -479,7 +488,8 @@ static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 		const struct level_plan *at = &plan->at[plan->top];
 		struct bkey children[2] = { at->new[0].node->key, at->new[1].node->key };
 
-		make_node(plan, &plan->root, buckets[used], plan->top + 1, &at->old->key, children, 2);
+		make_node(plan, &plan->root, buckets[used], plan->top + 1, &at->old->key, children,
+			  2);
 	}
 	if (plan->parent)
 		plan->parent->counted_sectors += plan->parent_sectors;
@@ -654,7 +664,8 @@ static IN_SET void switch_over(struct plan *plan)
 		struct node *old = plan->at[level].old;
 
 		node_unhash(index, old);
-		space_free_begin(index->setup.space, space_bucket_of(index->setup.space, old->key.ptr));
+		space_free_begin(index->setup.space,
+				 space_bucket_of(index->setup.space, old->key.ptr));
 	}
 	plan->state = PLAN_PARENT;
 	if (plan->parent) {

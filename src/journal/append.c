@@ -14,7 +14,8 @@ enum {
 
 static uint64_t entries_size(const struct journal_setup *setup)
 {
-	uint64_t blocks = (uint64_t)setup->bucket_count * setup->bucket_sectors / setup->block_sectors;
+	uint64_t blocks =
+		(uint64_t)setup->bucket_count * setup->bucket_sectors / setup->block_sectors;
 	uint64_t size = 16;
 
 	while (size < blocks + 8 && size < ENTRIES_MAX)
@@ -94,7 +95,7 @@ void journal_begin(struct journal *journal, uint64_t oldest, uint64_t newest, un
 	journal->durable = newest;
 	journal->durable_last = journal->last_begun = journal->oldest;
 	journal->current = current;
-	journal->current_sectors = journal->setup.bucket_sectors;	/* the next write takes another */
+	journal->current_sectors = journal->setup.bucket_sectors; /* the next write takes another */
 	for (unsigned i = 0; i < journal->setup.bucket_count; i++)
 		journal->bucket_newest[i] = bucket_newest ? bucket_newest[i] : 0;
 }

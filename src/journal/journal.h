@@ -84,7 +84,7 @@ struct journal {
 	uint64_t bucket[JOURNAL_BUCKETS_MAX];
 	uint64_t bucket_newest[JOURNAL_BUCKETS_MAX];	/* highest sequence in it; 0: none */
 	unsigned current;		/* ring index that was written last */
-	unsigned current_sectors;	/* used in it; the whole bucket: the next write takes another */
+	unsigned current_sectors; /* used in it; the whole bucket: the next write takes another */
 
 	struct journal_roots roots;
 	bool roots_changed;		/* since the open entry was opened */
@@ -103,7 +103,7 @@ struct journal {
 	unsigned words_max;
 
 	bool accepts;			/* running: entries may be written */
-	uint64_t replaying;		/* this entry and those behind it are not in the index yet; 0: all are */
+	uint64_t replaying;	/* the index lacks this entry and those behind it; 0: none */
 	bool write_wanted;		/* the open entry shall be written as soon as possible */
 	enum journal_state state;
 	struct op writer;
@@ -185,7 +185,7 @@ struct journal_found {
 	unsigned current;			/* ring index of the newest */
 	uint64_t bucket_newest[JOURNAL_BUCKETS_MAX];
 };
-/* -errno and the reason: "no journal entries found", "journal entries A-B missing! (replaying S-E)". */
+/* -errno and the reason, as "journal entries A-B missing! (replaying S-E)". */
 int journal_read(struct journal_found *found, const struct journal_setup *setup,
 		 bool gap_at_start_allowed, struct error *error) MUST_CHECK;
 void journal_found_done(struct journal_found *found);

@@ -210,9 +210,10 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 	sort_entries(reading);
 	if (!reading->count)
 		return error_set(error, EINVAL,
-				 "bad journal entry %llu: it says that the oldest one needed is %llu",
+				 "bad journal entry %llu: found last_seq %llu, wanted at most %llu",
 				 (unsigned long long)reading->newest,
-				 (unsigned long long)reading->needed_from);
+				 (unsigned long long)reading->needed_from,
+				 (unsigned long long)reading->newest);
 	return check_gaps(reading, gap_at_start_allowed, error) ?: check_entries(reading, error);
 }
 

@@ -52,10 +52,11 @@ static int check(const struct attaching *job)
 		return error_set(error, EIO, "can't attach %s: the set has failed: %s", path,
 				 job->set->health.reason.text);
 	if (volume->superblock.block_sectors < job->set->superblock.block_sectors)
-		return error_set(error, EINVAL,
-				 "couldn't attach %s: block size less than set's block size: found %u sectors, wanted %u or more",
-				 path, volume->superblock.block_sectors,
-				 job->set->superblock.block_sectors);
+		return error_set(
+			error, EINVAL,
+			"couldn't attach %s: block size less than set's block size: "
+			"found %u sectors, wanted %u or more",
+			path, volume->superblock.block_sectors, job->set->superblock.block_sectors);
 	if (is_attached_twin(job))
 		return error_set(error, EINVAL,
 				 "tried to attach %s but duplicate UUID already attached", path);
@@ -73,25 +74,29 @@ static int find_slot(struct attaching *job)
 
 	if (slot >= 0 && (set->uuids[slot].flags & UUID_FLASH_ONLY))
 		return error_set(job->job.error, EINVAL,
-				 "can't attach %s: a flash-only volume of the set has its UUID", path);
+				 "can't attach %s: a flash-only volume of the set has its UUID",
+				 path);
 	if (slot >= 0 && (state == STATE_CLEAN || state == STATE_DIRTY)) {
 		job->slot = slot;
 		return 0;
 	}
 	if (state == STATE_DIRTY)
-		return error_set(job->job.error, ENOENT,
-				 "couldn't find uuid for %s in set: it is dirty, and its data are not there",
-				 path);
+		return error_set(
+			job->job.error, ENOENT,
+			"couldn't find uuid for %s in set: it is dirty, and its data are not there",
+			path);
 	job->is_new = true;
 	if (set->is_read_only)
 		return 0;		/* it runs without: nothing of it is in the cache */
 	if (slot >= 0)			/* what the cache has of it must not be believed */
 		uuid_retire(&set->uuids[slot], clock_epoch_seconds(set->reactor));
 	job->slot = uuids_find_free(set);
-	return job->slot >= 0 ? 0 :
-	       error_set(job->job.error, EINVAL,
-			 "not caching %s, no room for UUID: all %u slots of the set were used", path,
-			 set->uuid_slots);
+	return job->slot >= 0
+		       ? 0
+		       : error_set(
+				 job->job.error, EINVAL,
+				 "not caching %s, no room for UUID: all %u slots were used",
+				 path, set->uuid_slots);
 }
 
 static void close_gate(struct attaching *job)

@@ -128,13 +128,17 @@ static int say_incomplete(struct daemon *daemon, struct volume *volume, struct e
 
 	units_print_uuid(set, volume->superblock.set_uuid);
 	if (daemon_find_set(daemon, volume->superblock.set_uuid))
-		return error_set(error, ENOENT,
-				 "%s: is %s and belongs to cache set %s, which is there but could not take it: %s",
-				 path, state, set, volume->attach_error.code ?
-				 volume->attach_error.text : "it is not in its table of volumes");
-	return error_set(error, ENOENT,
-			 "%s: is %s and needs cache set %s: no cache device of it is among the members",
-			 path, state, set);
+		return error_set(
+			error, ENOENT,
+			"%s: is %s and belongs to cache set %s, which is there but could not "
+			"take it: %s",
+			path, state, set,
+			volume->attach_error.code ? volume->attach_error.text
+						  : "it is not in its table of volumes");
+	return error_set(
+		error, ENOENT,
+		"%s: is %s and needs cache set %s: no cache device of it is among the members",
+		path, state, set);
 }
 
 int daemon_check_complete(struct daemon *daemon, struct error *error)

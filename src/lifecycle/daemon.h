@@ -29,7 +29,7 @@ struct daemon {
 	struct blocking *blocking;
 	struct daemon_options options;
 	struct list sets;		/* of struct cache_set */
-	struct list volumes;		/* of struct volume: exported ones and those that wait for their set */
+	struct list volumes; /* of struct volume: exported ones and those that wait for their set */
 	bool is_stopping;
 	bool sequence_is_running;
 	struct waitlist sequences;
@@ -54,11 +54,13 @@ void daemon_register(struct daemon *daemon, const char *path, struct error *erro
 int daemon_check_complete(struct daemon *daemon, struct error *error);
 /* Runs a backing device without its set (kernel: running = 1). */
 void volume_run(struct volume *volume, struct error *error, struct op *op);
-void volume_attach(struct volume *volume, struct cache_set *set, struct error *error, struct op *op);
+void volume_attach(struct volume *volume, struct cache_set *set, struct error *error,
+		   struct op *op);
 /* Returns when detaching has begun; it goes on by itself until `state` is "no cache". */
 void volume_detach(struct volume *volume, struct error *error, struct op *op);
 void volume_stop(struct volume *volume, struct error *error, struct op *op);
-void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error, struct op *op);
+void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
+		     struct op *op);
 void volume_set_label(struct volume *volume, const char *label, struct error *error, struct op *op);
 /* The last handle was closed. */
 void volume_closed(struct volume *volume);

@@ -29,10 +29,12 @@ static int refuse_dirty(const struct detaching *job)
 {
 	char size[UNITS_TEXT_BYTES];
 
-	return error_set(job->job.error, EBUSY,
-			 "%s has %s that are only in the cache: writing them back comes in a later version; the kernel can do it",
-			 device_path(job->volume->backing),
-			 units_print_size(size, volume_dirty_bytes(job->volume)));
+	return error_set(
+		job->job.error, EBUSY,
+		"%s has %s that are only in the cache: writing them back comes in a later "
+		"version; the kernel can do it",
+		device_path(job->volume->backing),
+		units_print_size(size, volume_dirty_bytes(job->volume)));
 }
 
 static void reopen(struct detaching *job, int code, const char *what)

@@ -27,7 +27,7 @@ struct job {
 	const struct cache_set *set;
 };
 
-/* Memory for a job of `bytes`, zeroed, whose first member is the struct job; its parent awaits it. */
+/* Memory for a job of `bytes`, zeroed; its first member is the struct job. Its parent awaits it. */
 void *job_new(struct daemon *daemon, size_t bytes, void (*step)(struct job *job, int error),
 	      struct error *error, struct op *parent);
 void job_begin(struct job *job);		/* within somebody's turn */

@@ -108,10 +108,19 @@ static int read_run(struct blocking_job *blocking)
 				&recover->blocking_error);
 }
 
+/* A whole node, or table of volumes: clean, and at the start of a bucket that is there. */
+static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey *k)
+{
+	return bkey_pointers(k) && bkey_sectors(k) && !bkey_is_dirty(k) &&
+	       space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)) &&
+	       pointer_sector(k->ptr) % set->superblock.bucket_sectors == 0;
+}
+
 static int take_roots(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	const struct journal_entry_disk *entry = newest(recover);
+	struct bkey last = bkey_max();
 	char text[BKEY_TEXT_BYTES];
 	bool root_is_good, uuids_are_good;
 
@@ -122,21 +131,22 @@ static int take_roots(struct recover *recover)
 		return error_set(recover->job.error, EINVAL,
 				 "bad btree root or uuid pointer: a key of more pointers than one");
 	set_enter(set);
-	root_is_good = bkey_pointers(&recover->root) && bkey_sectors(&recover->root) &&
-		       space_pointer_is_valid(&set->space, recover->root.ptr,
-					      bkey_sectors(&recover->root));
-	uuids_are_good = bkey_pointers(&set->uuid_bucket) && bkey_sectors(&set->uuid_bucket) &&
+	root_is_good = names_metadata(set, &recover->root) &&
+		       !bkey_compare(&recover->root, &last);
+	uuids_are_good = names_metadata(set, &set->uuid_bucket) &&
 			 bkey_sectors(&set->uuid_bucket) <=
-				superblock_meta_bucket_sectors(&set->superblock) &&
-			 space_pointer_is_valid(&set->space, set->uuid_bucket.ptr,
-						bkey_sectors(&set->uuid_bucket));
+				superblock_meta_bucket_sectors(&set->superblock);
 	set_leave(set);
 	if (!root_is_good)
-		return error_set(recover->job.error, EINVAL, "bad btree root: found %s",
-				 bkey_print(text, &recover->root));
+		return error_set(recover->job.error, EINVAL, "bad btree root: found %s, wanted "
+				 "one that ends at %u:%llu, and a bucket for it",
+				 bkey_print(text, &recover->root), bkey_volume(&last),
+				 (unsigned long long)bkey_end(&last));
 	if (!uuids_are_good)
-		return error_set(recover->job.error, EINVAL, "bad uuid pointer: found %s",
-				 bkey_print(text, &set->uuid_bucket));
+		return error_set(recover->job.error, EINVAL, "bad uuid pointer: found %s, wanted "
+				 "a bucket and at most %u sectors of it",
+				 bkey_print(text, &set->uuid_bucket),
+				 superblock_meta_bucket_sectors(&set->superblock));
 	return 0;
 }
 
@@ -275,6 +285,15 @@ static IN_SET int walk_on(struct recover *recover, bool *is_complete)
 	return health_error(&set->health);
 }
 
+static IN_SET bool is_sound_extent(const struct cache_set *set, const struct bkey *k)
+{
+	if (!bkey_sectors(k))
+		return true;
+	return bkey_sectors(k) <= bkey_end(k) && bkey_end(k) <= BKEY_END_MAX &&
+	       (!bkey_pointers(k) || pointer_device(k->ptr) ||
+		space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)));
+}
+
 /* What replay will insert is in use, too. */
 static IN_SET int mark_journal(struct recover *recover)
 {
@@ -290,9 +309,7 @@ static IN_SET int mark_journal(struct recover *recover)
 
 			if (!bkey_decode(&k, entry->keys + at, words - at))
 				break;		/* journal_read() has checked them */
-			if (bkey_sectors(&k) > bkey_end(&k) ||
-			    (bkey_sectors(&k) && bkey_pointers(&k) && !pointer_device(k.ptr) &&
-			     !space_pointer_is_valid(&set->space, k.ptr, bkey_sectors(&k))))
+			if (!is_sound_extent(set, &k))
 				return error_set(recover->job.error, EINVAL,
 						 "journal entry %llu: spotted extent %s",
 						 (unsigned long long)le64_get(entry->sequence),

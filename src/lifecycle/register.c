@@ -62,8 +62,8 @@ static int check_superblock(struct registering *job)
 	int failed = device_read_now(job->device, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
 
 	if (failed)
-		return error_set(&job->blocking_error, -failed, "IO error reading the superblock: %s",
-				 strerror(-failed));
+		return error_set(&job->blocking_error, -failed,
+				 "IO error reading the superblock: %s", strerror(-failed));
 	return superblock_decode(&job->superblock, &disk, device_sectors(job->device),
 				 device_logical_block_bytes(job->device), &job->blocking_error);
 }
@@ -170,19 +170,28 @@ static int check_cache(const struct registering *job, struct error *error)
 	const struct superblock *sb = &job->superblock;
 
 	if (daemon_find_set(job->job.daemon, sb->set_uuid))
-		return error_set(error, EEXIST, "%s: duplicate cache set member: found a second cache device of a set that has one",
-				 job->path);
+		return error_set(
+			error, EEXIST,
+			"%s: duplicate cache set member: found a second cache device of a set "
+			"that has one",
+			job->path);
 	if (sb->members > 1)
 		return error_set(error, EINVAL, "%s: found a set of %u cache devices, wanted one",
 				 job->path, sb->members);
 	if (sb->buckets < BUCKETS_MIN)
-		return error_set(error, EINVAL, "%s: ca->sb.nbuckets is too small: found %llu buckets, wanted at least %d",
-				 job->path, (unsigned long long)sb->buckets, BUCKETS_MIN);
+		return error_set(
+			error, EINVAL,
+			"%s: ca->sb.nbuckets is too small: found %llu buckets, wanted at least %d",
+			job->path, (unsigned long long)sb->buckets, BUCKETS_MIN);
 	if (sb->first_bucket + (uint64_t)superblock_fresh_journal_buckets(sb) >= sb->buckets)
-		return error_set(error, EINVAL, "%s: Invalid superblock: found first bucket %u of %llu, which leaves no room",
-				 job->path, sb->first_bucket, (unsigned long long)sb->buckets);
+		return error_set(
+			error, EINVAL,
+			"%s: Invalid superblock: found first bucket %u of %llu, which leaves no "
+			"room",
+			job->path, sb->first_bucket, (unsigned long long)sb->buckets);
 	if (superblock_is_sync(sb) && !sb->journal_buckets)
-		return error_set(error, EINVAL, "%s: found a set in use without journal buckets, wanted 2 or more",
+		return error_set(error, EINVAL,
+				 "%s: found a set in use without journal buckets, wanted 2 or more",
 				 job->path);
 	return 0;
 }

@@ -36,7 +36,8 @@ static void volume_goes(struct volume_end *job, int error)
 	struct volume *volume = job->volume;
 
 	if (error && !job->job.error->code)
-		error_set(job->job.error, -error, "%s: what was written could not be made durable: %s",
+		error_set(job->job.error, -error,
+			  "%s: what was written could not be made durable: %s",
 			  device_path(volume->backing), strerror(-error));
 	if (volume->set)
 		list_remove(&volume->set_link);

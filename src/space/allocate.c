@@ -10,7 +10,7 @@
 #include "base/numbers.h"
 #include "space/internal.h"
 
-/* While a set starts nothing refills, but nothing needs to: unused buckets serve (§4.1 of the engine). */
+/* While a set starts nothing refills, but nothing needs to: unused buckets serve. */
 static IN_SET bool take_unused(struct space *space, struct bucket_ring *ring)
 {
 	for (; space->cursor < space->setup.buckets; space->cursor++) {
@@ -135,7 +135,8 @@ static int affinity(const struct open_bucket *open, const struct stream *stream)
 	return open->volume == stream->volume && open->stream == stream->task ? 2 : 1;
 }
 
-static struct open_bucket *best_open(struct space *space, const struct stream *stream, int *how_good)
+static struct open_bucket *best_open(struct space *space, const struct stream *stream,
+				     int *how_good)
 {
 	struct open_bucket *best = NULL;
 

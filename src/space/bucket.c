@@ -284,7 +284,8 @@ unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors,
 		space_see_metadata(space, number);
 	} else if (bucket->mark == MARK_METADATA) {
 		health_fail(space->setup.health, EINVAL,
-			    "inconsistent ptrs: mark = %u, level = 0, bucket %u", bucket->mark, number);
+			    "inconsistent ptrs: mark = %u, level = 0, bucket %u", bucket->mark,
+			    number);
 	} else if (dirty) {
 		see_mark(space, number, MARK_DIRTY);
 	} else if (bucket->mark == MARK_NONE) {

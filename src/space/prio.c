@@ -111,10 +111,11 @@ static int read_part(struct space *space, unsigned part, uint64_t number, struct
 	int failed;
 
 	if (number < space->setup.first_bucket || number >= space->setup.buckets)
-		return error_set(error, EINVAL,
-				 "IO error reading priorities: part %u of the table is said to be in bucket %llu of %llu",
-				 part, (unsigned long long)number,
-				 (unsigned long long)space->setup.buckets);
+		return error_set(
+			error, EINVAL,
+			"IO error reading priorities: part %u of the table is said to be in "
+			"bucket %llu of %llu",
+			part, (unsigned long long)number, (unsigned long long)space->setup.buckets);
 	failed = device_read_now(space->setup.device, disk, number * space->setup.bucket_sectors,
 				 space->setup.meta_bucket_sectors);
 	if (failed)
@@ -130,12 +131,21 @@ static int read_part(struct space *space, unsigned part, uint64_t number, struct
 int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct error *error)
 {
 	uint64_t number = first_bucket_of_table;
+	autofree bool *is_part = calloc(space->setup.buckets, sizeof(*is_part));
 
+	assert(is_part);
 	for (unsigned part = 0; part < space->setup.prio_parts; part++) {
 		int failed = read_part(space, part, number, error);
 
 		if (failed)
 			return failed;
+		if (is_part[number])
+			return error_set(
+				error, EINVAL,
+				"IO error reading priorities: found part %u of the table in bucket "
+				"%llu, which holds an earlier one",
+				part, (unsigned long long)number);
+		is_part[number] = true;
 		take_part(space, part, part_of(space, part));
 		space->table[part] = number;
 		space->table_sequence = le64_get(part_of(space, part)->sequence);

@@ -89,7 +89,8 @@ static uint64_t worth(const struct space *space, const struct bucket *bucket)
 {
 	uint64_t base = (PRIO_INITIAL - min_u64(space->prio_min, PRIO_INITIAL)) / 8;
 
-	return (bucket->prio - min_u64(space->prio_min, bucket->prio) + base) * bucket->used_sectors;
+	return (bucket->prio - min_u64(space->prio_min, bucket->prio) + base) *
+	       bucket->used_sectors;
 }
 
 static void swap_victims(struct victim *a, struct victim *b)

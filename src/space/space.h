@@ -102,12 +102,12 @@ struct space {
 	bool gc_was_useless;		/* the last one left nothing to choose from */
 	bool has_gc;			/* somebody waits in gc_wanted, or is at it */
 	struct waitlist gc_ended;	/* for room that the next gc may find */
-	uint64_t hidden_since_gc;	/* dirty sectors that were overwritten or discarded since it began */
+	uint64_t hidden_since_gc;	/* dirty sectors overwritten or discarded since it began */
 	uint64_t dirty_promised;	/* buckets that dirty writes under way may still open */
 	struct timer starved_timer;
 	bool marks_valid;		/* no gc is under way */
 	bool is_running;		/* refill may work */
-	uint64_t available;		/* buckets of mark none or reclaimable; during a gc: as before it */
+	uint64_t available; /* buckets of mark none or reclaimable; during a gc: as before it */
 	unsigned metadata_reserved;	/* what free[PRIO] and free[BTREE] hold when full */
 
 	struct open_bucket open_bucket[OPEN_BUCKETS_MAX];
@@ -150,7 +150,7 @@ unsigned space_staleness(const struct space *space, uint64_t ptr) IN_SET;
 void space_pin(struct space *space, uint64_t ptr) IN_SET;
 void space_unpin(struct space *space, uint64_t ptr) IN_SET;
 void space_hit(struct space *space, uint64_t ptr) IN_SET;	/* its priority rises again */
-void space_count_io(struct space *space, unsigned sectors) IN_SET;	/* priorities sink with i/o */
+void space_count_io(struct space *space, unsigned sectors) IN_SET; /* priorities sink with i/o */
 
 /*
  * `count` buckets of `use`, all or none.  0, -EAGAIN: `op` (if not NULL) waits, -errno: dead.
@@ -228,6 +228,7 @@ void space_abort(struct space *space, int error) IN_SET;
 bool space_is_idle(const struct space *space) IN_SET;
 
 /* The table, blocking, outside any set: fills prio and generation of all buckets. */
-int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct error *error) MUST_CHECK;
+int space_read_table(struct space *space, uint64_t first_bucket_of_table,
+		     struct error *error) MUST_CHECK;
 /* A fresh set's table, which the first journal entry will name: `op` awaits its writes. */
 void space_write_first_table(struct space *space, struct op *op) IN_SET;

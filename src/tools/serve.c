@@ -1,5 +1,5 @@
 /*
- * From the command line's words to a session: the daemon's side of `mount`.
+ * The daemon's side of `mount`: from the command line's words to a session.
  */
 #include <errno.h>
 #include <stdio.h>

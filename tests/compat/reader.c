@@ -330,7 +330,8 @@ static int entry_read(struct reader *r, uint64_t sector, unsigned room)
 		return 0;
 	if (read_sectors(r, sector, r->block_bytes / SECTOR, head))
 		return -1;
-	if (get64(head + 8) != (r->set_magic ^ MAGIC_JOURNAL) || get32(head + 0x1c) > (room - 0xf0) / 8)
+	if (get64(head + 8) != (r->set_magic ^ MAGIC_JOURNAL) ||
+	    get32(head + 0x1c) > (room - 0xf0) / 8)
 		return 0;
 	bytes = 0xf0 + 8 * get32(head + 0x1c);
 	rounded = (bytes + r->block_bytes - 1) / r->block_bytes * r->block_bytes;
@@ -432,7 +433,8 @@ static int prio_check(const struct reader *r, const uint8_t *part, unsigned byte
 
 static int prio_load(struct reader *r, uint64_t bucket)
 {
-	unsigned sectors = r->bucket_sectors < 8192 ? r->bucket_sectors : 8192, bytes = sectors * SECTOR;
+	unsigned sectors = r->bucket_sectors < 8192 ? r->bucket_sectors : 8192,
+		 bytes = sectors * SECTOR;
 	unsigned per_part = (bytes - 0x28) / 3;
 	uint8_t *part = must(malloc(bytes));
 	int bad = 0;
@@ -503,9 +505,11 @@ static void extents_replace(struct reader *r, size_t from, size_t to, const stru
 		r->extents_room = 2 * r->extents_room + 1024;
 		r->extents = must(realloc(r->extents, r->extents_room * sizeof(*r->extents)));
 	}
-	memmove(r->extents + from + count, r->extents + to,
-		(r->extents_count - to) * sizeof(*r->extents));
-	memcpy(r->extents + from, by, count * sizeof(*by));
+	if (r->extents_count > to)
+		memmove(r->extents + from + count, r->extents + to,
+			(r->extents_count - to) * sizeof(*r->extents));
+	if (count)
+		memcpy(r->extents + from, by, count * sizeof(*by));
 	r->extents_count = r->extents_count - (to - from) + count;
 }
 
@@ -542,7 +546,8 @@ static int extent_check(const struct reader *r, const struct key *k, const char 
 		return fail(r, "%s: key %u:%llu has %u sectors", where, k->volume, (ull)k->end,
 			    k->sectors);
 	if (k->dirty && !k->pointers)
-		return fail(r, "%s: key %u:%llu is dirty and nowhere", where, k->volume, (ull)k->end);
+		return fail(r, "%s: key %u:%llu is dirty and nowhere", where, k->volume,
+			    (ull)k->end);
 	if (k->pointers && ptr_device(k->ptr) == 4095)
 		return k->dirty ? fail(r, "%s: placeholder %u:%llu is dirty", where, k->volume,
 				       (ull)k->end) : 0;
@@ -629,7 +634,8 @@ static int node_parse(const struct reader *r, struct node *n, const uint8_t *byt
 	if (!sequence)
 		return node_fail(r, n, "bad btree header", 0);
 	while (at < size && get64(bytes + at + 0x10) == sequence) {
-		if (run_check(r, n, bytes + at, at, size - at) || run_add_keys(r, n, bytes + at, at))
+		if (run_check(r, n, bytes + at, at, size - at) ||
+		    run_add_keys(r, n, bytes + at, at))
 			return -1;
 		used = 0x20 + 8 * get32(bytes + at + 0x1c);
 		at += (used + r->block_bytes - 1) / r->block_bytes * r->block_bytes;
@@ -690,7 +696,8 @@ static int children_keep_live(struct reader *r, struct node *n)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n->count; i++) {
-		if (key_check_metadata(r, &n->keys[i], "child") || node_check_range(r, n, &n->keys[i]))
+		if (key_check_metadata(r, &n->keys[i], "child") ||
+		    node_check_range(r, n, &n->keys[i]))
 			return -1;
 		generation_raise(r, n->keys[i].ptr);
 	}
@@ -708,7 +715,8 @@ static int children_check(const struct reader *r, const struct node *n)
 
 	for (size_t i = 0; i < n->count; previous = &n->keys[i++])
 		if (key_compare(&n->keys[i], previous) <= 0)
-			return node_fail(r, n, "two children end at the same key, or before the node", 0);
+			return node_fail(r, n,
+					 "two children end at the same key, or before the node", 0);
 	if (!n->count || key_compare(&n->keys[n->count - 1], n->own))
 		return node_fail(r, n, "the last child does not end where the node does", 0);
 	return 0;
@@ -729,8 +737,8 @@ static int children_load(struct reader *r, struct node *n)
 static int node_load(struct reader *r, const struct key *own, unsigned level, struct key low)
 {
 	struct node n = { .level = level, .own = own, .low = low };
-	int bad = claim(r, ptr_sector(own->ptr) / r->bucket_sectors, USE_NODE) || node_read(r, &n) ||
-		  (level ? children_load(r, &n) : leaf_apply(r, &n));
+	int bad = claim(r, ptr_sector(own->ptr) / r->bucket_sectors, USE_NODE) ||
+		  node_read(r, &n) || (level ? children_load(r, &n) : leaf_apply(r, &n));
 
 	free(n.keys);
 	return bad ? -1 : 0;
@@ -775,7 +783,8 @@ static int newest_load(struct reader *r)
 	struct key uuids, root;
 
 	if (!key_get(&uuids, newest + 0x28, 8) || !key_get(&root, newest + 0x68, 8))
-		return fail(r, "journal: entry %llu: bad uuid or root key", (ull)get64(newest + 0x10));
+		return fail(r, "journal: entry %llu: bad uuid or root key",
+			    (ull)get64(newest + 0x10));
 	if (prio_load(r, get64(newest + 0xb0)) || uuids_load(r, &uuids, !get32(newest + 0x18)) ||
 	    btree_load(r, &root, get16(newest + 0xa8)))
 		return -1;
@@ -794,23 +803,26 @@ static int extent_judge(struct reader *r, struct extent *e)
 
 	if (stale > 128)
 		return fail(r, "key %u:%llu: generation %u, but that of bucket %llu is only %u",
-			    e->volume, (ull)e->end, e->generation, (ull)bucket, r->generations[bucket]);
+			    e->volume, (ull)e->end, e->generation, (ull)bucket,
+			    r->generations[bucket]);
 	if (stale > STALE_MAX)
-		return fail(r, "key %u:%llu: %u generations behind bucket %llu", e->volume, (ull)e->end,
-			    stale, (ull)bucket);
+		return fail(r, "key %u:%llu: %u generations behind bucket %llu", e->volume,
+			    (ull)e->end, stale, (ull)bucket);
 	e->live = !stale;
 	if (!e->live)
 		return 0;
 	if (r->uses[bucket] != USE_DATA && claim(r, bucket, USE_DATA))
 		return -1;
 	if (e->volume >= r->slots || is_zero(r->uuids + e->volume * SLOT_BYTES, 16))
-		return fail(r, "key %u:%llu: the uuid table has no such volume", e->volume, (ull)e->end);
+		return fail(r, "key %u:%llu: the uuid table has no such volume", e->volume,
+			    (ull)e->end);
 	return 0;
 }
 
 static int order_of_places(const void *a, const void *b)
 {
-	const struct extent *x = *(const struct extent *const *)a, *y = *(const struct extent *const *)b;
+	const struct extent *x = *(const struct extent *const *)a,
+			    *y = *(const struct extent *const *)b;
 
 	return x->sector < y->sector ? -1 : x->sector > y->sector;
 }
@@ -949,7 +961,8 @@ int reader_read(const struct reader *r, unsigned slot, uint64_t key_sector, unsi
 			break;
 		if (!e->live)
 			continue;
-		memset(from + (low - key_sector), e->dirty ? READER_DIRTY : READER_CLEAN, high - low);
+		memset(from + (low - key_sector), e->dirty ? READER_DIRTY : READER_CLEAN,
+		       high - low);
 		if (extent_read(r, e, low, high, (uint8_t *)data + (low - key_sector) * SECTOR))
 			return -1;
 	}
@@ -968,7 +981,8 @@ int reader_load_backing(struct reader_backing *backing, const struct reader_devi
 		return -1;
 	version = get64(sb + 0x10);
 	if (version != 1 && version != 4 && version != 6)
-		return fail(&r, "superblock: version %llu is none of a backing device", (ull)version);
+		return fail(&r, "superblock: version %llu is none of a backing device",
+			    (ull)version);
 	memcpy(backing->uuid, sb + 0x28, 16);
 	memcpy(backing->set_uuid, sb + 0x38, 16);
 	backing->data_offset = version == 1 ? 16 : get64(sb + 0xb8);

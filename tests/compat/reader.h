@@ -20,7 +20,7 @@
 struct reader;
 
 struct reader_device {
-	int (*read)(void *context, uint64_t sector, unsigned sectors, void *data);	/* 0 is good */
+	int (*read)(void *context, uint64_t sector, unsigned sectors, void *data); /* 0 is good */
 	void *context;
 	uint64_t sectors;
 };

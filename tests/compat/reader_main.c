@@ -117,10 +117,10 @@ static void volume_write(const struct reader *reader, const struct volume *volum
 
 static void volume_show(const struct reader *reader, const struct volume *volume, int number)
 {
-	printf("volume %d: %s, slot %d, %llu sectors, %llu dirty\n", number, volume->name, volume->slot,
-	       (unsigned long long)volume->sectors,
-	       volume->slot < 0 ? 0ULL :
-	       (unsigned long long)reader_dirty_sectors(reader, volume->slot));
+	printf("volume %d: %s, slot %d, %llu sectors, %llu dirty\n", number, volume->name,
+	       volume->slot, (unsigned long long)volume->sectors,
+	       volume->slot < 0 ? 0ULL
+				: (unsigned long long)reader_dirty_sectors(reader, volume->slot));
 }
 
 /* Fills in one volume for each backing device and each flash-only volume; returns how many. */

@@ -1,16 +1,19 @@
 /*
  * Does things to a volume's file at random, through several kinds of handles,
- * and keeps what it should read as in memory.
+ * and keeps what it should read as in memory, or in a file that others read.
  *
- * usage: file_model FILE SEED STEPS         mixed operations, all handles
- *        file_model FILE SEED STEPS threads  overlapping writers, each of one letter
+ * usage: file_model FILE SEED STEPS             mixed operations, all handles
+ *        file_model FILE SEED STEPS model=PATH  the same, with the model in that file
+ *        file_model FILE SEED STEPS threads     overlapping writers, each of one letter
  *
+ * A model that is there already is what the file should read as before the first step.
  * The whole file is compared at the end by every handle.  0: all as it should be.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,9 +161,34 @@ static void compare_all(struct world *world)
 	check(world, "map", world->map, 0, world->bytes);
 }
 
-static void open_world(struct world *world, const char *path)
+/* A model in a file is shared with it, so nothing is to be saved. */
+static void *open_model(struct world *world, const char *path, bool *is_there)
+{
+	struct stat info = { .st_size = 0 };
+	void *model;
+	int fd;
+
+	*is_there = false;
+	if (!path)
+		return malloc(world->bytes);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || fstat(fd, &info) || ftruncate(fd, world->bytes))
+		die(world, path, 0, world->bytes);
+	*is_there = info.st_size;
+	if (*is_there && (uint64_t)info.st_size != world->bytes) {
+		fprintf(stderr, "%s has %llu bytes, its volume %llu\n", path,
+			(unsigned long long)info.st_size, (unsigned long long)world->bytes);
+		exit(1);
+	}
+	model = mmap(NULL, world->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	return model == MAP_FAILED ? NULL : model;
+}
+
+static void open_world(struct world *world, const char *path, const char *model_path)
 {
 	struct stat info;
+	bool is_there;
 
 	for (enum handle_kind kind = 0; kind < HANDLES; kind++) {
 		world->fd[kind] = open(path, O_RDWR | flags[kind]);
@@ -170,15 +198,23 @@ static void open_world(struct world *world, const char *path)
 	if (fstat(world->fd[PLAIN], &info))
 		die(world, "fstat", 0, 0);
 	world->bytes = info.st_size;
-	world->model = malloc(world->bytes);
+	world->model = open_model(world, model_path, &is_there);
 	if (!world->model || posix_memalign((void **)&world->buffer, ALIGN, 2 << 20))
 		die(world, "memory", 0, 0);
 	world->map = mmap(NULL, world->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, world->fd[PLAIN], 0);
 	if (world->map == MAP_FAILED)
 		die(world, "mmap", 0, world->bytes);
-	for (uint64_t at = 0; at < world->bytes; at += 1 << 20)
-		if (pread(world->fd[DIRECT], world->model + at, 1 << 20, at) < 0)
-			die(world, "first read", at, 1 << 20);
+	if (is_there) {
+		compare_all(world);
+		return;
+	}
+	for (uint64_t at = 0; at < world->bytes; at += 1 << 20) {
+		uint64_t bytes = world->bytes - at < 1 << 20 ? world->bytes - at : 1 << 20;
+
+		if (pread(world->fd[DIRECT], world->buffer, bytes, at) != (ssize_t)bytes)
+			die(world, "first read", at, bytes);
+		memcpy(world->model + at, world->buffer, bytes);
+	}
 }
 
 /* ---- writers that overlap: every block ends as one of them left it ---- */
@@ -247,15 +283,18 @@ static int run_writers(const char *path, unsigned long steps)
 int main(int argc, char **argv)
 {
 	struct world world = { .step = 0 };
+	const char *model = NULL;
 	unsigned long steps;
 
 	if (argc < 4)
 		return 2;
 	steps = strtoul(argv[3], NULL, 10);
-	if (argc > 4)
+	if (argc > 4 && !strncmp(argv[4], "model=", 6))
+		model = argv[4] + 6;
+	else if (argc > 4)
 		return run_writers(argv[1], steps);
 	world.random = strtoul(argv[2], NULL, 10);
-	open_world(&world, argv[1]);
+	open_world(&world, argv[1], model);
 	for (; world.step < steps; world.step++)
 		one_step(&world);
 	compare_all(&world);

@@ -385,7 +385,8 @@ static bool slot_draw_request(struct slot *slot)
 	if (!may_start(slot->v, kind, offset, bytes))
 		return false;
 	slot->v->last_end = offset + bytes;
-	slot_start(slot, kind, offset, bytes, kind == REQUEST_WRITE && sim_chance(plan->fua_percent));
+	slot_start(slot, kind, offset, bytes,
+		   kind == REQUEST_WRITE && sim_chance(plan->fua_percent));
 	return true;
 }
 

@@ -134,7 +134,7 @@ static void draw_load(struct plan *plan)
 	plan->slots = 1 + sim_random(SLOTS_DRAWN_MAX);
 	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
 	plan->write_percent = 25 + sim_random(60);
-	plan->fua_percent = (unsigned[]){ 3, 10, 70 }[sim_random(3)];	/* the last: a full journal */
+	plan->fua_percent = (unsigned[]){ 3, 10, 70 }[sim_random(3)]; /* the last: a full journal */
 	plan->cut_percent = 70;
 	plan->changes_modes = sim_chance(30);
 	plan->detaches = sim_chance(30);

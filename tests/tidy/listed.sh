@@ -10,8 +10,9 @@ bad=$(
 			-o -name '*.[1-8]'); do
 		case $file in
 		tests/compat/images/*) continue ;;
-		tests/unit/test_*.c) name=${file%.c} ;;	# automake's default for a program's source
-		tests/kernel/*.c) name=${file%.c} ;;
+		# Automake's default for a program's source.
+		tests/unit/test_*.c | tests/evil/*.c | tests/kernel/*.c | tests/mount/*.c)
+			name=${file%.c} ;;
 		*) name=$file ;;
 		esac
 		printf '%s\n' "$lists" | grep -qF "$name" || echo "$file"

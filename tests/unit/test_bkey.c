@@ -206,7 +206,8 @@ Test(bkey, without_a_pointer_has_none_after_a_cut)
 /* A placeholder's pointer is random: its sector may be the last there is. */
 Test(bkey, cut_leaves_a_placeholder_a_placeholder)
 {
-	uint64_t ptr = UINT64_C(1) << 63 | pointer_of(POINTER_DEVICE_NONE, (UINT64_C(1) << 43) - 1, 9);
+	uint64_t ptr =
+		UINT64_C(1) << 63 | pointer_of(POINTER_DEVICE_NONE, (UINT64_C(1) << 43) - 1, 9);
 	struct bkey k = bkey_with_pointer(bkey_of(0, 100, 50), ptr);
 
 	bkey_cut_front(&k, 60);

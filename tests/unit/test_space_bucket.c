@@ -435,6 +435,7 @@ static unsigned in_use_percent(void)
 	unsigned percent;
 
 	lock_acquire(lock);
+	space_gc_end(&space);	/* what was found counts from here on */
 	percent = space_in_use_percent(&space);
 	lock_release(lock);
 	return percent;
@@ -474,10 +475,29 @@ Test(in_use, leaves_enough_for_metadata)
 	lock_acquire(lock);
 	for (i = FIRST_OTHER; i < BUCKETS && admitted; i++) {
 		space_mark_pointer(&space, space_pointer(&space, i), 8, false, true);
-		admitted = space_admits_dirty(&space);
+		space_gc_end(&space);
+		admitted = space_promise_dirty(&space, 8);
+		if (admitted)
+			space_promise_ends(&space, 8);
 	}
 	lock_release(lock);
 	cr_expect(lt(u32, space.metadata_reserved, BUCKETS - i));
+}
+
+Test(in_use, promises_no_bucket_twice)
+{
+	unsigned promised = 0;
+
+	lock_acquire(lock);
+	space_gc_end(&space);
+	while (promised < BUCKETS && space_promise_dirty(&space, BUCKET_SECTORS))
+		promised++;
+	cr_expect(lt(u32, promised * 3 + space.metadata_reserved, BUCKETS));
+	cr_expect(ne(u32, promised, 0));
+	for (unsigned i = 0; i < promised; i++)
+		space_promise_ends(&space, BUCKET_SECTORS);
+	cr_expect(zero(u64, space.dirty_promised));
+	lock_release(lock);
 }
 
 /* ---- allocating ---- */

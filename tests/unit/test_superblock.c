@@ -22,13 +22,25 @@ static const uint8_t formatted_bytes[] =
 
 /* After a kernel ran it: version 5, the bucket size is a power of two, five journal buckets. */
 static const uint8_t used_bytes[] =
-	"\x58\x9d\x91\x64\x31\xcd\x26\x7c" "\x08\0\0\0\0\0\0\0" "\x05\0\0\0\0\0\0\0" MAGIC
+	"\x58\x9d\x91\x64\x31\xcd\x26\x7c"
+	"\x08\0\0\0\0\0\0\0"
+	"\x05\0\0\0\0\0\0\0" MAGIC
 	"\x97\x8d\x71\x12\xeb\x85\x4a\x2e\xbb\x56\x1e\x74\x1e\xd9\x73\x93"
 	"\x94\x4c\x3c\xc9\x5f\xda\x41\x65\xb7\xd9\xd0\x95\xc9\xe6\xb1\x63" ZEROS_32
-	"\x01\0\0\0\0\0\0\0" "\x01\0\0\0\0\0\0\0"
-	ZEROS_8 "\x02\0\0\0\0\0\0\0" ZEROS_8 ZEROS_32 ZEROS_8
-	"\x80\x02\0\0\0\0\0\0" "\x01\0" "\x07\0" "\x01\0" "\0\0" "\x75\xbd\x02\x6b" "\x01\0" "\x05\0"
-	"\x01\0\0\0\0\0\0\0" "\x02\0\0\0\0\0\0\0" "\x03\0\0\0\0\0\0\0" "\x04\0\0\0\0\0\0\0"
+	"\x01\0\0\0\0\0\0\0"
+	"\x01\0\0\0\0\0\0\0" ZEROS_8 "\x02\0\0\0\0\0\0\0" ZEROS_8 ZEROS_32 ZEROS_8
+	"\x80\x02\0\0\0\0\0\0"
+	"\x01\0"
+	"\x07\0"
+	"\x01\0"
+	"\0\0"
+	"\x75\xbd\x02\x6b"
+	"\x01\0"
+	"\x05\0"
+	"\x01\0\0\0\0\0\0\0"
+	"\x02\0\0\0\0\0\0\0"
+	"\x03\0\0\0\0\0\0\0"
+	"\x04\0\0\0\0\0\0\0"
 	"\x05\0\0\0\0\0\0\0";
 
 /* A backing device: writeback, dirty. */
@@ -521,7 +533,8 @@ static const struct {
 Test(superblock, gives_the_sizes_of_metadata)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(derived); i++) {
-		struct superblock sb = { .bucket_sectors = derived[i].bucket_sectors, .buckets = 1000 };
+		struct superblock sb = { .bucket_sectors = derived[i].bucket_sectors,
+					 .buckets = 1000 };
 
 		cr_expect(eq(u32, superblock_meta_bucket_sectors(&sb), derived[i].meta));
 		cr_expect(eq(u32, superblock_node_sectors(&sb), derived[i].node));

@@ -47,7 +47,8 @@ Test(units, reads_a_decimal_number)
 
 Test(units, refuses_what_is_no_number)
 {
-	static const char *const bad[] = { "", "\n", "+", " 1", "1 ", "-1", "0x10", "1k", "1\n\n", "a" };
+	static const char *const bad[] = { "",   "\n",   "+",  " 1",    "1 ",
+					   "-1", "0x10", "1k", "1\n\n", "a" };
 	uint64_t value;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -79,15 +80,19 @@ Test(units, reads_sizes_with_one_letter)
 	uint64_t bytes;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-		cr_expect(eq(int, units_parse_size(sizes[i].text, &bytes), 0), "\"%s\"", sizes[i].text);
+		cr_expect(eq(int, units_parse_size(sizes[i].text, &bytes), 0), "\"%s\"",
+			  sizes[i].text);
 		cr_expect(eq(u64, bytes, sizes[i].bytes), "\"%s\"", sizes[i].text);
 	}
 }
 
 Test(units, refuses_what_is_no_size)
 {
-	static const char *const bad[] = { "", "k", "4kB", "4KiB", "1.5k", "4 k", " 4k", "-4k", "4kk",
-					   "4k\n\n", "16e", "1z", "1y", "18446744073709551616", "4x" };
+	static const char *const bad[] = {
+		"",    "k",   "4kB",    "4KiB", "1.5k", "4 k", " 4k",
+		"-4k", "4kk", "4k\n\n", "16e",  "1z",   "1y",  "18446744073709551616",
+		"4x"
+	};
 	uint64_t bytes = 4711;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -146,7 +151,8 @@ Test(units, prints_a_uuid_in_groups)
 {
 	char text[40];
 
-	cr_expect(eq(str, (char *)units_print_uuid(text, uuid), "11111111-2222-3333-4444-55555555abcd"));
+	cr_expect(eq(str, (char *)units_print_uuid(text, uuid),
+		     "11111111-2222-3333-4444-55555555abcd"));
 }
 
 Test(units, reads_a_uuid_with_and_without_dashes)
@@ -165,7 +171,8 @@ Test(units, reads_a_uuid_with_and_without_dashes)
 
 Test(units, refuses_a_uuid_that_is_too_short_or_too_long)
 {
-	static const char *const bad[] = { "", "1111111122223333", "1111111122223333444455555555abc",
+	static const char *const bad[] = { "", "1111111122223333",
+					   "1111111122223333444455555555abc",
 					   "1111111122223333444455555555abcde",
 					   "1111111122223333444455555555abcg" };
 	uint8_t found[16] = { 7 };
