@@ -82,6 +82,8 @@ EXTRA_DIST += tests/tap.sh
 # Members that must be refused.
 evil_tests = \
 	tests/evil/damage.tap \
+	tests/evil/fuzz.tap \
+	tests/evil/members.tap \
 	tests/evil/superblocks.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(evil_tests)
@@ -111,6 +113,8 @@ tests_compat_reader_LDADD =
 
 # The real kernel's bcache in a User Mode Linux guest: make check-kernel.
 kernel_tests = \
+	tests/kernel/filled.tap \
+	tests/kernel/fresh.tap \
 	tests/kernel/runner.tap \
 	tests/kernel/verify-images.tap \
 	tests/kernel/written.tap \
@@ -223,3 +227,33 @@ check-planted:
 check-sim:
 	SEEDS=$${SEEDS:-1000}; export SEEDS; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sim_tests)'
+
+# Measurements: make bench BENCH='OPTION...'.  What they need is built by that target only.
+bench_programs = \
+	tests/bench/fuse_limit \
+	tests/bench/lookup \
+	tests/bench/slowfile \
+	$(NULL)
+EXTRA_PROGRAMS = $(bench_programs)
+tests_bench_fuse_limit_SOURCES = tests/bench/fuse_limit.c
+tests_bench_fuse_limit_LDADD = $(URING_LIBS)
+tests_bench_lookup_SOURCES = tests/bench/lookup.c
+tests_bench_lookup_LDADD = $(ENGINE) $(ENGINE_LIBS)
+tests_bench_slowfile_SOURCES = tests/bench/slowfile.c
+tests_bench_slowfile_LDADD = $(FUSE_LIBS) -lm
+tests/bench/count_allocations.so: tests/bench/count_allocations.c tests/bench/$(am__dirstamp)
+	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE= $(CFLAGS) -fPIC -shared -o $@ \
+		$(srcdir)/tests/bench/count_allocations.c
+CLEANFILES += $(bench_programs) tests/bench/count_allocations.so
+EXTRA_DIST += \
+	tests/bench/bench \
+	tests/bench/common.bash \
+	tests/bench/count_allocations.c \
+	tests/bench/keys \
+	tests/bench/table.awk \
+	$(NULL)
+.PHONY: bench
+bench: bcachefuse $(bench_programs) tests/bench/count_allocations.so
+	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
+	BCACHEFUSE='$(abs_top_builddir)/bcachefuse' \
+		bash '$(srcdir)/tests/bench/bench' $(BENCH)

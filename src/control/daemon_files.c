@@ -58,12 +58,11 @@ static const char *trim(char *text)
 	return text;
 }
 
-/* The kernel tells these apart only; the sentence says more. */
+/* A 6.1 kernel tells these apart only (what is in use is EINVAL, too); the sentence says more. */
 static int answer_register(int error)
 {
 	switch (error) {
 	case 0:
-	case -EBUSY:
 	case -ENOMEM:
 	case -ENODEV:
 		return error;

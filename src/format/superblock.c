@@ -4,6 +4,7 @@
  * (S2) `keys` decides how many bytes the checksum covers, so it is checked
  *      before the checksum, and nothing is read behind the last journal bucket.
  * (S3) Sizes are compared by division or in 64 bits: no product overflows.
+ * (S4) The bytes of a bucket and the numbers of buckets fit into 32 bits.
  *
  * Backing devices carry bucket, member and journal fields too, as whoever made
  * them left them: they are read and written as they are, and never believed.
@@ -25,6 +26,7 @@ enum {
 	PAGE_SECTORS = 8,		/* of the kernels that read us */
 	MEMBERS_MAX = 8,
 	META_BUCKET_SECTORS_MAX = 8192,	/* what a kernel can allocate in one piece */
+	BUCKET_SECTORS_MAX = 1 << 22,	/* S4 */
 	NODE_SECTORS_FULL = 512,	/* up to this a node fills its bucket */
 	SECTOR_BYTES = 512,
 };
@@ -231,6 +233,25 @@ static int check_features(const struct superblock *sb, struct error *error)
 	return 0;
 }
 
+static int check_bucket(const struct superblock *sb, struct error *error)
+{
+	if (!is_power_of_two(sb->bucket_sectors))
+		return error_set(error, EINVAL,
+				 "Bad bucket size (not power of 2): found %u (stored "
+				 "as %u), wanted a power of 2",
+				 sb->bucket_sectors, le16_get(sb->disk.bucket_sectors));
+	if (sb->bucket_sectors < PAGE_SECTORS)
+		return error_set(error, EINVAL,
+				 "Bad bucket size (smaller than page size): found %u "
+				 "sectors, wanted at least %d",
+				 sb->bucket_sectors, PAGE_SECTORS);
+	if (sb->bucket_sectors > BUCKET_SECTORS_MAX)
+		return error_set(error, EINVAL,
+				 "Bad bucket size (too large): found %u sectors, wanted at most %d",
+				 sb->bucket_sectors, BUCKET_SECTORS_MAX);
+	return 0;
+}
+
 /* Rows 9 to 13. */
 static int check_sizes(const struct superblock *sb, uint64_t device_sectors, struct error *error)
 {
@@ -243,20 +264,15 @@ static int check_sizes(const struct superblock *sb, uint64_t device_sectors, str
 				 (ull)sb->buckets, BUCKETS_MIN);
 	if (check_block(sb, error))
 		return -EINVAL;
-	if (!is_power_of_two(sb->bucket_sectors))
-		return error_set(error, EINVAL,
-				 "Bad bucket size (not power of 2): found %u (stored "
-				 "as %u), wanted a power of 2",
-				 sb->bucket_sectors, le16_get(sb->disk.bucket_sectors));
-	if (sb->bucket_sectors < PAGE_SECTORS)
-		return error_set(error, EINVAL,
-				 "Bad bucket size (smaller than page size): found %u "
-				 "sectors, wanted at least %d",
-				 sb->bucket_sectors, PAGE_SECTORS);
+	if (check_bucket(sb, error))
+		return -EINVAL;
 	if (sb->buckets > device_sectors / sb->bucket_sectors)	/* S3 */
 		return error_set(error, EINVAL, "Invalid superblock: device too small: found %llu "
 				 "sectors, wanted %llu buckets of %u", (ull)device_sectors,
 				 (ull)sb->buckets, sb->bucket_sectors);
+	if (sb->buckets > UINT32_MAX)	/* S4 */
+		return error_set(error, EINVAL, "Too many buckets: found %llu, wanted at most %llu",
+				 (ull)sb->buckets, (ull)UINT32_MAX);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "fuse/inodes.h"
 
 struct control_handle {
+	struct handle handle;
 	struct text snapshot;
 	bool is_shown;
 };
@@ -38,6 +39,14 @@ static int check_mode(const struct tree_node *node, int flags)
 	return 0;
 }
 
+static void control_handle_free(struct handle *handle)
+{
+	struct control_handle *control = container_of(handle, struct control_handle, handle);
+
+	text_done(&control->snapshot);
+	free(control);
+}
+
 static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *file)
 {
 	struct control_handle *handle;
@@ -52,6 +61,7 @@ static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse
 	}
 	handle = calloc(1, sizeof(*handle));
 	assert(handle);
+	handle_open(inodes_of(request), &handle->handle, control_handle_free);
 	file->fh = (uintptr_t)handle;
 	file->direct_io = 1;
 	fuse_reply_open(request, file);
@@ -142,10 +152,7 @@ static void control_file_write(fuse_req_t request, fuse_ino_t number, const char
 static void control_file_release(fuse_req_t request, fuse_ino_t number UNUSED,
 				 struct fuse_file_info *file)
 {
-	struct control_handle *handle = (struct control_handle *)(uintptr_t)file->fh;
-
-	text_done(&handle->snapshot);
-	free(handle);
+	handle_close(&((struct control_handle *)(uintptr_t)file->fh)->handle);
 	fuse_reply_err(request, 0);
 }
 

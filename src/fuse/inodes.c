@@ -180,6 +180,26 @@ static void refuse_link(fuse_req_t request, fuse_ino_t number UNUSED, fuse_ino_t
 	fuse_reply_err(request, EPERM);
 }
 
+/* ---- what is open ---- */
+
+void handle_open(struct inodes *inodes, struct handle *handle, void (*free)(struct handle *handle))
+{
+	handle->free = free;
+	list_add_last(&inodes->handles, &handle->link);
+}
+
+void handle_close(struct handle *handle)
+{
+	list_remove(&handle->link);
+	handle->free(handle);
+}
+
+void inodes_close_all(struct inodes *inodes)
+{
+	while (!list_empty(&inodes->handles))
+		handle_close(container_of(list_first(&inodes->handles), struct handle, link));
+}
+
 /* ---- directories: their names as of opendir ---- */
 
 struct directory_entry {
@@ -189,6 +209,7 @@ struct directory_entry {
 };
 
 struct directory {
+	struct handle handle;
 	struct directory_entry *entries;
 	unsigned count, room;
 };
@@ -215,8 +236,10 @@ static bool visit_entry(void *context, const char *name, uint64_t number, enum t
 	return true;
 }
 
-static void directory_free(struct directory *directory)
+static void directory_free(struct handle *handle)
 {
+	struct directory *directory = container_of(handle, struct directory, handle);
+
 	free(directory->entries);
 	free(directory);
 }
@@ -231,10 +254,11 @@ static void inodes_opendir(fuse_req_t request, fuse_ino_t number, struct fuse_fi
 	directory_add(directory, "..", TREE_ROOT, S_IFDIR);
 	error = tree_list(inodes_of(request)->tree, number, visit_entry, directory);
 	if (error) {
-		directory_free(directory);
+		directory_free(&directory->handle);
 		fuse_reply_err(request, -error);
 		return;
 	}
+	handle_open(inodes_of(request), &directory->handle, directory_free);
 	file->fh = (uintptr_t)directory;
 	fuse_reply_open(request, file);
 }
@@ -271,7 +295,7 @@ static void inodes_readdir(fuse_req_t request, fuse_ino_t number UNUSED, size_t 
 static void inodes_releasedir(fuse_req_t request, fuse_ino_t number UNUSED,
 			      struct fuse_file_info *file)
 {
-	directory_free((struct directory *)(uintptr_t)file->fh);
+	handle_close(&((struct directory *)(uintptr_t)file->fh)->handle);
 	fuse_reply_err(request, 0);
 }
 

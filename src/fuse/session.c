@@ -482,6 +482,7 @@ static void session_begin(struct session *session)
 		.umask = setup->umask,
 		.since = clock_epoch_seconds(session->reactor),
 	};
+	list_init(&session->inodes.handles);
 	job_init(&session->say, session, say_run, say_step);
 	job_init(&session->leave, session, leave_run, leave_step);
 	op_init(&session->op, session->reactor, session_step);
@@ -499,6 +500,7 @@ static void session_end(struct session *session)
 	}
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
+	inodes_close_all(&session->inodes);
 	tree_done(&session->tree);
 	daemon_done(&session->daemon);
 }

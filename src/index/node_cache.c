@@ -142,7 +142,8 @@ static bool key_is_of_a_node(const struct index *index, const struct bkey *key)
 	       bkey_sectors(key) % index->setup.block_sectors == 0;
 }
 
-static IN_SET int begin_read(struct index *index, const struct bkey *key, unsigned level, struct op *op)
+static IN_SET int begin_read(struct index *index, const struct bkey *key, unsigned level,
+			     struct op *op)
 {
 	struct node *node;
 
@@ -182,7 +183,8 @@ static IN_SET int check_name(const struct index *index, const struct node *found
 			    (unsigned long long)pointer_sector(key->ptr), found->level, level);
 	else if (bkey_compare(&found->key, key) ||
 		 bkey_sectors(&found->key) != bkey_sectors(key))
-		health_fail(index->setup.health, EINVAL, "two btree pointers to one node: %s and %s",
+		health_fail(index->setup.health, EINVAL,
+			    "two btree pointers to one node: %s and %s",
 			    bkey_print(text[0], &found->key), bkey_print(text[1], key));
 	return health_error(index->setup.health);
 }

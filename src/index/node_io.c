@@ -97,7 +97,8 @@ bool node_read_start(struct index *index, struct node *node, struct op *op)
 
 /* ---- bytes to runs ---- */
 
-static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k, struct error *error)
+static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k,
+				 struct error *error)
 {
 	char text[BKEY_TEXT_BYTES];
 
@@ -114,7 +115,8 @@ static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k
 	return 0;
 }
 
-static IN_SET int check_child_key(const struct index *index, const struct bkey *k, struct error *error)
+static IN_SET int check_child_key(const struct index *index, const struct bkey *k,
+				  struct error *error)
 {
 	char text[BKEY_TEXT_BYTES];
 

@@ -14,6 +14,9 @@
  *      list first.  So it may be done at any moment, even in the middle of a step.
  * (R3) The eventfd is written when the inbox was empty: whoever finds it filled
  *      knows that the wake is under way.
+ * (R4) One timeout of the ring, the alarm, is due no later than the first timer.
+ *      It is set when a timer comes that is due before it, not at each turn: that
+ *      would reprogram the processor's own timer every time.
  */
 #include "io/reactor.h"
 
@@ -77,6 +80,11 @@ struct reactor {
 	int wake_fd;
 	uint64_t wakes;		/* what is read from it */
 	struct completion wake;
+
+	struct completion alarm;	/* R4 */
+	bool alarm_is_set;
+	uint64_t alarm_due_ns;
+	struct __kernel_timespec alarm_time;
 
 	unsigned piece_count;	/* the places in use are among the first ones */
 	bool can_register;
@@ -346,17 +354,28 @@ static bool reactor_has_work(const struct reactor *reactor)
 	       reactor->local.count;
 }
 
-/* Until the first timer is due. */
-static int reactor_wait_for_timer(struct reactor *reactor, const struct timer *timer)
+static void alarm_rings(struct completion *completion, int result)
 {
-	uint64_t wait_ns = timer->due_ns - min_u64(timer->due_ns, reactor->now_ns);
-	struct __kernel_timespec wait = {
-		.tv_sec = wait_ns / ns_per_second,
-		.tv_nsec = wait_ns % ns_per_second,
-	};
-	struct io_uring_cqe *first;
+	struct reactor *reactor = container_of(completion, struct reactor, alarm);
 
-	return io_uring_submit_and_wait_timeout(&reactor->ring, &first, 1, &wait, NULL);
+	assert(result == -ETIME || result == -ECANCELED || result == 0);
+	reactor->alarm_is_set = false;	/* the timers are looked at in each turn */
+}
+
+static void alarm_set(struct reactor *reactor, uint64_t due_ns)
+{
+	reactor->alarm_due_ns = due_ns;
+	reactor->alarm_time = (struct __kernel_timespec){
+		.tv_sec = due_ns / ns_per_second,
+		.tv_nsec = due_ns % ns_per_second,
+	};
+	if (reactor->alarm_is_set)
+		io_uring_prep_timeout_update(reactor_sqe(reactor, NULL), &reactor->alarm_time,
+					     (uintptr_t)&reactor->alarm, IORING_TIMEOUT_ABS);
+	else
+		io_uring_prep_timeout(reactor_sqe(reactor, &reactor->alarm),
+				      &reactor->alarm_time, 0, IORING_TIMEOUT_ABS);
+	reactor->alarm_is_set = true;
 }
 
 /* The one system call of a turn. */
@@ -365,10 +384,10 @@ static void reactor_enter(struct reactor *reactor)
 	struct timer *timer = timer_of(list_first(&reactor->timers));
 	int result;
 
+	if (timer && (!reactor->alarm_is_set || timer->due_ns < reactor->alarm_due_ns))
+		alarm_set(reactor, timer->due_ns);
 	if (reactor_has_work(reactor))
 		result = io_uring_submit_and_get_events(&reactor->ring);
-	else if (timer)
-		result = reactor_wait_for_timer(reactor, timer);
 	else
 		result = io_uring_submit_and_wait(&reactor->ring, 1);
 	reactor_check_enter(result);
@@ -510,6 +529,7 @@ static void reactor_init(struct reactor *reactor)
 	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
 	pthread_mutex_init(&reactor->mutex, NULL);
 	reactor->wake.done = inbox_woken;
+	reactor->alarm.done = alarm_rings;
 	transfer_pool_init(&reactor->transfers);
 	reactor->can_register = !io_uring_register_buffers_sparse(&reactor->ring, PIECES_MAX);
 }
@@ -540,6 +560,8 @@ void reactor_free(struct reactor *reactor)
 	if (!reactor)
 		return;
 	reactor_cancel_now(reactor, &reactor->wake);
+	if (reactor->alarm_is_set)
+		reactor_cancel_now(reactor, &reactor->alarm);
 	assert(!reactor->in_flight);
 	pthread_mutex_lock(&reactor->mutex);	/* behind the last who posted */
 	pthread_mutex_unlock(&reactor->mutex);

@@ -60,8 +60,8 @@ static int read_first_blocks(struct reading *reading, struct error *error)
 	const struct journal_entry_disk *entry = (const void *)reading->bucket;
 
 	for (unsigned i = 0; i < setup->bucket_count; i++) {
-		int failed = device_read_now(setup->device, reading->bucket, bucket_sector(setup, i),
-					     setup->block_sectors);
+		int failed = device_read_now(setup->device, reading->bucket,
+					     bucket_sector(setup, i), setup->block_sectors);
 
 		if (failed)
 			return error_set(error, -failed, "journal io error: bucket %llu: %s",
@@ -90,7 +90,8 @@ static void keep(struct reading *reading, const struct journal_entry_disk *entry
 	reading->entries[reading->count++] = copy;
 }
 
-static void take_entry(struct reading *reading, unsigned index, const struct journal_entry_disk *entry)
+static void take_entry(struct reading *reading, unsigned index,
+		       const struct journal_entry_disk *entry)
 {
 	uint64_t sequence = le64_get(entry->sequence);
 	uint64_t *bucket_newest = &reading->found->bucket_newest[index];
@@ -105,7 +106,8 @@ static void take_entry(struct reading *reading, unsigned index, const struct jou
 		keep(reading, entry);
 }
 
-static int read_bucket(struct reading *reading, const struct candidate *candidate, struct error *error)
+static int read_bucket(struct reading *reading, const struct candidate *candidate,
+		       struct error *error)
 {
 	const struct journal_setup *setup = reading->setup;
 	unsigned bytes = setup->bucket_sectors * 512;
@@ -115,7 +117,8 @@ static int read_bucket(struct reading *reading, const struct candidate *candidat
 	for (unsigned sector = 0; sector < setup->bucket_sectors; sector += 2048) {
 		unsigned sectors = min_u64(2048, setup->bucket_sectors - sector);
 		int failed = device_read_now(setup->device, reading->bucket + sector * 512,
-					     bucket_sector(setup, candidate->index) + sector, sectors);
+					     bucket_sector(setup, candidate->index) + sector,
+					     sectors);
 
 		if (failed)
 			return error_set(error, -failed, "journal io error: bucket %llu: %s",
@@ -162,7 +165,8 @@ static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, 
 		if (sequence != wanted && !(i == 0 && gap_at_start_allowed))
 			return error_set(error, EIO,
 					 "journal entries %llu-%llu missing! (replaying %llu-%llu)",
-					 (unsigned long long)wanted, (unsigned long long)sequence - 1,
+					 (unsigned long long)wanted,
+					 (unsigned long long)sequence - 1,
 					 (unsigned long long)reading->needed_from,
 					 (unsigned long long)reading->newest);
 		wanted = sequence + 1;
@@ -176,8 +180,7 @@ static int check_entries(const struct reading *reading, struct error *error)
 		int failed = journal_entry_check(reading->entries[i], error);
 
 		if (failed)
-			return error_prefix(error, "journal entry %llu",
-					    (unsigned long long)le64_get(reading->entries[i]->sequence));
+			return failed;
 	}
 	return 0;
 }

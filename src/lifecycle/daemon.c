@@ -137,7 +137,8 @@ static int say_incomplete(struct daemon *daemon, struct volume *volume, struct e
 						  : "it is not in its table of volumes");
 	return error_set(
 		error, ENOENT,
-		"%s: is %s and needs cache set %s: no cache device of it is among the members",
+		"%s: is %s and needs cache set %s: no cache device of it with content is "
+		"among the members",
 		path, state, set);
 }
 

@@ -228,6 +228,7 @@ static bool lies_before(const struct bkey *k, struct position from)
 static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf, struct position from)
 {
 	char text[BKEY_TEXT_BYTES];
+	unsigned long long bucket = space_bucket_of(&set->space, leaf->key.ptr);
 	struct node_walk walk;
 	const struct bkey *k;
 
@@ -236,8 +237,7 @@ static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf, str
 		if (lies_before(k, from))
 			health_fail(&set->health, EINVAL,
 				    "%s belongs to the leaf before that of bucket %llu",
-				    bkey_print(text, k),
-				    (unsigned long long)space_bucket_of(&set->space, leaf->key.ptr));
+				    bkey_print(text, k), bucket);
 		mark_extent(set, k);
 		if (bkey_is_dirty(k) && index_key_is_usable(&set->index, k))
 			set->index.dirty_sectors[bkey_volume(k)] += bkey_sectors(k);

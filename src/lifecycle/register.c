@@ -46,9 +46,6 @@ struct registering {
 
 static void registering_end(struct registering *job, int code)
 {
-	if (code)
-		log_warning("register: %s", job->job.error->text[0] ? job->job.error->text :
-			    strerror(-code));
 	job->job.daemon->generation++;
 	free(job->path);
 	job_end(&job->job, code);
@@ -59,8 +56,15 @@ static void registering_end(struct registering *job, int code)
 static int check_superblock(struct registering *job)
 {
 	struct superblock_disk disk;
-	int failed = device_read_now(job->device, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+	uint64_t sectors = device_sectors(job->device);
+	int failed;
 
+	if (sectors < SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / 512)
+		return error_set(&job->blocking_error, EINVAL,
+				 "Not a bcache superblock: found %llu sectors, wanted %d or more",
+				 (unsigned long long)sectors,
+				 SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / 512);
+	failed = device_read_now(job->device, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
 	if (failed)
 		return error_set(&job->blocking_error, -failed,
 				 "IO error reading the superblock: %s", strerror(-failed));
@@ -158,8 +162,8 @@ static void register_backing(struct registering *job)
 static void attached(struct registering *job, int error)
 {
 	if (error)
-		log_warning("%s: %s", device_path(job->volume->backing),
-			    job->volume->attach_error.text);
+		log_info("%s: %s", device_path(job->volume->backing),
+			 job->volume->attach_error.text);
 	registering_end(job, 0);
 }
 
@@ -283,8 +287,8 @@ static struct volume *next_to_attach(struct registering *job)
 static void attach_next(struct registering *job, int error)
 {
 	if (error && job->volume)
-		log_warning("%s: %s", device_path(job->volume->backing),
-			    job->volume->attach_error.text);
+		log_info("%s: %s", device_path(job->volume->backing),
+			 job->volume->attach_error.text);
 	job->volume = next_to_attach(job);
 	if (!job->volume) {
 		registering_end(job, 0);
@@ -318,7 +322,7 @@ static void set_failed(struct registering *job, int error)
 	if (!job->job.error->code)
 		error_set(job->job.error, -error, "%s", strerror(-error));
 	error_prefix(job->job.error, "%s: failed to run cache set", job->path);
-	job->code = error;
+	job->code = error == -ENOMEM ? error : -ENODEV;	/* as the kernel says of all others */
 	job->state = REGISTER_TEARDOWN;
 	set_teardown(job->set, NULL, &job->job.op);
 }

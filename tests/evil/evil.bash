@@ -117,7 +117,7 @@ refused() {
 
 # one_sentence FILE DEVICE SENTENCE: the daemon's own log, which begins otherwise, is left out.
 one_sentence() {
-	[ "$(grep -vc '^bcachefuse: warning: ' "$1")" = 1 ] && grep -qF -- "$2" "$1" &&
+	[ "$(grep -vcE '^bcachefuse: (warning|error): ' "$1")" = 1 ] && grep -qF -- "$2" "$1" &&
 		grep -qF -- "$3" "$1"
 }
 
@@ -135,6 +135,15 @@ read_all() {
 		grep -E 'not connected|aborted' "$1/dd"
 	done
 	timeout 10 cat "$1"/mnt/metrics >/dev/null || echo "no metrics"
+}
+
+# write_some DIR: to the first volume; an error is an answer.
+write_some() {
+	[ -e "$1/mnt/bcache0" ] || return
+	timeout 30 dd if=/dev/urandom of="$1/mnt/bcache0" bs=64k count=32 conv=notrunc,fsync \
+		2>"$1/dd"
+	[ $? -lt 124 ] || echo "writing hangs"
+	grep -E 'not connected|aborted' "$1/dd"
 }
 
 # read_right DIR SET: every volume has what the kernel read.
@@ -184,8 +193,8 @@ ended() {
 	tail -n 3 "$dir/err"
 }
 
-# may_mount DIR MODE [SET]: it is refused with one sentence, or mounts, and reading ends; with
-# SET it is right.  Read-only, nothing changes.  $mounted says which.
+# may_mount DIR MODE [SET]: it is refused with one sentence, or mounts, and reading and writing
+# end; with SET what is read is right.  Read-only, nothing changes.  $mounted says which.
 may_mount() {
 	local sums daemon
 	sums=$(sums "$1")
@@ -193,6 +202,7 @@ may_mount() {
 	if serve "$1" "$2"; then
 		mounted=yes
 		if [ -n "$3" ]; then read_right "$1" "$3"; else read_all "$1"; fi
+		[ "$2" != rw ] || write_some "$1"
 		timeout 30 "$program" umount "$1/mnt" || { echo "umount fails"; umount -l "$1/mnt"; }
 		ended "$1" 0
 	else

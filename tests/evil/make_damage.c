@@ -44,7 +44,7 @@ static struct image {
 	const struct superblock_disk *sb;
 	uint64_t magic, buckets, first_bucket;
 	unsigned block_bytes, bucket_bytes, meta_bytes;
-	struct journal_entry_disk *entries[ENTRIES_MAX];	/* that are needed, in their order */
+	struct journal_entry_disk *entries[ENTRIES_MAX];	/* that are needed, in order */
 	unsigned entry_count;
 	struct prio_part_disk *parts[PARTS_MAX];
 	unsigned part_count;
@@ -242,17 +242,21 @@ static void find_entries(void)
 	image.entry_count = needed;
 }
 
+static unsigned per_part(void)
+{
+	return (image.meta_bytes - sizeof(struct prio_part_disk)) / sizeof(struct bucket_prio_disk);
+}
+
 static void find_parts(void)
 {
 	uint64_t bucket = le64_get(newest()->prio_bucket[0]), done = 0;
-	unsigned per_part = (image.meta_bytes - sizeof(struct prio_part_disk)) / 3;
 
 	image.generations = calloc(image.buckets, 1);
-	for (; done < image.buckets && image.part_count < PARTS_MAX; done += per_part) {
+	for (; done < image.buckets && image.part_count < PARTS_MAX; done += per_part()) {
 		struct prio_part_disk *part = (void *)(image.bytes + bucket * image.bucket_bytes);
 
 		image.parts[image.part_count++] = part;
-		for (unsigned i = 0; i < per_part && done + i < image.buckets; i++)
+		for (unsigned i = 0; i < per_part() && done + i < image.buckets; i++)
 			image.generations[done + i] = part->buckets[i].generation;
 		bucket = le64_get(part->next);
 	}
@@ -260,7 +264,8 @@ static void find_parts(void)
 
 static int child_order(const void *a, const void *b)
 {
-	const struct bkey_disk *x = *(struct bkey_disk *const *)a, *y = *(struct bkey_disk *const *)b;
+	const struct bkey_disk *x = *(struct bkey_disk *const *)a;
+	const struct bkey_disk *y = *(struct bkey_disk *const *)b;
 	uint64_t u = field_get(&x->high, volume_field), v = field_get(&y->high, volume_field);
 
 	if (u == v) {
@@ -367,8 +372,9 @@ static struct journal_entry_disk *entry_with_keys(void)
 /* ---- what can be wrong with a key ---- */
 
 enum wrong {
-	OUTSIDE, BEFORE_FIRST, INSIDE, CROSSES, NO_POINTER, TWO_POINTERS, SEVEN_POINTERS, OTHER_DEVICE,
-	LONG, SIZE_0, SIZE_ODD, IS_DIRTY, ENDS_EARLY, FAR_VOLUME, LAST_VOLUME, END_OF_WORLD, INTO_ROOT,
+	OUTSIDE, BEFORE_FIRST, INSIDE, CROSSES, INTO_ROOT, OTHER_DEVICE,
+	NO_POINTER, TWO_POINTERS, SEVEN_POINTERS, LONG, SIZE_0, SIZE_ODD, IS_DIRTY,
+	ENDS_EARLY, FAR_VOLUME, LAST_VOLUME, END_OF_WORLD,
 };
 
 static void spoil_place(struct bkey_disk *key, enum wrong wrong)
@@ -395,7 +401,8 @@ static void spoil(struct bkey_disk *key, enum wrong wrong)
 	uint64_t end = le64_get(key->low);
 
 	switch (wrong) {
-	case OUTSIDE: case BEFORE_FIRST: case INSIDE: case CROSSES: case INTO_ROOT: case OTHER_DEVICE:
+	case OUTSIDE: case BEFORE_FIRST: case INSIDE: case CROSSES: case INTO_ROOT:
+	case OTHER_DEVICE:
 		spoil_place(key, wrong);
 		return;
 	case NO_POINTER: case TWO_POINTERS: case SEVEN_POINTERS:
@@ -570,7 +577,7 @@ static void prio_magic(uint64_t magic)
 static void prio_generations(uint64_t seed)
 {
 	for (unsigned part = 0; part < image.part_count; part++) {
-		for (unsigned i = 0; i < (image.meta_bytes - sizeof(struct prio_part_disk)) / 3; i++)
+		for (unsigned i = 0; i < per_part(); i++)
 			image.parts[part]->buckets[i].generation = (seed = seed * 69069 + 1) >> 16;
 		part_seal(image.parts[part]);
 	}
@@ -792,7 +799,8 @@ static const struct damage {
 	{ "journal-last-old", "wb-crash", "missing! (replaying", journal_last, 0 },
 	{ "journal-sequence-end", "wb-crash", "sequence", journal_sequence, UINT64_MAX },
 	{ "journal-key-outside", "wb-crash", "spotted extent", spoil_journal_key, OUTSIDE },
-	{ "journal-key-before-first", "wb-crash", "spotted extent", spoil_journal_key, BEFORE_FIRST },
+	{ "journal-key-before-first", "wb-crash", "spotted extent", spoil_journal_key,
+	  BEFORE_FIRST },
 	{ "journal-key-crosses", "wb-crash", "spotted extent", spoil_journal_key, CROSSES },
 	{ "journal-key-long", "wb-crash", "spotted extent", spoil_journal_key, LONG },
 	{ "journal-key-pointers-7", "wb-crash", "pointer", spoil_journal_key, SEVEN_POINTERS },
@@ -831,7 +839,8 @@ static const struct damage {
 	{ "uuid-long", "wb-crash", "bad uuid pointer", spoil_uuid_key, LONG },
 	{ "uuid-size-0", "wb-crash", "bad uuid pointer", spoil_uuid_key, SIZE_0 },
 	{ "uuid-size-odd", "deep-btree", "-", spoil_uuid_key, SIZE_ODD },
-	{ "uuid-into-root", "wb-crash", "+is dirty, and its data are not there", spoil_uuid_key, INTO_ROOT },
+	{ "uuid-into-root", "wb-crash", "+is dirty, and its data are not there", spoil_uuid_key,
+	  INTO_ROOT },
 	{ "uuid-zero", "wb-crash", "+is dirty, and its data are not there", uuid_garbage, 0 },
 	{ "uuid-garbage", "wb-crash", "+is dirty, and its data are not there", uuid_garbage, 7 },
 	{ "uuid-garbage-flash", "flash", "-", uuid_garbage, 8 },
@@ -891,7 +900,8 @@ static const struct damage {
 	{ "child-is-itself", "deep-btree", "at level", spoil_child, INTO_ROOT },
 	{ "child-is-root", "buckets-4k", "at level", child_is_root, 0 },
 	{ "child-twice", "deep-btree", "two btree pointers to one node", child_twice, 0 },
-	{ "child-twice-empty", "deep-btree", "two btree pointers to one node", child_twice_empty, 0 },
+	{ "child-twice-empty", "deep-btree", "two btree pointers to one node",
+	  child_twice_empty, 0 },
 	{ "children-with-one-end", "deep-btree", "two live children", child_twice, 1 },
 	{ "child-missing", "deep-btree", "short btree key", child_missing, 3 },
 	{ "child-none", "deep-btree", "no live child", child_missing, 0 },
@@ -1007,7 +1017,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "list")) {
 		for (size_t i = 0; i < sizeof(damages) / sizeof(*damages); i++)
-			printf("%s\t%s\t%s\n", damages[i].name, damages[i].set, damages[i].sentence);
+			printf("%s\t%s\t%s\n", damages[i].name, damages[i].set,
+			       damages[i].sentence);
 		return 0;
 	}
 	if (argc == 4)

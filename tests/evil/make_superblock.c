@@ -15,7 +15,7 @@
 enum { DEVICE_BYTES = 4 << 20, SUPERBLOCK_START = 4096, AREA_BYTES = 4096 };
 
 enum {	/* offsets of fields */
-	CHECKSUM = 0, SECTOR = 8, FORMAT_VERSION = 16, MAGIC = 24, UUID = 40, SET_UUID = 56, FLAGS = 104,
+	CHECKSUM = 0, SECTOR = 8, FORMAT = 16, MAGIC = 24, UUID = 40, SET_UUID = 56, FLAGS = 104,
 	COMPATIBLE = 120, INCOMPATIBLE = 128, READ_ONLY_COMPATIBLE = 136, BUCKETS = 184,
 	DATA_OFFSET = 184, BLOCK = 192, BUCKET = 194, MEMBERS = 196, MEMBER = 198, FIRST = 204,
 	KEYS = 206, JOURNAL = 208,
@@ -43,11 +43,11 @@ static const struct fault faults[] = {
 	{ "cache-uuid-zero", "Bad UUID", .changes = { { UUID, 8, 0 }, { UUID + 8, 8, 0 } } },
 	{ "cache-block-zero", "block size", .changes = { { BLOCK, 2, 0 } } },
 	{ "cache-feature-compatible", "Unsupported compatible feature found",
-	  .changes = { { FORMAT_VERSION, 8, 5 }, { COMPATIBLE, 8, 1 } } },
+	  .changes = { { FORMAT, 8, 5 }, { COMPATIBLE, 8, 1 } } },
 	{ "cache-feature-read-only", "Unsupported read-only compatible feature found",
-	  .changes = { { FORMAT_VERSION, 8, 5 }, { READ_ONLY_COMPATIBLE, 8, 1 } } },
+	  .changes = { { FORMAT, 8, 5 }, { READ_ONLY_COMPATIBLE, 8, 1 } } },
 	{ "cache-feature-incompatible", "Unsupported incompatible feature found",
-	  .changes = { { FORMAT_VERSION, 8, 5 }, { INCOMPATIBLE, 8, 4 } } },
+	  .changes = { { FORMAT, 8, 5 }, { INCOMPATIBLE, 8, 4 } } },
 	{ "cache-buckets-2e63", "Too many buckets",
 	  .changes = { { BUCKETS, 8, UINT64_C(1) << 63 } } },
 	{ "cache-buckets-127", "Not enough buckets", .changes = { { BUCKETS, 8, 127 } } },
@@ -61,9 +61,11 @@ static const struct fault faults[] = {
 	{ "cache-bucket-4", "Bad bucket size (smaller than page size)",
 	  .changes = { { BUCKET, 2, 4 } } },
 	{ "cache-bucket-2e255", "Bad bucket size",
-	  .changes = { { FORMAT_VERSION, 8, 5 }, { INCOMPATIBLE, 8, 2 }, { BUCKET, 2, 255 } } },
+	  .changes = { { FORMAT, 8, 5 }, { INCOMPATIBLE, 8, 2 }, { BUCKET, 2, 255 } } },
+	{ "cache-bucket-2e23", "Bad bucket size (too large)",
+	  .changes = { { FORMAT, 8, 5 }, { INCOMPATIBLE, 8, 2 }, { BUCKET, 2, 23 } } },
 	{ "cache-bucket-2e40", "",
-	  .changes = { { FORMAT_VERSION, 8, 5 }, { INCOMPATIBLE, 8, 2 }, { BUCKET, 2, 40 } } },
+	  .changes = { { FORMAT, 8, 5 }, { INCOMPATIBLE, 8, 2 }, { BUCKET, 2, 40 } } },
 	{ "cache-buckets-1025", "Invalid superblock: device too small",
 	  .changes = { { BUCKETS, 8, 1025 } } },
 	{ "cache-buckets-2e61", "Invalid superblock: device too small",
@@ -82,10 +84,10 @@ static const struct fault faults[] = {
 	{ "cache-first-last", "", .changes = { { FIRST, 2, 1024 }, { KEYS, 2, 0 } } },
 	{ "cache-first-behind", "Too many journal buckets",
 	  .changes = { { FIRST, 2, 1025 }, { KEYS, 2, 0 } } },
-	{ "cache-version-2", "Unsupported superblock version", .changes = { { FORMAT_VERSION, 8, 2 } } },
-	{ "cache-version-7", "Unsupported superblock version", .changes = { { FORMAT_VERSION, 8, 7 } } },
+	{ "cache-version-2", "Unsupported superblock version", .changes = { { FORMAT, 8, 2 } } },
+	{ "cache-version-7", "Unsupported superblock version", .changes = { { FORMAT, 8, 7 } } },
 	{ "cache-version-2e32", "Unsupported superblock version",
-	  .changes = { { FORMAT_VERSION, 8, UINT64_C(1) << 32 } } },
+	  .changes = { { FORMAT, 8, UINT64_C(1) << 32 } } },
 	{ "cache-cut-in-superblock", "", .changes = { { SECTOR, 8, 8 } }, .device_bytes = 5000 },
 	{ "cache-cut-before", "", .changes = { { SECTOR, 8, 8 } }, .device_bytes = 4096 },
 	{ "cache-cut-behind", "Invalid superblock: device too small",
@@ -100,15 +102,15 @@ static const struct fault faults[] = {
 	  .is_checksum_kept = 1 },
 	{ "backing-uuid-zero", "Bad UUID", .changes = { { UUID, 8, 0 }, { UUID + 8, 8, 0 } } },
 	{ "backing-offset-15", "Bad data offset",
-	  .changes = { { FORMAT_VERSION, 8, 4 }, { DATA_OFFSET, 8, 15 } } },
+	  .changes = { { FORMAT, 8, 4 }, { DATA_OFFSET, 8, 15 } } },
 	{ "backing-offset-0", "Bad data offset",
-	  .changes = { { FORMAT_VERSION, 8, 6 }, { DATA_OFFSET, 8, 0 } } },
+	  .changes = { { FORMAT, 8, 6 }, { DATA_OFFSET, 8, 0 } } },
 	{ "backing-offset-end", "",
-	  .changes = { { FORMAT_VERSION, 8, 4 }, { DATA_OFFSET, 8, DEVICE_BYTES / 512 } } },
+	  .changes = { { FORMAT, 8, 4 }, { DATA_OFFSET, 8, DEVICE_BYTES / 512 } } },
 	{ "backing-offset-behind", "",
-	  .changes = { { FORMAT_VERSION, 8, 4 }, { DATA_OFFSET, 8, DEVICE_BYTES / 512 + 8 } } },
+	  .changes = { { FORMAT, 8, 4 }, { DATA_OFFSET, 8, DEVICE_BYTES / 512 + 8 } } },
 	{ "backing-offset-2e63", "",
-	  .changes = { { FORMAT_VERSION, 8, 4 }, { DATA_OFFSET, 8, UINT64_C(1) << 63 } } },
+	  .changes = { { FORMAT, 8, 4 }, { DATA_OFFSET, 8, UINT64_C(1) << 63 } } },
 	{ "backing-block-0", "block size", .changes = { { BLOCK, 2, 0 } } },
 	{ "backing-block-3", "block size", .changes = { { BLOCK, 2, 3 } } },
 	{ "backing-block-16", "block size", .changes = { { BLOCK, 2, 16 } } },
@@ -151,7 +153,7 @@ static void fill_good(int is_cache)
 					 0x82, 0x65, 0xf5, 0x7f, 0x48, 0xba, 0x6d, 0x81 };
 
 	set(SECTOR, 8, 8);
-	set(FORMAT_VERSION, 8, is_cache ? 3 : 1);
+	set(FORMAT, 8, is_cache ? 3 : 1);
 	memcpy(area + MAGIC, magic, sizeof(magic));
 	memset(area + UUID, is_cache ? 0x11 : 0x22, 16);
 	memset(area + SET_UUID, 0x33, 16);

@@ -26,7 +26,7 @@ trap 'end_judge; take_down' EXIT
 # apart COMMAND...: in a group of its own; a signal to us does not wait for its end.
 apart() {
 	local status
-	setsid "$@" &
+	setsid "$@" <&0 &
 	judge_group=$!
 	wait "$judge_group"
 	status=$?

@@ -62,12 +62,15 @@ static int print_blocks(int fd)
 
 static long long transfer(int fd, int is_write, off_t offset, size_t bytes)
 {
+	ssize_t result;
 	void *data;
 
 	if (posix_memalign(&data, 4096, bytes + 1))
 		return -1;
 	memset(data, 'w', bytes);
-	return is_write ? pwrite(fd, data, bytes, offset) : pread(fd, data, bytes, offset);
+	result = is_write ? pwrite(fd, data, bytes, offset) : pread(fd, data, bytes, offset);
+	free(data);
+	return result;
 }
 
 static long long call(int fd, const char *name, off_t offset, size_t bytes)

@@ -169,8 +169,11 @@ static void *open_model(struct world *world, const char *path, bool *is_there)
 	int fd;
 
 	*is_there = false;
-	if (!path)
-		return malloc(world->bytes);
+	if (!path) {
+		model = mmap(NULL, world->bytes, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		return model == MAP_FAILED ? NULL : model;
+	}
 	fd = open(path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0 || fstat(fd, &info) || ftruncate(fd, world->bytes))
 		die(world, path, 0, world->bytes);
@@ -201,7 +204,8 @@ static void open_world(struct world *world, const char *path, const char *model_
 	world->model = open_model(world, model_path, &is_there);
 	if (!world->model || posix_memalign((void **)&world->buffer, ALIGN, 2 << 20))
 		die(world, "memory", 0, 0);
-	world->map = mmap(NULL, world->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, world->fd[PLAIN], 0);
+	world->map = mmap(NULL, world->bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			  world->fd[PLAIN], 0);
 	if (world->map == MAP_FAILED)
 		die(world, "mmap", 0, world->bytes);
 	if (is_there) {
@@ -242,6 +246,7 @@ static void *writer_run(void *context)
 		if (pwrite(fd, block, BLOCK, at) != BLOCK)
 			die(&world, "write", at, BLOCK);
 	}
+	free(block);
 	close(fd);
 	return NULL;
 }
@@ -298,5 +303,6 @@ int main(int argc, char **argv)
 	for (; world.step < steps; world.step++)
 		one_step(&world);
 	compare_all(&world);
+	free(world.buffer);
 	return 0;
 }

@@ -407,7 +407,7 @@ static int run_check(const char *path, const char *log)
 			err(1, "%s: sector %u", path, i);
 		what = judge(&checker, word, i);
 		if (what && wrong++ < 20)
-			printf("sector %u %s: sector %u, generation %u; durable is %u, last hole %u\n",
+			printf("sector %u %s: sector %u, generation %u; durable %u, last hole %u\n",
 			       i, what, word[1], word[2], checker.durable[i], checker.hole[i]);
 		durable += checker.durable[i] > 0;
 		later += word[0] == MAGIC && word[2] > checker.durable[i];

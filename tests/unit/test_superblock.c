@@ -429,6 +429,18 @@ Test(superblock, larger_than_any_number_is_refused)
 	expect_refusal(&disk, "Invalid superblock: device too small");
 }
 
+/* Of a sparse file: its bucket would have 2^32 bytes, or its buckets need longer numbers. */
+Test(superblock, larger_than_our_numbers_is_refused)
+{
+	struct superblock_disk disk = SAMPLE(formatted);
+
+	disk.buckets_or_data_offset = le64_of(UINT64_C(1) << 32);
+	expect_refusal_on(disk, UINT64_MAX, 512, "Too many buckets");
+	disk = (struct superblock_disk)SAMPLE(used);
+	disk.bucket_sectors.raw = htole16(23);
+	expect_refusal_on(disk, UINT64_MAX, 512, "Bad bucket size (too large)");
+}
+
 Test(superblock, of_no_set_is_refused_on_a_cache_only)
 {
 	struct superblock_disk disk = SAMPLE(formatted), backing = SAMPLE(backing);
