@@ -31,7 +31,7 @@ enum request_kind {
 enum {
 	REQUEST_BYTES_MAX = 1 << 20,	/* of READ and WRITE */
 	REQUEST_SLACK_BYTES = 2 * 4096,
-	REQUEST_PARTS_MAX = 32,		/* extents of one read under way at a time */
+	REQUEST_PARTS_MAX = 264, /* extents of one read under way at a time: a megabyte of pages */
 };
 
 struct volume;

@@ -58,7 +58,8 @@ function summary(work,	to_raw, to_limit, to_qemu, hits)
 	to_limit = ratio(work, "bcachefuse", "limit")
 	to_qemu = ratio(work, "bcachefuse", "qemu")
 	if (work !~ /w/)
-		hits = others[work] ? "; " others[work] " reads were NO hits" : "; all reads were hits"
+		hits = others[work] ? "; " others[work] " reads were NO hits" : \
+		       "; all reads were hits"
 	printf "%s: %s of raw, %s of the bare FUSE limit, %s times QEMU%s%s\n", work,
 		show(to_raw), show(to_limit), show(to_qemu), hits, aim(work, to_limit, to_qemu)
 }
@@ -87,8 +88,9 @@ END {
 	for (w = 1; w <= n; w++) {
 		if (!(work[w] in targets))
 			continue
-		printf "\n## %s\n%-11s %9s %8s %8s %9s %7s %7s %6s %6s %6s\n", work[w], "target",
-			"iops", "MB/s", "p50us", "p99us", "fioCPU", "dmnCPU", "/raw", "/limit", "/qemu"
+		printf "\n## %s\n%-11s %9s %8s %8s %9s %7s %7s %6s %6s %6s\n", work[w],
+			"target", "iops", "MB/s", "p50us", "p99us", "fioCPU", "dmnCPU",
+			"/raw", "/limit", "/qemu"
 		m = split(targets[work[w]], target, " ")
 		for (i = 1; i <= m; i++)
 			row(work[w], target[i])

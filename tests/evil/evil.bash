@@ -115,10 +115,9 @@ refused() {
 	[ "$5" = started ] || same_sums "$1" "$sums"
 }
 
-# one_sentence FILE DEVICE SENTENCE: the daemon's own log, which begins otherwise, is left out.
+# one_sentence FILE DEVICE SENTENCE: it is one line that has both.
 one_sentence() {
-	[ "$(grep -vcE '^bcachefuse: (warning|error): ' "$1")" = 1 ] && grep -qF -- "$2" "$1" &&
-		grep -qF -- "$3" "$1"
+	[ "$(wc -l <"$1")" = 1 ] && grep -qF -- "$2" "$1" && grep -qF -- "$3" "$1"
 }
 
 # read_all DIR: the volumes, and their names; an error is an answer.

@@ -689,7 +689,7 @@ static void leaf_before(uint64_t unused)
 static void leaf_remnant(uint64_t unused)
 {
 	struct bset_disk *set = last_set(leaf_of(0));
-	struct bkey_disk *key = key_of(set, 3);
+	struct bkey_disk *key = some_extent(set);
 	uint8_t *end = (uint8_t *)(set->keys + le32_get(set->words));
 	uint64_t inside = le64_get(key->low) - 1;
 
