@@ -123,6 +123,7 @@ lifecycle_sources = \
 	src/lifecycle/daemon.h \
 	src/lifecycle/detach.c \
 	src/lifecycle/internal.h \
+	src/lifecycle/members.c \
 	src/lifecycle/recover.c \
 	src/lifecycle/register.c \
 	src/lifecycle/stop.c \

@@ -36,6 +36,12 @@ bool set_has_volume(const struct cache_set *set, unsigned slot)
 	       !uuid_is_retired(set->uuids[slot].uuid);
 }
 
+void set_volumes_changed(struct cache_set *set)
+{
+	for (unsigned slot = 0; slot < set->uuid_slots; slot++)
+		set->index.is_gone[slot] = uuid_is_retired(set->uuids[slot].uuid);
+}
+
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 {
 	const struct superblock *sb = &set->superblock;

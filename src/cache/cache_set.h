@@ -81,8 +81,10 @@ void set_done(struct cache_set *set);
 /* What must be known to read a journal, before there is a set: by superblock. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup);
 
-/* Is there a volume of this number?  What a retired one left in the index is of no use. */
+/* Is there a volume of this number? */
 bool set_has_volume(const struct cache_set *set, unsigned slot);
+/* The table of volumes was read, or one was retired: the index forgets what that left in it. */
+void set_volumes_changed(struct cache_set *set) IN_SET;
 
 /* "1f3a...-...": the set's uuid as text. */
 const char *set_name(const struct cache_set *set, char text[40]);

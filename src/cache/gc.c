@@ -11,7 +11,6 @@
 
 #include "base/numbers.h"
 #include "cache/cache_set.h"
-#include "format/uuid.h"
 
 enum {
 	STALE_MAX = 10,			/* generations behind before a node is rewritten */
@@ -30,40 +29,44 @@ void gc_init(struct gc *gc, struct cache_set *set)
 
 /* ---- marking ---- */
 
-/* Returns how stale the stalest pointer is; *bad counts keys that can't be read. */
-static IN_SET unsigned mark_leaf(struct gc *gc, const struct node *leaf, unsigned *bad,
-				 unsigned *keys)
+/* What a leaf's keys are like. */
+struct leaf_facts {
+	unsigned keys, bad;	/* bad: can't be read */
+	unsigned stalest;
+	bool has_remains;	/* of a volume that is gone: they go first, and their buckets with the
+				 * next gc, since a kernel complains of dirty keys that are stale */
+};
+
+static IN_SET struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf)
 {
 	struct cache_set *set = gc->set;
+	struct leaf_facts facts = { .keys = 0 };
 	struct node_walk walk;
 	const struct bkey *k;
-	unsigned stalest = 0;
+	unsigned stale;
 
 	node_walk_begin(&walk, leaf);
 	while ((k = node_walk_next(&walk))) {
-		bool in_use = set_has_volume(set, bkey_volume(k));
-
 		if (!bkey_sectors(k))
 			continue;
-		(*keys)++;
+		facts.keys++;
+		facts.has_remains |= index_volume_is_gone(&set->index, bkey_volume(k));
 		if (!bkey_pointers(k) || pointer_device(k->ptr)) {
-			(*bad)++;
+			facts.bad++;
 			continue;
 		}
-		/* What a retired volume left is not dirty any more: its buckets may go. */
-		unsigned stale = space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false,
-						    bkey_is_dirty(k) && in_use);
-
-		stalest = max_u64(stalest, stale);
+		stale = space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false,
+					   bkey_is_dirty(k));
+		facts.stalest = max_u64(facts.stalest, stale);
 		if (stale) {
-			(*bad)++;
+			facts.bad++;
 			continue;
 		}
 		gc->keys++;
 		gc->key_words += bkey_words(k);
 		gc->data_sectors += bkey_sectors(k);
 	}
-	return stalest;
+	return facts;
 }
 
 static IN_SET unsigned mark_interior(struct gc *gc, const struct node *node)
@@ -132,7 +135,7 @@ static IN_SET void end(struct gc *gc)
 /* Marks what of the path the walk has not seen; the lowest level to be rewritten, or -1. */
 static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
 {
-	unsigned bad = 0, keys = 0;
+	struct leaf_facts leaf;
 	int rewrite = -1;
 	unsigned level;
 
@@ -145,7 +148,8 @@ static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_
 			rewrite = level;
 	}
 	mark_node_itself(gc, path[0]);
-	if (mark_leaf(gc, path[0], &bad, &keys) > STALE_MAX || bad * 2 > keys ||
+	leaf = mark_leaf(gc, path[0]);
+	if (leaf.stalest > STALE_MAX || leaf.bad * 2 > leaf.keys || leaf.has_remains ||
 	    gc->set->gc_always_rewrite)
 		rewrite = 0;
 	return rewrite;

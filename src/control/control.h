@@ -54,6 +54,7 @@ struct control_store {
 	char text[CONTROL_TEXT_MAX + 1];
 	void (*done)(struct control_store *store, int error);
 	void *context;
+	bool is_quiet;			/* the caller tells of a refusal himself */
 	/* inside: */
 	struct op op;
 	struct error error;

@@ -91,6 +91,9 @@ static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now
 	facts->nodes = gc->last_nodes;
 	facts->used_percent =
 		percent_of(gc->last_key_words * WORD_BYTES, gc->last_nodes * node_bytes);
+	facts->gc_runs = gc->runs;
+	facts->buckets_reused = set->space.buckets_reused;
+	facts->node_splits = set->index.splits;
 	facts->gc_average_ns = gc->duration_average_ns;
 	facts->gc_max_ns = gc->duration_max_ns;
 	facts->gc_interval_ns = gc->interval_average_ns;

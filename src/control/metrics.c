@@ -216,6 +216,21 @@ static double set_read_races(const struct cache_set *set, const struct set_facts
 	return set->cache_read_races;
 }
 
+static double set_gc_runs(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->gc_runs;
+}
+
+static double set_reused(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->buckets_reused;
+}
+
+static double set_splits(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->node_splits;
+}
+
 static const struct set_metric set_metrics[] = {
 	{ "running", "1: the set is in use.", METRIC_GAUGE, set_running },
 	{ "size_bytes", "Size of all buckets.", METRIC_GAUGE, set_bytes },
@@ -231,6 +246,11 @@ static const struct set_metric set_metrics[] = {
 	{ "metadata_written_bytes_total", "Metadata written to the cache device.", METRIC_COUNTER,
 	  set_metadata },
 	{ "device_errors_total", "Errors of the cache device.", METRIC_COUNTER, set_errors },
+	{ "gc_runs_total", "Garbage collections that came to their end.", METRIC_COUNTER,
+	  set_gc_runs },
+	{ "buckets_reused_total", "Buckets that were emptied to be used again.", METRIC_COUNTER,
+	  set_reused },
+	{ "node_splits_total", "Index nodes that were split.", METRIC_COUNTER, set_splits },
 	{ "read_races_total", "Reads whose bucket was reused meanwhile.", METRIC_COUNTER,
 	  set_read_races },
 };

@@ -33,11 +33,13 @@ static void control_store_refused(struct control_store *store, int error)
 	struct daemon *daemon = store->subject.daemon;
 
 	if (!store->error.code)
-		error_set(&store->error, -error, "'%.*s': %s",
-			  (int)strcspn(store->text, "\n"), store->text, strerror(-error));
+		error_set(&store->error, -error, "'%.*s': %s; wanted: %s",
+			  (int)strcspn(store->text, "\n"), store->text, strerror(-error),
+			  store->file->help);
 	error_prefix(&store->error, "%s%s", store->subject_name, store->file->name);
 	daemon->last_error = store->error;
-	log_error("%s", store->error.text);
+	if (!store->is_quiet)
+		log_error("%s", store->error.text);
 }
 
 static void control_store_step(struct op *op)

@@ -47,6 +47,7 @@ static void tune_one(const struct control_subject *subject, const struct control
 	tuning->op = op;
 	tuning->store.subject = *subject;
 	tuning->store.file = file;
+	tuning->store.is_quiet = true;
 	tuning->store.done = tuning_done;
 	snprintf(tuning->store.text, sizeof(tuning->store.text), "%s", value);
 	op_await(op);

@@ -41,6 +41,7 @@ enum {
 };
 
 enum session_state {
+	SESSION_LOOK,		/* all members are looked at */
 	SESSION_MEMBERS,	/* a member is being registered */
 	SESSION_TUNE,		/* a control file is being written */
 	SESSION_SERVE,
@@ -236,6 +237,13 @@ static void session_fail(struct session *session, int error)
 	session_stop(session);
 }
 
+static void session_look(struct session *session)
+{
+	session->state = SESSION_MEMBERS;
+	daemon_look_at(&session->daemon, session->setup->members, session->setup->member_count,
+		       &session->error, &session->op);
+}
+
 /* The next member or tunable; at their end the mount. */
 static void session_members(struct session *session)
 {
@@ -291,10 +299,13 @@ static void session_step(struct op *op)
 	int error = op_take_error(op);
 
 	switch (session->state) {
+	case SESSION_LOOK:
 	case SESSION_MEMBERS:
 	case SESSION_TUNE:
 		if (error)
 			session_fail(session, error);
+		else if (session->state == SESSION_LOOK)
+			session_look(session);
 		else if (session->state == SESSION_MEMBERS)
 			session_members(session);
 		else
@@ -486,7 +497,7 @@ static void session_begin(struct session *session)
 	job_init(&session->say, session, say_run, say_step);
 	job_init(&session->leave, session, leave_run, leave_step);
 	op_init(&session->op, session->reactor, session_step);
-	session->state = SESSION_MEMBERS;
+	session->state = SESSION_LOOK;
 	op_queue(&session->op);
 }
 

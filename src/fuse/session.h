@@ -1,7 +1,7 @@
 /*
  * The session: from members and a directory to a mount, and to its end.
  *
- *	MEMBERS --> TUNE --> MOUNT --> SERVE --unmounted, signal--> DRAIN --> STOP --> end
+ *	LOOK --> MEMBERS --> TUNE --> MOUNT --> SERVE --unmounted, signal--> DRAIN --> STOP --> end
  *	   `---------`---------`---------------- failed ---------------------^
  *
  * The only file that knows how requests come in: messages of /dev/fuse on the

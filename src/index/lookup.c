@@ -9,7 +9,7 @@
 bool index_key_is_usable(const struct index *index, const struct bkey *k)
 {
 	return bkey_sectors(k) && bkey_pointers(k) &&
-	       bkey_volume(k) < index->setup.volumes &&
+	       bkey_volume(k) < index->setup.volumes && !index->is_gone[bkey_volume(k)] &&
 	       space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)) &&
 	       !space_staleness(index->setup.space, k->ptr);
 }

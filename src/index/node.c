@@ -26,7 +26,8 @@ void index_init(struct index *index, const struct index_setup *setup)
 	waitlist_init(&index->write_slots);
 	waitlist_init(&index->plan_slots);
 	index->dirty_sectors = calloc(setup->volumes, sizeof(*index->dirty_sectors));
-	assert(index->dirty_sectors);
+	index->is_gone = calloc(setup->volumes, sizeof(*index->is_gone));
+	assert(index->dirty_sectors && index->is_gone);
 	index->root_buffer = buffer_new(setup->block_sectors * 512);
 	node_reads_init(index);
 	leaf_writes_init(index);
@@ -58,6 +59,7 @@ void index_done(struct index *index)
 	plans_done(index);
 	buffer_free(index->root_buffer);
 	free(index->dirty_sectors);
+	free(index->is_gone);
 	free(index->freed_roots);
 	*index = (struct index){ .root = NULL };
 }

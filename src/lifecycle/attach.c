@@ -89,7 +89,7 @@ static int find_slot(struct attaching *job)
 	if (set->is_read_only)
 		return 0;		/* it runs without: nothing of it is in the cache */
 	if (slot >= 0)			/* what the cache has of it must not be believed */
-		uuid_retire(&set->uuids[slot], clock_epoch_seconds(set->reactor));
+		uuids_retire(set, slot);
 	job->slot = uuids_find_free(set);
 	return job->slot >= 0
 		       ? 0

@@ -121,25 +121,14 @@ void daemon_name_member(const struct daemon *daemon, const struct device *device
 
 static int say_incomplete(struct daemon *daemon, struct volume *volume, struct error *error)
 {
-	static const char *const states[] = { "not attached", "clean", "dirty", "inconsistent" };
-	const char *state = states[volume_state(volume)];
 	const char *path = device_path(volume->backing);
-	char set[40];
 
-	units_print_uuid(set, volume->superblock.set_uuid);
-	if (daemon_find_set(daemon, volume->superblock.set_uuid))
-		return error_set(
-			error, ENOENT,
-			"%s: is %s and belongs to cache set %s, which is there but could not "
-			"take it: %s",
-			path, state, set,
-			volume->attach_error.code ? volume->attach_error.text
-						  : "it is not in its table of volumes");
-	return error_set(
-		error, ENOENT,
-		"%s: is %s and needs cache set %s: no cache device of it with content is "
-		"among the members",
-		path, state, set);
+	if (!daemon_find_set(daemon, volume->superblock.set_uuid))
+		return member_say_missing(path, &volume->superblock, error);
+	return member_say_not_taken(path, &volume->superblock,
+				    volume->attach_error.code ? volume->attach_error.text :
+								"it is not in its table of volumes",
+				    error);
 }
 
 int daemon_check_complete(struct daemon *daemon, struct error *error)

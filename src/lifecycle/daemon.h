@@ -48,6 +48,12 @@ void daemon_done(struct daemon *daemon);
  * The memory of `error` must stay until then.  All run one at a time.
  */
 
+/*
+ * Refuses what of these members could not be used together, before any of them is opened to
+ * be written (members.c).  The paths must stay until `op` has arrived.
+ */
+void daemon_look_at(struct daemon *daemon, const char *const *paths, unsigned count,
+		    struct error *error, struct op *op);
 /* Registers the device or file at `path` (register.c). */
 void daemon_register(struct daemon *daemon, const char *path, struct error *error, struct op *op);
 /* Names what is missing: a volume that needs a set that is not there. 0 if all is well. */

@@ -96,7 +96,7 @@ static void retire(struct detaching *job)
 
 	volume->set = NULL;
 	list_remove(&volume->set_link);
-	uuid_retire(&set->uuids[volume->slot], clock_epoch_seconds(set->reactor));
+	uuids_retire(set, volume->slot);
 	log_info("%s is no longer cached", device_path(volume->backing));
 	job->state = DETACH_TABLE;
 	uuids_write(set, job->job.error, &job->job.op);

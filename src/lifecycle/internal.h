@@ -47,6 +47,16 @@ unsigned daemon_free_number(const struct daemon *daemon);
 struct volume *volume_at(struct list_link *link);	/* in daemon->volumes; NULL of NULL */
 struct cache_set *set_at(struct list_link *link);
 
+/* ---- members.c: what is wrong with a member, before and when it is registered ---- */
+
+/* Blocking; the sentence is without the device's name. */
+int member_read_superblock(struct device *device, struct superblock *sb, struct error *error);
+int member_check_cache(const char *path, const struct superblock *sb, struct error *error);
+int member_say_duplicate(const char *path, struct error *error);
+int member_say_missing(const char *path, const struct superblock *sb, struct error *error);
+int member_say_not_taken(const char *path, const struct superblock *sb, const char *why,
+			 struct error *error);
+
 /* ---- within a turn; `op` awaits the end ---- */
 
 /* The set's superblock as it is in memory, one write younger, becomes durable (superblocks.c). */
@@ -57,6 +67,8 @@ void uuids_write(struct cache_set *set, struct error *error, struct op *op);
 void uuids_decode(struct cache_set *set, const void *table, unsigned bytes,
 		  unsigned journal_version);
 void uuids_encode(const struct cache_set *set, void *table);
+/* In memory: what the set has of the volume will never be believed again. */
+void uuids_retire(struct cache_set *set, unsigned slot);
 int uuids_find(const struct cache_set *set, const uint8_t uuid[16]);	/* -1: none */
 int uuids_find_free(const struct cache_set *set);			/* -1: none */
 

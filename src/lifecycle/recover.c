@@ -198,6 +198,7 @@ static void take_uuids(struct recover *recover)
 	uuids_decode(set, recover->table, bkey_sectors(&set->uuid_bucket) * 512,
 		     recover->journal_version);
 	set_enter(set);
+	set_volumes_changed(set);
 	space_raise_generation(&set->space, set->uuid_bucket.ptr);
 	set_leave(set);
 	recover->state = RECOVER_WALK;
@@ -208,13 +209,11 @@ static void take_uuids(struct recover *recover)
 
 static IN_SET void mark_extent(struct cache_set *set, const struct bkey *k)
 {
-	bool is_dirty = bkey_is_dirty(k) && set_has_volume(set, bkey_volume(k));
-
 	if (!bkey_sectors(k) || !bkey_pointers(k) ||
 	    !space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)))
 		return;
 	space_raise_generation(&set->space, k->ptr);
-	space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false, is_dirty);
+	space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false, bkey_is_dirty(k));
 }
 
 /* Does all of it lie before a position? */

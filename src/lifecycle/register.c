@@ -19,7 +19,8 @@
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
-enum { BUCKETS_MIN = 513, MEMBERS_MAX = 256 };
+enum { MEMBERS_MAX = 256 };
+#define FLASH_SECTORS_MAX (INT64_MAX / 512)	/* a file can't be larger */
 
 enum register_state {
 	REGISTER_OPEN,
@@ -53,25 +54,6 @@ static void registering_end(struct registering *job, int code)
 
 /* ---- OPEN ---- */
 
-static int check_superblock(struct registering *job)
-{
-	struct superblock_disk disk;
-	uint64_t sectors = device_sectors(job->device);
-	int failed;
-
-	if (sectors < SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / 512)
-		return error_set(&job->blocking_error, EINVAL,
-				 "Not a bcache superblock: found %llu sectors, wanted %d or more",
-				 (unsigned long long)sectors,
-				 SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / 512);
-	failed = device_read_now(job->device, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
-	if (failed)
-		return error_set(&job->blocking_error, -failed,
-				 "IO error reading the superblock: %s", strerror(-failed));
-	return superblock_decode(&job->superblock, &disk, device_sectors(job->device),
-				 device_logical_block_bytes(job->device), &job->blocking_error);
-}
-
 static bool is_member(const struct registering *job)
 {
 	for (unsigned i = 0; i < job->member_count; i++)
@@ -94,7 +76,7 @@ static int open_run(struct blocking_job *blocking)
 			     &job->blocking_error);
 	if (failed)
 		return failed;
-	failed = check_superblock(job);
+	failed = member_read_superblock(job->device, &job->superblock, &job->blocking_error);
 	if (!failed)
 		return 0;
 	device_close(job->device);
@@ -171,33 +153,9 @@ static void attached(struct registering *job, int error)
 
 static int check_cache(const struct registering *job, struct error *error)
 {
-	const struct superblock *sb = &job->superblock;
-
-	if (daemon_find_set(job->job.daemon, sb->set_uuid))
-		return error_set(
-			error, EEXIST,
-			"%s: duplicate cache set member: found a second cache device of a set "
-			"that has one",
-			job->path);
-	if (sb->members > 1)
-		return error_set(error, EINVAL, "%s: found a set of %u cache devices, wanted one",
-				 job->path, sb->members);
-	if (sb->buckets < BUCKETS_MIN)
-		return error_set(
-			error, EINVAL,
-			"%s: ca->sb.nbuckets is too small: found %llu buckets, wanted at least %d",
-			job->path, (unsigned long long)sb->buckets, BUCKETS_MIN);
-	if (sb->first_bucket + (uint64_t)superblock_fresh_journal_buckets(sb) >= sb->buckets)
-		return error_set(
-			error, EINVAL,
-			"%s: Invalid superblock: found first bucket %u of %llu, which leaves no "
-			"room",
-			job->path, sb->first_bucket, (unsigned long long)sb->buckets);
-	if (superblock_is_sync(sb) && !sb->journal_buckets)
-		return error_set(error, EINVAL,
-				 "%s: found a set in use without journal buckets, wanted 2 or more",
-				 job->path);
-	return 0;
+	if (daemon_find_set(job->job.daemon, job->superblock.set_uuid))
+		return member_say_duplicate(job->path, error);
+	return member_check_cache(job->path, &job->superblock, error);
 }
 
 static void place_journal(struct superblock *sb)
@@ -248,8 +206,9 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	struct daemon *daemon = set->daemon;
 	struct volume *volume;
 
-	if (!entry->sectors) {
-		log_warning("volume %u of the set has no size: left out", slot);
+	if (!entry->sectors || entry->sectors > FLASH_SECTORS_MAX) {
+		log_warning("volume %u of the set is left out: found a size of %llu sectors", slot,
+			    (unsigned long long)entry->sectors);
 		return;
 	}
 	volume = volume_new(daemon, NULL);

@@ -51,6 +51,14 @@ void uuids_encode(const struct cache_set *set, void *table)
 		uuid_entry_encode(&entries[i], &set->uuids[i]);
 }
 
+void uuids_retire(struct cache_set *set, unsigned slot)
+{
+	uuid_retire(&set->uuids[slot], clock_epoch_seconds(set->reactor));
+	set_enter(set);
+	set_volumes_changed(set);
+	set_leave(set);
+}
+
 int uuids_find(const struct cache_set *set, const uint8_t uuid[16])
 {
 	for (unsigned i = 0; i < set->uuid_slots; i++)

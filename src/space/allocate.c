@@ -78,6 +78,7 @@ int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_
 	if (error)
 		return error;
 	assert(count <= ring->size);
+	space->data_is_wanted |= use == USE_DATA;
 	top_up(space, use, count);
 	if (ring->count < count) {
 		if (!space->is_running)

@@ -25,7 +25,8 @@ static bool is_low(const struct space *space)
 	return !waitlist_empty(&space->waiting[USE_BTREE]) ||
 	       free_ring[USE_PRIO].count < free_ring[USE_PRIO].size ||
 	       free_ring[USE_BTREE].count * 2 < free_ring[USE_BTREE].size ||
-	       free_ring[USE_DATA].count * 2 < free_ring[USE_DATA].size;
+	       (space->data_is_wanted &&
+		free_ring[USE_DATA].count * 2 < free_ring[USE_DATA].size);
 }
 
 static bool somebody_waits(const struct space *space)
@@ -181,9 +182,19 @@ static unsigned choose_random(struct space *space, unsigned wanted)
 	return count ?: choose_fifo(space, wanted);
 }
 
+/* A batch; of a set that is only read, no more than metadata lack. */
+static unsigned batch_size(const struct space *space)
+{
+	const struct bucket_ring *ring = space->free;
+	unsigned room = space->incoming.size - space->incoming.count;
+	unsigned lacking = ring[USE_PRIO].size + ring[USE_BTREE].size - ring[USE_BTREE].count;
+
+	return space->data_is_wanted ? room : min_u64(room, lacking);
+}
+
 static unsigned choose(struct space *space)
 {
-	unsigned wanted = space->incoming.size - space->incoming.count;
+	unsigned wanted = batch_size(space);
 
 	switch (space->setup.replacement) {
 	case REPLACEMENT_FIFO:

@@ -5,10 +5,9 @@
  *        make_damage make CASE CACHE    that damage
  *        make_damage fuzz SEED CACHE    chance's damage, the same for the same seed; says what
  *
- * The sentence is what the refusal must contain, for the cache device unless another is said
- * ("+" in front: the set itself is sound, and may have been started before).  "-": the set
- * mounts, and reading ends, well or with an error; "=": and what is read is right; "?": the set
- * mounts or is refused, which nothing can tell from the bytes.
+ * The sentence is what the refusal must contain.  "-": the set mounts, and reading ends, well or
+ * with an error; "=": and what is read is right; "?": the set mounts or is refused, which nothing
+ * can tell from the bytes.
  *
  * Checksums are made right again, unless they are the damage: the checks behind them are to
  * be reached.  Nothing of src/ is used: the program under test is not trusted.
@@ -839,12 +838,12 @@ static const struct damage {
 	{ "uuid-long", "wb-crash", "bad uuid pointer", spoil_uuid_key, LONG },
 	{ "uuid-size-0", "wb-crash", "bad uuid pointer", spoil_uuid_key, SIZE_0 },
 	{ "uuid-size-odd", "deep-btree", "-", spoil_uuid_key, SIZE_ODD },
-	{ "uuid-into-root", "wb-crash", "+is dirty, and its data are not there", spoil_uuid_key,
+	{ "uuid-into-root", "wb-crash", "it is not in the set's table of volumes", spoil_uuid_key,
 	  INTO_ROOT },
-	{ "uuid-zero", "wb-crash", "+is dirty, and its data are not there", uuid_garbage, 0 },
-	{ "uuid-garbage", "wb-crash", "+is dirty, and its data are not there", uuid_garbage, 7 },
+	{ "uuid-zero", "wb-crash", "it is not in the set's table of volumes", uuid_garbage, 0 },
+	{ "uuid-garbage", "wb-crash", "it is not in the set's table of volumes", uuid_garbage, 7 },
 	{ "uuid-garbage-flash", "flash", "-", uuid_garbage, 8 },
-	{ "uuid-flash-flag", "wb-crash", "+duplicate UUID already attached", flash_flag, 2048 },
+	{ "uuid-flash-flag", "wb-crash", "it is not in the set's table of volumes", flash_flag, 2048 },
 	{ "flash-sectors-0", "flash", "-", flash_sectors, 0 },
 	{ "flash-sectors-end", "flash", "-", flash_sectors, UINT64_MAX },
 	{ "flash-sectors-2e54", "flash", "-", flash_sectors, UINT64_C(1) << 54 },

@@ -1,0 +1,292 @@
+/*
+ * A look at all members before the first is opened to be written: what would be
+ * refused later, when a set runs already, is refused now, and nothing was written.
+ *
+ * Blocking: superblocks of all; then, for dirty backing devices, whether the table
+ * of volumes of their set knows them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "base/units.h"
+#include "io/buffer.h"
+#include "lifecycle/internal.h"
+
+enum { BUCKETS_MIN = 513, BUCKETS_MAX = 1 << 28 };
+
+typedef unsigned long long ull;
+
+/* ---- one member ---- */
+
+int member_read_superblock(struct device *device, struct superblock *sb, struct error *error)
+{
+	uint64_t sectors = device_sectors(device);
+	uint64_t wanted = SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / 512;
+	struct superblock_disk disk;
+	int failed;
+
+	if (sectors < wanted)
+		return error_set(error, EINVAL,
+				 "Not a bcache superblock: found %llu sectors, wanted %llu or more",
+				 (ull)sectors, (ull)wanted);
+	failed = device_read_now(device, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+	if (failed)
+		return error_set(error, -failed, "IO error reading the superblock: %s",
+				 strerror(-failed));
+	return superblock_decode(sb, &disk, sectors, device_logical_block_bytes(device), error);
+}
+
+int member_say_duplicate(const char *path, struct error *error)
+{
+	return error_set(error, EEXIST,
+			 "%s: duplicate cache set member: found a second cache device of a set "
+			 "that has one",
+			 path);
+}
+
+int member_check_cache(const char *path, const struct superblock *sb, struct error *error)
+{
+	if (sb->members > 1)
+		return error_set(error, EINVAL, "%s: found a set of %u cache devices, wanted one",
+				 path, sb->members);
+	if (sb->buckets < BUCKETS_MIN)
+		return error_set(error, EINVAL,
+				 "%s: ca->sb.nbuckets is too small: found %llu buckets, wanted at "
+				 "least %d",
+				 path, (ull)sb->buckets, BUCKETS_MIN);
+	if (sb->buckets > BUCKETS_MAX)	/* some 30 bytes of memory each */
+		return error_set(error, EFBIG, "%s: found %llu buckets, wanted at most %d", path,
+				 (ull)sb->buckets, BUCKETS_MAX);
+	if (sb->first_bucket + (uint64_t)superblock_fresh_journal_buckets(sb) >= sb->buckets)
+		return error_set(error, EINVAL,
+				 "%s: Invalid superblock: found first bucket %u of %llu, which "
+				 "leaves no room",
+				 path, sb->first_bucket, (ull)sb->buckets);
+	if (superblock_is_sync(sb) && !sb->journal_buckets)
+		return error_set(error, EINVAL,
+				 "%s: found a set in use without journal buckets, wanted 2 or more",
+				 path);
+	return 0;
+}
+
+static const char *state_name(const struct superblock *sb)
+{
+	static const char *const names[] = { "not attached", "clean", "dirty", "inconsistent" };
+
+	return names[superblock_state(sb)];
+}
+
+int member_say_missing(const char *path, const struct superblock *sb, struct error *error)
+{
+	char set[40];
+
+	return error_set(error, ENOENT,
+			 "%s: is %s and needs cache set %s: no cache device of it with content is "
+			 "among the members",
+			 path, state_name(sb), units_print_uuid(set, sb->set_uuid));
+}
+
+int member_say_not_taken(const char *path, const struct superblock *sb, const char *why,
+			 struct error *error)
+{
+	char set[40];
+
+	return error_set(error, ENOENT,
+			 "%s: is %s and belongs to cache set %s, which could not take it: %s", path,
+			 state_name(sb), units_print_uuid(set, sb->set_uuid), why);
+}
+
+/* ---- all of them ---- */
+
+struct looking {
+	struct job job;
+	struct blocking_job blocking;
+	struct error blocking_error;
+	const char *const *paths;
+	unsigned count;
+	bool read_only, is_begun;
+	struct superblock *superblocks;
+};
+
+static bool needs_its_set(const struct superblock *sb)
+{
+	return superblock_is_backing(sb) && (superblock_state(sb) == STATE_CLEAN ||
+					     superblock_state(sb) == STATE_DIRTY);
+}
+
+static int look_at(const char *path, struct superblock *sb, struct error *error)
+{
+	struct device *device;
+	int failed = device_open(&device, path, DEVICE_READ_ONLY, error);
+
+	if (failed)
+		return failed;
+	failed = member_read_superblock(device, sb, error);
+	device_close(device);
+	if (failed)
+		return error_prefix(error, "%s", path);
+	return superblock_is_backing(sb) ? 0 : member_check_cache(path, sb, error);
+}
+
+/* Two of them that can't be members together? */
+static int check_twins(const struct looking *job, unsigned i, struct error *error)
+{
+	const struct superblock *a = &job->superblocks[i];
+
+	for (unsigned k = 0; k < i; k++) {
+		const struct superblock *b = &job->superblocks[k];
+
+		if (superblock_is_backing(a) != superblock_is_backing(b))
+			continue;
+		if (!superblock_is_backing(a) && uuid_is_equal(a->set_uuid, b->set_uuid))
+			return member_say_duplicate(job->paths[i], error);
+		if (superblock_is_backing(a) && uuid_is_equal(a->uuid, b->uuid))
+			return error_set(error, EEXIST,
+					 "%s: duplicate UUID: found that of %s, wanted another",
+					 job->paths[i], job->paths[k]);
+	}
+	return 0;
+}
+
+/* The cache device of its set; count: there is none. */
+static unsigned find_cache(const struct looking *job, const struct superblock *sb)
+{
+	unsigned k = 0;
+
+	for (; k < job->count; k++) {
+		const struct superblock *other = &job->superblocks[k];
+
+		if (!superblock_is_backing(other) &&
+		    uuid_is_equal(other->set_uuid, sb->set_uuid) &&
+		    (superblock_is_sync(other) || !job->read_only))
+			break;
+	}
+	return k;
+}
+
+/* Is the volume in the table, as one with a backing device? */
+static bool table_has(const unsigned char *table, unsigned bytes, unsigned journal_version,
+		      const uint8_t uuid[16])
+{
+	struct uuid_entry entry;
+	unsigned each = journal_version ? sizeof(struct uuid_entry_disk) :
+					  sizeof(struct uuid_entry_v0_disk);
+
+	for (unsigned at = 0; at + each <= bytes; at += each) {
+		if (journal_version)
+			uuid_entry_decode(&entry, (const struct uuid_entry_disk *)(table + at));
+		else
+			uuid_entry_decode_v0(&entry,
+					     (const struct uuid_entry_v0_disk *)(table + at));
+		if (uuid_is_equal(entry.uuid, uuid) && !(entry.flags & UUID_FLASH_ONLY))
+			return true;
+	}
+	return false;
+}
+
+/* In the table that the newest entry names?  What can't be read is said when the set starts. */
+static bool newest_table_has(struct device *device, const struct superblock *cache,
+			     const struct journal_found *found, const uint8_t uuid[16])
+{
+	const struct journal_entry_disk *entry = found->entries[found->count - 1];
+	uint64_t device_end = cache->buckets * cache->bucket_sectors;
+	unsigned char *table;
+	unsigned bytes;
+	bool is_there = true;
+	struct bkey k;
+
+	if (!bkey_slot_decode(&k, &entry->uuid_bucket) || !bkey_sectors(&k) ||
+	    !bkey_pointers(&k) || pointer_sector(k.ptr) + bkey_sectors(&k) > device_end)
+		return true;
+	bytes = bkey_sectors(&k) * 512;
+	table = buffer_new(bytes);
+	if (!device_read_now(device, table, pointer_sector(k.ptr), bkey_sectors(&k)))
+		is_there = table_has(table, bytes, le32_get(entry->version), uuid);
+	buffer_free(table);
+	return is_there;
+}
+
+static bool set_knows(const char *path, const struct superblock *cache, const uint8_t uuid[16])
+{
+	struct cache_set set = { .superblock = *cache };
+	struct journal_setup setup;
+	struct journal_found found;
+	struct error error;
+	bool is_known = true;
+
+	if (!superblock_is_sync(cache))
+		return false;
+	if (device_open(&set.device, path, DEVICE_READ_ONLY, &error))
+		return true;
+	device_set_block(set.device, cache->block_sectors);
+	set_journal_setup(&set, &setup);
+	if (!journal_read(&found, &setup, true, &error)) {
+		is_known = newest_table_has(set.device, cache, &found, uuid);
+		journal_found_done(&found);
+	}
+	device_close(set.device);
+	return is_known;
+}
+
+static int check_volume(const struct looking *job, unsigned i, struct error *error)
+{
+	const struct superblock *sb = &job->superblocks[i];
+	unsigned k = find_cache(job, sb);
+
+	if (!needs_its_set(sb))
+		return 0;
+	if (k == job->count)
+		return member_say_missing(job->paths[i], sb, error);
+	if (sb->block_sectors < job->superblocks[k].block_sectors)
+		return member_say_not_taken(job->paths[i], sb,
+					    "block size less than set's block size", error);
+	if (superblock_state(sb) == STATE_DIRTY &&
+	    !set_knows(job->paths[k], &job->superblocks[k], sb->uuid))
+		return member_say_not_taken(job->paths[i], sb,
+					    "it is not in the set's table of volumes", error);
+	return 0;
+}
+
+static int look_run(struct blocking_job *blocking)
+{
+	struct looking *job = container_of(blocking, struct looking, blocking);
+	struct error *error = &job->blocking_error;
+	int failed = 0;
+
+	for (unsigned i = 0; i < job->count && !failed; i++)
+		failed = look_at(job->paths[i], &job->superblocks[i], error) ?:
+			 check_twins(job, i, error);
+	for (unsigned i = 0; i < job->count && !failed; i++)
+		failed = check_volume(job, i, error);
+	return failed;
+}
+
+static void looking_step(struct job *base, int error)
+{
+	struct looking *job = container_of(base, struct looking, job);
+
+	if (!job->is_begun) {
+		job->is_begun = true;
+		job->blocking.run = look_run;
+		blocking_start(base->daemon->blocking, &job->blocking, &base->op);
+		return;
+	}
+	if (error)
+		*base->error = job->blocking_error;
+	free(job->superblocks);
+	job_end(base, error);
+}
+
+void daemon_look_at(struct daemon *daemon, const char *const *paths, unsigned count,
+		    struct error *error, struct op *op)
+{
+	struct looking *job = job_new(daemon, sizeof(*job), looking_step, error, op);
+
+	job->paths = paths;
+	job->count = count;
+	job->read_only = daemon->options.read_only;
+	job->superblocks = calloc(count + 1, sizeof(*job->superblocks));
+	assert(job->superblocks);
+	job_begin_in_turn(&job->job, NULL, NULL);
+}
