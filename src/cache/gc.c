@@ -33,8 +33,9 @@ void gc_init(struct gc *gc, struct cache_set *set)
 struct leaf_facts {
 	unsigned keys, bad;	/* bad: can't be read */
 	unsigned stalest;
-	bool has_remains;	/* of a volume that is gone: they go first, and their buckets with the
-				 * next gc, since a kernel complains of dirty keys that are stale */
+	/* Of a volume that is gone: they go first, and their buckets with the next gc, since
+	 * a kernel complains of dirty keys that are stale. */
+	bool has_remains;
 };
 
 static IN_SET struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf)

@@ -127,7 +127,7 @@ struct index {
 	unsigned freed_roots_count, freed_roots_room;
 
 	uint64_t *dirty_sectors;	/* by volume: sizes of its dirty extents */
-	bool *is_gone;			/* by volume: its keys are of no use, and go with the next rewrite */
+	bool *is_gone;			/* by volume: its keys go with the next rewrite */
 	uint64_t splits, rewrites, nodes_written, leaves_written, sectors_written;
 	uint64_t nodes_read, read_average_ns, read_max_ns;
 	struct random random;
@@ -224,7 +224,7 @@ static inline bool index_volume_is_gone(const struct index *index, unsigned volu
 	return volume < index->setup.volumes && index->is_gone[volume];
 }
 
-/* A usable extent: of a volume that is not gone, has a size and a pointer that is ours and not stale. */
+/* A usable extent: of a volume that is there, with a size and a pointer that is not stale. */
 bool index_key_is_usable(const struct index *index, const struct bkey *k) IN_SET;
 
 /* ---- writing ---- */
