@@ -5,12 +5,21 @@
 #include <errno.h>
 
 #include "base/crc64.h"
+#include "base/numbers.h"
 
-/* All of the meta bucket behind the checksum itself. */
-static uint64_t checksum_of(const struct prio_part_disk *part, unsigned bytes)
+/* All of the meta bucket behind the checksum itself; from `used` on it is zero. */
+static uint64_t checksum_of(const struct prio_part_disk *part, unsigned used, unsigned bytes)
 {
-	assert(bytes >= sizeof(*part));
-	return crc64(&part->magic, bytes - 8);
+	static const uint8_t zeros[512];
+	uint64_t checksum;
+
+	assert(used >= sizeof(*part) && bytes >= used);
+	checksum = crc64(&part->magic, used - 8);
+	for (unsigned left = bytes - used, piece; left; left -= piece) {
+		piece = min_u64(left, sizeof(zeros));
+		checksum = crc64_seeded(~checksum, zeros, piece);
+	}
+	return checksum;
 }
 
 int prio_part_check(const struct prio_part_disk *part, unsigned bytes, uint64_t set_magic,
@@ -22,14 +31,14 @@ int prio_part_check(const struct prio_part_disk *part, unsigned bytes, uint64_t 
 		return error_set(error, EINVAL, "bad magic reading priorities: found %016llx, "
 				 "wanted %016llx", magic,
 				 (unsigned long long)(set_magic ^ PRIO_MAGIC));
-	if (checksum != checksum_of(part, bytes))
+	if (checksum != checksum_of(part, bytes, bytes))
 		return error_set(error, EINVAL, "bad csum reading priorities: found %016llx, "
 				 "wanted %016llx", checksum,
-				 (unsigned long long)checksum_of(part, bytes));
+				 (unsigned long long)checksum_of(part, bytes, bytes));
 	return 0;
 }
 
-void prio_part_seal(struct prio_part_disk *part, unsigned bytes, uint64_t set_magic,
+void prio_part_seal(struct prio_part_disk *part, unsigned used, unsigned bytes, uint64_t set_magic,
 		    uint64_t sequence, uint64_t next)
 {
 	part->magic = le64_of(set_magic ^ PRIO_MAGIC);
@@ -37,5 +46,5 @@ void prio_part_seal(struct prio_part_disk *part, unsigned bytes, uint64_t set_ma
 	part->version = le32_of(0);
 	part->unused = le32_of(0);
 	part->next = le64_of(next);
-	part->checksum = le64_of(checksum_of(part, bytes));
+	part->checksum = le64_of(checksum_of(part, used, bytes));
 }

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include "base/numbers.h"
@@ -40,6 +42,7 @@ struct device {
 	uint64_t sectors;
 	unsigned logical_block_bytes;
 	_Atomic bool can_discard;	/* of a file: until its file system has refused one */
+	bool is_in_memory;		/* on tmpfs */
 	bool direct;
 	unsigned direct_bytes;		/* O_DIRECT wants multiples of this */
 	_Atomic int flush_error;	/* D3 */
@@ -203,6 +206,13 @@ static int device_look_at_block_device(struct device *device, struct error *erro
 	return 0;
 }
 
+static bool device_is_on_tmpfs(const struct device *device)
+{
+	struct statfs info;
+
+	return !fstatfs(device->fd, &info) && info.f_type == TMPFS_MAGIC;
+}
+
 static int device_look_at_file(struct device *device, struct error *error)
 {
 	int failed = device_lock_file(device, error);
@@ -211,6 +221,7 @@ static int device_look_at_file(struct device *device, struct error *error)
 		failed = device_refuse_loop(device, error);
 	if (failed)
 		return failed;
+	device->is_in_memory = device_is_on_tmpfs(device);
 	device->sectors = device->stat.st_size / SECTOR_BYTES;
 	device->logical_block_bytes = SECTOR_BYTES;
 	device->can_discard = device->mode == DEVICE_READ_WRITE;
@@ -443,6 +454,7 @@ static void device_transfer(struct device *device, struct transfer *transfer, ui
 			    uint64_t sectors)
 {
 	transfer->device = device;
+	transfer->at_once = device->is_in_memory;
 	transfer->fd = device->fd;
 	transfer->offset = sector * SECTOR_BYTES;
 	transfer->left = sectors * SECTOR_BYTES;
@@ -485,6 +497,7 @@ void device_flush(struct device *device, struct op *op)
 	struct transfer *transfer = transfer_new(op, TRANSFER_FLUSH);
 
 	transfer->device = device;
+	transfer->at_once = device->is_in_memory;
 	transfer->fd = device->fd;
 	transfer->ended = device_flush_ended;
 	transfer_start(transfer);

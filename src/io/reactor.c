@@ -38,6 +38,7 @@ enum {
 	SUBMISSIONS = 512,
 	COMPLETIONS = 4096,
 	STEPS_PER_TURN = 256,	/* then the ring has its turn, whoever is still ready */
+	ROUNDS_PER_TURN = 8,	/* of completions that came without the ring, and their steps */
 	POSTS_ROOM = 256,	/* at first; doubled when full */
 	PIECES_MAX = 64,	/* of registered memory */
 	PIECE_BYTES_MAX = 1 << 30,
@@ -400,9 +401,13 @@ void reactor_run(struct reactor *reactor)
 	reactor_assert_home(reactor);
 	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
 	for (;;) {
-		reactor_run_completed(reactor);
 		reactor_run_timers(reactor);
-		reactor_run_steps(reactor);
+		for (unsigned round = 0; round < ROUNDS_PER_TURN; round++) {
+			reactor_run_completed(reactor);
+			reactor_run_steps(reactor);
+			if (list_empty(&reactor->completed))
+				break;
+		}
 		if (reactor->stopping && !reactor_has_work(reactor))
 			break;
 		reactor_enter(reactor);

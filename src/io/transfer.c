@@ -82,7 +82,34 @@ static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe
 		sqe->rw_flags = RWF_DSYNC;
 }
 
-void transfer_start(struct transfer *transfer)
+/*
+ * A file in memory (tmpfs) can't make us wait, but io_uring would hand each of its
+ * transfers to a thread, and wake that and us for every one.
+ */
+static int transfer_now(struct transfer *transfer)
+{
+	unsigned bytes = min_u64(transfer->left, TRANSFER_PIECE_BYTES);
+	ssize_t done;
+
+	do {
+		if (transfer->kind == TRANSFER_READ)
+			done = pread(transfer->fd, transfer->data, bytes, transfer->offset);
+		else if (transfer->kind == TRANSFER_WRITE)
+			done = pwrite(transfer->fd, transfer->data, bytes, transfer->offset);
+		else
+			done = fdatasync(transfer->fd);
+	} while (done < 0 && errno == EINTR);
+	return done < 0 ? -errno : done;
+}
+
+static bool transfer_is_at_once(const struct transfer *transfer)
+{
+	return transfer->at_once &&
+	       (transfer->kind == TRANSFER_READ || transfer->kind == TRANSFER_WRITE ||
+		transfer->kind == TRANSFER_FLUSH);
+}
+
+static void transfer_submit(struct transfer *transfer)
 {
 	struct io_uring_sqe *sqe = reactor_sqe(transfer->op->home, &transfer->completion);
 
@@ -103,6 +130,15 @@ void transfer_start(struct transfer *transfer)
 		break;
 	}
 	abort();	/* a job goes to its thread */
+}
+
+void transfer_start(struct transfer *transfer)
+{
+	if (transfer_is_at_once(transfer))
+		reactor_complete(transfer->op->home, &transfer->completion,
+				 transfer_now(transfer));
+	else
+		transfer_submit(transfer);
 }
 
 /* More was asked for than came: nothing came at the end of the device, else go on. */

@@ -21,6 +21,7 @@ struct transfer {
 	struct completion completion;
 	enum transfer_kind kind;
 	bool fua;
+	bool at_once;			/* the file is in memory: no thread need wait for it */
 	int fd;
 	unsigned retries;
 	char *data;

@@ -17,6 +17,7 @@ enum {
 	BUCKETS_PER_LIST_ENTRY = 64,
 	USED_SECTORS_MAX = 65535,
 	GC_FRACTION = 16,		/* a gc each time this part of the cache was written */
+	GC_HIDDEN_FRACTION = 64,	/* or, where writes are turned away, this was hidden */
 };
 
 void ring_init(struct bucket_ring *ring, unsigned size)
@@ -63,7 +64,7 @@ static void init_lists(struct space *space)
 	space->table = calloc(parts, sizeof(*space->table));
 	space->old_table = calloc(parts, sizeof(*space->old_table));
 	assert(space->victims && space->table && space->old_table);
-	space->part_buffers = buffer_new((size_t)parts * space->setup.meta_bucket_sectors * 512);
+	space->part_buffers = buffer_new(parts * space_part_used_bytes(space));
 	for (unsigned use = 0; use < USES; use++)
 		waitlist_init(&space->waiting[use]);
 }
@@ -414,9 +415,12 @@ void space_hidden(struct space *space, unsigned sectors)
 
 bool space_gc_may_help(struct space *space, struct op *op)
 {
-	if (!space->hidden_since_gc && space->marks_valid)
+	uint64_t all = space->setup.buckets * space->setup.bucket_sectors;
+	uint64_t worthwhile = op ? 1 : all / GC_HIDDEN_FRACTION;
+
+	if (space->hidden_since_gc < worthwhile && space->marks_valid)
 		return false;
-	if (space->hidden_since_gc)
+	if (space->hidden_since_gc >= worthwhile)
 		space_want_gc(space);
 	if (op)
 		waitlist_join(&space->gc_ended, op);

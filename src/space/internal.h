@@ -28,6 +28,8 @@ void space_kick(struct space *space) IN_SET;
 void space_wake_starved(struct space *space) IN_SET;
 void space_refill_step(struct op *op);
 
+/* So many bytes of a part of the table are more than zeros. */
+size_t space_part_used_bytes(const struct space *space);
 /* The table as of now into the part buffers, its writes started; `op` awaits them. */
 void space_start_table(struct space *space, struct op *op) IN_SET;
 /* The table that was written is named by a durable entry: the old one's buckets may go. */

@@ -12,14 +12,26 @@
 #include "io/buffer.h"
 #include "space/internal.h"
 
+enum { ZEROS_BYTES = 65536 };
+
 static size_t part_bytes(const struct space *space)
 {
 	return (size_t)space->setup.meta_bucket_sectors * 512;
 }
 
+/* What entries fill of a part: the same for all but the last, which may have fewer. */
+size_t space_part_used_bytes(const struct space *space)
+{
+	uint64_t entries = min_u64(space->setup.prio_per_part, space->setup.buckets);
+	size_t bytes = sizeof(struct prio_part_disk) + entries * sizeof(struct bucket_prio_disk);
+
+	return min_u64(round_up(bytes, space->setup.block_sectors * 512), part_bytes(space));
+}
+
 static struct prio_part_disk *part_of(const struct space *space, unsigned part)
 {
-	return (struct prio_part_disk *)(space->part_buffers + part * part_bytes(space));
+	return (struct prio_part_disk *)(space->part_buffers +
+					 part * space_part_used_bytes(space));
 }
 
 /* B3: what a crash must not make stale before the parent says so. */
@@ -35,15 +47,32 @@ static void fill_part(struct space *space, unsigned part)
 	uint64_t end = min_u64(first + space->setup.prio_per_part, space->setup.buckets);
 	bool is_last = part + 1 == space->setup.prio_parts;
 
-	memset(disk, 0, part_bytes(space));
+	memset(disk, 0, space_part_used_bytes(space));
 	for (uint64_t i = first; i < end; i++) {
 		disk->buckets[i - first] = (struct bucket_prio_disk){
 			.prio = le16_of(space->bucket[i].prio),
 			.generation = durable_generation(&space->bucket[i]),
 		};
 	}
-	prio_part_seal(disk, part_bytes(space), space->setup.set_magic, space->table_sequence,
+	prio_part_seal(disk, space_part_used_bytes(space), part_bytes(space),
+		       space->setup.set_magic, space->table_sequence,
 		       is_last ? 0 : space->table[part + 1]);
+}
+
+/* The entries, then zeros up to the end of the meta bucket. */
+static void write_part(struct space *space, unsigned part, struct op *op)
+{
+	static const unsigned char zeros[ZEROS_BYTES] __attribute__((aligned(BUFFER_ALIGN)));
+	uint64_t sector = (uint64_t)space->table[part] * space->setup.bucket_sectors;
+	unsigned used = space_part_used_bytes(space) / 512;
+	unsigned all = space->setup.meta_bucket_sectors;
+
+	device_write(space->setup.device, part_of(space, part), sector, used, false, op);
+	for (unsigned at = used, piece; at < all; at += piece) {
+		piece = min_u64(all - at, ZEROS_BYTES / 512);
+		device_write(space->setup.device, zeros, sector + at, piece, false, op);
+	}
+	space->metadata_sectors_written += all;
 }
 
 void space_start_table(struct space *space, struct op *op)
@@ -65,10 +94,7 @@ void space_start_table(struct space *space, struct op *op)
 	}
 	for (unsigned i = 0; i < parts; i++) {
 		fill_part(space, i);
-		device_write(space->setup.device, part_of(space, i),
-			     (uint64_t)space->table[i] * space->setup.bucket_sectors,
-			     space->setup.meta_bucket_sectors, false, op);
-		space->metadata_sectors_written += space->setup.meta_bucket_sectors;
+		write_part(space, i, op);
 	}
 	space->tables_written++;
 }
@@ -105,9 +131,9 @@ static void take_part(struct space *space, unsigned part, const struct prio_part
 	}
 }
 
-static int read_part(struct space *space, unsigned part, uint64_t number, struct error *error)
+static int read_part(struct space *space, struct prio_part_disk *disk, unsigned part,
+		     uint64_t number, struct error *error)
 {
-	struct prio_part_disk *disk = part_of(space, part);
 	int failed;
 
 	if (number < space->setup.first_bucket || number >= space->setup.buckets)
@@ -128,14 +154,15 @@ static int read_part(struct space *space, unsigned part, uint64_t number, struct
 	return 0;
 }
 
-int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct error *error)
+/* The chain of parts, which must not come back to itself, through `disk`, a meta bucket. */
+static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t number,
+		      struct error *error)
 {
-	uint64_t number = first_bucket_of_table;
 	autofree bool *is_part = calloc(space->setup.buckets, sizeof(*is_part));
 
 	assert(is_part);
 	for (unsigned part = 0; part < space->setup.prio_parts; part++) {
-		int failed = read_part(space, part, number, error);
+		int failed = read_part(space, disk, part, number, error);
 
 		if (failed)
 			return failed;
@@ -146,11 +173,20 @@ int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct
 				"%llu, which holds an earlier one",
 				part, (unsigned long long)number);
 		is_part[number] = true;
-		take_part(space, part, part_of(space, part));
+		take_part(space, part, disk);
 		space->table[part] = number;
-		space->table_sequence = le64_get(part_of(space, part)->sequence);
-		number = le64_get(part_of(space, part)->next);
+		space->table_sequence = le64_get(disk->sequence);
+		number = le64_get(disk->next);
 	}
 	space->have_table = true;
 	return 0;
+}
+
+int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct error *error)
+{
+	struct prio_part_disk *disk = buffer_new(part_bytes(space));
+	int failed = read_chain(space, disk, first_bucket_of_table, error);
+
+	buffer_free(disk);
+	return failed;
 }

@@ -120,7 +120,7 @@ struct space {
 	uint64_t cursor;		/* fifo: the next bucket to look at */
 	struct victim *victims;		/* scratch for choosing: a heap, the worst on top */
 	bool incoming_is_durable;	/* what is in `incoming` may be handed out */
-	unsigned char *part_buffers;	/* prio_parts meta buckets */
+	unsigned char *part_buffers;	/* what is not zero of each part */
 	uint32_t *table, *old_table;	/* buckets of the table being written, of the durable one */
 	uint64_t table_sequence;
 	bool have_table;
@@ -197,7 +197,10 @@ bool space_promise_dirty(struct space *space, unsigned sectors) IN_SET MUST_CHEC
 void space_promise_ends(struct space *space, unsigned sectors) IN_SET;
 /* Dirty sectors were overwritten or discarded: a gc may find their buckets empty. */
 void space_hidden(struct space *space, unsigned sectors) IN_SET;
-/* Could a gc find room?  Then one is wanted, and `op` (if not NULL) waits for its end. */
+/*
+ * Could a gc find room?  Then one is wanted, and `op` waits for its end; without an op that
+ * waits, only if it is likely to find much.
+ */
 bool space_gc_may_help(struct space *space, struct op *op) IN_SET;
 unsigned space_in_use_percent(const struct space *space) IN_SET;
 

@@ -47,8 +47,17 @@ Test(prio, sealed_by_us_is_the_kernel_s)
 {
 	union part part = { .bytes = { 0 } };
 
-	prio_part_seal(&part.disk, 4096, SET_MAGIC, 177, 13688);
+	prio_part_seal(&part.disk, 4096, 4096, SET_MAGIC, 177, 13688);
 	cr_expect(not(memcmp(part.bytes, head_bytes, sizeof(part.disk))));
+}
+
+Test(prio, needs_no_memory_for_zeros)
+{
+	union part whole = { .bytes = { 0 } }, start = { .bytes = { 0 } };
+
+	prio_part_seal(&whole.disk, 4096, 4096, SET_MAGIC, 177, 13688);
+	prio_part_seal(&start.disk, 1024, 4096, SET_MAGIC, 177, 13688);
+	cr_expect(eq(u64, le64_get(start.disk.checksum), le64_get(whole.disk.checksum)));
 }
 
 Test(prio, entry_has_the_priority_first)
