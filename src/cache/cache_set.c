@@ -10,9 +10,6 @@ enum {
 	NODE_MEMORY_DEFAULT_MIB = 256,
 	CUTOFF_WRITEBACK = 40,		/* percent in use: nobody waits for the write */
 	CUTOFF_WRITEBACK_SYNC = 70,
-	IO_ERROR_LIMIT = 8,
-	CONGESTED_READ_US = 2000,
-	CONGESTED_WRITE_US = 20000,
 };
 
 void set_enter(struct cache_set *set)
@@ -119,9 +116,6 @@ void set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reac
 	set->is_read_only = read_only;
 	set->cutoff_writeback = CUTOFF_WRITEBACK;
 	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
-	set->io_error_limit = IO_ERROR_LIMIT;
-	set->congested_read_threshold_us = CONGESTED_READ_US;
-	set->congested_write_threshold_us = CONGESTED_WRITE_US;
 	set->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
 	list_init(&set->volumes);
 	health_init(&set->health);

@@ -32,12 +32,11 @@
 struct daemon;
 struct volume;
 
-enum on_error { ON_ERROR_UNREGISTER, ON_ERROR_PANIC };
-
 struct cache_set {
 	struct lock *lock;
 	struct list_link link;			/* in daemon->sets */
 	struct daemon *daemon;
+	uint64_t birth;				/* unlike that of any other volume or set */
 	struct reactor *reactor;
 	struct device *device;			/* the cache device */
 	char member_name[64];			/* DIR/sys/block/<member_name> */
@@ -58,12 +57,7 @@ struct cache_set {
 	bool is_running, is_stopping, is_read_only;
 	struct stats stats;
 
-	/* settings; those without effect yet keep their value */
-	uint64_t io_error_limit, io_error_halflife;
-	uint64_t congested_read_threshold_us, congested_write_threshold_us;
-	enum on_error on_error;
 	unsigned cutoff_writeback, cutoff_writeback_sync;	/* percent in use */
-	bool gc_always_rewrite, copy_gc_enabled, idle_max_writeback_rate;
 	uint64_t io_errors;
 	uint64_t cache_read_races, writeback_keys_done, writeback_keys_failed;
 };

@@ -18,11 +18,11 @@ void fills_init(struct fills *fills, struct cache_set *set)
 	fills->fill = calloc(FILLS_MAX, sizeof(*fills->fill));
 	assert(fills->fill);
 	fills->under_way = 0;
-	waitlist_init(&fills->idle);
 	for (unsigned i = 0; i < FILLS_MAX; i++) {
 		struct fill *fill = &fills->fill[i];
 
 		fill->set = set;
+		fill->buffer = buffer_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
 		op_init(&fill->op, set->reactor, fill_step);
 	}
 }
@@ -92,8 +92,7 @@ static void free_one(struct fill *fill)
 	range_release(&fill->volume->ranges, &fill->range);
 	volume_leave(fill->volume);
 	fill->state = FILL_FREE;
-	if (!--set->fills.under_way)
-		waitlist_wake_all(&set->fills.idle, 0);
+	set->fills.under_way--;
 }
 
 void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const void *data,
@@ -104,8 +103,6 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 
 	if (!fill || set->is_stopping || health_error(&set->health))
 		return;
-	if (!fill->buffer)
-		fill->buffer = buffer_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
 	assert(sectors * 512 <= REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
 	fill->volume = volume;
 	fill->start = start;
@@ -144,6 +141,8 @@ static void fill_step(struct op *op)
 	struct fill *fill = container_of(op, struct fill, op);
 	int error = op_take_error(op);
 
+	if (fill->state == FILL_DATA && error)
+		fill->set->io_errors++;
 	if (fill->state == FILL_DATA && !error && !fill->range.is_struck) {
 		insert_keys(fill);
 		return;

@@ -36,7 +36,6 @@ struct fill {
 struct fills {
 	struct fill *fill;		/* FILLS_MAX */
 	unsigned under_way;
-	struct waitlist idle;		/* stop waits for the last one */
 };
 
 void fills_init(struct fills *fills, struct cache_set *set);

@@ -150,8 +150,7 @@ static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_
 	}
 	mark_node_itself(gc, path[0]);
 	leaf = mark_leaf(gc, path[0]);
-	if (leaf.stalest > STALE_MAX || leaf.bad * 2 > leaf.keys || leaf.has_remains ||
-	    gc->set->gc_always_rewrite)
+	if (leaf.stalest > STALE_MAX || leaf.bad * 2 > leaf.keys || leaf.has_remains)
 		rewrite = 0;
 	return rewrite;
 }

@@ -207,8 +207,10 @@ static void failed(struct cache_read *read, int error)
 		go_on(read);		/* the set died while we waited for a node */
 		return;
 	}
-	if (had_parts && !read->missed)
+	if (had_parts && !read->missed && read->state == READ_DATA)
 		volume->set->io_errors++;
+	else if (!had_parts || read->state == READ_UNDER)
+		volume->io_errors++;
 	if (!volume->set || volume->is_flash || read->skips_clean || read->hit_dirty ||
 	    !read->hit_clean) {
 		finish(read, error);

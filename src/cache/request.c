@@ -17,7 +17,6 @@
 #include "base/numbers.h"
 #include "cache/cache_set.h"
 #include "cache/volume.h"
-#include "io/buffer.h"
 
 enum { IN_USE_BYPASS_ABOVE = 95 };
 
@@ -50,9 +49,6 @@ static void finish(struct request *request, int error)
 {
 	struct volume *volume = request->volume;
 
-	if (request->edges)
-		buffer_free(request->edges);
-	request->edges = NULL;
 	if (list_linked(&request->range.link))
 		range_release(&volume->ranges, &request->range);
 	volume_leave(volume);
@@ -164,10 +160,17 @@ static void write_chunk(struct request *request)
 	write->sectors = (end - start) / 512;
 	write->data = request->data;
 	write->fua = request->fua;
+	write->around = request->kind == REQUEST_ZERO;
 	write->sync = request->sync;
 	write->task = request->task;
 	request->state = REQUEST_WRITING;
 	cache_write_start(write);
+}
+
+/* Two blocks behind the data, for an unaligned write. */
+static unsigned char *edges(const struct request *request)
+{
+	return (unsigned char *)request->data + REQUEST_BYTES_MAX + 2 * REQUEST_BLOCK_BYTES_MAX;
 }
 
 static void read_edge(struct request *request, uint64_t offset, unsigned char *data)
@@ -205,14 +208,12 @@ static void start_chunk(struct request *request)
 		write_chunk(request);
 		return;
 	}
-	if (!request->edges)
-		request->edges = buffer_new(2 * block_bytes(request));
 	if (has_head_edge) {
-		read_edge(request, start, request->edges);
+		read_edge(request, start, edges(request));
 		return;
 	}
 	request->has_tail_edge = false;
-	read_edge(request, block_start(request, end), request->edges + block_bytes(request));
+	read_edge(request, block_start(request, end), edges(request) + block_bytes(request));
 }
 
 /* The payload moves to its place in the block; around it goes what was there. */
@@ -224,11 +225,11 @@ static void merge_edges(struct request *request)
 	uint64_t last = block_start(request, end);
 	unsigned skew = request->chunk_offset - start;
 	bool one_block = skew && last == start;
-	const unsigned char *tail = one_block ? request->edges :
-						request->edges + block_bytes(request);
+	const unsigned char *tail = one_block ? edges(request) :
+						edges(request) + block_bytes(request);
 
 	memmove(data + skew, data, request->chunk_bytes);
-	memcpy(data, request->edges, skew);
+	memcpy(data, edges(request), skew);
 	if (block_end(request, end) != end)
 		memcpy(data + (end - start), tail + (end - last), block_end(request, end) - end);
 }
@@ -240,7 +241,7 @@ static void edge_is_there(struct request *request)
 	if (request->has_tail_edge) {
 		request->has_tail_edge = false;
 		read_edge(request, block_start(request, end),
-			  request->edges + block_bytes(request));
+			  edges(request) + block_bytes(request));
 		return;
 	}
 	merge_edges(request);
@@ -270,7 +271,7 @@ static void start_discard(struct request *request)
 
 	request->chunk_offset = request->start;
 	request->state = REQUEST_TRIM;
-	if (!volume->backing || !device_can_discard(volume->backing)) {
+	if (!volume->backing) {
 		op_queue(&request->op);
 		return;
 	}
@@ -421,7 +422,6 @@ void request_start(struct request *request)
 	assert(request->kind == REQUEST_READ || request->kind == REQUEST_FLUSH ||
 	       !volume->is_read_only);
 	request->state = REQUEST_GATE;
-	request->edges = NULL;
 	request->skew = 0;
 	request->range = (struct range){ .start = 0 };
 	op_init(&request->op, volume->superblock_op.home, request_step);

@@ -4,8 +4,8 @@
  *
  * Offsets and lengths are bytes, of any alignment; whole sectors (blocks, where
  * the device below has larger ones) are what the engine moves.  `data` is
- * page-aligned and has REQUEST_SLACK_BYTES more room than `bytes`: an unaligned
- * request moves the blocks around it too.
+ * page-aligned and has REQUEST_SLACK_BYTES more room than `bytes`, of a WRITE or
+ * ZERO than REQUEST_BYTES_MAX: an unaligned request moves the blocks around it too.
  *
  * (Q1) Every request that was started calls `done` once.
  * (Q2) Requests of one volume that overlap run one after the other (ranges).
@@ -23,14 +23,15 @@ enum request_kind {
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
-	/* May read as anything; zeros on flash-only volumes.  -EOPNOTSUPP: found out now. */
-	REQUEST_DISCARD,
-	REQUEST_ZERO,		/* reads as zeros afterwards */
+	REQUEST_DISCARD,	/* reads as zeros afterwards; -EOPNOTSUPP: by writing them only */
+	REQUEST_ZERO,		/* the same, by writing; to the device below, where there is one */
 };
 
 enum {
 	REQUEST_BYTES_MAX = 1 << 20,	/* of READ and WRITE */
-	REQUEST_SLACK_BYTES = 2 * 4096,
+	REQUEST_BLOCK_BYTES_MAX = 4096,
+	/* A block before and one behind, and two that an unaligned write reads first. */
+	REQUEST_SLACK_BYTES = 4 * REQUEST_BLOCK_BYTES_MAX,
 	REQUEST_PARTS_MAX = 264, /* extents of one read under way at a time: a megabyte of pages */
 };
 
@@ -82,6 +83,7 @@ struct cache_write {
 	uint64_t start, sectors;
 	unsigned char *data;
 	bool fua, sync;
+	bool around;			/* not worth a place in the cache */
 	uint32_t task;
 	/* inside */
 	struct op op;
@@ -134,7 +136,6 @@ struct request {
 	struct range range;
 	uint64_t start, end;		/* key sectors, whole blocks around the request */
 	uint64_t chunk_offset, chunk_bytes;	/* WRITE, ZERO: the part under way */
-	unsigned char *edges;		/* two blocks, for an unaligned write */
 	bool has_tail_edge;
 	union {
 		struct cache_read read;

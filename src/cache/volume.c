@@ -10,7 +10,6 @@
 #include "io/buffer.h"
 
 enum {
-	SEQUENTIAL_CUTOFF_BYTES = 4 << 20,
 	WRITEBACK_PERCENT = 10,
 	WRITEBACK_DELAY = 30,
 };
@@ -24,7 +23,6 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 		.daemon = daemon,
 		.backing = backing,
 		.is_flash = !backing,
-		.sequential_cutoff_bytes = SEQUENTIAL_CUTOFF_BYTES,
 		.writeback_percent = WRITEBACK_PERCENT,
 		.writeback_delay = WRITEBACK_DELAY,
 	};

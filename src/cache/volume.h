@@ -33,6 +33,7 @@ struct volume {
 	struct list_link daemon_link;		/* in daemon->volumes */
 	struct list_link set_link;		/* in set->volumes, when attached */
 	struct daemon *daemon;
+	uint64_t birth;				/* unlike that of any other volume or set */
 	unsigned number;			/* the N of bcacheN */
 	char name[16];				/* "bcacheN" */
 	uint8_t uuid[16];
@@ -79,7 +80,6 @@ struct volume {
 	struct traffic traffic;			/* counted by src/fuse */
 	uint64_t io_errors;
 	/* tunables as the kernel has them; those without effect yet keep their value */
-	uint64_t sequential_cutoff_bytes;
 	unsigned writeback_percent, writeback_delay;
 };
 

@@ -93,7 +93,8 @@ static IN_SET int choose_way(struct cache_write *write, struct cache_set *set)
 {
 	struct volume *volume = write->volume;
 
-	if (!is_aligned_to(write, set->superblock.block_sectors) && !volume->is_flash) {
+	if (!volume->is_flash &&
+	    (write->around || !is_aligned_to(write, set->superblock.block_sectors))) {
 		write->way = WRITE_AROUND;
 		return 0;
 	}
@@ -235,12 +236,10 @@ static IN_SET bool allocate(struct cache_write *write)
 
 static void write_backing(struct cache_write *write)
 {
-	bool fua = write->fua || write->way == WRITE_DIRECT ? write->fua : false;
-
 	write->backing_started = true;
 	op_await(&write->op);
 	device_write(write->volume->backing, write->data, write->start, write->sectors,
-		     fua || write->hides_dirty, &write->backing_op);
+		     write->fua || write->hides_dirty, &write->backing_op);
 }
 
 static void backing_step(struct op *op)
@@ -248,6 +247,7 @@ static void backing_step(struct op *op)
 	struct cache_write *write = container_of(op, struct cache_write, backing_op);
 
 	write->backing_error = op_take_error(op);
+	write->volume->io_errors += write->backing_error != 0;
 	op_arrive(&write->op, 0);
 }
 

@@ -85,6 +85,8 @@ static int store_register(struct control_store *store)
 	store->answer = answer_register;
 	if (!*path)
 		return error_set(&store->error, EINVAL, "no path was given");
+	if (*path != '/')	/* the daemon is in no directory of the writer's */
+		return error_set(&store->error, EINVAL, "'%s' is no absolute path", path);
 	daemon_register(store->subject.daemon, path, &store->error, &store->op);
 	return 0;
 }

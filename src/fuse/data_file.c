@@ -8,8 +8,8 @@
  *	                          `---+--- next piece -'  (of a hole to punch)
  *
  * PUNCH_HOLE promises zeros (loop devices and mkfs rely on it): its middle is
- * discarded where that reads as zeros, the parts of blocks around it, and all
- * of it elsewhere, are written as zeros.
+ * discarded where the device can, the parts of blocks around it, and all of it
+ * elsewhere, are written as zeros.  Long ones go step by step.
  */
 #include "fuse/data_file.h"
 
@@ -32,6 +32,7 @@ enum {
 	REPLY_HEAD_BYTES = sizeof(struct fuse_out_header),
 	WRITE_HEAD_BYTES = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
 	PIECES_MAX = 3,
+	DISCARD_BYTES_MAX = 256 << 20,
 };
 _Static_assert(WRITE_HEAD_BYTES == (int)CHANNEL_HEAD_BYTES, "a WRITE's payload is aligned");
 _Static_assert((int)REQUEST_SLACK_BYTES <= (int)CHANNEL_SLACK_BYTES, "a slot has the room");
@@ -137,25 +138,47 @@ static void data_end(struct data_request *data, int error)
 	data_reply(data, error);
 }
 
+/* How much of a piece is one request: it holds its range, and others wait for that. */
+static uint64_t data_step_bytes(const struct data_piece *piece)
+{
+	switch (piece->kind) {
+	case REQUEST_ZERO:
+		return REQUEST_BYTES_MAX;
+	case REQUEST_DISCARD:
+		return DISCARD_BYTES_MAX;
+	default:
+		return UINT64_MAX;
+	}
+}
+
 static void data_done(struct request *request, int error)
 {
 	struct data_request *data = request->context;
 	struct data_piece *piece = &data->pieces[data->piece];
 
-	if (error == -EOPNOTSUPP && piece->kind == REQUEST_DISCARD)
+	if (error == -EOPNOTSUPP && piece->kind == REQUEST_DISCARD) {
 		piece->kind = REQUEST_ZERO;
-	else if (error || ++data->piece == data->piece_count)
-		return data_end(data, error);
-	data_start_piece(data);
+		data_start_piece(data);
+		return;
+	}
+	piece->offset += request->bytes;
+	piece->bytes -= request->bytes;
+	if (error || (!piece->bytes && ++data->piece == data->piece_count))
+		data_end(data, error);
+	else
+		data_start_piece(data);
 }
 
 static void data_start_piece(struct data_request *data)
 {
 	const struct data_piece *piece = &data->pieces[data->piece];
+	uint64_t step = data_step_bytes(piece);
+	/* Up to a multiple of it, so that no block is touched twice. */
+	uint64_t most = step == UINT64_MAX ? step : step - piece->offset % step;
 
 	data->request.kind = piece->kind;
 	data->request.offset = piece->offset;
-	data->request.bytes = piece->bytes;
+	data->request.bytes = min_u64(piece->bytes, most);
 	request_start(&data->request);
 }
 
@@ -363,11 +386,10 @@ static void data_fsync(struct data_files *files, struct channel_slot *slot)
 			      (struct data_piece){ REQUEST_FLUSH, 0, 0 }));
 }
 
-/* Do discarded blocks of the volume read as zeros afterwards?  Those of a block device need not. */
+/* Can whole blocks be made zeros without writing them? */
 static bool discard_zeroes(const struct volume *volume)
 {
-	return volume->is_flash || (!device_is_block_device(volume->backing) &&
-				    device_can_discard(volume->backing));
+	return volume->is_flash || device_can_discard(volume->backing);
 }
 
 /* A hole: whole blocks are discarded, what is left at both ends is zeroed. */

@@ -16,7 +16,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -26,11 +25,8 @@
 #include "fuse/inodes.h"
 #include "fuse/library.h"
 #include "io/channel.h"
+#include "io/process.h"
 #include "io/signals.h"
-
-#ifndef PR_SET_IO_FLUSHER
-#define PR_SET_IO_FLUSHER 57
-#endif
 
 enum {
 	REQUESTS_DEFAULT = 64,
@@ -38,6 +34,7 @@ enum {
 	DATA_BYTES = 1 << 20,
 	/* Since Linux 6.6 a direct write takes other handles' pages out of the page cache. */
 	DIRECT_MINOR = 39,
+	EXIT_AT_ONCE = 2,		/* "system", of mount(8)'s codes */
 };
 
 enum session_state {
@@ -244,16 +241,25 @@ static void session_look(struct session *session)
 		       &session->error, &session->op);
 }
 
+/* A signal came before there was a mount to leave. */
+static bool session_was_interrupted(struct session *session)
+{
+	if (!session->signal_count)
+		return false;
+	error_set(&session->error, EINTR, "interrupted by a signal");
+	session_fail(session, -EINTR);
+	return true;
+}
+
 /* The next member or tunable; at their end the mount. */
 static void session_members(struct session *session)
 {
 	const struct session_setup *setup = session->setup;
 	int error;
 
-	if (session->signal_count) {
-		error_set(&session->error, EINTR, "interrupted by a signal");
-		session_fail(session, -EINTR);
-	} else if (session->next < setup->member_count) {
+	if (session_was_interrupted(session))
+		return;
+	if (session->next < setup->member_count) {
 		daemon_register(&session->daemon, setup->members[session->next++], &session->error,
 				&session->op);
 	} else {
@@ -273,6 +279,8 @@ static void session_tune(struct session *session)
 	const struct session_tunable *tunable;
 	int error;
 
+	if (session_was_interrupted(session))
+		return;
 	if (session->next < setup->tunable_count) {
 		tunable = &setup->tunables[session->next++];
 		control_tune(&session->daemon, tunable->name, tunable->value, &session->error,
@@ -362,7 +370,7 @@ static void leave_step(struct op *op)
 	struct session *session = job->session;
 
 	if (session->signal_count > 1)
-		_exit(EXIT_FAILURE);
+		_exit(EXIT_AT_ONCE);
 	job_ended(job);
 	/* Somebody may have opened a volume meanwhile; session_idle() comes then. */
 	if (session->state == SESSION_SERVE && !data_files_busy(&session->data))
@@ -412,7 +420,7 @@ static void session_leave_now(struct session *session)
 {
 	log_warning("%s: leaves at once", session->setup->directory);
 	if (session->signal_count > 2 || session->state != SESSION_SERVE)
-		_exit(EXIT_FAILURE);
+		_exit(EXIT_AT_ONCE);
 	session_leave(session);
 }
 
@@ -455,9 +463,8 @@ static int session_open_world(struct session *session, struct error *error)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
 
 	fuse_set_log_func(library_log);
-	/* Our own writes must not wait for memory that only we can free; root may ask for that. */
-	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
-		log_debug("not an IO flusher: %s", strerror(errno));
+	signal(SIGPIPE, SIG_IGN);	/* whoever reads our log may go, we stay */
+	process_protect();
 	session->reactor = reactor_new(error);
 	if (session->reactor)
 		session->signals = signals_new(session->reactor, signals, session_signal, session,

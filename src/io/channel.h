@@ -32,7 +32,7 @@
 enum {
 	CHANNEL_READS = 4,		/* kept outstanding */
 	CHANNEL_HEAD_BYTES = 80,	/* in front of data: fuse_in_header + fuse_write_in */
-	CHANNEL_SLACK_BYTES = 8192,	/* behind data_bytes */
+	CHANNEL_SLACK_BYTES = 16384,	/* behind data_bytes */
 	CHANNEL_PIECES_MAX = 4,
 };
 

@@ -17,7 +17,6 @@
 #include <glob.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +27,6 @@
 #include <sys/sysmacros.h>
 
 #include "base/numbers.h"
-#include "io/blocking.h"
 #include "io/buffer.h"
 #include "io/transfer.h"
 
@@ -41,13 +39,11 @@ struct device {
 	struct stat stat;
 	uint64_t sectors;
 	unsigned logical_block_bytes;
-	_Atomic bool can_discard;	/* of a file: until its file system has refused one */
+	bool can_discard;		/* until one was refused */
 	bool is_in_memory;		/* on tmpfs */
 	bool direct;
 	unsigned direct_bytes;		/* O_DIRECT wants multiples of this */
 	_Atomic int flush_error;	/* D3 */
-	pthread_mutex_t mutex;		/* for the next line */
-	struct blocking *discards;	/* BLKDISCARD can only block; made when first needed */
 };
 
 /* O_DIRECT or not. */
@@ -169,29 +165,6 @@ static int device_refuse_loop(const struct device *device, struct error *error)
 
 /* Size, kind and abilities. */
 
-/* A partition has its disk's queue one directory up. */
-static bool device_queue_can_discard(const struct device *device)
-{
-	const char *const places[] = { "", "/.." };
-	unsigned long long bytes = 0;
-	char path[128];
-
-	for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
-		FILE *file;
-
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u%s/queue/discard_max_bytes",
-			 major(device->stat.st_rdev), minor(device->stat.st_rdev), places[i]);
-		file = fopen(path, "re");
-		if (!file)
-			continue;
-		if (fscanf(file, "%llu", &bytes) != 1)
-			bytes = 0;
-		fclose(file);
-		break;
-	}
-	return bytes > 0;
-}
-
 static int device_look_at_block_device(struct device *device, struct error *error)
 {
 	uint64_t bytes;
@@ -202,7 +175,7 @@ static int device_look_at_block_device(struct device *device, struct error *erro
 				 strerror(errno));
 	device->sectors = bytes / SECTOR_BYTES;
 	device->logical_block_bytes = block;
-	device->can_discard = device->mode == DEVICE_READ_WRITE && device_queue_can_discard(device);
+	device->can_discard = device->mode == DEVICE_READ_WRITE;
 	return 0;
 }
 
@@ -275,7 +248,6 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 	}
 	device->fd = -1;
 	device->mode = mode;
-	pthread_mutex_init(&device->mutex, NULL);
 	failed = device_open_path(device, error);
 	if (!failed)
 		failed = device_look(device, error);
@@ -292,10 +264,8 @@ void device_close(struct device *device)
 {
 	if (!device)
 		return;
-	blocking_free(device->discards);
 	if (device->fd >= 0)
 		close(device->fd);
-	pthread_mutex_destroy(&device->mutex);
 	free(device->path);
 	free(device);
 }
@@ -503,47 +473,6 @@ void device_flush(struct device *device, struct op *op)
 	transfer_start(transfer);
 }
 
-/*
- * Punching a hole into a block device would write zeroes where it cannot unmap
- * them; only BLKDISCARD asks for no more than a discard.
- */
-static int device_discard_run(struct blocking_job *job)
-{
-	struct transfer *transfer = container_of(job, struct transfer, job);
-	uint64_t range[2] = { transfer->offset, transfer->left };
-
-	return ioctl(transfer->fd, BLKDISCARD, range) ? -errno : 0;
-}
-
-static struct blocking *device_discard_thread(struct device *device)
-{
-	struct blocking *blocking;
-
-	pthread_mutex_lock(&device->mutex);
-	if (!device->discards)
-		device->discards = blocking_new(NULL);
-	blocking = device->discards;
-	pthread_mutex_unlock(&device->mutex);
-	return blocking;
-}
-
-static void device_discard_block_device(struct device *device, uint64_t sector, uint64_t sectors,
-					struct op *op)
-{
-	struct transfer *transfer = transfer_new(op, TRANSFER_JOB);
-	struct blocking *blocking = device_discard_thread(device);
-
-	transfer->fd = device->fd;
-	transfer->offset = sector * SECTOR_BYTES;
-	transfer->left = sectors * SECTOR_BYTES;
-	if (!blocking)
-		transfer_refuse(transfer, -ENOMEM);
-	else if (!sectors || !device_reaches(device, sector, sectors))
-		transfer_refuse(transfer, -EIO);
-	else
-		transfer_start_job(transfer, blocking, device_discard_run);
-}
-
 static int device_punch_ended(struct transfer *transfer, int error)
 {
 	if (error == -ENOSYS)
@@ -553,20 +482,15 @@ static int device_punch_ended(struct transfer *transfer, int error)
 	return error;
 }
 
-static void device_punch(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
+/* Of a block device, too: the kernel unmaps or zeroes there, or refuses; it never writes zeros. */
+void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
 {
 	struct transfer *transfer = transfer_new(op, TRANSFER_PUNCH);
 
+	if (!device->can_discard) {
+		transfer_refuse(transfer, -EOPNOTSUPP);
+		return;
+	}
 	transfer->ended = device_punch_ended;
 	device_transfer(device, transfer, sector, sectors);
-}
-
-void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
-{
-	if (!device->can_discard)
-		transfer_refuse(transfer_new(op, TRANSFER_PUNCH), -EOPNOTSUPP);
-	else if (device_is_block_device(device))
-		device_discard_block_device(device, sector, sectors, op);
-	else
-		device_punch(device, sector, sectors, op);
 }

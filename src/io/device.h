@@ -61,5 +61,5 @@ void device_write(struct device *device, const void *data, uint64_t sector, unsi
 		  bool fua, struct op *op);
 /* All writes that had arrived before this call are durable when it arrives. */
 void device_flush(struct device *device, struct op *op);
-/* May read as anything afterwards; -EOPNOTSUPP where the device has none. */
+/* Reads as zeros afterwards; -EOPNOTSUPP where the device cannot do that at once. */
 void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op);

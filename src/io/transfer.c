@@ -83,8 +83,8 @@ static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe
 }
 
 /*
- * A file in memory (tmpfs) can't make us wait, but io_uring would hand each of its
- * transfers to a thread, and wake that and us for every one.
+ * A file in memory (tmpfs) makes us wait only where it was swapped out; io_uring would
+ * hand each of its transfers to a thread, and wake that and us for every one.
  */
 static int transfer_now(struct transfer *transfer)
 {
@@ -126,10 +126,7 @@ static void transfer_submit(struct transfer *transfer)
 					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					transfer->offset, transfer->left);
 		return;
-	case TRANSFER_JOB:
-		break;
 	}
-	abort();	/* a job goes to its thread */
 }
 
 void transfer_start(struct transfer *transfer)
@@ -195,20 +192,4 @@ void transfer_refuse(struct transfer *transfer, int error)
 {
 	transfer->completion.done = transfer_refused;
 	reactor_complete(transfer->op->home, &transfer->completion, error);
-}
-
-static void transfer_job_step(struct op *op)
-{
-	struct transfer *transfer = container_of(op, struct transfer, job_op);
-
-	transfer_end(transfer, op_take_error(op));
-}
-
-void transfer_start_job(struct transfer *transfer, struct blocking *blocking,
-			int (*run)(struct blocking_job *job))
-{
-	assert(transfer->kind == TRANSFER_JOB);
-	op_init(&transfer->job_op, transfer->op->home, transfer_job_step);
-	transfer->job = (struct blocking_job){ .run = run };
-	blocking_start(blocking, &transfer->job, &transfer->job_op);
 }

@@ -10,12 +10,12 @@
  */
 #pragma once
 
-#include "io/blocking.h"
+#include "io/device.h"
 #include "io/uring.h"
 
 enum { TRANSFER_PIECE_BYTES = 1 << 20, TRANSFER_RETRIES = 64 };
 
-enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_PUNCH, TRANSFER_JOB };
+enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_PUNCH };
 
 struct transfer {
 	struct completion completion;
@@ -31,8 +31,6 @@ struct transfer {
 	int (*ended)(struct transfer *transfer, int error);
 	struct device *device;
 	struct op *op;
-	struct blocking_job job;	/* a TRANSFER_JOB runs there */
-	struct op job_op;
 	struct list_link link;		/* in the pool */
 };
 
@@ -50,6 +48,3 @@ struct transfer *transfer_new(struct op *op, enum transfer_kind kind);
 void transfer_start(struct transfer *transfer);
 /* Ends it without having started, in a later turn. */
 void transfer_refuse(struct transfer *transfer, int error);
-/* The same by a call that can only block, made by the device's own thread. */
-void transfer_start_job(struct transfer *transfer, struct blocking *blocking,
-			int (*run)(struct blocking_job *job));

@@ -25,6 +25,7 @@ struct attaching {
 	struct cache_set *set;
 	int slot;
 	bool is_new;
+	struct superblock before;
 };
 
 static bool is_attached_twin(const struct attaching *job)
@@ -142,6 +143,7 @@ static void write_superblock(struct attaching *job)
 {
 	struct superblock *sb = &job->volume->superblock;
 
+	job->before = *sb;
 	memcpy(sb->set_uuid, job->set->superblock.set_uuid, sizeof(sb->set_uuid));
 	superblock_set_state(sb, STATE_CLEAN);
 	job->volume->dirty = DIRTY_NO;
@@ -163,7 +165,6 @@ static void join(struct attaching *job)
 		volume->is_read_only = true;	/* as the kernel does */
 	list_add_last(&set->volumes, &volume->set_link);
 	volume_gate_open(volume);
-	volume->daemon->generation++;
 	log_info("caching %s as %s on set %s", device_path(volume->backing), volume->name,
 		 set_name(set, name));
 	job_end(&job->job, 0);
@@ -175,7 +176,7 @@ static void attaching_step(struct job *base, int error)
 
 	if (error) {
 		if (job->state == ATTACH_SUPERBLOCK)
-			superblock_set_state(&job->volume->superblock, STATE_NONE);
+			job->volume->superblock = job->before;
 		job_end_because(base, error, job->state == ATTACH_SUPERBLOCK ?
 				"writing the superblock of the backing device" : "attaching");
 		return;
@@ -227,6 +228,8 @@ void volume_attach(struct volume *volume, struct cache_set *set, struct error *e
 struct running {
 	struct job job;
 	struct volume *volume;
+	struct superblock before;
+	enum dirty_state dirty_before;
 	bool is_written;
 };
 
@@ -238,6 +241,8 @@ static void running_step(struct job *base, int error)
 	bool must_write = volume_state(volume) != STATE_NONE && !volume->set;
 
 	if (error) {
+		volume->superblock = job->before;
+		volume->dirty = job->dirty_before;
 		job_end_because(base, error, "writing the superblock of the backing device");
 		return;
 	}
@@ -247,13 +252,14 @@ static void running_step(struct job *base, int error)
 	}
 	if (must_write && !job->is_written && !volume->is_read_only) {
 		job->is_written = true;
+		job->before = volume->superblock;
+		job->dirty_before = volume->dirty;
 		superblock_set_state(&volume->superblock, STATE_STALE);
 		volume->dirty = DIRTY_NO;
 		volume_write_superblock(volume, &base->op);
 		return;
 	}
 	volume->is_exported = true;
-	base->daemon->generation++;
 	job_end(base, 0);
 }
 

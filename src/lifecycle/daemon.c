@@ -146,13 +146,13 @@ int daemon_check_complete(struct daemon *daemon, struct error *error)
 static bool subject_is_there(const struct job *job)
 {
 	const struct daemon *daemon = job->daemon;
-	bool volume_is_there = !job->volume, set_is_there = !job->set;
+	bool volume_is_there = !job->volume_birth, set_is_there = !job->set_birth;
 	struct list_link *link;
 
 	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		volume_is_there |= volume_at(link) == job->volume;
+		volume_is_there |= volume_at(link)->birth == job->volume_birth;
 	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		set_is_there |= set_at(link) == job->set;
+		set_is_there |= set_at(link)->birth == job->set_birth;
 	return volume_is_there && set_is_there;
 }
 
@@ -196,8 +196,8 @@ void job_begin_in_turn(struct job *job, const struct volume *volume,
 	struct daemon *daemon = job->daemon;
 
 	job->has_turn = true;
-	job->volume = volume;
-	job->set = set;
+	job->volume_birth = volume ? volume->birth : 0;
+	job->set_birth = set ? set->birth : 0;
 	if (daemon->sequence_is_running) {
 		waitlist_join(&daemon->sequences, &job->op);
 		return;

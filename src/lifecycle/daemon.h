@@ -34,7 +34,7 @@ struct daemon {
 	bool sequence_is_running;
 	struct waitlist sequences;
 	struct error last_error;	/* why the last control write was refused */
-	uint64_t generation;		/* one more with each set or volume that comes or goes */
+	uint64_t born;			/* sets and volumes so far: each has its number of birth */
 	struct op stats_op;
 	struct timer stats_timer;
 };

@@ -2,7 +2,7 @@
  * A volume leaves its set; its mode and its label change.
  *
  *	GATE (closed, nothing in flight) --> FLUSH (backing) --> SUPERBLOCK (none, no set)
- *	      --> TABLE (its slot is retired) --> done, the gate opens
+ *	      (the gate opens) --> TABLE (its slot is retired) --> done
  *
  * The superblock says NONE before the first write that goes around the cache
  * (R18, L12), and before the slot is retired (R20).  A volume with dirty data
@@ -22,7 +22,6 @@ struct detaching {
 	enum detach_state state;
 	struct volume *volume;
 	struct superblock before;
-	enum dirty_state dirty_before;
 };
 
 static int refuse_dirty(const struct detaching *job)
@@ -41,7 +40,6 @@ static void reopen(struct detaching *job, int code, const char *what)
 {
 	job->volume->is_detaching = false;
 	volume_gate_open(job->volume);
-	job->volume->daemon->generation++;
 	job_end_because(&job->job, code, what);
 }
 
@@ -81,12 +79,25 @@ static void write_superblock(struct detaching *job)
 	struct volume *volume = job->volume;
 
 	job->before = volume->superblock;
-	job->dirty_before = volume->dirty;
 	memset(volume->superblock.set_uuid, 0, sizeof(volume->superblock.set_uuid));
 	superblock_set_state(&volume->superblock, STATE_NONE);
 	volume->dirty = DIRTY_NO;
 	job->state = DETACH_SUPERBLOCK;
 	volume_write_superblock(volume, &job->job.op);
+}
+
+/*
+ * The disk may say NONE all the same.  Nothing is dirty, so the next dirty write
+ * shall say DIRTY there first, even if it was so before (R17).
+ */
+static void restore(struct detaching *job)
+{
+	struct superblock *sb = &job->volume->superblock;
+
+	*sb = job->before;
+	if (superblock_state(sb) == STATE_DIRTY)
+		superblock_set_state(sb, STATE_CLEAN);
+	job->volume->dirty = DIRTY_NO;
 }
 
 static void retire(struct detaching *job)
@@ -98,6 +109,8 @@ static void retire(struct detaching *job)
 	list_remove(&volume->set_link);
 	uuids_retire(set, volume->slot);
 	log_info("%s is no longer cached", device_path(volume->backing));
+	volume->is_detaching = false;
+	volume_gate_open(volume);
 	job->state = DETACH_TABLE;
 	uuids_write(set, job->job.error, &job->job.op);
 }
@@ -107,10 +120,8 @@ static void detaching_step(struct job *base, int error)
 	struct detaching *job = container_of(base, struct detaching, job);
 
 	/* That the slot could not be retired does not matter: the next attach does it (R20). */
-	if (error && job->state == DETACH_SUPERBLOCK) {
-		job->volume->superblock = job->before;
-		job->volume->dirty = job->dirty_before;
-	}
+	if (error && job->state == DETACH_SUPERBLOCK)
+		restore(job);
 	if (error && job->state != DETACH_TABLE) {
 		reopen(job, error, "writing to the backing device");
 		return;
@@ -130,7 +141,7 @@ static void detaching_step(struct job *base, int error)
 		return;
 	case DETACH_TABLE:
 		*base->error = (struct error){ 0 };
-		reopen(job, 0, "");
+		job_end(base, 0);
 		return;
 	}
 }
@@ -159,21 +170,40 @@ void detach_start(struct volume *volume, struct error *error, struct op *op)
 struct setting {
 	struct job job;
 	struct volume *volume;
+	struct superblock before;
 	enum cache_mode mode;
 	char label[SUPERBLOCK_LABEL_BYTES + 1];
 	unsigned writes;	/* under way or done */
 };
+
+/* What could not be written is not so. */
+static void setting_failed(struct setting *job, int error, const char *what)
+{
+	struct volume *volume = job->volume;
+	enum backing_state state = volume_state(volume);	/* it may have changed meanwhile */
+
+	volume->superblock = job->before;
+	superblock_set_state(&volume->superblock, state);
+	volume->mode = superblock_mode(&job->before);
+	memcpy(volume->label, job->before.label, sizeof(volume->label));
+	job_end_because(&job->job, error, what);
+}
 
 static void mode_step(struct job *base, int error)
 {
 	struct setting *job = container_of(base, struct setting, job);
 	struct volume *volume = job->volume;
 
-	if (error || job->writes || volume->mode == job->mode) {
-		job_end_because(base, error, "writing the superblock of the backing device");
+	if (error) {
+		setting_failed(job, error, "writing the superblock of the backing device");
+		return;
+	}
+	if (job->writes || volume->mode == job->mode) {
+		job_end(base, 0);
 		return;
 	}
 	job->writes++;
+	job->before = volume->superblock;
 	volume->mode = job->mode;
 	superblock_set_mode(&volume->superblock, job->mode);
 	volume_write_superblock(volume, &base->op);
@@ -195,10 +225,12 @@ static void label_step(struct job *base, int error)
 	struct volume *volume = job->volume;
 	struct cache_set *set = volume->set;
 
-	if (error || job->writes == 2 || (job->writes == 1 && !set)) {
-		base->daemon->generation++;
-		job_end_because(base, error, "writing the label");
+	if (error && job->writes == 1) {
+		setting_failed(job, error, "writing the label");
+	} else if (error || job->writes == 2 || (job->writes == 1 && !set)) {
+		job_end_because(base, error, "writing the label into the set's table");
 	} else if (!job->writes++) {
+		job->before = volume->superblock;
 		memcpy(volume->label, job->label, sizeof(job->label));
 		memcpy(volume->superblock.label, job->label, sizeof(job->label));
 		volume_write_superblock(volume, &base->op);

@@ -22,9 +22,8 @@ struct job {
 	struct error *error;		/* never NULL */
 	struct error own_error;		/* where nobody wants to hear it */
 	bool has_turn, has_begun;
-	/* Whom it is about: either may have gone before its turn comes (J3). */
-	const struct volume *volume;
-	const struct cache_set *set;
+	/* Whom it is about (0: nobody): either may have gone before its turn comes (J3). */
+	uint64_t volume_birth, set_birth;
 };
 
 /* Memory for a job of `bytes`, zeroed; its first member is the struct job. Its parent awaits it. */

@@ -13,7 +13,7 @@
 #include "io/buffer.h"
 #include "lifecycle/internal.h"
 
-enum { BUCKETS_MIN = 513, BUCKETS_MAX = 1 << 28 };
+enum { BUCKETS_MIN = 513, BUCKETS_MAX = 1 << 28, BTREE_BUCKETS_FIRST = 32 };
 
 typedef unsigned long long ull;
 
@@ -45,6 +45,17 @@ int member_say_duplicate(const char *path, struct error *error)
 			 path);
 }
 
+static uint64_t usable_buckets(const struct superblock *sb)
+{
+	return sb->buckets - sb->first_bucket - superblock_fresh_journal_buckets(sb);
+}
+
+/* What a fresh set takes before it runs: two tables, root and volumes, and some to go on with. */
+static uint64_t fresh_buckets(const struct superblock *sb)
+{
+	return 2 * (uint64_t)superblock_prio_parts(sb) + BUCKETS_TO_START + BTREE_BUCKETS_FIRST;
+}
+
 int member_check_cache(const char *path, const struct superblock *sb, struct error *error)
 {
 	if (sb->members > 1)
@@ -63,6 +74,11 @@ int member_check_cache(const char *path, const struct superblock *sb, struct err
 				 "%s: Invalid superblock: found first bucket %u of %llu, which "
 				 "leaves no room",
 				 path, sb->first_bucket, (ull)sb->buckets);
+	if (!superblock_is_sync(sb) && usable_buckets(sb) < fresh_buckets(sb))
+		return error_set(error, EINVAL,
+				 "%s: Invalid superblock: found %llu buckets behind the first and "
+				 "the journal, wanted %llu or more",
+				 path, (ull)usable_buckets(sb), (ull)fresh_buckets(sb));
 	if (superblock_is_sync(sb) && !sb->journal_buckets)
 		return error_set(error, EINVAL,
 				 "%s: found a set in use without journal buckets, wanted 2 or more",

@@ -82,6 +82,13 @@ static void recover_end(struct recover *recover, int code)
 {
 	struct health *health = &recover->set->health;
 
+	if (code) {	/* what runs already ends by itself, then (L3) */
+		set_enter(recover->set);
+		health_fail(health, -code, "%s",
+			    recover->job.error->code ? recover->job.error->text :
+						       strerror(-code));
+		set_leave(recover->set);
+	}
 	if (code && health->error && !recover->job.error->code)
 		*recover->job.error = health->reason;
 	journal_found_done(&recover->found);

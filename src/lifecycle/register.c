@@ -47,7 +47,6 @@ struct registering {
 
 static void registering_end(struct registering *job, int code)
 {
-	job->job.daemon->generation++;
 	free(job->path);
 	job_end(&job->job, code);
 }
@@ -104,6 +103,7 @@ static struct volume *volume_new(struct daemon *daemon, struct device *backing)
 
 	assert(volume);
 	volume_init(volume, daemon, daemon->reactor, backing);
+	volume->birth = ++daemon->born;
 	volume->number = daemon_free_number(daemon);
 	snprintf(volume->name, sizeof(volume->name), "bcache%u", volume->number);
 	volume->is_read_only = daemon->options.read_only;
@@ -188,6 +188,7 @@ static void register_cache(struct registering *job)
 	if (!superblock_is_sync(&job->superblock))
 		place_journal(&job->superblock);
 	device_set_block(job->device, job->superblock.block_sectors);
+	set->birth = ++daemon->born;
 	set->device = job->device;
 	set->superblock = job->superblock;
 	set->daemon = daemon;
@@ -218,6 +219,8 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	volume->block_sectors = set->superblock.block_sectors;
 	volume->slot = slot;
 	volume->set = set;
+	if (set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET)
+		volume->is_read_only = true;
 	volume->mode = MODE_WRITEBACK;
 	volume->dirty = DIRTY_YES;
 	volume->is_exported = true;

@@ -46,7 +46,6 @@ static void volume_goes(struct volume_end *job, int error)
 	device_close(volume->backing);
 	volume_done(volume);
 	free(volume);
-	job->job.daemon->generation++;
 	job_end(&job->job, error);
 }
 
@@ -209,7 +208,6 @@ static void set_goes(struct set_end *job, int error)
 	set_done(set);
 	device_close(set->device);
 	free(set);
-	job->job.daemon->generation++;
 	job_end_because(&job->job, error, "stopping the set");
 }
 

@@ -243,7 +243,9 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	open->volume = stream->volume;
 	open->end = stream->start + given;
 	open->stream = stream->task;
-	open->sectors_left -= given;
+	/* The tail of a volume may end within a block; what follows begins on one. */
+	open->sectors_left -= min_u64(open->sectors_left,
+				      round_up(given, space->setup.block_sectors));
 	if (!open->sectors_left)
 		space_settle(space, open->bucket);
 	list_remove(&open->link);

@@ -314,9 +314,20 @@ void space_refill_step(struct op *op)
 	lock_release(space->setup.lock);
 }
 
+/* Where this many hold nothing, the first to write or to miss need not wait for a table. */
+static bool many_hold_nothing(const struct space *space)
+{
+	uint64_t count = 0;
+
+	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++)
+		count += space->bucket[i].mark == MARK_NONE && may_be_victim(space, i);
+	return count >= space->incoming.size;
+}
+
 void space_run(struct space *space)
 {
 	space->is_running = true;
+	space->data_is_wanted = space->marks_valid && many_hold_nothing(space);
 	space->incoming_is_durable = true;
 	space->cursor = space->setup.first_bucket;
 	space_kick(space);

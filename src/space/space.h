@@ -107,7 +107,7 @@ struct space {
 	struct timer starved_timer;
 	bool marks_valid;		/* no gc is under way */
 	bool is_running;		/* refill may work */
-	bool data_is_wanted;		/* since the start; until then nothing is evicted for it */
+	bool data_is_wanted;		/* since the start; else nothing is evicted for it */
 	uint64_t available; /* buckets of mark none or reclaimable; during a gc: as before it */
 	unsigned metadata_reserved;	/* what free[PRIO] and free[BTREE] hold when full */
 

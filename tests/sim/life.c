@@ -258,8 +258,12 @@ static void slot_done(struct request *request, int error)
 	if (!slot->is_busy)
 		sim_fail("a request is answered twice");
 	slot->is_busy = false;
-	/* Dirty data stay in the cache: it may be full of them, which only flash-only volumes tell. */
-	if (error && !life->errors_expected && !(error == -ENOSPC && slot->v->is_flash))
+	/*
+	 * Dirty data stay in the cache: it may be full of them, which only flash-only volumes
+	 * tell.  And not every disk can discard.
+	 */
+	if (error && !life->errors_expected && !(error == -ENOSPC && slot->v->is_flash) &&
+	    !(error == -EOPNOTSUPP && request->kind == REQUEST_DISCARD))
 		sim_fail("%s of volume %u, bytes %llu + %llu: error %d%s%s",
 			 kind_names[request->kind], slot->v->model->id,
 			 (unsigned long long)request->offset, (unsigned long long)request->bytes,

@@ -78,7 +78,7 @@ static void setup(void)
 		.reactor = reactor,
 		.journal = &journal,
 		.buckets = BUCKETS,
-		.block_sectors = BLOCK_SECTORS,
+		.block_sectors = 1,
 		.bucket_sectors = BUCKET_SECTORS,
 		.meta_bucket_sectors = BUCKET_SECTORS,
 		.first_bucket = FIRST_BUCKET,
@@ -566,6 +566,19 @@ Test(allocate, gives_no_more_than_a_bucket_has)
 	cr_expect(eq(u32, second.sectors, 4));
 }
 
+Test(allocate, begins_on_a_block_of_the_set_behind_the_odd_end_of_a_volume)
+{
+	struct extent tail, next;
+	struct stream stream = continued(my_stream, 3);
+
+	space.setup.block_sectors = BLOCK_SECTORS;
+	tail = place_for(&my_stream, 3, false);
+	next = place_for(&stream, 8, false);
+	cr_expect(eq(u32, tail.sectors, 3));
+	cr_expect(eq(u32, next.bucket, tail.bucket));
+	cr_expect(eq(u32, next.offset, BLOCK_SECTORS));
+}
+
 Test(allocate, leaves_a_bucket_that_has_no_room_for_a_block)
 {
 	struct stream large = continued(my_stream, 14);
@@ -825,6 +838,28 @@ static void refill(void)
 	lock_release(lock);
 	cr_assert(eq(int, answer, -EAGAIN));
 	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", health.reason.text);
+}
+
+Test(victims, are_drawn_for_data_at_once_where_buckets_hold_nothing)
+{
+	struct error error = { .code = 0 };
+
+	lock_acquire(lock);
+	cr_assert(zero(int, space_bootstrap(&space, &error)), "%s", error.text);
+	space_run(&space);
+	cr_expect(space.data_is_wanted);
+	space_stop(&space);
+	lock_release(lock);
+}
+
+Test(victims, are_drawn_for_data_where_all_hold_some_when_data_is_written)
+{
+	fill_cache(REPLACEMENT_LRU);
+	lock_acquire(lock);
+	space_run(&space);
+	cr_expect(not(space.data_is_wanted));
+	space_stop(&space);
+	lock_release(lock);
 }
 
 /* It was raised since the cache was filled. */
