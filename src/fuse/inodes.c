@@ -301,37 +301,27 @@ static void inodes_releasedir(fuse_req_t request, fuse_ino_t number UNUSED,
 
 /* ---- volumes, as far as they are not data_file.c's ---- */
 
-static uint64_t all_volume_bytes(const struct daemon *daemon)
-{
-	uint64_t bytes = 0;
-
-	for (struct list_link *link = list_first(&daemon->volumes); link;
-	     link = list_next(&daemon->volumes, link)) {
-		const struct volume *volume = container_of(link, struct volume, daemon_link);
-
-		bytes += volume->is_exported ? volume->sectors * SECTOR_BYTES : 0;
-	}
-	return bytes;
-}
-
-/* Loop devices take f_bsize of the volume's file as their discard granularity. */
+/*
+ * Loop devices take f_bsize of the volume's file as their discard granularity.
+ * A directory has no blocks: df passes over it, as over sysfs, and no alarm
+ * takes it for a disk that is full.
+ */
 static void inodes_statfs(fuse_req_t request, fuse_ino_t number)
 {
 	const struct inodes *inodes = inodes_of(request);
 	struct statvfs info = { .f_bsize = DIRECTORY_BLOCK_BYTES, .f_namemax = TREE_NAME_MAX };
 	struct tree_node node;
 	int error = tree_resolve(inodes->tree, number, &node);
-	uint64_t bytes;
 
 	if (error) {
 		fuse_reply_err(request, -error);
 		return;
 	}
-	bytes = node.type == TREE_VOLUME ? node.bytes : all_volume_bytes(inodes->tree->daemon);
-	if (node.type == TREE_VOLUME)
+	if (node.type == TREE_VOLUME) {
 		info.f_bsize = node.block_bytes;
+		info.f_blocks = divide_up(node.bytes, info.f_bsize);
+	}
 	info.f_frsize = info.f_bsize;
-	info.f_blocks = divide_up(bytes, info.f_bsize);
 	fuse_reply_statfs(request, &info);
 }
 

@@ -3,7 +3,7 @@
  *
  * (D1) One user: a block device is opened O_EXCL to be written, a file is
  *      locked twice (record lock of the open file, and flock), and is refused
- *      when a loop device has it.  To be read only, a block device is taken as it is.
+ *      when a loop device has it, as is a loop device on a file that is locked.  To be read only, a block device is taken as it is.
  * (D2) With O_DIRECT, what the kernel would refuse as misaligned is bounced by
  *      the *_now calls; ops keep to the block that device_set_block() named.
  * (D3) Through the page cache, a failed flush may have dropped what it should
@@ -25,12 +25,19 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "base/numbers.h"
 #include "io/buffer.h"
 #include "io/transfer.h"
 
-enum { SECTOR_BYTES = 512, BLOCK_SECTORS_DEFAULT = 8 };
+enum {
+	SECTOR_BYTES = 512,
+	BLOCK_SECTORS_DEFAULT = 8,
+	/* A daemon whose mount is gone may need a moment to close it. */
+	BUSY_TRIES = 40,
+	BUSY_PAUSE_NS = 50000000,
+};
 
 struct device {
 	char *path;
@@ -110,10 +117,45 @@ static int device_busy(const struct device *device, struct error *error, const c
 	return error_set(error, EBUSY, "%s is in use by %s", device->path, who);
 }
 
+/* Who holds an flock of the file, as /proc/locks has it; 0: it is not there. */
+static int device_locker(const struct device *device)
+{
+	FILE *locks = fopen("/proc/locks", "re");
+	unsigned major, minor;
+	unsigned long long inode;
+	char line[256];
+	int pid, found = 0;
+
+	while (locks && !found && fgets(line, sizeof(line), locks))
+		if (sscanf(line, "%*s FLOCK %*s %*s %d %x:%x:%llu", &pid, &major, &minor,
+			   &inode) == 4 &&
+		    inode == device->stat.st_ino &&
+		    makedev(major, minor) == device->stat.st_dev)
+			found = pid;
+	if (locks)
+		fclose(locks);
+	return found;
+}
+
+static int device_is_locked(const struct device *device, struct error *error)
+{
+	char path[64], name[32] = "", who[128] = "another program (it is locked)";
+	int pid = device_locker(device);
+	FILE *comm;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	comm = pid > 0 ? fopen(path, "re") : NULL;
+	if (comm && fscanf(comm, "%31[^\n]", name) == 1)
+		snprintf(who, sizeof(who), "process %d (%s), which has locked it", pid, name);
+	if (comm)
+		fclose(comm);
+	return device_busy(device, error, who);
+}
+
 static int device_lock_failed(const struct device *device, struct error *error)
 {
 	if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK)
-		return device_busy(device, error, "another program (it is locked)");
+		return device_is_locked(device, error);
 	if (device->mode == DEVICE_READ_ONLY)
 		return 0;		/* a file system without locks: we harm nobody */
 	return error_set(error, errno, "%s cannot be locked: %s", device->path, strerror(errno));
@@ -163,6 +205,30 @@ static int device_refuse_loop(const struct device *device, struct error *error)
 	return *who ? device_busy(device, error, who) : 0;
 }
 
+/* A loop device on a file that somebody has locked: whoever it is writes to the same bytes. */
+static int device_refuse_locked_below(const struct device *device, struct error *error)
+{
+	char path[64], file[4096 + 1] = "", who[4096 + 64];
+	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	FILE *sysfs;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
+		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
+	sysfs = fopen(path, "re");
+	if (!sysfs)
+		return 0;
+	fd = fscanf(sysfs, "%4096[^\n]", file) == 1 ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	fclose(sysfs);
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_OFD_GETLK, &whole))
+		whole.l_type = F_UNLCK;
+	close(fd);
+	snprintf(who, sizeof(who), "the program that has locked %s below it", file);
+	return whole.l_type == F_UNLCK ? 0 : device_busy(device, error, who);
+}
+
 /* Size, kind and abilities. */
 
 static int device_look_at_block_device(struct device *device, struct error *error)
@@ -203,9 +269,11 @@ static int device_look_at_file(struct device *device, struct error *error)
 
 static int device_look(struct device *device, struct error *error)
 {
-	if (device_is_block_device(device))
-		return device_look_at_block_device(device, error);
-	return device_look_at_file(device, error);
+	if (!device_is_block_device(device))
+		return device_look_at_file(device, error);
+	if (device->mode == DEVICE_READ_WRITE && device_refuse_locked_below(device, error))
+		return -EBUSY;
+	return device_look_at_block_device(device, error);
 }
 
 /* Opening and closing. */
@@ -236,6 +304,17 @@ static int device_open_path(struct device *device, struct error *error)
 	return 0;
 }
 
+static int device_try_open(struct device *device, struct error *error)
+{
+	int failed;
+
+	if (device->fd >= 0)
+		close(device->fd);
+	device->fd = -1;
+	failed = device_open_path(device, error);
+	return failed ? failed : device_look(device, error);
+}
+
 int device_open(struct device **opened, const char *path, enum device_mode mode,
 		struct error *error)
 {
@@ -248,9 +327,11 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 	}
 	device->fd = -1;
 	device->mode = mode;
-	failed = device_open_path(device, error);
-	if (!failed)
-		failed = device_look(device, error);
+	failed = device_try_open(device, error);
+	for (int tries = 1; failed == -EBUSY && tries < BUSY_TRIES; tries++) {
+		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_NS }, NULL);
+		failed = device_try_open(device, error);
+	}
 	if (failed) {
 		device_close(device);
 		return failed;

@@ -26,7 +26,8 @@ struct device;
 
 /*
  * Opens `path`.  May block: call it before the reactor runs, or from a
- * blocking job (io/blocking.h).  EBUSY: somebody uses it.  -errno and the reason.
+ * blocking job (io/blocking.h).  EBUSY: somebody uses it, and
+ * still did two seconds later.  -errno and the reason.
  */
 int device_open(struct device **device, const char *path, enum device_mode mode,
 		struct error *error) MUST_CHECK;

@@ -254,6 +254,9 @@ static void running_step(struct job *base, int error)
 		job->is_written = true;
 		job->before = volume->superblock;
 		job->dirty_before = volume->dirty;
+		if (superblock_state(&volume->superblock) == STATE_DIRTY)
+			log_warning("%s: runs without its set: what only its cache holds of it "
+				    "is lost", volume->member_name);
 		superblock_set_state(&volume->superblock, STATE_STALE);
 		volume->dirty = DIRTY_NO;
 		volume_write_superblock(volume, &base->op);
