@@ -253,7 +253,8 @@ const struct control_file control_backing_files[] = {
 	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: stripes are not heeded" },
 	{ "readahead", 0644, show_readahead, store_readahead, "always 0.0k; 0 can be written" },
 	{ "running", 0644, show_running, store_running,
-	  "1: there is a volume; written: runs the device without its set" },
+	  "1: there is a volume; written: runs the device without its set, and what only "
+	  "the cache holds of it is lost" },
 	{ "sequential_cutoff", 0444, show_sequential_cutoff, NULL,
 	  "always 0.0k: long streams are cached like others" },
 	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent" },

@@ -3,7 +3,8 @@
  *
  * (D1) One user: a block device is opened O_EXCL to be written, a file is
  *      locked twice (record lock of the open file, and flock), and is refused
- *      when a loop device has it, as is a loop device on a file that is locked.  To be read only, a block device is taken as it is.
+ *      when a loop device has it, as is a loop device on a file that is locked.
+ *      To be read only, a block device is taken as it is.
  * (D2) With O_DIRECT, what the kernel would refuse as misaligned is bounced by
  *      the *_now calls; ops keep to the block that device_set_block() named.
  * (D3) Through the page cache, a failed flush may have dropped what it should

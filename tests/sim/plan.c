@@ -95,7 +95,11 @@ static void draw_backing(struct plan *plan)
 	v->mode = plan->is_storm ? MODE_WRITEBACK : plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
-	if (!plan->is_storm)
+	if (plan->dies_young)
+		v->mode = MODE_WRITEBACK;
+	if (plan->dies_young)
+		sim_disk_set_slowness(v->disk, 1000);
+	else if (!plan->is_storm)
 		sim_disk_set_slowness(v->disk, (unsigned[]){ 1, 20, 200 }[sim_random(3)]);
 	sim_disk_set_discard(v->disk, sim_chance(50));
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
@@ -127,6 +131,18 @@ static void draw_storm(struct plan *plan)
 	plan->bucket_sectors = 8 << sim_random(2);
 }
 
+/* What is written for the first time since the start, on a slow disk, is not there yet. */
+static void draw_early_death(struct plan *plan)
+{
+	plan->dies_young = true;
+	plan->cut_percent = 90;
+	plan->write_percent = 100;
+	plan->fua_percent = 70;
+	plan->pause_percent = 0;
+	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
+	plan->changes_modes = plan->detaches = false;
+}
+
 static void draw_load(struct plan *plan)
 {
 	plan->lives = 3 + sim_random(3);
@@ -142,6 +158,8 @@ static void draw_load(struct plan *plan)
 	plan->is_storm = sim_chance(15);
 	if (plan->is_storm)
 		draw_storm(plan);
+	else if (sim_chance(20))
+		draw_early_death(plan);
 }
 
 void plan_make(struct plan *plan, uint64_t seed)

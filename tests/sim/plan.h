@@ -48,6 +48,7 @@ struct plan {
 	unsigned lives, requests, slots, pause_percent;
 	unsigned write_percent, fua_percent, cut_percent;
 	bool changes_modes, detaches, has_errors, is_storm;
+	bool dies_young;		/* cuts come while it starts or soon after */
 };
 
 /* Draws everything and formats the disks. */

@@ -145,11 +145,13 @@ static void seed_prepare(struct seed *seed)
 }
 
 /* After how many writes: sometimes while it starts, sometimes after all requests. */
-static uint64_t draw_cut(unsigned requests)
+static uint64_t draw_cut(const struct plan *plan)
 {
+	if (plan->dies_young)
+		return sim_random(200);
 	if (sim_chance(20))
 		return sim_random(60);
-	return sim_random(20 + ((uint64_t)requests << sim_random(4)) / 4);
+	return sim_random(20 + ((uint64_t)plan->requests << sim_random(4)) / 4);
 }
 
 static uint64_t seed_run(uint64_t number, const struct options *options, unsigned char fill)
@@ -163,7 +165,7 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 		enum ending ending = sim_chance(50) ? ENDING_CUT : ENDING_STOP;
 
 		if (sim_chance(seed.plan.cut_percent))
-			sim_cut_at_write(sim_writes() + 1 + draw_cut(seed.plan.requests));
+			sim_cut_at_write(sim_writes() + 1 + draw_cut(&seed.plan));
 		seed_live(&seed, i, seed.plan.requests, ending);
 		sim_cut_at_write(0);
 	}
