@@ -551,11 +551,13 @@ static void check_unchanged(const struct transfer *t)
 static void end_write(struct transfer *t)
 {
 	struct sim_disk *disk = t->device->disk;
-	bool fails = draws(disk->faults.write_errors);
+	bool fails = draws(disk->faults.write_errors), is_kept = true;
 
 	check_unchanged(t);
 	for (uint64_t s = 0; s < t->sectors; s++) {
-		if (fails && sim_chance(50))
+		if (fails && (!s || (t->sector + s) % disk->atomic_sectors == 0))
+			is_kept = sim_chance(50);
+		if (!is_kept)
 			continue;
 		if (t->fua && !fails)
 			put_durable(disk, t->sector + s, t->copy + s * SECTOR);

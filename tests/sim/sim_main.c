@@ -132,13 +132,15 @@ static void seed_end(struct seed *seed)
 /* A set with a flash-only volume is started and stopped once before. */
 static void seed_prepare(struct seed *seed)
 {
-	bool detaches = seed->plan.detaches;
+	bool detaches = seed->plan.detaches, has_errors = seed->plan.has_errors;
 
 	if (!seed->plan.wants_flash)
 		return;
 	seed->plan.detaches = false;	/* that could use up the slots of a small table */
+	seed->plan.has_errors = false;
 	seed_live(seed, 0, 10, ENDING_STOP);
 	seed->plan.detaches = detaches;
+	seed->plan.has_errors = has_errors;
 	if (!seed->stops)
 		sim_fail("the first life was to be stopped");
 	plan_add_flash(&seed->plan);
