@@ -35,6 +35,7 @@
 enum {
 	SECTOR_BYTES = 512,
 	BLOCK_SECTORS_DEFAULT = 8,
+	BACKING_FILE_BYTES = 4096 + 1,	/* a path, and its end */
 	/* A daemon whose mount is gone may need a moment to close it. */
 	BUSY_TRIES = 40,
 	BUSY_PAUSE_NS = 50000000,
@@ -175,21 +176,25 @@ static int device_lock_file(const struct device *device, struct error *error)
 	return failed;
 }
 
-/* Whether the file named in `backing_file`, one line of sysfs, is this one. */
-static bool device_is_named_in(const struct device *device, const char *backing_file)
+/* What a loop device stands on: `sysfs` is its backing_file, of one line. */
+static bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_BYTES])
 {
-	char path[4096 + 1];
-	FILE *file = fopen(backing_file, "re");
-	size_t bytes = file ? fread(path, 1, sizeof(path) - 1, file) : 0;
-	struct stat other;
+	FILE *file = fopen(sysfs, "re");
+	bool is_read = file && fscanf(file, "%4096[^\n]", path) == 1;
 
 	if (file)
 		fclose(file);
-	path[bytes] = '\0';
-	if (bytes && path[bytes - 1] == '\n')
-		path[bytes - 1] = '\0';
-	return !stat(path, &other) && other.st_dev == device->stat.st_dev &&
-	       other.st_ino == device->stat.st_ino;
+	return is_read;
+}
+
+/* Whether the file named in `backing_file` is this one. */
+static bool device_is_named_in(const struct device *device, const char *backing_file)
+{
+	char path[BACKING_FILE_BYTES];
+	struct stat other;
+
+	return device_read_backing_file(backing_file, path) && !stat(path, &other) &&
+	       other.st_dev == device->stat.st_dev && other.st_ino == device->stat.st_ino;
 }
 
 static int device_refuse_loop(const struct device *device, struct error *error)
@@ -209,18 +214,13 @@ static int device_refuse_loop(const struct device *device, struct error *error)
 /* A loop device on a file that somebody has locked: whoever it is writes to the same bytes. */
 static int device_refuse_locked_below(const struct device *device, struct error *error)
 {
-	char path[64], file[4096 + 1] = "", who[4096 + 64];
+	char path[64], file[BACKING_FILE_BYTES], who[BACKING_FILE_BYTES + 64];
 	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
-	FILE *sysfs;
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
 		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
-	sysfs = fopen(path, "re");
-	if (!sysfs)
-		return 0;
-	fd = fscanf(sysfs, "%4096[^\n]", file) == 1 ? open(file, O_RDONLY | O_CLOEXEC) : -1;
-	fclose(sysfs);
+	fd = device_read_backing_file(path, file) ? open(file, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return 0;
 	if (fcntl(fd, F_OFD_GETLK, &whole))
