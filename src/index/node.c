@@ -119,11 +119,6 @@ void index_abort(struct index *index, int error)
 		waitlist_wake_all(&container_of(link, struct node, lru_link)->waiting, error);
 }
 
-static bool op_is_idle(const struct op *op)
-{
-	return !op->awaited && !list_linked(&op->link);
-}
-
 bool index_is_at_rest(const struct index *index)
 {
 	return plans_are_idle(index) && leaf_writes_are_idle(index) && node_reads_are_idle(index);

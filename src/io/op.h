@@ -65,6 +65,12 @@ static inline int op_take_error(struct op *op)
 	return error;
 }
 
+/* Awaits nothing, and is in no queue. */
+static inline bool op_is_idle(const struct op *op)
+{
+	return !op->awaited && !list_linked(&op->link);
+}
+
 static inline void waitlist_init(struct waitlist *list)
 {
 	list_init(&list->ops);

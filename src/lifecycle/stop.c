@@ -108,11 +108,6 @@ static void set_end_poll(struct set_end *job)
 	timer_start(&job->timer, POLL_NS, &job->job.op);
 }
 
-static bool op_is_idle(const struct op *op)
-{
-	return !op->awaited && !list_linked(&op->link);
-}
-
 static IN_SET bool is_at_rest(const struct cache_set *set)
 {
 	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&

@@ -350,5 +350,5 @@ void space_abort(struct space *space, int error)
 
 bool space_is_idle(const struct space *space)
 {
-	return !space->refill.awaited && !list_linked(&space->refill.link);
+	return op_is_idle(&space->refill);
 }
