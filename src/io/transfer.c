@@ -11,7 +11,11 @@
 #include "base/log.h"
 #include "base/numbers.h"
 
-enum { TRANSFERS_PER_SLAB = 256, TRANSFERS_MAX = 1 << 20 };
+enum {
+	TRANSFERS_PER_SLAB = 256,
+	TRANSFERS_MAX = 1 << 20,
+	AT_ONCE_BYTES_MAX = 64 << 10,	/* more takes longer than waking another thread */
+};
 
 struct transfer_slab {
 	struct transfer_slab *next;
@@ -84,7 +88,8 @@ static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe
 
 /*
  * A file in memory (tmpfs) makes us wait only where it was swapped out; io_uring would
- * hand each of its transfers to a thread, and wake that and us for every one.
+ * hand each of its transfers to a thread, and wake that and us for every one.  That pays
+ * for long ones: several threads copy, while we serve others.
  */
 static int transfer_now(struct transfer *transfer)
 {
@@ -104,7 +109,7 @@ static int transfer_now(struct transfer *transfer)
 
 static bool transfer_is_at_once(const struct transfer *transfer)
 {
-	return transfer->at_once &&
+	return transfer->at_once && transfer->left <= AT_ONCE_BYTES_MAX &&
 	       (transfer->kind == TRANSFER_READ || transfer->kind == TRANSFER_WRITE ||
 		transfer->kind == TRANSFER_FLUSH);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "awaiter.h"
@@ -18,9 +19,18 @@ static struct device *device;
 static struct awaiter awaiter;
 static uint8_t *registered_memory;	/* outlives the reactor */
 
-static void setup(void)
+static void open_device(void)
 {
 	struct error error = { .code = 0 };
+
+	reactor = test_reactor();
+	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
+		  error.text);
+	awaiter_init(&awaiter, reactor);
+}
+
+static void setup(void)
+{
 	int fd;
 
 	path = strdup("test_io_device_XXXXXX_img");
@@ -28,10 +38,7 @@ static void setup(void)
 	cr_assert(ge(int, fd, 0));
 	cr_assert(zero(int, ftruncate(fd, (off_t)SECTORS * SECTOR_BYTES)));
 	close(fd);
-	reactor = test_reactor();
-	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
-		  error.text);
-	awaiter_init(&awaiter, reactor);
+	open_device();
 }
 
 static void teardown(void)
@@ -44,6 +51,19 @@ static void teardown(void)
 }
 
 TestSuite(device, .init = setup, .fini = teardown, .timeout = 60);
+
+/* A file on a tmpfs, wherever the tests run. */
+static void setup_in_memory(void)
+{
+	int fd = memfd_create("test_io_device", 0);
+
+	cr_assert(ge(int, fd, 0));
+	cr_assert(zero(int, ftruncate(fd, (off_t)SECTORS * SECTOR_BYTES)));
+	cr_assert(ge(int, asprintf(&path, "/proc/self/fd/%d", fd), 0));
+	open_device();
+}
+
+TestSuite(device_in_memory, .init = setup_in_memory, .fini = teardown, .timeout = 60);
 
 static void fill(uint8_t *memory, size_t bytes, uint8_t seed)
 {
@@ -98,6 +118,16 @@ Test(device, reads_and_writes_in_registered_memory)
 Test(device, cuts_long_transfers_into_pieces)
 {
 	write_and_read_back(false, false, 3 * PIECE_SECTORS + 8);
+}
+
+Test(device_in_memory, reads_what_it_wrote)
+{
+	write_and_read_back(true, false, 8);
+}
+
+Test(device_in_memory, leaves_long_transfers_to_the_ring)
+{
+	write_and_read_back(true, false, 2 * PIECE_SECTORS + 8);
 }
 
 Test(device, writes_where_it_was_told_to)
