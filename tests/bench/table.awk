@@ -1,8 +1,8 @@
 # Prints the tables and the summary of what tests/bench/bench has measured.
 #
 # Lines: workload target round iops MB/s p50 p99 fioCPU daemonCPU others, where "others" counts
-# reads that were no plain hits, or is "-".  Ratios are medians of the ratios of each round,
-# since a machine may be slower in the one round than in the other.
+# reads that were no plain hits, or blocks that were not left dirty, or is "-".  Ratios are medians
+# of the ratios of each round, since a machine may be slower in the one round than in the other.
 
 function median(list,	a, i, j, n, swap)
 {
@@ -57,7 +57,10 @@ function summary(work,	to_raw, to_limit, to_qemu, hits)
 	to_raw = ratio(work, "bcachefuse", "raw")
 	to_limit = ratio(work, "bcachefuse", "limit")
 	to_qemu = ratio(work, "bcachefuse", "qemu")
-	if (work !~ /w/)
+	if (work ~ /w/)
+		hits = others[work] ? "; " others[work] " blocks were NOT left dirty" : \
+		       "; all that was written is dirty"
+	else
 		hits = others[work] ? "; " others[work] " reads were NO hits" : \
 		       "; all reads were hits"
 	printf "%s: %s of raw, %s of the bare FUSE limit, %s times QEMU%s%s\n", work,
