@@ -123,10 +123,12 @@ dist_check_SCRIPTS += $(kernel_tests)
 check_PROGRAMS += \
 	tests/kernel/patio \
 	tests/kernel/sbedit \
+	tests/kernel/set_registers \
 	tests/kernel/settle \
 	$(NULL)
 tests_kernel_patio_LDADD =
 tests_kernel_sbedit_LDADD =
+tests_kernel_set_registers_LDADD =
 tests_kernel_settle_LDADD =
 EXTRA_DIST += \
 	tests/kernel/README.md \

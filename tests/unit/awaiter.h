@@ -6,7 +6,10 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "io/device.h"
 #include "io/reactor.h"
 
 struct awaiter {
@@ -47,4 +50,21 @@ static inline struct reactor *test_reactor(void)
 
 	cr_assert(reactor != NULL, "%s", error.text);
 	return reactor;
+}
+
+/* A device of `sectors` on a file that is gone once it is closed. */
+static inline struct device *test_device(uint64_t sectors)
+{
+	char path[] = "test_device_XXXXXX_img";
+	int fd = mkstemps(path, sizeof("_img") - 1);
+	struct error error = { .code = 0 };
+	struct device *device = NULL;
+
+	cr_assert(ge(int, fd, 0));
+	cr_assert(zero(int, ftruncate(fd, sectors * 512)));
+	close(fd);
+	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
+		  error.text);
+	unlink(path);
+	return device;
 }

@@ -15,7 +15,6 @@ enum {
 static const uint64_t ring[RING] = { 1, 2, 3, 5 };	/* buckets need not be neighbours */
 static const uint64_t magic = 0x0123456789abcdef;
 
-static char path[] = "test_journal_append_XXXXXX_img";
 static struct reactor *reactor;
 static struct device *device;
 static struct lock *lock;
@@ -26,23 +25,10 @@ static struct journal journal;
 static struct journal_found found;
 static struct awaiter awaiter;
 
-static void open_file(void)
-{
-	struct error error = { .code = 0 };
-	int fd = mkstemps(path, strlen("_img"));
-
-	cr_assert(ge(int, fd, 0));
-	cr_assert(zero(int, ftruncate(fd, BUCKETS * BUCKET_SECTORS * 512)));
-	close(fd);
-	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
-		  error.text);
-	unlink(path);
-}
-
 /* A fresh set, whose journal is empty and accepts entries. */
 static void setup(void)
 {
-	open_file();
+	device = test_device(BUCKETS * BUCKET_SECTORS);
 	reactor = test_reactor();
 	lock = lock_new();
 	health_init(&health);

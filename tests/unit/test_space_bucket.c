@@ -30,7 +30,6 @@ static const struct stream my_stream = {
 	.block_sectors = 1,
 };
 
-static char path[] = "test_space_bucket_XXXXXX_img";
 static struct reactor *reactor;
 static struct device *device;
 static struct lock *lock;
@@ -39,19 +38,6 @@ static struct flush flush;
 static struct journal journal;
 static struct space space;
 static struct space_setup space_setup;
-
-static void open_file(void)
-{
-	struct error error = { .code = 0 };
-	int fd = mkstemps(path, strlen("_img"));
-
-	cr_assert(ge(int, fd, 0));
-	cr_assert(zero(int, ftruncate(fd, BUCKETS * BUCKET_SECTORS * 512)));
-	close(fd);
-	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
-		  error.text);
-	unlink(path);
-}
 
 static void setup(void)
 {
@@ -64,7 +50,7 @@ static void setup(void)
 		.buckets = journal_bucket,
 	};
 
-	open_file();
+	device = test_device(BUCKETS * BUCKET_SECTORS);
 	reactor = journal_setup.reactor = test_reactor();
 	lock = journal_setup.lock = lock_new();
 	journal_setup.device = device;
