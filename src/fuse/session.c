@@ -211,6 +211,7 @@ static int session_mount(struct session *session, struct error *error)
 				 "%s: cannot be mounted on by FUSE: %s (is there a /dev/fuse?)",
 				 directory, strerror(errno ? errno : EIO));
 	session->is_mounted = true;
+	session->daemon.directory = directory;
 	data_files_init(&session->data, &session->tree, slots);
 	session->data.idle = session_idle;
 	session->data.context = session;

@@ -176,6 +176,13 @@ static int device_lock_file(const struct device *device, struct error *error)
 	return failed;
 }
 
+/* Where it would be told what a loop device stands on. */
+static void device_backing_file_name(const struct device *device, char *sysfs, size_t bytes)
+{
+	snprintf(sysfs, bytes, "/sys/dev/block/%u:%u/loop/backing_file",
+		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
+}
+
 /* What a loop device stands on: `sysfs` is its backing_file, of one line. */
 static bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_BYTES])
 {
@@ -218,8 +225,7 @@ static int device_refuse_locked_below(const struct device *device, struct error 
 	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
 	int fd;
 
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/loop/backing_file",
-		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
+	device_backing_file_name(device, path, sizeof(path));
 	fd = device_read_backing_file(path, file) ? open(file, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return 0;
@@ -390,6 +396,20 @@ bool device_is_at(const struct device *device, const char *path)
 	if (device_is_block_device(device) || S_ISBLK(other.st_mode))
 		return S_ISBLK(other.st_mode) && device_number(device) == other.st_rdev;
 	return device->stat.st_dev == other.st_dev && device->stat.st_ino == other.st_ino;
+}
+
+bool device_is_on(const struct device *device, const char *directory)
+{
+	char sysfs[64], file[BACKING_FILE_BYTES];
+	struct stat own, below = device->stat;
+	struct statfs info;
+
+	device_backing_file_name(device, sysfs, sizeof(sysfs));
+	if (device_is_block_device(device) &&
+	    (!device_read_backing_file(sysfs, file) || stat(file, &below)))
+		return false;
+	return !statfs(directory, &info) && info.f_type == FUSE_SUPER_MAGIC &&
+	       !stat(directory, &own) && own.st_dev == below.st_dev;
 }
 
 const char *device_path(const struct device *device)

@@ -35,7 +35,8 @@ void device_close(struct device *device);
 
 /*
  * Transfers will be multiples of `block_sectors` at multiples of it; without
- * this call, of 8 sectors.  Chooses O_DIRECT or the page cache.
+ * this call, of 8 sectors.  Chooses O_DIRECT or the page cache.  May block: it
+ * tries a read.
  */
 void device_set_block(struct device *device, unsigned block_sectors);
 
@@ -51,6 +52,11 @@ uint64_t device_number(const struct device *device);	/* st_rdev, or 0 for a file
 bool device_is_same(const struct device *a, const struct device *b);
 /* Is it what stands at `path`?  May block. */
 bool device_is_at(const struct device *device, const char *path);
+/*
+ * Does a file, or that below a loop device, lie on the FUSE file system mounted at `directory`?
+ * May block.
+ */
+bool device_is_on(const struct device *device, const char *directory);
 const char *device_path(const struct device *device);	/* as given */
 const char *device_name(const struct device *device);	/* the base name */
 bool device_can_discard(const struct device *device);

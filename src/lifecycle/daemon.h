@@ -28,6 +28,7 @@ struct daemon {
 	struct reactor *reactor;
 	struct blocking *blocking;
 	struct daemon_options options;
+	const char *directory;		/* where our volumes are; NULL: not mounted yet */
 	struct list sets;		/* of struct cache_set */
 	struct list volumes; /* of struct volume: exported ones and those that wait for their set */
 	bool is_stopping;

@@ -34,6 +34,7 @@ struct registering {
 	struct job job;
 	enum register_state state;
 	char *path;
+	const char *directory;		/* our own mount's; may be NULL */
 	struct blocking_job blocking;
 	struct error blocking_error;
 	const struct device *members[MEMBERS_MAX];	/* those there are, for comparison */
@@ -61,6 +62,23 @@ static bool is_member(const struct registering *job)
 	return false;
 }
 
+/* A member that is a volume of ours would make us wait for ourselves. */
+static int check_device(struct registering *job)
+{
+	struct error *error = &job->blocking_error;
+	const char *directory = job->directory;
+	int failed;
+
+	if (directory && device_is_on(job->device, directory))
+		return error_set(error, EINVAL,
+				 "found a file on %s, which this daemon serves, wanted one elsewhere",
+				 directory);
+	failed = member_read_superblock(job->device, &job->superblock, error);
+	if (!failed)
+		device_set_block(job->device, job->superblock.block_sectors);
+	return failed;
+}
+
 static int open_run(struct blocking_job *blocking)
 {
 	struct registering *job = container_of(blocking, struct registering, blocking);
@@ -75,7 +93,7 @@ static int open_run(struct blocking_job *blocking)
 			     &job->blocking_error);
 	if (failed)
 		return failed;
-	failed = member_read_superblock(job->device, &job->superblock, &job->blocking_error);
+	failed = check_device(job);
 	if (!failed)
 		return 0;
 	device_close(job->device);
@@ -117,7 +135,6 @@ static void register_backing(struct registering *job)
 	struct volume *volume = volume_new(daemon, job->device);
 	enum backing_state state = superblock_state(sb);
 
-	device_set_block(job->device, sb->block_sectors);
 	volume->superblock = *sb;
 	memcpy(volume->uuid, sb->uuid, sizeof(sb->uuid));
 	memcpy(volume->label, sb->label, sizeof(volume->label));
@@ -187,7 +204,6 @@ static void register_cache(struct registering *job)
 	assert(set);
 	if (!superblock_is_sync(&job->superblock))
 		place_journal(&job->superblock);
-	device_set_block(job->device, job->superblock.block_sectors);
 	set->birth = ++daemon->born;
 	set->device = job->device;
 	set->superblock = job->superblock;
@@ -311,6 +327,7 @@ static void registering_step(struct job *base, int error)
 	case REGISTER_OPEN:
 		if (!job->blocking.run) {	/* its turn has come */
 			collect_members(job);
+			job->directory = base->daemon->directory;
 			job->blocking.run = open_run;
 			blocking_start(base->daemon->blocking, &job->blocking, &base->op);
 			return;

@@ -424,6 +424,11 @@ bool device_is_at(const struct device *device, const char *path)
 	return device->disk == disk_find(path);
 }
 
+bool device_is_on(const struct device *device UNUSED, const char *directory UNUSED)
+{
+	return false;
+}
+
 const char *device_path(const struct device *device)
 {
 	return device->path;
