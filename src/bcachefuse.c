@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/process.h"
 #include "tools/tools.h"
 
 struct command {
@@ -98,7 +99,10 @@ static int run(int argc, char **argv)
 /* What did not reach standard output was not said. */
 int main(int argc, char **argv)
 {
-	int code = argc ? run(argc, argv) : TOOL_USAGE;
+	int code;
+
+	process_open_streams();
+	code = argc ? run(argc, argv) : TOOL_USAGE;
 
 	if (fflush(stdout) || ferror(stdout)) {
 		fputs("bcachefuse: cannot write to standard output\n", stderr);

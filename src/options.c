@@ -274,12 +274,20 @@ static int take_option(struct mount_options *options, const char *name, const ch
 	return error_set(error, EINVAL, "unknown mount option \"%s\"", name);
 }
 
-/* Cuts the first option off a list, in place, and removes its backslashes. */
+/*
+ * Cuts the first option off a list, in place.  A comma in a value is quoted as mount(8) has it,
+ * name="a,b", or has a backslash; both are removed.
+ */
 static char *next_option(char **list)
 {
 	char *option = *list, *to = option, *from = option;
+	bool is_quoted = false;
 
-	for (; *from && *from != ','; from++) {
+	for (; *from && (*from != ',' || is_quoted); from++) {
+		if (*from == '"' && (is_quoted || (from > option && from[-1] == '='))) {
+			is_quoted = !is_quoted;
+			continue;
+		}
 		if (*from == '\\' && (from[1] == ',' || from[1] == '\\'))
 			from++;
 		*to++ = *from;

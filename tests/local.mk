@@ -71,6 +71,7 @@ tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 # The commands: their lines, their refusals.
 tools_tests = \
 	tests/mount/command.tap \
+	tests/mount/daemon.tap \
 	tests/mount/umount.tap \
 	tests/tools/format.tap \
 	tests/tools/show.tap \

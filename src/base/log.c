@@ -51,7 +51,7 @@ void log_open(enum log_target target, enum log_level level)
 	log_state.level = level;
 	log_state.target = target;
 	log_state.to_journal = stderr_is_journal();
-	if (target == LOG_TO_SYSLOG)
+	if (target != LOG_TO_STDERR)
 		openlog("bcachefuse", LOG_PID, LOG_DAEMON);
 }
 
@@ -85,9 +85,11 @@ static void log_line(enum log_level level, const char *format, va_list arguments
 
 	vsnprintf(text, sizeof(text), format, arguments);
 	hide_control_characters(text);
-	if (log_state.target == LOG_TO_SYSLOG)
+	if (log_state.target != LOG_TO_STDERR)
 		syslog(levels[level].priority, "%s", text);
-	else
+	if (log_state.target == LOG_TO_STDERR ||
+	    (log_state.target == LOG_TO_BOTH &&
+	     (level <= LOG_LEVEL_WARNING || log_state.level == LOG_LEVEL_DEBUG)))
 		print_line(level, text);
 	errno = saved;
 }

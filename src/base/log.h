@@ -9,7 +9,11 @@
 #include "base/compiler.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
-enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG };
+enum log_target {
+	LOG_TO_STDERR,
+	LOG_TO_SYSLOG,
+	LOG_TO_BOTH,		/* the user, who still waits, hears of warnings and errors only */
+};
 
 void log_open(enum log_target target, enum log_level level);
 void log_error(const char *format, ...) PRINTF(1, 2);

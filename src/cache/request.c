@@ -90,20 +90,14 @@ static void start_read(struct request *request)
 
 static void count_read(struct request *request)
 {
-	struct volume *volume = request->volume;
 	const struct cache_read *read = &request->read;
 	enum stats_counter counter = read->bypass ?
 		(read->missed ? STATS_BYPASS_MISSES : STATS_BYPASS_HITS) :
 		(read->missed ? STATS_MISSES : STATS_HITS);
 
-	if (!volume->set || volume->is_flash)
-		return;
-	stats_count(&volume->stats, counter, 1);
-	stats_count(&volume->set->stats, counter, 1);
-	if (read->bypass) {
-		stats_count(&volume->stats, STATS_BYPASSED_SECTORS, read->sectors);
-		stats_count(&volume->set->stats, STATS_BYPASSED_SECTORS, read->sectors);
-	}
+	volume_count(request->volume, counter, 1);
+	if (read->bypass)
+		volume_count(request->volume, STATS_BYPASSED_SECTORS, read->sectors);
 }
 
 /* The first gap of a read goes into the cache, whole blocks of it. */
@@ -269,6 +263,7 @@ static void start_discard(struct request *request)
 {
 	struct volume *volume = request->volume;
 
+	volume_count(volume, STATS_BYPASSED_SECTORS, request->end - request->start);
 	request->chunk_offset = request->start;
 	request->state = REQUEST_TRIM;
 	if (!volume->backing) {

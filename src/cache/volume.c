@@ -109,6 +109,14 @@ int volume_make_dirty(struct volume *volume, struct op *op)
 
 /* ---- the gate ---- */
 
+void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n)
+{
+	if (!volume->set || volume->is_flash)
+		return;
+	stats_count(&volume->stats, counter, n);
+	stats_count(&volume->set->stats, counter, n);
+}
+
 void volume_gate_close(struct volume *volume)
 {
 	assert(!volume->gate_closed);

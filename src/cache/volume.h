@@ -103,6 +103,9 @@ void volume_write_superblock(struct volume *volume, struct op *op);
 /* 0: the superblock says DIRTY, durably. -EAGAIN: `op` waits for that; ask again. */
 int volume_make_dirty(struct volume *volume, struct op *op);
 
+/* Adds to a statistic of the volume and of its set; flash-only volumes have none. */
+void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n);
+
 void volume_gate_close(struct volume *volume);
 void volume_gate_open(struct volume *volume);
 /* `op` arrives when no request is in flight; the gate is closed. */

@@ -134,10 +134,8 @@ static int decide(struct cache_write *write)
 	set_leave(set);
 	if (!error && write->way == WRITE_BACK && !volume->is_flash)
 		error = volume_make_dirty(volume, &write->op);
-	if (!error && write->way == WRITE_AROUND) {
-		stats_count(&volume->stats, STATS_BYPASSED_SECTORS, write->sectors);
-		stats_count(&set->stats, STATS_BYPASSED_SECTORS, write->sectors);
-	}
+	if (!error && write->way == WRITE_AROUND)
+		volume_count(volume, STATS_BYPASSED_SECTORS, write->sectors);
 	return error;
 }
 

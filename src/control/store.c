@@ -57,6 +57,7 @@ static void control_store_step(struct op *op)
 void control_store_start(struct control_store *store)
 {
 	struct daemon *daemon = store->subject.daemon;
+	const struct volume *volume = store->subject.volume;
 	int error;
 
 	assert(store->file->store);
@@ -69,6 +70,8 @@ void control_store_start(struct control_store *store)
 		error = error_set(&store->error, EBUSY, "the daemon is stopping");
 	else if (daemon->options.read_only)
 		error = error_set(&store->error, EROFS, "mounted read-only");
+	else if (volume && volume->is_stopping)
+		error = error_set(&store->error, ENODEV, "%s is stopping", volume->name);
 	else
 		error = store->file->store(store);
 	op_arrive(&store->op, error);

@@ -196,6 +196,17 @@ static int session_new_fuse(struct session *session, struct error *error)
 					 options);
 }
 
+/* fusermount3, which libfuse asks for those who are not root, says its part itself. */
+static int say_unmountable(const char *directory, int code, struct error *error)
+{
+	bool is_missing = code == ENOENT || code == ENODEV || code == ENXIO;
+
+	return error_set(error, code, "%s: cannot be mounted on by FUSE: %s%s", directory,
+			 strerror(code),
+			 is_missing ? " (is there a /dev/fuse?)" :
+			 geteuid()  ? " (fusermount3 has said why)" : "");
+}
+
 static int session_mount(struct session *session, struct error *error)
 {
 	const char *directory = session->setup->directory;
@@ -207,9 +218,7 @@ static int session_mount(struct session *session, struct error *error)
 		return result;
 	errno = 0;
 	if (fuse_session_mount(session->fuse, directory))
-		return error_set(error, errno ? errno : EIO,
-				 "%s: cannot be mounted on by FUSE: %s (is there a /dev/fuse?)",
-				 directory, strerror(errno ? errno : EIO));
+		return say_unmountable(directory, errno ? errno : EIO, error);
 	session->is_mounted = true;
 	session->daemon.directory = directory;
 	data_files_init(&session->data, &session->tree, slots);

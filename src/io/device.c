@@ -241,11 +241,16 @@ static int device_refuse_locked_below(const struct device *device, struct error 
 static int device_look_at_block_device(struct device *device, struct error *error)
 {
 	uint64_t bytes;
-	int block;
+	int block, is_read_only;
 
-	if (ioctl(device->fd, BLKGETSIZE64, &bytes) || ioctl(device->fd, BLKSSZGET, &block))
+	if (ioctl(device->fd, BLKGETSIZE64, &bytes) || ioctl(device->fd, BLKSSZGET, &block) ||
+	    ioctl(device->fd, BLKROGET, &is_read_only))
 		return error_set(error, errno, "%s does not tell its size: %s", device->path,
 				 strerror(errno));
+	/* It can be opened for writing, and then refuses each write. */
+	if (is_read_only && device->mode == DEVICE_READ_WRITE)
+		return error_set(error, EROFS, "%s is a read-only device, wanted one to write to",
+				 device->path);
 	device->sectors = bytes / SECTOR_BYTES;
 	device->logical_block_bytes = block;
 	device->can_discard = device->mode == DEVICE_READ_WRITE;

@@ -9,3 +9,7 @@
  * last when memory runs out.  What the user may not ask for is left out.
  */
 void process_protect(void);
+/* Standard input, output and error that are closed become /dev/null: no other file gets there. */
+void process_open_streams(void);
+/* All others.  A daemon would keep its caller's locks and pipes. */
+void process_close_inherited(void);

@@ -71,7 +71,7 @@ static int check_device(struct registering *job)
 
 	if (directory && device_is_on(job->device, directory))
 		return error_set(error, EINVAL,
-				 "found a file on %s, which this daemon serves, wanted one elsewhere",
+				 "found a file on %s, which we serve, wanted one elsewhere",
 				 directory);
 	failed = member_read_superblock(job->device, &job->superblock, error);
 	if (!failed)

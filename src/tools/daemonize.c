@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "io/process.h"
+
 struct word {	/* what the child says; written at once, so it comes whole */
 	int code;
 	char text[ERROR_TEXT_BYTES + 100];
@@ -55,6 +57,7 @@ int daemonize_start(struct daemonize *daemonize, int lost_code, struct error *er
 	pid_t child;
 
 	fflush(NULL);
+	process_close_inherited();
 	if (pipe2(ends, O_CLOEXEC))
 		return error_set(error, errno, "cannot make a pipe: %s", strerror(errno));
 	child = fork();

@@ -153,8 +153,8 @@ static int start(struct mount_options *options, struct error *error)
 {
 	struct daemonize daemonize;
 
-	log_open(LOG_TO_STDERR, options->verbose ? LOG_LEVEL_DEBUG :
-		 options->foreground ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING);
+	log_open(options->foreground ? LOG_TO_STDERR : LOG_TO_BOTH,
+		 options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	daemonize_not(&daemonize);
 	if (!options->foreground && daemonize_start(&daemonize, MOUNT_FAILED, error))
 		return complain(error->text, MOUNT_SYSTEM);

@@ -153,10 +153,13 @@ static void print_backing(const struct superblock *sb)
 		     name_of(state_names, ARRAY_SIZE(state_names), superblock_state(sb)));
 }
 
-static void print_fault(const struct view *view)
+/* The words of bcache-super-show; which of several devices they are about, it never had to say. */
+static void print_fault(const char *path, bool with_name, const char *fault)
 {
 	fflush(stdout);
-	fprintf(stderr, "%s\n", view->fault);
+	if (with_name)
+		fprintf(stderr, "%s: ", path);
+	fprintf(stderr, "%s\n", fault);
 }
 
 /* All lines up to the version; false where the fault ends them. */
@@ -331,8 +334,7 @@ static int show_unreadable(struct show *show, const char *path, int error)
 		snprintf(reason, sizeof(reason), "Couldn't read");
 	else
 		snprintf(reason, sizeof(reason), "Can't open dev %s: %s", path, strerror(-error));
-	fflush(stdout);
-	fprintf(stderr, "%s\n", reason);
+	print_fault(path, show->with_names, reason);
 	if (show->as_json) {
 		json_open_object(&show->json, NULL);
 		json_string(&show->json, "device", path);
@@ -358,7 +360,7 @@ static int show_one(struct show *show, const char *path)
 	else
 		print_lines(&view);
 	if (view.fault)
-		print_fault(&view);
+		print_fault(path, show->with_names, view.fault);
 	return view.code;
 }
 

@@ -323,6 +323,8 @@ static int umount_it(struct umount *umount, struct error *error)
 	unsigned major = 0, minor = 0;
 	int result = find_point(umount, error);
 
+	if (!result && chdir("/"))	/* else we might be the one who holds it */
+		result = error_set(error, errno, "cannot change to /: %s", strerror(errno));
 	if (!result)
 		result = check_mount(umount, error);
 	if (!result && umount->recursive)

@@ -28,7 +28,8 @@ static long ask(long request, pid_t pid, void *address, void *data)
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"((long)SYS_ptrace), "D"(request), "S"((long)pid), "d"(address), "r"(r10)
+			 : "a"((long)SYS_ptrace), "D"(request), "S"((long)pid), "d"(address),
+			   "r"(r10)
 			 : "rcx", "r11", "memory");
 	return result;
 }

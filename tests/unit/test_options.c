@@ -76,6 +76,17 @@ Test(options, leaves_a_comma_in_a_value)
 	mount_options_done(&options);
 }
 
+Test(options, takes_quotes_off_a_value)
+{
+	cr_assert(eq(int, parse_list("device=\"a,b\",device=\"c\",device=d\"e,ro"), 0));
+	cr_assert(eq(u32, options.device_count, 3));
+	cr_expect(eq(str, options.devices[0], "a,b"));
+	cr_expect(eq(str, options.devices[1], "c"));
+	cr_expect(eq(str, options.devices[2], "d\"e"));
+	cr_expect(options.read_only);
+	mount_options_done(&options);
+}
+
 Test(options, passes_over_empty_ones)
 {
 	cr_expect(eq(int, parse_list(",,ro,,"), 0));
