@@ -5,7 +5,7 @@ build_packages="build-essential autoconf automake libtool pkg-config libfuse3-de
 	liburing-dev uuid-dev libblkid-dev libisal-dev"
 test_packages="libcriterion-dev clang user-mode-linux bcache-tools busybox-static fio e2fsprogs
 	xfsprogs zstd nbdkit libnbd-bin qemu-system-common mandoc
-	prometheus-node-exporter"
+	prometheus-node-exporter python3"
 
 # need PACKAGE...: installs all of them where one is missing and root asks; else names it.
 need() {
