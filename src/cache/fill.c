@@ -147,9 +147,7 @@ static void fill_step(struct op *op)
 		insert_keys(fill);
 		return;
 	}
-	if (fill->range.is_struck) {
-		stats_count(&fill->volume->stats, STATS_MISS_COLLISIONS, 1);
-		stats_count(&fill->set->stats, STATS_MISS_COLLISIONS, 1);
-	}
+	if (fill->range.is_struck)
+		volume_count(fill->volume, STATS_MISS_COLLISIONS, 1);
 	free_one(fill);
 }

@@ -18,8 +18,6 @@
 #include "cache/cache_set.h"
 #include "cache/volume.h"
 
-enum { IN_USE_BYPASS_ABOVE = 95 };
-
 static void request_step(struct op *op);
 static void begin(struct request *request);
 

@@ -32,6 +32,7 @@ enum {
 	REQUEST_BLOCK_BYTES_MAX = 4096,
 	/* A block before and one behind, and two that an unaligned write reads first. */
 	REQUEST_SLACK_BYTES = 4 * REQUEST_BLOCK_BYTES_MAX,
+	IN_USE_BYPASS_ABOVE = 95,	/* percent of the cache: nothing clean goes in */
 	REQUEST_PARTS_MAX = 264, /* extents of one read under way at a time: a megabyte of pages */
 };
 

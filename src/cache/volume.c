@@ -107,7 +107,7 @@ int volume_make_dirty(struct volume *volume, struct op *op)
 	return -EAGAIN;
 }
 
-/* ---- the gate ---- */
+/* ---- statistics ---- */
 
 void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n)
 {
@@ -116,6 +116,8 @@ void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n)
 	stats_count(&volume->stats, counter, n);
 	stats_count(&volume->set->stats, counter, n);
 }
+
+/* ---- the gate ---- */
 
 void volume_gate_close(struct volume *volume)
 {

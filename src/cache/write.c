@@ -21,8 +21,6 @@
 #include "cache/request.h"
 #include "cache/volume.h"
 
-enum { IN_USE_BYPASS_ABOVE = 95 };
-
 static void cache_write_step(struct op *op);
 static void decided(struct cache_write *write, int error);
 static int decide(struct cache_write *write);

@@ -1,5 +1,6 @@
 /*
- * Protection against the lack of memory, as far as the user may ask for it.
+ * The process: protected against the lack of memory, as far as the user may ask for it, and
+ * independent of what its caller had open or closed.
  */
 #include "io/process.h"
 
