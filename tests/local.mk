@@ -227,6 +227,12 @@ check-mount:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(mount_tests)'
 check-planted:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/sim/planted.tap
+# How many small faults the tests notice: make mutants MUTANTS='OPTION...'.
+.PHONY: mutants
+mutants:
+	'$(srcdir)/tests/mutants/mutate' $(MUTANTS) '$(abs_top_srcdir)'
+EXTRA_DIST += tests/mutants/equivalent tests/mutants/mutate
+
 check-sim:
 	SEEDS=$${SEEDS:-1000}; export SEEDS; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sim_tests)'
