@@ -55,6 +55,7 @@ io_sources = \
 	src/io/flush.h \
 	src/io/lock.h \
 	src/io/op.h \
+	src/io/path.h \
 	src/io/process.h \
 	src/io/reactor.h \
 	src/io/signals.h \
@@ -173,6 +174,7 @@ src_libio_a_SOURCES = \
 	src/io/channel.c \
 	src/io/device.c \
 	src/io/lock.c \
+	src/io/path.c \
 	src/io/process.c \
 	src/io/reactor.c \
 	src/io/signals.c \

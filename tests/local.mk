@@ -46,6 +46,7 @@ unit_tests = \
 	tests/unit/test_io_channel \
 	tests/unit/test_io_device \
 	tests/unit/test_io_flush \
+	tests/unit/test_io_path \
 	tests/unit/test_io_reactor \
 	tests/unit/test_io_signals \
 	tests/unit/test_journal_append \

@@ -30,6 +30,7 @@
 
 #include "base/numbers.h"
 #include "io/buffer.h"
+#include "io/path.h"
 #include "io/transfer.h"
 
 enum {
@@ -223,10 +224,11 @@ static int device_refuse_locked_below(const struct device *device, struct error 
 {
 	char path[64], file[BACKING_FILE_BYTES], who[BACKING_FILE_BYTES + 64];
 	struct flock whole = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	struct stat found;
 	int fd;
 
 	device_backing_file_name(device, path, sizeof(path));
-	fd = device_read_backing_file(path, file) ? open(file, O_RDONLY | O_CLOEXEC) : -1;
+	fd = device_read_backing_file(path, file) ? path_open(file, O_RDONLY, &found) : -1;
 	if (fd < 0)
 		return 0;
 	if (fcntl(fd, F_OFD_GETLK, &whole))
@@ -297,22 +299,39 @@ static int device_cannot_open(const struct device *device, struct error *error)
 	return error_set(error, errno, "%s cannot be opened: %s", device->path, strerror(errno));
 }
 
-/* Looks at what the path is before it opens it: a FIFO would wait for its other end. */
+static int device_is_no_device(const struct device *device, struct error *error)
+{
+	return error_set(error, ENOTBLK, "%s is neither a block device nor a file", device->path);
+}
+
+/*
+ * What the path is before it is opened says how to open it, and keeps us from opening what acts
+ * when it is opened; what it is then is what counts.
+ */
 static int device_open_path(struct device *device, struct error *error)
 {
 	bool write = device->mode == DEVICE_READ_WRITE;
-	int flags = O_CLOEXEC | (write ? O_RDWR : O_RDONLY);
+	int flags = write ? O_RDWR : O_RDONLY;
+	mode_t expected;
+	int fd;
 
 	if (stat(device->path, &device->stat))
 		return device_cannot_open(device, error);
-	if (!S_ISBLK(device->stat.st_mode) && !S_ISREG(device->stat.st_mode))
-		return error_set(error, ENOTBLK, "%s is neither a block device nor a file",
-				 device->path);
-	if (S_ISBLK(device->stat.st_mode) && write)
+	expected = device->stat.st_mode;
+	if (!S_ISBLK(expected) && !S_ISREG(expected))
+		return device_is_no_device(device, error);
+	if (S_ISBLK(expected) && write)
 		flags |= O_EXCL;
-	device->fd = open(device->path, flags);
-	if (device->fd < 0 || fstat(device->fd, &device->stat))
+	fd = path_open(device->path, flags, &device->stat);
+	if (fd == -ENOTBLK)
+		return device_is_no_device(device, error);
+	errno = fd == -EWOULDBLOCK ? EBUSY : -fd;	/* somebody is to give up its lease */
+	if (fd < 0)
 		return device_cannot_open(device, error);
+	device->fd = fd;
+	if (S_ISBLK(device->stat.st_mode) != S_ISBLK(expected))
+		return error_set(error, EBUSY, "%s was exchanged while it was opened",
+				 device->path);
 	return 0;
 }
 

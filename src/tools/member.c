@@ -12,6 +12,7 @@
 
 #include "base/units.h"
 #include "format/superblock.h"
+#include "io/path.h"
 
 /* What make-bcache writes, and all that has a meaning. */
 enum { SUPERBLOCK_FIELD_BYTES = offsetof(struct superblock_disk, obsolete_bucket_sectors_high) };
@@ -42,9 +43,12 @@ int member_read_from(int fd, struct superblock_disk *disk)
 
 int member_read(const char *path, struct superblock_disk *disk)
 {
-	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat found;
+	autoclose int fd = path_open(path, O_RDONLY, &found);
 
-	return fd < 0 ? -errno : member_read_from(fd, disk);
+	if (fd < 0)
+		return fd == -ENOTBLK ? -ENODATA : fd;
+	return member_read_from(fd, disk);
 }
 
 bool member_has_magic(const struct superblock_disk *disk)

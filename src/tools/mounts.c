@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "io/path.h"
+
 /* "\040" is how the table writes a blank. */
 static void unescape(char *text)
 {
@@ -180,11 +182,12 @@ bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount
 /* It may have let go by itself, and be somebody else's by now. */
 int loop_clear(const struct loop *loop)
 {
-	autoclose int fd = open(loop->device, O_RDONLY | O_CLOEXEC);
+	struct stat found;
+	autoclose int fd = path_open(loop->device, O_RDONLY, &found);
 	char backing[LOOP_PATH_BYTES];
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (!read_backing(loop->device + strlen("/dev/"), backing) ||
 	    strcmp(backing, loop->backing))
 		return -ENXIO;
