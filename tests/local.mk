@@ -198,6 +198,9 @@ tests_sim_bcachefuse_sim_SOURCES = \
 	tests/sim/plan.c \
 	tests/sim/plan.h \
 	tests/sim/sim_main.c \
+	tests/sim/tuner.c \
+	tests/sim/users.c \
+	tests/sim/waiting.c \
 	$(sim_world)
 tests_sim_bcachefuse_sim_LDADD = src/libengine.a $(ISAL_LIBS)
 tests_sim_bcachefuse_sim_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)

@@ -15,7 +15,7 @@
 #include "lifecycle/daemon.h"
 #include "plan.h"
 
-enum { SLOTS_MAX = 32, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
+enum { LIVENESS_SECONDS = 120, SLOTS_MAX = 32, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
 
 struct life;
 
@@ -64,7 +64,6 @@ struct life {
 bool life_start(struct life *life, struct plan *plan);
 bool life_load(struct life *life, unsigned requests);
 bool life_look_at_all(struct life *life);	/* reads every sector of every volume */
-bool life_flush(struct life *life);	/* of every volume */
 bool life_check(struct life *life);	/* index and space, from inside */
 bool life_stop(struct life *life);		/* cleanly; nothing may be left */
 /* Did the set die? (which only errors of its device may make it do) */
@@ -72,3 +71,23 @@ bool life_is_dead(const struct life *life);
 /* Runs until `waiter` is done; fails after `seconds`, and prints who waits. */
 bool life_wait(struct life *life, struct life_waiter *waiter, unsigned seconds, const char *what);
 void life_waiter_init(struct life *life, struct life_waiter *waiter);
+
+/* ---- what the files of a life share ---- */
+
+extern const char *const life_kind_names[];	/* by enum request_kind */
+
+/* waiting.c: like life_wait(); an error that nobody expects fails the seed. */
+bool life_wait_and_expect(struct life *life, struct life_waiter *waiter, const char *what);
+/* Who waits: the last thing one sees of a run that hangs. */
+void life_print_waiting(const struct life *life);
+
+/* users.c */
+void slots_init(struct life *life);
+void slots_go(struct life *life, unsigned slots);
+bool slots_are_idle(void *life);
+/* Everything that is under way must end by itself. */
+bool slots_wait(struct life *life, uint64_t limit_ns);
+
+/* tuner.c */
+void tuner_start(struct life *life);
+bool tuner_end(struct life *life);

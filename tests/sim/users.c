@@ -1,0 +1,292 @@
+/*
+ * Users of the volumes: slots that have one request under way at a time.
+ */
+#include "life.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+
+enum { SECTOR = 512, REQUEST_SECTORS_MAX = 256 };
+#define SECOND UINT64_C(1000000000)
+
+static void slot_step(struct op *op);
+
+void slots_init(struct life *life)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++) {
+		struct slot *slot = &life->slot[i];
+		unsigned char *data = slot->data;
+
+		if (!data)
+			data = sim_map(SLOT_ROOM);
+		*slot = (struct slot){ .life = life, .number = i, .data = data };
+		op_init(&slot->op, life->reactor, slot_step);
+	}
+	life->busy = 0;
+}
+
+static void slot_rest(struct slot *slot)
+{
+	slot->life->busy--;
+}
+
+static enum model_kind model_kind_of(enum request_kind kind)
+{
+	switch (kind) {
+	case REQUEST_READ:
+		return MODEL_READ;
+	case REQUEST_WRITE:
+		return MODEL_WRITE;
+	case REQUEST_FLUSH:
+		return MODEL_FLUSH;
+	case REQUEST_DISCARD:
+		return MODEL_DISCARD;
+	case REQUEST_ZERO:
+		return MODEL_ZERO;
+	}
+	return MODEL_READ;
+}
+
+static void slot_done(struct request *request, int error)
+{
+	struct slot *slot = container_of(request, struct slot, request);
+	struct life *life = slot->life;
+
+	if (sim_is_cut())
+		return;		/* nobody hears it any more */
+	if (!slot->is_busy)
+		sim_fail("a request is answered twice");
+	slot->is_busy = false;
+	/*
+	 * Dirty data stay in the cache: it may be full of them, which only flash-only volumes
+	 * tell.  And not every disk can discard.
+	 */
+	if (error && !life->errors_expected && !(error == -ENOSPC && slot->v->is_flash) &&
+	    !(error == -EOPNOTSUPP && request->kind == REQUEST_DISCARD))
+		sim_fail("%s of volume %u, bytes %llu + %llu: error %d%s%s",
+			 life_kind_names[request->kind], slot->v->model->id,
+			 (unsigned long long)request->offset, (unsigned long long)request->bytes,
+			 error, life_is_dead(life) ? ", the set is dead: " : "",
+			 life_is_dead(life) ? life->set->health.reason.text : "");
+	sim_note((uint64_t)slot->number << 32 | (unsigned)error);
+	life->requests_done++;
+	life->requests_failed += error != 0;
+	model_end(slot->v->model, &slot->model, error, slot->data + request->skew);
+	if (life->look && !error && request->kind == REQUEST_READ)
+		for (uint64_t at = 0; at < request->bytes; at += SECTOR)
+			model_settle(slot->v->model, (request->offset + at) / SECTOR,
+				     slot->data + request->skew + at);
+	op_queue(&slot->op);
+}
+
+/* Of a discard only the blocks count that it covers whole. */
+static void whole_blocks(const struct plan_volume *v, uint64_t *offset, uint64_t *bytes)
+{
+	uint64_t block = v->block_sectors * SECTOR, size = v->sectors * SECTOR;
+	uint64_t end = *offset + *bytes;
+
+	*offset = round_up(*offset, block);
+	end = end == size ? end : round_down(end, block);
+	*bytes = end > *offset ? end - *offset : 0;
+}
+
+static bool may_start(const struct plan_volume *v, enum request_kind kind, uint64_t offset,
+		      uint64_t bytes)
+{
+	if (kind == REQUEST_DISCARD)
+		whole_blocks(v, &offset, &bytes);
+	return model_may_start(v->model, model_kind_of(kind), offset, bytes);
+}
+
+static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offset, uint64_t bytes,
+		       bool fua)
+{
+	uint64_t changed_from = offset, changed = bytes;
+
+	struct request *request = &slot->request;
+
+	*request = (struct request){ .kind = kind, .volume = slot->v->volume, .offset = offset,
+				     .bytes = bytes, .data = slot->data, .fua = fua,
+				     .sync = sim_chance(50), .task = slot->number % 5,
+				     .done = slot_done };
+	if (kind == REQUEST_READ)
+		memset(slot->data, 0x3c, min_u64(bytes + REQUEST_SLACK_BYTES, SLOT_ROOM));
+	if (kind == REQUEST_DISCARD)
+		whole_blocks(slot->v, &changed_from, &changed);
+	model_begin(slot->v->model, &slot->model, model_kind_of(kind), changed_from, changed, fua,
+		    slot->data);
+	slot->is_busy = true;
+	slot->started_ns = sim_now();
+	sim_note(offset << 8 | kind);
+	request_start(request);
+}
+
+static enum request_kind draw_kind(const struct plan *plan)
+{
+	unsigned luck = sim_random(100);
+
+	if (luck < 3)
+		return REQUEST_FLUSH;
+	if (luck < 6)
+		return REQUEST_DISCARD;
+	if (luck < 8)
+		return REQUEST_ZERO;
+	return sim_chance(plan->write_percent) ? REQUEST_WRITE : REQUEST_READ;
+}
+
+/* Mostly small and aligned, sometimes large, sometimes odd. */
+static uint64_t draw_bytes(uint64_t *align)
+{
+	unsigned luck = sim_random(100);
+
+	*align = SECTOR;
+	if (luck < 40) {
+		*align = 8 * SECTOR;
+		return 8 * SECTOR;
+	}
+	if (luck < 60)
+		return (1 + sim_random(8)) * SECTOR;
+	if (luck < 80)
+		return (1 + sim_random(64)) * SECTOR;
+	if (luck < 93)
+		return (1 + sim_random(REQUEST_SECTORS_MAX)) * SECTOR;
+	*align = 1;
+	return 1 + sim_random(5000);
+}
+
+static uint64_t draw_offset(struct plan_volume *v, uint64_t bytes, uint64_t align)
+{
+	uint64_t size = v->sectors * SECTOR, offset;
+	unsigned luck = sim_random(100);
+
+	if (luck < 10)
+		offset = v->last_end;
+	else if (luck < 75)
+		offset = v->hot[sim_random(4)] * SECTOR + sim_random(256 * SECTOR);
+	else
+		offset = sim_random(size);
+	offset -= offset % align;
+	if (offset + bytes > size)
+		offset = sim_chance(50) ? size - bytes : 0;
+	return offset;
+}
+
+/* True if a request was started. */
+static bool slot_draw_request(struct slot *slot)
+{
+	struct plan *plan = slot->life->plan;
+	enum request_kind kind = draw_kind(plan);
+	uint64_t align, bytes = draw_bytes(&align), offset;
+
+	slot->v = &plan->volume[sim_random(plan->volumes)];
+	if (kind == REQUEST_FLUSH) {
+		slot_start(slot, kind, 0, 0, false);
+		return true;
+	}
+	if (kind == REQUEST_DISCARD && sim_chance(20))
+		bytes = min_u64(bytes * 16, slot->v->sectors * SECTOR);
+	offset = draw_offset(slot->v, bytes, align);
+	if (!may_start(slot->v, kind, offset, bytes))
+		return false;
+	slot->v->last_end = offset + bytes;
+	slot_start(slot, kind, offset, bytes,
+		   kind == REQUEST_WRITE && sim_chance(plan->fua_percent));
+	return true;
+}
+
+/* Time passes: mostly little, sometimes so much that timers come. */
+static void slot_sleep(struct slot *slot)
+{
+	uint64_t longest = (uint64_t[]){ 1, 20, 300, 300, 6000, 40000 }[sim_random(6)];
+
+	slot->is_asleep = true;
+	timer_start(&slot->timer, sim_random(longest * 1000000), &slot->op);
+}
+
+static bool slot_look(struct slot *slot)
+{
+	struct life *life = slot->life;
+	struct plan *plan = life->plan;
+	uint64_t sectors;
+
+	while (life->look && life->look_at == life->look->sectors) {
+		life->look = life->look + 1 == &plan->volume[plan->volumes] ? NULL : life->look + 1;
+		life->look_at = 0;
+	}
+	if (!life->look)
+		return false;
+	slot->v = life->look;
+	sectors = min_u64(1 + sim_random(REQUEST_SECTORS_MAX), slot->v->sectors - life->look_at);
+	life->look_at += sectors;
+	slot_start(slot, REQUEST_READ, (life->look_at - sectors) * SECTOR, sectors * SECTOR, false);
+	return true;
+}
+
+static void slot_step(struct op *op)
+{
+	struct slot *slot = container_of(op, struct slot, op);
+	struct life *life = slot->life;
+
+	op_take_error(op);
+	if (life->look) {
+		if (!slot_look(slot))
+			slot_rest(slot);
+		return;
+	}
+	if (!slot->is_asleep && life->left && sim_chance(life->plan->pause_percent)) {
+		slot_sleep(slot);
+		return;
+	}
+	slot->is_asleep = false;
+	if (!life->left || life_is_dead(life)) {
+		slot_rest(slot);
+		return;
+	}
+	life->left--;
+	if (!slot_draw_request(slot))
+		slot_sleep(slot);
+}
+
+bool slots_are_idle(void *context)
+{
+	struct life *life = context;
+
+	return life->busy == 0;
+}
+
+void slots_go(struct life *life, unsigned slots)
+{
+	for (unsigned i = 0; i < slots; i++) {
+		life->busy++;
+		op_queue(&life->slot[i].op);
+	}
+}
+
+/* Everything that is under way must end by itself. */
+bool slots_wait(struct life *life, uint64_t limit_ns)
+{
+	switch (sim_run_until(slots_are_idle, life, limit_ns)) {
+	case SIM_DONE:
+		return true;
+	case SIM_CUT:
+		return false;
+	default:
+		life_print_waiting(life);
+		sim_fail("%u requests do not end", life->busy);
+	}
+}
+
+
+bool life_look_at_all(struct life *life)
+{
+	life->look = life->plan->volume;
+	life->look_at = 0;
+	slots_go(life, 4);
+	if (!slots_wait(life, 600 * SECOND)) {
+		life->look = NULL;
+		return false;
+	}
+	return true;
+}
