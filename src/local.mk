@@ -25,6 +25,7 @@ base_sources = \
 	src/base/log.h \
 	src/base/numbers.h \
 	src/base/random.h \
+	src/base/sometimes.h \
 	src/base/units.c \
 	src/base/units.h \
 	$(NULL)

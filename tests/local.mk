@@ -186,6 +186,11 @@ SIM_WRAP = \
 tests_sim_sim_toy_SOURCES = tests/sim/sim_toy.c $(sim_world)
 tests_sim_sim_toy_LDADD = src/libengine.a $(ISAL_LIBS)
 tests_sim_sim_toy_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+# Another engine, whose marks count (base/sometimes.h).
+check_LIBRARIES += tests/sim/libmarked.a
+tests_sim_libmarked_a_SOURCES = $(src_libengine_a_SOURCES)
+tests_sim_libmarked_a_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_MARKS
+tests_sim_bcachefuse_sim_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_MARKS
 tests_sim_bcachefuse_sim_SOURCES = \
 	tests/compat/reader.c \
 	tests/compat/reader.h \
@@ -193,6 +198,8 @@ tests_sim_bcachefuse_sim_SOURCES = \
 	tests/sim/check.h \
 	tests/sim/life.c \
 	tests/sim/life.h \
+	tests/sim/marks.c \
+	tests/sim/marks.h \
 	tests/sim/model.c \
 	tests/sim/model.h \
 	tests/sim/plan.c \
@@ -202,7 +209,7 @@ tests_sim_bcachefuse_sim_SOURCES = \
 	tests/sim/users.c \
 	tests/sim/waiting.c \
 	$(sim_world)
-tests_sim_bcachefuse_sim_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_sim_bcachefuse_sim_LDADD = tests/sim/libmarked.a $(ISAL_LIBS)
 tests_sim_bcachefuse_sim_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
 
 # Built anew with each sanitizer, below this build: what moves data, under load.

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "cache/request.h"
 #include "cache/volume.h"
@@ -59,6 +60,7 @@ static IN_SET void allocate(struct fill *fill, uint32_t task)
 			space_allocate(&fill->set->space, &stream,
 				       min_u64(end - at, BKEY_SECTORS_MAX), false, &ptr, NULL);
 
+		SIM_SOMETIMES_IF(!given && insert->count, "a fill finds buckets for a part of it");
 		if (!given)
 			return;
 		fill->pinned[fill->pinned_count++] = ptr;
@@ -101,6 +103,7 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 	struct cache_set *set = volume->set;
 	struct fill *fill = free_fill(&set->fills);
 
+	SIM_SOMETIMES_IF(!fill, "a miss finds all fills in use");
 	if (!fill || set->is_stopping || health_error(&set->health))
 		return;
 	assert(sectors * 512 <= REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
@@ -141,8 +144,12 @@ static void fill_step(struct op *op)
 	struct fill *fill = container_of(op, struct fill, op);
 	int error = op_take_error(op);
 
-	if (fill->state == FILL_DATA && error)
+	SIM_SOMETIMES_IF(fill->state == FILL_KEY && fill->range.is_struck,
+			 "a fill is cancelled while its keys go in");
+	if (fill->state == FILL_DATA && error) {
+		SIM_SOMETIMES("the data of a fill cannot be written");
 		fill->set->io_errors++;
+	}
 	if (fill->state == FILL_DATA && !error && !fill->range.is_struck) {
 		insert_keys(fill);
 		return;

@@ -1,6 +1,7 @@
 /*
  * Ranges in flight: few at a time, so lists do.
  */
+#include "base/sometimes.h"
 #include "cache/ranges.h"
 
 void ranges_init(struct ranges *ranges)
@@ -46,8 +47,10 @@ static void strike_fills(struct ranges *ranges, const struct range *write)
 	     link = list_next(&ranges->active, link)) {
 		struct range *fill = range_at(link);
 
-		if (fill->kind == RANGE_FILL && overlaps(fill, write))
+		if (fill->kind == RANGE_FILL && overlaps(fill, write)) {
+			SIM_SOMETIMES("a write cancels a pending fill");
 			fill->is_struck = true;		/* R1 */
+		}
 	}
 }
 
@@ -64,6 +67,8 @@ bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind
 	*range = (struct range){ .kind = kind, .start = start, .end = end, .op = op };
 	if (is_in_the_way(&ranges->active, range, NULL) ||
 	    is_in_the_way(&ranges->blocked, range, NULL)) {
+		SIM_SOMETIMES_IF(kind == RANGE_READ, "a read waits for an overlapping write");
+		SIM_SOMETIMES_IF(kind == RANGE_WRITE, "a write waits for an overlapping request");
 		op_await(op);
 		list_add_last(&ranges->blocked, &range->link);
 		return false;

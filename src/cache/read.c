@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "cache/request.h"
 #include "cache/volume.h"
@@ -71,6 +72,8 @@ static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 
 	if (read->skips_clean && !bkey_is_dirty(&found->key))
 		return;
+	SIM_SOMETIMES_IF(read->has_under && bkey_is_dirty(&found->key),
+			 "dirty data are read over the backing device's");
 	space_pin(&set->space, found->key.ptr);
 	space_hit(&set->space, found->key.ptr);
 	read->pinned[read->pinned_count++] = found->key.ptr;
@@ -93,6 +96,7 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 		return true;
 	}
 	if (!is_of_blocks(read, read->at, found->sectors)) {
+		SIM_SOMETIMES("a gap is not aligned to the volume's blocks");
 		read->wants_under = true;
 		return false;
 	}
@@ -100,6 +104,7 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 		read->gap_start = read->at;
 		read->gap_sectors = found->sectors;
 	} else if (read->gap_start + read->gap_sectors == read->at) {
+		SIM_SOMETIMES("a gap goes across two leaves");
 		read->gap_sectors += found->sectors;	/* the same gap, across leaves */
 	}
 	read_backing(read, read->at, found->sectors);
@@ -113,10 +118,12 @@ static void read_without_index(struct cache_read *read)
 
 	if (volume->is_flash || volume_state(volume) == STATE_DIRTY ||
 	    volume_state(volume) == STATE_STALE) {
+		SIM_SOMETIMES("a read of a volume that may be dirty finds its set dead");
 		op_await(&read->op);
 		op_arrive(&read->op, -EIO);
 		read->hit_dirty = true;
 	} else {
+		SIM_SOMETIMES("a read of a clean volume goes on without its dead set");
 		read_backing(read, read->at, read->start + read->sectors - read->at);
 	}
 	read->at = read->start + read->sectors;
@@ -133,6 +140,7 @@ static IN_SET bool look_up(struct cache_read *read)
 		switch (index_lookup(&volume->set->index, volume->slot, read->at, end - read->at,
 				     &found, &read->op)) {
 		case LOOKUP_WAIT:
+			SIM_SOMETIMES_IF(read->pinned_count, "a read with hits waits for a node");
 			return false;
 		case LOOKUP_ERROR:
 			read_without_index(read);
@@ -204,6 +212,7 @@ static void failed(struct cache_read *read, int error)
 
 	unpin_all(read);
 	if (read->state == READ_LOOKUP && !had_parts && !read->missed && volume->set) {
+		SIM_SOMETIMES("a set dies while a read waits for a node");
 		go_on(read);		/* the set died while we waited for a node */
 		return;
 	}
@@ -216,6 +225,7 @@ static void failed(struct cache_read *read, int error)
 		finish(read, error);
 		return;
 	}
+	SIM_SOMETIMES("a read of the cache fails and the backing device has the data");
 	read->skips_clean = true;
 	read_under(read);
 }

@@ -17,6 +17,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "cache/request.h"
 #include "cache/volume.h"
@@ -103,6 +104,8 @@ static IN_SET int choose_way(struct cache_write *write, struct cache_set *set)
 		write->is_promised = space_promise_dirty(&set->space, write->sectors);
 		if (write->is_promised)
 			return 0;
+		SIM_SOMETIMES_IF(!volume->is_flash, "dirty data are not let in for lack of room");
+		SIM_SOMETIMES_IF(volume->is_flash, "a flash-only volume finds no room");
 		if (volume->is_flash)
 			return space_gc_may_help(&set->space, &write->op) ? -EAGAIN : -ENOSPC;
 	}
@@ -156,6 +159,7 @@ static bool look(struct cache_write *write)
 							 end - write->at, &found, &write->op);
 
 		if (result == LOOKUP_WAIT) {
+			SIM_SOMETIMES("a write that looks for dirty data waits for a node");
 			is_known = false;
 			break;
 		}
@@ -220,8 +224,12 @@ static IN_SET bool allocate(struct cache_write *write)
 			add_extent(write, ptr, given);
 			continue;
 		}
-		if (dirty && !last_key)
+		if (dirty && !last_key) {
+			SIM_SOMETIMES("a dirty write waits for a bucket");
 			return false;
+		}
+		SIM_SOMETIMES_IF(dirty, "a dirty write has more extents than keys fit");
+		SIM_SOMETIMES_IF(!dirty, "a write through the cache finds no bucket");
 		if (dirty)	/* so fragmented that its keys don't fit: what fits goes first */
 			break;
 		add_hole(write, write->at, end);
@@ -232,6 +240,7 @@ static IN_SET bool allocate(struct cache_write *write)
 
 static void write_backing(struct cache_write *write)
 {
+	SIM_SOMETIMES_IF(write->hides_dirty, "a write to the backing device hides dirty data");
 	write->backing_started = true;
 	op_await(&write->op);
 	device_write(write->volume->backing, write->data, write->start, write->sectors,
@@ -311,17 +320,21 @@ static void data_arrived(struct cache_write *write, int cache_error)
 		return;
 	}
 	if (write->way == WRITE_BACK && cache_error) {
+		SIM_SOMETIMES("dirty data cannot be written to the cache");
 		unpin_all(write);
 		finish(write, cache_error);
 		return;
 	}
 	if (write->backing_error && write->hides_dirty) {
+		SIM_SOMETIMES("a write that was to hide dirty data fails on the backing device");
 		unpin_all(write);	/* the dirty data stay in sight */
 		finish(write, write->backing_error);
 		return;
 	}
-	if (cache_error || write->backing_error)
+	if (cache_error || write->backing_error) {
+		SIM_SOMETIMES("holes are inserted for a write that failed");
 		holes_instead(write);
+	}
 	insert_keys(write);
 }
 
@@ -356,6 +369,7 @@ static void looked(struct cache_write *write, int error)
 	if (!look(write))
 		return;
 	if (write->volume->set && health_error(&write->volume->set->health)) {
+		SIM_SOMETIMES("a set dies while a write looks for dirty data");
 		finish(write, -EIO);
 		return;
 	}

@@ -57,13 +57,23 @@ void sim_free(void *memory)
 	__real_free(memory);
 }
 
-void *sim_map(size_t bytes)
+static void *map(size_t bytes, int flags)
 {
 	void *memory = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+				   flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	assert(memory != MAP_FAILED);
 	return memory;
+}
+
+void *sim_map(size_t bytes)
+{
+	return map(bytes, MAP_PRIVATE);
+}
+
+void *sim_map_shared(size_t bytes)
+{
+	return map(bytes, MAP_SHARED);
 }
 
 void sim_unmap(void *memory, size_t bytes)

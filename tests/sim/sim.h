@@ -94,4 +94,5 @@ _Noreturn void sim_fail(const char *format, ...) PRINTF(1, 2);
 void *sim_alloc(size_t bytes);		/* zeroed; never NULL */
 void sim_free(void *memory);
 void *sim_map(size_t bytes);		/* zeroed, on a page, takes room as it is touched */
+void *sim_map_shared(size_t bytes);	/* the same; seen by child processes too */
 void sim_unmap(void *memory, size_t bytes);

@@ -9,6 +9,8 @@
  *	bcachefuse-sim 4711		one seed, as often as one likes
  *	bcachefuse-sim 1..1000		all of them
  *	bcachefuse-sim --cut-every 5	a short load, cut at each of its writes
+ *
+ * After 1,000 seeds or more, all marks that none of them reached are named (base/sometimes.h).
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -20,9 +22,13 @@
 #include "base/log.h"
 #include "check.h"
 #include "life.h"
+#include "marks.h"
+
+enum { SEEDS_FOR_ALL_MARKS = 1000 };
 
 struct options {
 	bool once, cut_every, verbose, in_process;
+	bool shows_marks, wants_all_marks;
 	unsigned lives, requests, jobs, seconds;
 	uint64_t cut_at;	/* of --cut-every: only this one */
 };
@@ -281,6 +287,7 @@ static void crowd_start(struct crowd *crowd, uint64_t seed)
 
 	if (crowd->options->in_process) {
 		seed_do(seed, crowd->options);
+		marks_save();
 		crowd->passed++;
 		return;
 	}
@@ -296,6 +303,7 @@ static void crowd_start(struct crowd *crowd, uint64_t seed)
 	if (crowd->job[i].pid == 0) {
 		alarm(crowd->options->seconds);
 		seed_do(seed, crowd->options);
+		marks_save();
 		exit(0);
 	}
 	crowd->running++;
@@ -327,6 +335,8 @@ static const char help[] =
 	"  --jobs N        seeds at a time (default 1, at most 16)\n"
 	"  --seconds N     a seed may take (default 300)\n"
 	"  --in-process    no process for each seed: for debuggers\n"
+	"  --marks         how many seeds reached each mark\n"
+	"  --all-marks     a mark that no seed reached is a failure\n"
 	"  --verbose       what each seed is; twice: what the engine logs\n";
 
 static void parse(int argc, char **argv, struct options *options)
@@ -338,7 +348,9 @@ static void parse(int argc, char **argv, struct options *options)
 		{ "requests", required_argument, NULL, 'r' },
 		{ "jobs", required_argument, NULL, 'j' },
 		{ "seconds", required_argument, NULL, 's' },
-		{ "in-process", no_argument, NULL, 'i' }, { "verbose", no_argument, NULL, 'v' },
+		{ "in-process", no_argument, NULL, 'i' },
+		{ "marks", no_argument, NULL, 'm' }, { "all-marks", no_argument, NULL, 'M' },
+		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' }, { NULL, 0, NULL, 0 },
 	};
 	enum log_level level = LOG_LEVEL_ERROR;
@@ -353,6 +365,8 @@ static void parse(int argc, char **argv, struct options *options)
 		case 'j': options->jobs = atoi(optarg); break;
 		case 's': options->seconds = atoi(optarg); break;
 		case 'i': options->in_process = true; break;
+		case 'm': options->shows_marks = true; break;
+		case 'M': options->wants_all_marks = true; break;
 		case 'v':
 			level = options->verbose ? LOG_LEVEL_DEBUG : level;
 			options->verbose = true;
@@ -368,16 +382,32 @@ static void parse(int argc, char **argv, struct options *options)
 	log_open(LOG_TO_STDERR, level);
 }
 
+/* False: some were not reached that should have been. */
+static bool crowd_marks(const struct crowd *crowd)
+{
+	const struct options *options = crowd->options;
+	unsigned missed;
+
+	if (!options->shows_marks && !options->wants_all_marks &&
+	    crowd->passed < SEEDS_FOR_ALL_MARKS)
+		return true;
+	missed = marks_report(options->shows_marks);
+	return !missed || !options->wants_all_marks;
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = { .jobs = 1, .seconds = 300 };
 	struct crowd crowd = { .options = &options };
+	bool all_marks;
 
 	parse(argc, argv, &options);
+	marks_open();
 	for (int i = optind; i < argc; i++)
 		crowd_take(&crowd, argv[i]);
 	while (crowd.running)
 		crowd_wait(&crowd);
 	printf("%lu seeds passed, %lu failed\n", crowd.passed, crowd.failed);
-	return crowd.failed != 0;
+	all_marks = crowd_marks(&crowd);
+	return crowd.failed || !all_marks;
 }

@@ -57,8 +57,9 @@ static void print_write(const struct cache_write *w)
 static void print_request(const struct request *r)
 {
 	fprintf(stderr, "%s, bytes %llu + %llu: state %d, awaits %u, key sectors %llu..%llu",
-		life_kind_names[r->kind], (unsigned long long)r->offset, (unsigned long long)r->bytes,
-		r->state, r->op.awaited, (unsigned long long)r->start, (unsigned long long)r->end);
+		life_kind_names[r->kind], (unsigned long long)r->offset,
+		(unsigned long long)r->bytes, r->state, r->op.awaited,
+		(unsigned long long)r->start, (unsigned long long)r->end);
 	if (r->state == REQUEST_READING || r->state == REQUEST_EDGES)
 		print_read(&r->read);
 	else if (r->state == REQUEST_WRITING)
