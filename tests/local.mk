@@ -220,7 +220,7 @@ sanitizer_tests = \
 	tests/mount/volume_file.tap \
 	$(NULL)
 
-.PHONY: check-kernel check-mount check-planted check-sanitizers check-sim
+.PHONY: check-kernel check-mount check-planted check-sanitizers check-sim check-unit
 check-sanitizers:
 	for list in address,undefined thread; do \
 		$(MKDIR_P) "sanitizers/$$list" && cd "sanitizers/$$list" && \
@@ -247,6 +247,8 @@ EXTRA_DIST += tests/mutants/equivalent tests/mutants/mutate
 check-sim:
 	SEEDS=$${SEEDS:-1000}; export SEEDS; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(sim_tests)'
+check-unit:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(unit_tests)' check_PROGRAMS='$(unit_tests)'
 
 # Measurements: make bench BENCH='OPTION...'.  What they need is built by that target only.
 bench_programs = \
