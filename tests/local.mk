@@ -83,6 +83,7 @@ EXTRA_DIST += tests/tap.sh
 
 # Members that must be refused.
 evil_tests = \
+	tests/evil/clean-but-dirty.tap \
 	tests/evil/damage.tap \
 	tests/evil/fuzz.tap \
 	tests/evil/members.tap \

@@ -1,13 +1,20 @@
 /*
  * A volume joins a set; a volume runs without one.
  *
- *	CHECK --new in the set--> TABLE --> SUPERBLOCK --> GATE --> done
- *	  |  `--known there-----> TABLE ------------------^
- *	  `-----with -o ro--------------------------------^
+ *	CHECK --new in the set-----> TABLE --> SUPERBLOCK --> GATE --> done
+ *	  |  |--known, but dirty---> TABLE -----^              ^
+ *	  |  `--known there--------> TABLE --------------------+
+ *	  `-----with -o ro-------------------------------------^
  *
  * The table with the volume's slot is durable before any key with its number
  * (R19), and the superblock says CLEAN and names the set before the first write
  * goes through it.  `volume->set` changes behind the closed gate only.
+ *
+ * The superblock is only believed where it says DIRTY.  A kernel does not wait for
+ * the write that says so: after a power cut the index may have dirty keys of a
+ * volume that is CLEAN.  So the index is asked, and DIRTY is durable (with -o ro:
+ * is so in memory) before the volume opens.  Else, once the set is lost, what is
+ * on the backing device would be taken for all there is.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,6 +33,7 @@ struct attaching {
 	int slot;
 	bool is_new;
 	struct superblock before;
+	enum dirty_state dirty_before;
 };
 
 static bool is_attached_twin(const struct attaching *job)
@@ -64,6 +72,18 @@ static int check(const struct attaching *job)
 	return 0;
 }
 
+/* What the set holds of the volume must not be believed any more. */
+static void retire(struct cache_set *set, unsigned slot, const char *path)
+{
+	char size[UNITS_TEXT_BYTES];
+	uint64_t dirty = set->index.dirty_sectors[slot] * 512;
+
+	if (dirty)
+		log_warning("%s was used without the set: %s that only the set has of it is dropped",
+			    path, units_print_size(size, dirty));
+	uuids_retire(set, slot);
+}
+
 /* The volume's slot in the table, an old or a new one. */
 static int find_slot(struct attaching *job)
 {
@@ -71,13 +91,14 @@ static int find_slot(struct attaching *job)
 	const struct volume *volume = job->volume;
 	enum backing_state state = volume_state(volume);
 	const char *path = device_path(volume->backing);
+	bool is_ours = uuid_is_equal(volume->superblock.set_uuid, set->superblock.set_uuid);
 	int slot = uuids_find(set, volume->uuid);
 
 	if (slot >= 0 && (set->uuids[slot].flags & UUID_FLASH_ONLY))
 		return error_set(job->job.error, EINVAL,
 				 "can't attach %s: a flash-only volume of the set has its UUID",
 				 path);
-	if (slot >= 0 && (state == STATE_CLEAN || state == STATE_DIRTY)) {
+	if (slot >= 0 && is_ours && (state == STATE_CLEAN || state == STATE_DIRTY)) {
 		job->slot = slot;
 		return 0;
 	}
@@ -86,11 +107,14 @@ static int find_slot(struct attaching *job)
 			job->job.error, ENOENT,
 			"couldn't find uuid for %s in set: it is dirty, and its data are not there",
 			path);
+	if (state == STATE_CLEAN && !is_ours)
+		log_warning("%s was clean with another set: if that has data of it after all, they "
+			    "are lost", path);
 	job->is_new = true;
 	if (set->is_read_only)
 		return 0;		/* it runs without: nothing of it is in the cache */
-	if (slot >= 0)			/* what the cache has of it must not be believed */
-		uuids_retire(set, slot);
+	if (slot >= 0)
+		retire(set, slot, path);
 	job->slot = uuids_find_free(set);
 	return job->slot >= 0
 		       ? 0
@@ -139,16 +163,46 @@ static void begin(struct attaching *job)
 	uuids_write(set, job->job.error, &job->job.op);
 }
 
-static void write_superblock(struct attaching *job)
+/* Its superblock does not say that data of it are only in the cache, but they are. */
+static bool is_secretly_dirty(const struct attaching *job)
 {
-	struct superblock *sb = &job->volume->superblock;
+	return !job->is_new && job->set->index.dirty_sectors[job->slot] &&
+	       volume_state(job->volume) != STATE_DIRTY;
+}
+
+static void set_state(struct attaching *job, enum backing_state state)
+{
+	struct volume *volume = job->volume;
+
+	superblock_set_state(&volume->superblock, state);
+	volume->dirty = state == STATE_DIRTY ? DIRTY_YES : DIRTY_NO;
+}
+
+static void write_superblock(struct attaching *job, enum backing_state state)
+{
+	struct volume *volume = job->volume;
+	struct superblock *sb = &volume->superblock;
 
 	job->before = *sb;
+	job->dirty_before = volume->dirty;
 	memcpy(sb->set_uuid, job->set->superblock.set_uuid, sizeof(sb->set_uuid));
-	superblock_set_state(sb, STATE_CLEAN);
-	job->volume->dirty = DIRTY_NO;
+	set_state(job, state);
 	job->state = ATTACH_SUPERBLOCK;
-	volume_write_superblock(job->volume, &job->job.op);
+	volume_write_superblock(volume, &job->job.op);
+}
+
+/* No request of this volume is under way yet, so nothing of it becomes dirty meanwhile. */
+static void go_on_with_superblock(struct attaching *job)
+{
+	if (job->is_new) {
+		write_superblock(job, STATE_CLEAN);
+	} else if (is_secretly_dirty(job)) {
+		log_info("%s: its superblock says clean, but its set has dirty data of it",
+			 device_path(job->volume->backing));
+		write_superblock(job, STATE_DIRTY);
+	} else {
+		close_gate(job);
+	}
 }
 
 static void join(struct attaching *job)
@@ -157,6 +211,8 @@ static void join(struct attaching *job)
 	struct cache_set *set = job->set;
 	char name[40];
 
+	if (set->is_read_only && is_secretly_dirty(job))
+		set_state(job, STATE_DIRTY);	/* in memory */
 	volume->set = set;
 	volume->slot = job->slot;
 	volume->is_exported = true;
@@ -175,8 +231,10 @@ static void attaching_step(struct job *base, int error)
 	struct attaching *job = container_of(base, struct attaching, job);
 
 	if (error) {
-		if (job->state == ATTACH_SUPERBLOCK)
+		if (job->state == ATTACH_SUPERBLOCK) {
 			job->volume->superblock = job->before;
+			job->volume->dirty = job->dirty_before;
+		}
 		job_end_because(base, error, job->state == ATTACH_SUPERBLOCK ?
 				"writing the superblock of the backing device" : "attaching");
 		return;
@@ -186,10 +244,7 @@ static void attaching_step(struct job *base, int error)
 		begin(job);
 		return;
 	case ATTACH_TABLE:
-		if (job->is_new)
-			write_superblock(job);
-		else
-			close_gate(job);
+		go_on_with_superblock(job);
 		return;
 	case ATTACH_SUPERBLOCK:
 		close_gate(job);

@@ -4,6 +4,7 @@
  * usage: make_damage list               prints "CASE<tab>SET<tab>SENTENCE" for each case
  *        make_damage make CASE CACHE    that damage
  *        make_damage fuzz SEED CACHE    chance's damage, the same for the same seed; says what
+ *        make_damage clean BACKING      its superblock says clean, whatever the cache has of it
  *
  * The sentence is what the refusal must contain.  "-": the set mounts, and reading ends, well or
  * with an error; "=": and what is read is right; "?": the set mounts or is refused, which nothing
@@ -317,18 +318,23 @@ static void find_nodes(struct bkey_disk *key, unsigned level)
 	free(children);
 }
 
-static void image_open(const char *path)
+static void image_map(const char *path)
 {
 	int fd = open(path, O_RDWR);
 	struct stat info;
 
 	if (fd < 0 || fstat(fd, &info))
-		die("cannot open the cache device");
+		die("cannot open the device");
 	image.bytes = mmap(NULL, info.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	if (image.bytes == MAP_FAILED)
-		die("cannot map the cache device");
+		die("cannot map the device");
 	image.sb = (void *)(image.bytes + SUPERBLOCK_SECTOR * SECTOR);
+}
+
+static void image_open(const char *path)
+{
+	image_map(path);
 	memcpy(&image.magic, image.sb->set_uuid, sizeof(image.magic));
 	image.magic = le64toh(image.magic);
 	image.buckets = le64_get(image.sb->buckets_or_data_offset);
@@ -907,6 +913,18 @@ static const struct damage {
 	{ "child-none", "deep-btree", "no live child", child_missing, 0 },
 };
 
+/* What a kernel leaves whose write of "dirty" was still under way. */
+static void say_clean(const char *path)
+{
+	struct superblock_disk *sb;
+
+	image_map(path);
+	sb = (struct superblock_disk *)image.sb;
+	sb->flags = le64_of((le64_get(sb->flags) & ~(UINT64_C(3) << 61)) | UINT64_C(1) << 61);
+	sb->checksum = le64_of(crc64(UINT64_MAX, &sb->sector, offsetof(struct superblock_disk,
+				     journal_buckets) - offsetof(struct superblock_disk, sector)));
+}
+
 /* ---- chance ---- */
 
 static uint64_t random_state;
@@ -1021,6 +1039,10 @@ int main(int argc, char **argv)
 			       damages[i].sentence);
 		return 0;
 	}
+	if (argc == 3 && !strcmp(argv[1], "clean")) {
+		say_clean(argv[2]);
+		return 0;
+	}
 	if (argc == 4)
 		image_open(argv[3]);
 	if (argc == 4 && !strcmp(argv[1], "fuzz")) {
@@ -1033,6 +1055,6 @@ int main(int argc, char **argv)
 				damages[i].make(damages[i].value);
 				return 0;
 			}
-	fputs("usage: make_damage list | make CASE CACHE | fuzz SEED CACHE\n", stderr);
+	fputs("usage: make_damage list | make CASE CACHE | fuzz SEED CACHE | clean BACKING\n", stderr);
 	return 2;
 }
