@@ -79,7 +79,7 @@ static void retire(struct cache_set *set, unsigned slot, const char *path)
 	uint64_t dirty = set->index.dirty_sectors[slot] * 512;
 
 	if (dirty)
-		log_warning("%s was used without the set: %s that only the set has of it is dropped",
+		log_warning("%s was used without the set: %s that only the set has is dropped",
 			    path, units_print_size(size, dirty));
 	uuids_retire(set, slot);
 }

@@ -3,7 +3,9 @@
  * libblkid does, partition tables included.
  *
  * Whether a cache holds dirty data only its index could tell.  Its superblock
- * tells whether the index is in use (CACHE_SYNC); then we assume the worst.
+ * tells whether the index is in use (CACHE_SYNC); then we assume the worst.  So it
+ * is with a backing device that is attached: it may say clean, and its cache have
+ * dirty data all the same, since a kernel does not wait until it says dirty.
  */
 #include "tools/occupant.h"
 
@@ -12,18 +14,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "format/superblock.h"
 #include "io/buffer.h"
 #include "tools/member.h"
 
 static int refuse_dirty(const char *path, const struct superblock *sb, struct error *error)
 {
-	if (superblock_is_backing(sb))
+	char set[40];
+
+	if (superblock_is_backing(sb) && superblock_state(sb) == STATE_DIRTY)
 		return error_set(
 			error, EEXIST,
 			"%s: a bcache backing device in state dirty: part of "
 			"its data is only in the cache; lose it with --wipe-bcache --force",
 			path);
+	if (superblock_is_backing(sb))
+		return error_set(
+			error, EEXIST,
+			"%s: a bcache backing device in state clean, attached to cache set %s, "
+			"which may all the same hold data that are nowhere else; detach it, or "
+			"lose them with --wipe-bcache --force",
+			path, units_print_uuid(set, sb->set_uuid));
 	return error_set(error, EEXIST,
 			 "%s: a bcache cache device in use by a set: it may hold data "
 			 "that is nowhere else; lose it with --wipe-bcache --force",
@@ -32,8 +44,9 @@ static int refuse_dirty(const char *path, const struct superblock *sb, struct er
 
 static bool may_hold_dirty_data(const struct superblock *sb)
 {
-	return superblock_is_backing(sb) ? superblock_state(sb) == STATE_DIRTY
-					 : superblock_is_sync(sb);
+	if (!superblock_is_backing(sb))
+		return superblock_is_sync(sb);
+	return superblock_state(sb) == STATE_DIRTY || superblock_state(sb) == STATE_CLEAN;
 }
 
 static int check_bcache(const char *path, const struct superblock_disk *disk, unsigned allowed,

@@ -1055,6 +1055,7 @@ int main(int argc, char **argv)
 				damages[i].make(damages[i].value);
 				return 0;
 			}
-	fputs("usage: make_damage list | make CASE CACHE | fuzz SEED CACHE | clean BACKING\n", stderr);
+	fputs("usage: make_damage list | make CASE CACHE | fuzz SEED CACHE | clean BACKING\n",
+	      stderr);
 	return 2;
 }
