@@ -51,6 +51,7 @@ unit_tests = \
 	tests/unit/test_io_signals \
 	tests/unit/test_journal_append \
 	tests/unit/test_journal_entry \
+	tests/unit/test_lifecycle_start \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_options \
@@ -61,7 +62,12 @@ unit_tests = \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
 	$(NULL)
-EXTRA_DIST += tests/unit/as-tap tests/unit/awaiter.h tests/unit/control_world.h
+EXTRA_DIST += \
+	tests/unit/as-tap \
+	tests/unit/awaiter.h \
+	tests/unit/control_world.h \
+	tests/unit/crafted_set.h \
+	$(NULL)
 if HAVE_CRITERION
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

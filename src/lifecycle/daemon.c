@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numbers.h"
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
@@ -29,6 +30,7 @@ void daemon_done(struct daemon *daemon)
 {
 	assert(list_empty(&daemon->sets) && list_empty(&daemon->volumes));
 	assert(!daemon->sequence_is_running && !timer_running(&daemon->stats_timer));
+	free(daemon->numbered);
 }
 
 struct volume *volume_at(struct list_link *link)
@@ -68,21 +70,37 @@ struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16])
 
 struct volume *daemon_find_volume(struct daemon *daemon, unsigned number)
 {
-	struct list_link *link;
-
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		if (volume_at(link)->number == number)
-			return volume_at(link);
-	return NULL;
+	return number < daemon->numbers_room ? daemon->numbered[number] : NULL;
 }
 
-unsigned daemon_free_number(const struct daemon *daemon)
+static void grow_numbers(struct daemon *daemon)
 {
-	unsigned number = 0;
+	unsigned room = daemon->numbers_room * 2 + 16;
 
-	while (daemon_find_volume((struct daemon *)daemon, number))
-		number++;
-	return number;
+	daemon->numbered = realloc(daemon->numbered, room * sizeof(*daemon->numbered));
+	assert(daemon->numbered);
+	for (unsigned i = daemon->numbers_room; i < room; i++)
+		daemon->numbered[i] = NULL;
+	daemon->numbers_room = room;
+}
+
+void daemon_add_volume(struct daemon *daemon, struct volume *volume)
+{
+	volume->number = daemon->first_free_number;
+	if (volume->number == daemon->numbers_room)
+		grow_numbers(daemon);
+	daemon->numbered[volume->number] = volume;
+	while (daemon_find_volume(daemon, daemon->first_free_number))
+		daemon->first_free_number++;
+	snprintf(volume->name, sizeof(volume->name), "bcache%u", volume->number);
+	list_add_last(&daemon->volumes, &volume->daemon_link);
+}
+
+void daemon_remove_volume(struct daemon *daemon, struct volume *volume)
+{
+	list_remove(&volume->daemon_link);
+	daemon->numbered[volume->number] = NULL;
+	daemon->first_free_number = min_u64(daemon->first_free_number, volume->number);
 }
 
 static bool name_is_taken(const struct daemon *daemon, const char *name)
@@ -146,14 +164,13 @@ int daemon_check_complete(struct daemon *daemon, struct error *error)
 static bool subject_is_there(const struct job *job)
 {
 	const struct daemon *daemon = job->daemon;
-	bool volume_is_there = !job->volume_birth, set_is_there = !job->set_birth;
-	struct list_link *link;
+	struct list_link *volume = list_first(&daemon->volumes), *set = list_first(&daemon->sets);
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		volume_is_there |= volume_at(link)->birth == job->volume_birth;
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		set_is_there |= set_at(link)->birth == job->set_birth;
-	return volume_is_there && set_is_there;
+	while (job->volume_birth && volume && volume_at(volume)->birth != job->volume_birth)
+		volume = list_next(&daemon->volumes, volume);
+	while (job->set_birth && set && set_at(set)->birth != job->set_birth)
+		set = list_next(&daemon->sets, set);
+	return (volume || !job->volume_birth) && (set || !job->set_birth);
 }
 
 static void job_step(struct op *op)

@@ -31,6 +31,8 @@ struct daemon {
 	const char *directory;		/* where our volumes are; NULL: not mounted yet */
 	struct list sets;		/* of struct cache_set */
 	struct list volumes; /* of struct volume: exported ones and those that wait for their set */
+	struct volume **numbered;	/* the same volumes by number; NULL: the number is free */
+	unsigned numbers_room, first_free_number;
 	bool is_stopping;
 	bool sequence_is_running;
 	struct waitlist sequences;

@@ -42,7 +42,9 @@ void job_end_because(struct job *job, int code, const char *what);
 /* A name for DIR/sys/block, made of the device's and unlike all others. */
 void daemon_name_member(const struct daemon *daemon, const struct device *device,
 			char name[64]);
-unsigned daemon_free_number(const struct daemon *daemon);
+/* Into the list of volumes, under the lowest free number (D1); out of it again. */
+void daemon_add_volume(struct daemon *daemon, struct volume *volume);
+void daemon_remove_volume(struct daemon *daemon, struct volume *volume);
 struct volume *volume_at(struct list_link *link);	/* in daemon->volumes; NULL of NULL */
 struct cache_set *set_at(struct list_link *link);
 

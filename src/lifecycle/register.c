@@ -4,7 +4,7 @@
  *	OPEN (blocking: open, superblock, checks)
  *	  |--backing--> its volume --set is there--> ATTACH --> done
  *	  |                       `-----------------> runs, or waits for its set
- *	  `--cache----> its set --> RECOVER --> flash-only volumes
+ *	  `--cache----> its set --> RECOVER --> FLASH (some of its flash-only volumes a step)
  *	                                --> ATTACH each volume that waits for it --> done
  *
  * A backing device that was never attached, or whose set must not be believed
@@ -19,7 +19,10 @@
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
-enum { MEMBERS_MAX = 256 };
+enum {
+	MEMBERS_MAX = 256,
+	VOLUMES_A_STEP = 64,		/* others get their turn between */
+};
 #define FLASH_SECTORS_MAX (INT64_MAX / 512)	/* a file can't be larger */
 
 enum register_state {
@@ -27,6 +30,7 @@ enum register_state {
 	REGISTER_ATTACH,
 	REGISTER_RECOVER,
 	REGISTER_TEARDOWN,
+	REGISTER_FLASH,
 	REGISTER_ATTACH_OTHERS,
 };
 
@@ -43,6 +47,7 @@ struct registering {
 	struct superblock superblock;
 	struct volume *volume;
 	struct cache_set *set;
+	unsigned slot;			/* of the table of volumes: the next to look at */
 	int code;			/* of a set that failed to start */
 };
 
@@ -122,8 +127,6 @@ static struct volume *volume_new(struct daemon *daemon, struct device *backing)
 	assert(volume);
 	volume_init(volume, daemon, daemon->reactor, backing);
 	volume->birth = ++daemon->born;
-	volume->number = daemon_free_number(daemon);
-	snprintf(volume->name, sizeof(volume->name), "bcache%u", volume->number);
 	volume->is_read_only = daemon->options.read_only;
 	return volume;
 }
@@ -145,7 +148,7 @@ static void register_backing(struct registering *job)
 	volume->dirty = state == STATE_DIRTY ? DIRTY_YES : DIRTY_NO;
 	volume->is_exported = state == STATE_NONE || state == STATE_STALE;
 	daemon_name_member(daemon, job->device, volume->member_name);
-	list_add_last(&daemon->volumes, &volume->daemon_link);
+	daemon_add_volume(daemon, volume);
 	log_info("registered backing device %s as %s", job->path, volume->name);
 	job->volume = volume;
 	job->set = daemon_find_set(daemon, sb->set_uuid);
@@ -240,7 +243,7 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	volume->mode = MODE_WRITEBACK;
 	volume->dirty = DIRTY_YES;
 	volume->is_exported = true;
-	list_add_last(&daemon->volumes, &volume->daemon_link);
+	daemon_add_volume(daemon, volume);
 	list_add_last(&set->volumes, &volume->set_link);
 	log_info("flash-only volume %u is %s", slot, volume->name);
 }
@@ -275,6 +278,25 @@ static void attach_next(struct registering *job, int error)
 	attach_start(job->volume, job->set, &job->volume->attach_error, &job->job.op);
 }
 
+static void add_flash_volumes(struct registering *job)
+{
+	struct cache_set *set = job->set;
+
+	for (unsigned left = VOLUMES_A_STEP; job->slot < set->uuid_slots && left; job->slot++) {
+		if (!set_has_volume(set, job->slot) ||
+		    !(set->uuids[job->slot].flags & UUID_FLASH_ONLY))
+			continue;
+		add_flash_volume(set, job->slot);
+		left--;
+	}
+	if (job->slot < set->uuid_slots) {
+		op_queue(&job->job.op);
+		return;
+	}
+	job->state = REGISTER_ATTACH_OTHERS;
+	attach_next(job, 0);
+}
+
 static void set_runs(struct registering *job)
 {
 	struct cache_set *set = job->set;
@@ -288,11 +310,8 @@ static void set_runs(struct registering *job)
 	if (!set->is_read_only)
 		gc_run(&set->gc);
 	log_info("registered cache device %s, set %s", job->path, set_name(set, name));
-	for (unsigned slot = 0; slot < set->uuid_slots; slot++)
-		if (set_has_volume(set, slot) && (set->uuids[slot].flags & UUID_FLASH_ONLY))
-			add_flash_volume(set, slot);
-	job->state = REGISTER_ATTACH_OTHERS;
-	attach_next(job, 0);
+	job->state = REGISTER_FLASH;
+	add_flash_volumes(job);
 }
 
 static void set_failed(struct registering *job, int error)
@@ -342,6 +361,9 @@ static void registering_step(struct job *base, int error)
 			set_failed(job, error);
 		else
 			set_runs(job);
+		return;
+	case REGISTER_FLASH:
+		add_flash_volumes(job);
 		return;
 	case REGISTER_TEARDOWN:
 		registering_end(job, job->code);

@@ -41,7 +41,7 @@ static void volume_goes(struct volume_end *job, int error)
 			  device_path(volume->backing), strerror(-error));
 	if (volume->set)
 		list_remove(&volume->set_link);
-	list_remove(&volume->daemon_link);
+	daemon_remove_volume(volume->daemon, volume);
 	log_info("%s stopped", volume->name);
 	device_close(volume->backing);
 	volume_done(volume);

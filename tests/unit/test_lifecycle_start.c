@@ -1,0 +1,122 @@
+/* Sets of odd content and geometry start, or are refused with a sentence. */
+#include <errno.h>
+
+#include "crafted_set.h"
+
+static struct crafted c;
+
+static void teardown(void)
+{
+	crafted_done(&c);
+}
+
+TestSuite(start, .fini = teardown, .timeout = 120);
+
+/* ---- many volumes ---- */
+
+enum { VOLUMES = 4096 };
+
+static const struct superblock of_512k = {
+	.buckets = 600, .bucket_sectors = 1024, .block_sectors = 8, .first_bucket = 1,
+	.journal_buckets = 4,
+};
+
+static unsigned volumes_now(void)
+{
+	struct list *volumes = &crafted_daemon.volumes;
+	unsigned count = 0;
+
+	for (struct list_link *l = list_first(volumes); l; l = list_next(volumes, l))
+		count++;
+	return count;
+}
+
+/* Comes again at every turn of the reactor, and sees how many volumes there are. */
+struct bystander {
+	struct op op;
+	unsigned turns, seen;
+	bool is_done;
+};
+
+static void bystander_step(struct op *op)
+{
+	struct bystander *bystander = container_of(op, struct bystander, op);
+	unsigned now = volumes_now();
+
+	bystander->turns += now > bystander->seen;
+	bystander->seen = now;
+	if (now < VOLUMES)
+		op_queue(op);
+	else
+		bystander->is_done = true;
+}
+
+static void make_full_table(void)
+{
+	crafted_make_used(&c, &of_512k, 512, VOLUMES);
+	crafted_add_set(&c, NULL, 0);
+	crafted_add_entry(&c, NULL, 0);
+}
+
+Test(start, others_get_their_turn_while_a_table_full_of_flash_volumes_starts)
+{
+	struct bystander bystander = { .turns = 0 };
+	struct error error;
+
+	make_full_table();
+	crafted_daemon_begin(true);
+	op_init(&bystander.op, crafted_reactor, bystander_step);
+	op_queue(&bystander.op);
+	cr_assert(zero(int, crafted_register(&c, &error)), "%s", error.text);
+	cr_expect(eq(u32, volumes_now(), VOLUMES));
+	cr_expect(ge(u32, bystander.turns, 10));
+	for (unsigned i = 0; i < VOLUMES; i++)
+		cr_assert(ne(ptr, daemon_find_volume(&crafted_daemon, i), NULL));
+	cr_expect(eq(ptr, daemon_find_volume(&crafted_daemon, VOLUMES), NULL));
+	while (!bystander.is_done)
+		reactor_run(crafted_reactor);
+	crafted_daemon_end();
+}
+
+static void stop_volume(unsigned number)
+{
+	struct error error = { .code = 0 };
+
+	volume_stop(daemon_find_volume(&crafted_daemon, number), &error, &crafted_awaiter.op);
+	cr_assert(zero(int, awaiter_wait(&crafted_awaiter)), "%s", error.text);
+	cr_expect(eq(ptr, daemon_find_volume(&crafted_daemon, number), NULL));
+}
+
+/* A backing device that needs no set. */
+static void make_backing(struct crafted *backing)
+{
+	*backing = (struct crafted){ .sb = { .version = SUPERBLOCK_BACKING, .block_sectors = 8,
+					     .data_offset = DATA_START_DEFAULT, .members = 1 } };
+	snprintf(backing->path, sizeof(backing->path), "crafted_%d_backing_img", getpid());
+	backing->fd = open(backing->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	cr_assert(ge(int, backing->fd, 0));
+	cr_assert(zero(int, ftruncate(backing->fd, 1 << 20)));
+	memset(backing->sb.uuid, 4, sizeof(backing->sb.uuid));
+	crafted_write_superblock(backing);
+}
+
+Test(start, the_lowest_number_that_is_free_again_is_taken_first)
+{
+	struct crafted backing;
+	struct error error;
+
+	crafted_make_used(&c, &of_512k, 512, 5);
+	crafted_add_set(&c, NULL, 0);
+	crafted_add_entry(&c, NULL, 0);
+	make_backing(&backing);
+	crafted_daemon_begin(true);
+	cr_assert(zero(int, crafted_register(&c, &error)), "%s", error.text);
+	stop_volume(3);
+	stop_volume(1);
+	cr_expect(zero(int, crafted_register(&backing, &error)), "%s", error.text);
+	cr_assert(ne(ptr, daemon_find_volume(&crafted_daemon, 1), NULL));
+	cr_expect(eq(str, daemon_find_volume(&crafted_daemon, 1)->name, (char *)"bcache1"));
+	cr_expect(eq(ptr, daemon_find_volume(&crafted_daemon, 3), NULL));
+	crafted_daemon_end();
+	crafted_done(&backing);
+}
