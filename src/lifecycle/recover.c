@@ -532,17 +532,24 @@ static int erase_run(struct blocking_job *blocking)
 				  strerror(-failed)) : 0;
 }
 
+/*
+ * Root and volumes, the first table, the next one, and only then whatever may be left for the
+ * btree: so it takes no more than member_check_cache() has counted.
+ */
 static IN_SET int write_fresh_tables(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
+	unsigned parts = set->space.setup.prio_parts;
 	int error;
 
 	space_gc_end(&set->space);
-	error = space_bootstrap(&set->space, recover->job.error);
-	if (!error)
-		error = space_take(&set->space, USE_BTREE, 2, recover->fresh, NULL);
+	error = space_take(&set->space, USE_BTREE, 2, recover->fresh, NULL);
 	if (error)
 		return error;
+	if (space_unused(&set->space, USE_PRIO) < parts)
+		return error_set(recover->job.error, ENOSPC,
+				 "only %u unused buckets for a table of %u",
+				 space_unused(&set->space, USE_PRIO), parts);
 	space_write_first_table(&set->space, &recover->job.op);
 	error = space_bootstrap(&set->space, recover->job.error);	/* for the next table */
 	assert(!error);

@@ -1,15 +1,15 @@
 /*
- * A cache device made by hand, in a sparse file, of whatever geometry and content;
- * and a daemon that registers it.
+ * A cache device made by hand, in memory, of whatever geometry and content; and a
+ * daemon that registers it.
  *
  *	superblock | journal ... | root | table of volumes | priority table ... | data
  *	             first_bucket
  */
 #pragma once
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "awaiter.h"
 #include "base/numbers.h"
@@ -42,6 +42,15 @@ static inline void crafted_write(const struct crafted *c, uint64_t sector, const
 	cr_assert(eq(i64, pwrite(c->fd, data, bytes, sector * 512), (ssize_t)bytes));
 }
 
+/* A sparse file in memory, which is gone once it is closed. */
+static inline void crafted_make_file(struct crafted *c, uint64_t sectors)
+{
+	c->fd = memfd_create("crafted", 0);
+	cr_assert(ge(int, c->fd, 0));
+	cr_assert(zero(int, ftruncate(c->fd, sectors * 512)));
+	snprintf(c->path, sizeof(c->path), "/proc/self/fd/%d", c->fd);
+}
+
 static inline void crafted_write_superblock(struct crafted *c)
 {
 	superblock_encode(&c->sb);
@@ -52,10 +61,7 @@ static inline void crafted_write_superblock(struct crafted *c)
 static inline void crafted_make(struct crafted *c, const struct superblock *sb)
 {
 	*c = (struct crafted){ .sb = *sb, .sequence = 1 };
-	snprintf(c->path, sizeof(c->path), "crafted_%d_img", getpid());
-	c->fd = open(c->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	cr_assert(ge(int, c->fd, 0));
-	cr_assert(zero(int, ftruncate(c->fd, crafted_bucket_sector(c, sb->buckets) * 512)));
+	crafted_make_file(c, crafted_bucket_sector(c, sb->buckets));
 	c->sb.version = SUPERBLOCK_CACHE;
 	c->sb.members = 1;
 	memset(c->sb.uuid, 1, sizeof(c->sb.uuid));
@@ -72,7 +78,6 @@ static inline void crafted_make(struct crafted *c, const struct superblock *sb)
 static inline void crafted_done(struct crafted *c)
 {
 	close(c->fd);
-	unlink(c->path);
 }
 
 static inline uint64_t crafted_root_bucket(const struct crafted *c)

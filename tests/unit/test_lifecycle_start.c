@@ -92,10 +92,7 @@ static void make_backing(struct crafted *backing)
 {
 	*backing = (struct crafted){ .sb = { .version = SUPERBLOCK_BACKING, .block_sectors = 8,
 					     .data_offset = DATA_START_DEFAULT, .members = 1 } };
-	snprintf(backing->path, sizeof(backing->path), "crafted_%d_backing_img", getpid());
-	backing->fd = open(backing->path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	cr_assert(ge(int, backing->fd, 0));
-	cr_assert(zero(int, ftruncate(backing->fd, 1 << 20)));
+	crafted_make_file(backing, 2048);
 	memset(backing->sb.uuid, 4, sizeof(backing->sb.uuid));
 	crafted_write_superblock(backing);
 }
@@ -119,4 +116,73 @@ Test(start, the_lowest_number_that_is_free_again_is_taken_first)
 	cr_expect(eq(ptr, daemon_find_volume(&crafted_daemon, 3), NULL));
 	crafted_daemon_end();
 	crafted_done(&backing);
+}
+
+/* ---- fresh caches of odd geometry ---- */
+
+/* `left`: buckets behind the journal. */
+static bool fill_geometry(struct superblock *sb, unsigned buckets, unsigned bucket_sectors,
+			  unsigned left)
+{
+	uint64_t first;
+
+	*sb = (struct superblock){ .buckets = buckets, .bucket_sectors = bucket_sectors,
+				   .block_sectors = 8 };
+	first = buckets - superblock_fresh_journal_buckets(sb) - (uint64_t)left;
+	sb->first_bucket = first;
+	return first <= UINT16_MAX && first * bucket_sectors >= 24;
+}
+
+static bool is_sync_on_disk(void)
+{
+	struct superblock_disk disk;
+
+	cr_assert(eq(i64, pread(c.fd, &disk, sizeof(disk), SUPERBLOCK_SECTOR * 512),
+		     sizeof(disk)));
+	return le64_get(disk.flags) & 1;
+}
+
+/* Starts it twice: fresh, then used. */
+static void starts_or_is_refused(bool must_start)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct error error;
+		int failed;
+
+		crafted_daemon_begin(false);
+		failed = crafted_register(&c, &error);
+		if (failed && !must_start) {
+			cr_expect(ne(ptr, strstr(error.text, c.path), NULL));
+			cr_expect(not(is_sync_on_disk()));
+		} else {
+			cr_expect(zero(int, failed), "%s", error.text);
+		}
+		crafted_daemon_end();
+	}
+}
+
+Test(start, a_fresh_cache_of_any_geometry_runs_or_is_refused)
+{
+	static const unsigned buckets[] = { 513, 16384, 65536 };
+	static const unsigned bucket_sectors[] = { 8, 4096 };
+	static const unsigned more[] = { 0, 39, 40, 41, 56, 70, 300 };
+	unsigned tried = 0;
+
+	for (unsigned b = 0; b < ARRAY_SIZE(buckets); b++)
+		for (unsigned s = 0; s < ARRAY_SIZE(bucket_sectors); s++)
+			for (unsigned m = 0; m < ARRAY_SIZE(more); m++) {
+				struct superblock sb = { .buckets = buckets[b],
+							 .bucket_sectors = bucket_sectors[s] };
+				unsigned tables = 2 * superblock_prio_parts(&sb);
+
+				if (!fill_geometry(&sb, buckets[b], bucket_sectors[s],
+						   tables + more[m]))
+					continue;
+				crafted_make(&c, &sb);
+				starts_or_is_refused(more[m] >= 40);
+				crafted_done(&c);
+				tried++;
+			}
+	cr_expect(gt(u32, tried, 25));
+	crafted_make(&c, &of_512k);
 }
