@@ -177,6 +177,8 @@ TESTS += $(sim_tests)
 EXTRA_DIST += tests/sim/planted
 check_PROGRAMS += tests/sim/bcachefuse-sim tests/sim/sim_toy
 sim_world = \
+	tests/sim/aim.c \
+	tests/sim/aim.h \
 	tests/sim/blocking.c \
 	tests/sim/device.c \
 	tests/sim/lock.c \

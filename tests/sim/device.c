@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bcachefuse/superblock.h"
 #include "world.h"
 
 enum { SECTOR = 512, JUNK = 0xdb };
@@ -38,6 +39,7 @@ struct sim_disk {
 	unsigned atomic_sectors, slowness;
 	bool can_discard, is_open;
 	struct sim_faults faults;
+	struct sim_errors errors;	/* that it answered so far */
 	unsigned char *media;
 	struct version **newest;	/* by sector */
 	struct version *first, *last;	/* the queue */
@@ -67,6 +69,7 @@ struct transfer {
 	unsigned char *copy;		/* of what is written */
 	uint64_t sector, sectors;
 	uint64_t write;			/* number of this write */
+	enum sim_write what;		/* not of a READ */
 	uint64_t covers;		/* a flush: completions before it */
 	bool fua;
 	int error;
@@ -190,6 +193,11 @@ void sim_disk_set_discard(struct sim_disk *disk, bool can_discard)
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults)
 {
 	disk->faults = *faults;
+}
+
+struct sim_errors sim_disk_errors(const struct sim_disk *disk)
+{
+	return disk->errors;
 }
 
 uint64_t sim_disk_sectors(const struct sim_disk *disk)
@@ -464,10 +472,24 @@ static void check_write(const struct device *device, const char *what)
 		sim_fail("%s of %s, which was opened read-only", what, device->path);
 }
 
+/* A disk of 4,096-byte blocks can move nothing less; no system would round for us. */
+static void check_logical_blocks(const struct device *device, const char *what, uint64_t sector,
+				 uint64_t sectors)
+{
+	unsigned block = device->disk->logical_block_bytes / SECTOR;
+
+	if (sector % block || sectors % block)
+		sim_fail("%s of %s is not aligned to its logical blocks of %u bytes: "
+			 "sectors %llu + %llu", what, device->path,
+			 device->disk->logical_block_bytes, (unsigned long long)sector,
+			 (unsigned long long)sectors);
+}
+
 static void check_transfer(const struct device *device, const char *what, const void *data,
 			   uint64_t sector, uint64_t sectors)
 {
 	check_range(device, what, sector, sectors);
+	check_logical_blocks(device, what, sector, sectors);
 	if (sector % device->block_sectors || sectors % device->block_sectors)
 		sim_fail("%s of %s is not aligned to its blocks of %u: sectors %llu + %llu", what,
 			 device->path, device->block_sectors, (unsigned long long)sector,
@@ -533,13 +555,44 @@ static void transfer_drop(struct event *event)
 	transfer_free(container_of(event, struct transfer, event));
 }
 
+/* It answers `error`, and remembers that it did: who may say so is judged by that (blame.h). */
+static int disk_says(struct sim_disk *disk, int error)
+{
+	disk->errors.io += error == -EIO;
+	disk->errors.no_space += error == -ENOSPC;
+	return error;
+}
+
+static bool is_superblock(uint64_t sector)
+{
+	return sector == SUPERBLOCK_SECTOR;
+}
+
+/* 0, or what a write of `sector` ends with: a file on a full file system has no space. */
+static int draw_write_error(struct sim_disk *disk, uint64_t sector)
+{
+	const struct sim_faults *faults = &disk->faults;
+
+	if (!draws(faults->write_errors) &&
+	    !(is_superblock(sector) && draws(faults->superblock_errors)))
+		return 0;
+	return disk_says(disk, faults->no_space && sim_chance(50) ? -ENOSPC : -EIO);
+}
+
+/* A read that fails may have brought its beginning (a short transfer); the rest is junk. */
+static int read_or_fail(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors)
+{
+	if (draws(disk->faults.read_errors)) {
+		sim_disk_read(disk, data, sector, sim_random(sectors));
+		return disk_says(disk, -EIO);
+	}
+	sim_disk_read(disk, data, sector, sectors);
+	return 0;
+}
+
 static void end_read(struct transfer *t)
 {
-	if (draws(t->device->disk->faults.read_errors)) {
-		t->error = -EIO;
-		return;
-	}
-	sim_disk_read(t->device->disk, t->data, t->sector, t->sectors);
+	t->error = read_or_fail(t->device->disk, t->data, t->sector, t->sectors);
 }
 
 /* M4: what was started must be what is there at the end. */
@@ -553,61 +606,81 @@ static void check_unchanged(const struct transfer *t)
 				 (unsigned long long)t->sectors);
 }
 
+/*
+ * Which sectors a write that fails leaves written: the first ones (a short transfer),
+ * or any of them, atomic pieces whole.
+ */
+struct failing {
+	bool is_short, is_kept;
+	unsigned percent;
+};
+
+static bool failing_keeps(struct failing *failing, const struct transfer *t, uint64_t s)
+{
+	if (s && (t->sector + s) % t->device->disk->atomic_sectors)
+		return failing->is_kept;
+	if (failing->is_short)
+		failing->is_kept = (!s || failing->is_kept) && sim_chance(failing->percent);
+	else
+		failing->is_kept = sim_chance(50);
+	return failing->is_kept;
+}
+
 static void end_write(struct transfer *t)
 {
 	struct sim_disk *disk = t->device->disk;
-	bool fails = draws(disk->faults.write_errors), is_kept = true;
+	struct failing failing = { 0 };
 
 	check_unchanged(t);
+	t->error = draw_write_error(disk, t->sector);
+	if (t->error)
+		failing = (struct failing){ sim_chance(50), false, sim_chance(50) ? 95 : 50 };
 	for (uint64_t s = 0; s < t->sectors; s++) {
-		if (fails && (!s || (t->sector + s) % disk->atomic_sectors == 0))
-			is_kept = sim_chance(50);
-		if (!is_kept)
+		if (t->error && !failing_keeps(&failing, t, s))
 			continue;
-		if (t->fua && !fails)
+		if (t->fua && !t->error && !disk->faults.flush_lies)
 			put_durable(disk, t->sector + s, t->copy + s * SECTOR);
 		else
 			version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
 	}
-	t->error = fails ? -EIO : 0;
+}
+
+static int flush_or_fail(struct sim_disk *disk, uint64_t covers)
+{
+	if (draws(disk->faults.flush_errors))
+		return disk_says(disk, -EIO);
+	if (!disk->faults.flush_lies)
+		flush_versions(disk, covers);
+	return 0;
 }
 
 static void end_flush(struct transfer *t)
 {
-	if (draws(t->device->disk->faults.flush_errors)) {
-		t->error = -EIO;
-		return;
-	}
-	flush_versions(t->device->disk, t->covers);
+	t->error = flush_or_fail(t->device->disk, t->covers);
 }
 
-/* Each sector becomes zeros or junk, or stays as it was. */
+/* Reads as zeros afterwards (device.h), as a hole that is punched; one that fails is there in part. */
 static void end_discard(struct transfer *t)
 {
-	unsigned char data[SECTOR];
+	static const unsigned char zeros[SECTOR];
+	struct sim_disk *disk = t->device->disk;
 
-	if (!t->device->disk->can_discard) {
+	if (!disk->can_discard) {
 		t->error = -EOPNOTSUPP;
 		return;
 	}
-	for (uint64_t s = 0; s < t->sectors; s++) {
-		unsigned luck = sim_random(4);
-
-		if (luck == 3)
-			continue;
-		memset(data, luck == 2 ? JUNK : 0, SECTOR);
-		version_new(t->device->disk, t->sector + s, data, t->write);
-	}
+	t->error = draw_write_error(disk, t->sector);
+	for (uint64_t s = 0; s < t->sectors; s++)
+		if (!t->error || sim_chance(50))
+			version_new(disk, t->sector + s, zeros, t->write);
 }
 
 static bool transfer_cuts(const struct transfer *t)
 {
 	if (t->kind == TRANSFER_READ)
 		return false;
-	if (++world.writes != world.cut_at)
-		return false;
-	world.is_dead = true;
-	return true;
+	world.is_dead = world_write_cuts(t->what);
+	return world.is_dead;
 }
 
 static void transfer_fire(struct event *event)
@@ -659,6 +732,18 @@ static struct transfer *transfer_new(struct device *device, enum transfer_kind k
 	return t;
 }
 
+static void write_starts(struct transfer *t)
+{
+	static const enum sim_transfer transfers[] = {
+		[TRANSFER_WRITE] = SIM_TRANSFER_WRITE, [TRANSFER_FLUSH] = SIM_TRANSFER_FLUSH,
+		[TRANSFER_DISCARD] = SIM_TRANSFER_DISCARD,
+	};
+
+	t->what = sim_write_kind(t->device->disk, transfers[t->kind], t->copy, t->sector,
+				 t->sectors);
+	world_write_starts(t->what);
+}
+
 static void transfer_start(struct transfer *t)
 {
 	world_mix(t->device->disk->number << 8 | t->kind);
@@ -666,6 +751,8 @@ static void transfer_start(struct transfer *t)
 	world_mix(t->sectors);
 	if (t->copy)
 		world_mix(world_hash_bytes(t->copy, t->sectors * SECTOR));
+	if (t->kind != TRANSFER_READ)
+		write_starts(t);
 	op_await(t->op);
 	t->device->in_flight++;
 	list_add_last(&t->device->disk->in_flight, &t->link);
@@ -716,6 +803,7 @@ void device_discard(struct device *device, uint64_t sector, uint64_t sectors, st
 
 	check_write(device, "discard");
 	check_range(device, "discard", sector, sectors);
+	check_logical_blocks(device, "discard", sector, sectors);
 	t = transfer_new(device, TRANSFER_DISCARD, sector, sectors, op);
 	check_no_rival(t);
 	transfer_start(t);
@@ -735,44 +823,55 @@ int device_read_now(struct device *device, void *data, uint64_t sector, unsigned
 	int error = now_is_possible(device, "read");
 
 	check_range(device, "read", sector, sectors);
+	check_logical_blocks(device, "read", sector, sectors);
 	if (error)
 		return error;
-	sim_disk_read(device->disk, data, sector, sectors);
-	return 0;
+	memset(data, JUNK, (size_t)sectors * SECTOR);
+	if (draws(device->disk->faults.now_errors)) {
+		sim_disk_read(device->disk, data, sector, sim_random(sectors));
+		return disk_says(device->disk, -EIO);
+	}
+	return read_or_fail(device->disk, data, sector, sectors);
 }
 
-/* The power may go at it: then each of its sectors is lost or not. */
+/* The power may go at it, or it fails: then each of its sectors is lost or not. */
 int device_write_now(struct device *device, const void *data, uint64_t sector, unsigned sectors)
 {
+	struct sim_disk *disk = device->disk;
 	int error = now_is_possible(device, "write");
 	uint64_t write = random_next(&world.random);
 	bool cuts;
 
 	check_write(device, "write");
 	check_range(device, "write", sector, sectors);
+	check_logical_blocks(device, "write", sector, sectors);
 	if (error)
 		return error;
-	cuts = ++world.writes == world.cut_at;
-	device->disk->completions++;
+	cuts = world_write_cuts(sim_write_kind(disk, SIM_TRANSFER_WRITE, data, sector, sectors));
+	if (draws(disk->faults.now_errors))
+		error = disk_says(disk, -EIO);
+	error = error ?: draw_write_error(disk, sector);
+	disk->completions++;
 	world_mix(world_hash_bytes(data, (size_t)sectors * SECTOR) + sector);
 	for (unsigned s = 0; s < sectors; s++)
-		if (!cuts || sim_chance(50))
-			version_new(device->disk, sector + s, (const char *)data + s * SECTOR,
-				    write);
+		if ((!cuts && !error) || sim_chance(50))
+			version_new(disk, sector + s, (const char *)data + s * SECTOR, write);
 	world.is_dead = cuts;
-	return cuts ? -EIO : 0;
+	return cuts ? -EIO : error;
 }
 
 int device_flush_now(struct device *device)
 {
 	int error = now_is_possible(device, "flush");
 
+	check_write(device, "flush");
 	if (error)
 		return error;
-	if (++world.writes == world.cut_at) {
+	if (world_write_cuts(sim_write_kind(device->disk, SIM_TRANSFER_FLUSH, NULL, 0, 0))) {
 		world.is_dead = true;
 		return -EIO;
 	}
-	flush_versions(device->disk, device->disk->completions);
-	return 0;
+	if (draws(device->disk->faults.now_errors))
+		return disk_says(device->disk, -EIO);
+	return flush_or_fail(device->disk, device->disk->completions);
 }

@@ -4,6 +4,7 @@
  */
 #include "model.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct model_value {
 	struct model_value *next;
 	enum model_fill fill;
 	uint64_t stamp;
-	unsigned char *image;		/* of a partial write: content, then which bits are known */
+	unsigned char *image;		/* of a partial write: what the sector then is */
 	uint64_t begin, end;
 	uint64_t seen;			/* from here on it is known to have come: V1 */
 	bool fua, failed, survived;	/* survived a cut: V5 */
@@ -60,42 +61,15 @@ static bool is_zero(const unsigned char *data, unsigned from, unsigned to)
 	return true;
 }
 
-/* A whole sector that was written elsewhere, or to another volume. */
-static bool is_foreign(const struct model_volume *volume, uint64_t sector,
-		       const unsigned char *data)
-{
-	uint64_t found[2], words[SECTOR / 8];
-
-	memcpy(found, data, sizeof(found));
-	if (found[1] >> 56 != 0xb5 || found[1] == where(volume->id, sector))
-		return false;
-	pattern_of(found[1], found[0], words);
-	return memcmp(words, data, SECTOR) == 0;
-}
-
 static void content_of(const struct model_volume *volume, uint64_t sector,
-		       const struct model_value *value, unsigned char *content,
-		       unsigned char *known)
+		       const struct model_value *value, unsigned char *content)
 {
-	memset(known, 0xff, SECTOR);
-	if (value->image) {
+	if (value->image)
 		memcpy(content, value->image, SECTOR);
-		memcpy(known, value->image + SECTOR, SECTOR);
-	} else if (value->fill == FILL_PATTERN) {
+	else if (value->fill == FILL_PATTERN)
 		pattern_fill(volume, sector, value->stamp, (uint64_t *)content);
-	} else {
+	else
 		memset(content, 0, SECTOR);
-		memset(known, value->fill == FILL_ANY ? 0 : 0xff, SECTOR);
-	}
-}
-
-static bool image_matches(const unsigned char *image, const unsigned char *data, unsigned from,
-			  unsigned to)
-{
-	for (unsigned i = from; i < to; i++)
-		if ((image[i] ^ data[i]) & image[SECTOR + i])
-			return false;
-	return true;
 }
 
 /* Bytes `from` .. `to` of the sector: `data` is where the sector would begin. */
@@ -106,11 +80,9 @@ static bool value_matches(const struct model_volume *volume, uint64_t sector,
 	uint64_t words[SECTOR / 8];
 
 	if (value->image)
-		return image_matches(value->image, data, from, to);
+		return memcmp(value->image + from, data + from, to - from) == 0;
 	if (value->fill == FILL_ZERO)
 		return is_zero(data, from, to);
-	if (value->fill == FILL_ANY)
-		return to - from < SECTOR || !is_foreign(volume, sector, data);
 	pattern_fill(volume, sector, value->stamp, words);
 	return memcmp((char *)words + from, data + from, to - from) == 0;
 }
@@ -308,11 +280,10 @@ bool model_may_start(const struct model_volume *volume, enum model_kind kind, ui
 	return true;
 }
 
-static enum model_fill fill_of(const struct model_volume *volume, enum model_kind kind)
+/* What is discarded reads as zeros afterwards, of every volume (device.h, request.h). */
+static enum model_fill fill_of(enum model_kind kind)
 {
-	if (kind == MODEL_WRITE)
-		return FILL_PATTERN;
-	return kind == MODEL_ZERO || volume->discard_is_zero ? FILL_ZERO : FILL_ANY;
+	return kind == MODEL_WRITE ? FILL_PATTERN : FILL_ZERO;
 }
 
 static void value_start(struct model_value *value, const struct model_op *op,
@@ -329,16 +300,14 @@ static void value_start(struct model_value *value, const struct model_op *op,
 static unsigned char *image_new(struct model_volume *volume, const struct piece *piece,
 				const struct model_value *base, const struct model_op *op)
 {
-	unsigned char *image = sim_alloc(2 * SECTOR);
+	unsigned char *image = sim_alloc(SECTOR);
 	uint64_t words[SECTOR / 8] = { 0 };
 	unsigned bytes = piece->to - piece->from;
-	enum model_fill fill = fill_of(volume, op->kind);
 
-	content_of(volume, piece->sector, base, image, image + SECTOR);
-	if (fill == FILL_PATTERN)
+	content_of(volume, piece->sector, base, image);
+	if (fill_of(op->kind) == FILL_PATTERN)
 		pattern_fill(volume, piece->sector, op->stamp, words);
 	memcpy(image + piece->from, (char *)words + piece->from, bytes);
-	memset(image + SECTOR + piece->from, fill == FILL_ANY ? 0 : 0xff, bytes);
 	return image;
 }
 
@@ -357,7 +326,7 @@ static void begin_partial(struct model_volume *volume, const struct piece *piece
 			continue;
 		image = image_new(volume, piece, base, op);
 		value = value_new(volume, piece->sector);
-		value_start(value, op, fill_of(volume, op->kind));
+		value_start(value, op, fill_of(op->kind));
 		value->image = image;
 	}
 }
@@ -371,7 +340,7 @@ static void begin_piece(struct model_volume *volume, const struct piece *piece,
 	if (is_partial(piece))
 		begin_partial(volume, piece, op);
 	else
-		value_start(value_new(volume, piece->sector), op, fill_of(volume, op->kind));
+		value_start(value_new(volume, piece->sector), op, fill_of(op->kind));
 }
 
 void model_begin(struct model_volume *volume, struct model_op *op, enum model_kind kind,
@@ -395,6 +364,21 @@ void model_begin(struct model_volume *volume, struct model_op *op, enum model_ki
 	}
 }
 
+/* The request was not even tried. */
+static void sector_forget(struct model_volume *volume, uint64_t sector, const struct model_op *op)
+{
+	for (struct model_value **at = &volume->values[sector]; *at;) {
+		struct model_value *value = *at;
+
+		if (value->stamp != op->stamp) {
+			at = &value->next;
+			continue;
+		}
+		*at = value->next;
+		value_free(volume, value);
+	}
+}
+
 static void end_change(struct model_volume *volume, struct model_op *op, int error)
 {
 	struct piece piece = { 0 };
@@ -411,6 +395,8 @@ static void end_change(struct model_volume *volume, struct model_op *op, int err
 			v->failed = error != 0;	/* V4 */
 			v->seen = error ? NEVER : volume->tick;
 		}
+		if (error == -EOPNOTSUPP)
+			sector_forget(volume, piece.sector, op);
 		sector_prune(volume, piece.sector);
 	}
 }
@@ -420,7 +406,7 @@ static void end_change(struct model_volume *volume, struct model_op *op, int err
 static void print_value(char *text, const struct model_volume *volume,
 			const struct model_value *v)
 {
-	static const char *const fills[] = { "", "zero ", "any " };
+	static const char *const fills[] = { "", "zero " };
 	size_t length = strlen(text);
 
 	snprintf(text + length, TEXT_BYTES - length, " [%s%s%llu begin %llu end %lld%s%s%s]",
@@ -489,7 +475,7 @@ static struct model_value *find_value(struct model_volume *volume, uint64_t sect
 /* Whoever ended before this read and is not what it shows, came before that. */
 static void value_was_seen(struct model_volume *volume, struct model_value *value, uint64_t begin)
 {
-	if (value->survived || value->failed || value->fill == FILL_ANY)
+	if (value->survived || value->failed)
 		return;
 	if (value->begin < begin)
 		value->begin = begin;
@@ -584,7 +570,7 @@ void model_settle(struct model_volume *volume, uint64_t sector, const void *data
 	if (!volume->settles || !volume->values[sector])
 		return;
 	for (struct model_value *v = volume->values[sector]; v && !value; v = v->next)
-		if (v->fill != FILL_ANY && value_matches(volume, sector, v, data, 0, SECTOR))
+		if (value_matches(volume, sector, v, data, 0, SECTOR))
 			value = v;
 	if (!value)
 		return;

@@ -16,11 +16,14 @@
  *      before the read began.
  * (V2) After a cut, V is gone if a durable W began after V's end.
  * (V3) Durable: FUA and answered, or answered before a flush began that was answered.
- * (V4) A write that failed may show or not, until another one covers it.
+ * (V4) A write that failed may show or not, until another one covers it; one that the
+ *      device cannot do (-EOPNOTSUPP) changes nothing.
  * (V5) What may show after a cut stays possible until it is written again: an
  *      older clean copy in the cache may hide newer data of the backing device, and
  *      go.  Without a cache, and on volumes that live in it alone, the first
  *      look settles it.
+ *
+ * (V6) A discard is a write of zeros, and a volume that has left its set was flushed.
  *
  * Requests that cover a sector in part run alone on that sector (model_may_start):
  * their result then is known by what was there.
@@ -33,14 +36,13 @@
 #include "base/list.h"
 
 enum model_kind { MODEL_READ, MODEL_WRITE, MODEL_ZERO, MODEL_DISCARD, MODEL_FLUSH };
-enum model_fill { FILL_PATTERN, FILL_ZERO, FILL_ANY };
+enum model_fill { FILL_PATTERN, FILL_ZERO };
 
 struct model_value;
 
 struct model_volume {
 	unsigned id;
 	uint64_t sectors;
-	bool discard_is_zero;		/* flash-only volumes */
 	bool settles;			/* V5 */
 	bool began_as_pattern;		/* stamp 1 everywhere, else zeros */
 	struct model_value **values;	/* by sector; NULL: what it began with */

@@ -259,7 +259,7 @@ void plan_add_flash(struct plan *plan)
 	v->block_sectors = plan->block_sectors;
 	draw_uuid(v->uuid);
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, false);
-	v->model->discard_is_zero = v->model->settles = true;
+	v->model->settles = true;
 	draw_hot_spots(v);
 	sim_disk_read(plan->cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
 	superblock_decode_unchecked(&sb, &disk);

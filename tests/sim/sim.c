@@ -94,7 +94,7 @@ void sim_power_cut(void)
 	disks_settle();
 	drop_engine();
 	world.is_dead = false;
-	world.cut_at = 0;
+	sim_cut_at_write(0);
 	world_mix(0xdead);
 }
 
@@ -259,6 +259,8 @@ enum sim_result sim_run_until(bool (*is_done)(void *context), void *context, uin
 void sim_cut_at_write(uint64_t n)
 {
 	world.cut_at = n;
+	world.aim.left = 0;
+	world.aim.waits_for_next = false;
 }
 
 uint64_t sim_writes(void)

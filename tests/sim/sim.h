@@ -14,6 +14,9 @@
  *	  engine: reactor_new(), ...       the same disks
  *	sim_end()
  *
+ * Transfers that fail may have been made in part: a beginning (a short transfer), or any
+ * pieces.  The engine has them from device.h as errors, so that is all it can see of them.
+ *
  * (M1) A write is visible and volatile when it completes, durable when it was FUA.
  * (M2) A flush makes durable what had completed before the flush was started.
  * (M3) At a cut each sector shows its durable content or any version since, torn
@@ -42,8 +45,17 @@ enum sim_result {
 /* How often (out of a million) things go wrong; all zero at the start. */
 struct sim_faults {
 	unsigned read_errors, write_errors, flush_errors;
+	unsigned superblock_errors;	/* writes of the superblock, beside the others */
+	unsigned now_errors;	/* of device_read_now() and its like, beside the others */
+	bool no_space;		/* half of the writes that fail say ENOSPC */
+	bool flush_lies;	/* a flush, or FUA, makes nothing durable */
 	unsigned slow;		/* takes up to 100 ms */
 	unsigned stuck;		/* takes up to 40 s */
+};
+
+/* What a disk has answered since it is there. */
+struct sim_errors {
+	uint64_t io, no_space;
 };
 
 void sim_start(uint64_t seed);
@@ -57,6 +69,7 @@ void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors);
 void sim_disk_set_slowness(struct sim_disk *disk, unsigned times);
 void sim_disk_set_discard(struct sim_disk *disk, bool can_discard);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
+struct sim_errors sim_disk_errors(const struct sim_disk *disk);
 uint64_t sim_disk_sectors(const struct sim_disk *disk);
 /* From outside of the engine: what a read would show, and a write that is durable at once. */
 void sim_disk_read(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors);
@@ -69,6 +82,8 @@ enum sim_result sim_run_until(bool (*is_done)(void *context), void *context, uin
 
 /* The power goes when the nth write, flush or discard from the start completes; 0: never. */
 void sim_cut_at_write(uint64_t n);
+/* It goes at, behind or between writes of kinds that are drawn (aim.h); perhaps none comes. */
+void sim_cut_aimed(void);
 uint64_t sim_writes(void);
 bool sim_is_cut(void);
 /* Now, if it has not gone yet: settles the disks and drops all that the engine had. */

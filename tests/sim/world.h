@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "io/op.h"
+#include "aim.h"
 #include "sim.h"
 
 enum { EVENTS_MAX = 4096 };
@@ -21,6 +22,23 @@ struct event {
 };
 
 struct lock;
+
+/* The cut that is waited for (aim.h). */
+enum aim_way {
+	AIM_START,	/* while the write is under way, and others complete */
+	AIM_LOSES,	/* instead of its completion */
+	AIM_BEHIND,	/* at the next write that completes */
+	AIM_SOON,
+	AIM_BETWEEN,	/* at the next write of another kind */
+	AIM_WAYS
+};
+
+struct aim {
+	enum aim_way way;
+	enum sim_write kind, next_kind;
+	uint64_t left;		/* of `kind`, until it is the one; 0: none is waited for */
+	bool waits_for_next;
+};
 
 struct world {
 	uint64_t seed;
@@ -36,6 +54,7 @@ struct world {
 	bool is_dead;			/* the power has gone */
 	bool is_stepping;
 	uint64_t writes, cut_at;
+	struct aim aim;
 	struct lock *inside;
 	struct list disks, handles, reactors;
 	uint64_t disk_count;
