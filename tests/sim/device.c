@@ -659,7 +659,7 @@ static void end_flush(struct transfer *t)
 	t->error = flush_or_fail(t->device->disk, t->covers);
 }
 
-/* Reads as zeros afterwards (device.h), as a hole that is punched; one that fails is there in part. */
+/* Reads as zeros afterwards (device.h), as a punched hole does; one that fails is there in part. */
 static void end_discard(struct transfer *t)
 {
 	static const unsigned char zeros[SECTOR];

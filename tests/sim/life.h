@@ -57,6 +57,8 @@ struct life {
 	struct life_waiter tuner;
 	struct timer tuner_timer;
 	bool tuner_runs, tuner_stops, tuner_attaches;
+	struct plan_volume *tuner_detaches;	/* it leaves its set; NULL: none does */
+	struct model_op tuner_flush;		/* that is a flush of its backing device */
 	uint64_t requests_done, requests_failed;
 };
 

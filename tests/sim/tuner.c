@@ -25,10 +25,13 @@ static void tuner_attach(struct life *life)
 	if (!life->set || v->is_flash)
 		return;
 	life->tuner_attaches = true;
-	if (v->volume->set)
+	if (v->volume->set) {
+		life->tuner_detaches = v;
+		model_begin(v->model, &life->tuner_flush, MODEL_FLUSH, 0, 0, false, NULL);
 		volume_detach(v->volume, &life->tuner.error, &life->tuner.op);
-	else
+	} else {
 		volume_attach(v->volume, life->set, &life->tuner.error, &life->tuner.op);
+	}
 }
 
 static bool tuner_was_refused(const struct life *life, int error)
@@ -43,6 +46,9 @@ static void tuner_step(struct op *op)
 
 	if (error && !life->errors_expected && !tuner_was_refused(life, error))
 		sim_fail("changing a setting: error %d: %s", error, life->tuner.error.text);
+	if (life->tuner_detaches)	/* V6 */
+		model_end(life->tuner_detaches->model, &life->tuner_flush, error, NULL);
+	life->tuner_detaches = NULL;
 	life->tuner.error = (struct error){ 0 };
 	life->tuner_attaches = false;
 	if (life->tuner_stops || life_is_dead(life)) {
@@ -77,6 +83,7 @@ void tuner_start(struct life *life)
 	op_init(&life->tuner.op, life->reactor, tuner_step);
 	life->tuner_runs = true;
 	life->tuner_stops = false;
+	life->tuner_detaches = NULL;
 	op_queue(&life->tuner.op);
 }
 
