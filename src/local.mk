@@ -76,6 +76,7 @@ journal_sources = \
 space_sources = \
 	src/space/allocate.c \
 	src/space/bucket.c \
+	src/space/survey.c \
 	src/space/internal.h \
 	src/space/prio.c \
 	src/space/refill.c \

@@ -180,13 +180,19 @@ static IN_SET void take_leaf_set(struct node_read *read)
 }
 
 /* Children are kept in the order in which they came; sorted out when all are known. */
-static IN_SET void take_child_set(struct node_read *read)
+static IN_SET int take_child_set(struct node_read *read, struct error *error)
 {
+	struct space *space = read->index->setup.space;
+
 	run_reserve(&read->merged, read->merged.count + read->set.count);
 	for (unsigned i = 0; i < read->set.count; i++) {
+		int failed = space_survey(space, read->set.key[i].ptr, error);	/* R24 */
+
+		if (failed)
+			return failed;
 		run_add(&read->merged, &read->set.key[i]);
-		space_raise_generation(read->index->setup.space, read->set.key[i].ptr);	/* R24 */
 	}
+	return 0;
 }
 
 static bool is_dead(const struct index *index, const struct bkey *k) IN_SET;
@@ -276,9 +282,11 @@ static IN_SET int take_sets(struct node_read *read, unsigned *at, struct error *
 		if (failed)
 			return failed;
 		if (node->level)
-			take_child_set(read);
+			failed = take_child_set(read, error);
 		else
 			take_leaf_set(read);
+		if (failed)
+			return failed;
 		*at += round_up(bset_bytes(le32_get(set->words)), block_bytes);
 	}
 	return 0;

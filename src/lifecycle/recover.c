@@ -22,7 +22,8 @@
  *	                           SUPERBLOCK ---> the set runs
  *
  * (E1) Nothing is allocated before every pointer on the disk was seen: until WALK's
- *      end no bucket is known to be unused.
+ *      end no bucket is known to be unused.  Where pointers contradict each other
+ *      (space/survey.c) the set is refused, and nothing was written.
  * (E2) Replay needs no room in the journal: roots are switched in memory, and
  *      one entry behind the last one names all.  All leaves are written before
  *      it, so it needs none of the older entries, and whatever the kernel left
@@ -123,6 +124,20 @@ static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey
 	       pointer_sector(k->ptr) % set->superblock.bucket_sectors == 0;
 }
 
+/* The root itself is marked by the walk. */
+static IN_SET int survey_roots(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	struct error *error = recover->job.error;
+
+	if (space_survey_metadata(&set->space, set->uuid_bucket.ptr,
+				  bkey_sectors(&set->uuid_bucket), error))
+		return error_prefix(error, "bad uuid pointer");
+	if (space_survey(&set->space, recover->root.ptr, error))
+		return error_prefix(error, "bad btree root");
+	return 0;
+}
+
 static int take_roots(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -130,6 +145,7 @@ static int take_roots(struct recover *recover)
 	struct bkey last = bkey_max();
 	char text[BKEY_TEXT_BYTES];
 	bool root_is_good, uuids_are_good;
+	int failed = 0;
 
 	recover->journal_version = le32_get(entry->version);
 	recover->root_level = le16_get(entry->btree_level);
@@ -143,7 +159,11 @@ static int take_roots(struct recover *recover)
 	uuids_are_good = names_metadata(set, &set->uuid_bucket) &&
 			 bkey_sectors(&set->uuid_bucket) <=
 				superblock_meta_bucket_sectors(&set->superblock);
+	if (root_is_good && uuids_are_good)
+		failed = survey_roots(recover);
 	set_leave(set);
+	if (failed)
+		return failed;
 	if (!root_is_good)
 		return error_set(recover->job.error, EINVAL, "bad btree root: found %s, wanted "
 				 "one that ends at %u:%llu, and a bucket for it",
@@ -182,7 +202,6 @@ static void open_root(struct recover *recover)
 	int error;
 
 	set_enter(set);
-	space_raise_generation(&set->space, recover->root.ptr);
 	error = index_open_root(&set->index, &recover->root, recover->root_level,
 				&recover->job.op);
 	set_leave(set);
@@ -206,7 +225,6 @@ static void take_uuids(struct recover *recover)
 		     recover->journal_version);
 	set_enter(set);
 	set_volumes_changed(set);
-	space_raise_generation(&set->space, set->uuid_bucket.ptr);
 	set_leave(set);
 	recover->state = RECOVER_WALK;
 	op_queue(&recover->job.op);
@@ -214,13 +232,18 @@ static void take_uuids(struct recover *recover)
 
 /* ---- WALK ---- */
 
-static IN_SET void mark_extent(struct cache_set *set, const struct bkey *k)
+static IN_SET int mark_extent(struct recover *recover, const struct bkey *k)
 {
+	struct space *space = &recover->set->space;
+	struct error *error = recover->job.error;
+	char text[BKEY_TEXT_BYTES];
+
 	if (!bkey_sectors(k) || !bkey_pointers(k) ||
-	    !space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)))
-		return;
-	space_raise_generation(&set->space, k->ptr);
-	space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false, bkey_is_dirty(k));
+	    !space_pointer_is_valid(space, k->ptr, bkey_sectors(k)))
+		return 0;
+	if (!space_survey_extent(space, k->ptr, bkey_sectors(k), bkey_is_dirty(k), error))
+		return 0;
+	return error_prefix(error, "extent %s", bkey_print(text, k));
 }
 
 /* Does all of it lie before a position? */
@@ -231,8 +254,9 @@ static bool lies_before(const struct bkey *k, struct position from)
 }
 
 /* A leaf begins at `from`, where the one before it ended. */
-static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf, struct position from)
+static IN_SET int mark_leaf(struct recover *recover, const struct node *leaf)
 {
+	struct cache_set *set = recover->set;
 	char text[BKEY_TEXT_BYTES];
 	unsigned long long bucket = space_bucket_of(&set->space, leaf->key.ptr);
 	struct node_walk walk;
@@ -240,24 +264,30 @@ static IN_SET void mark_leaf(struct cache_set *set, const struct node *leaf, str
 
 	node_walk_begin(&walk, leaf);
 	while ((k = node_walk_next(&walk))) {
-		if (lies_before(k, from))
-			health_fail(&set->health, EINVAL,
-				    "%s belongs to the leaf before that of bucket %llu",
-				    bkey_print(text, k), bucket);
-		mark_extent(set, k);
+		if (lies_before(k, recover->at))
+			return error_set(recover->job.error, EINVAL,
+					 "%s belongs to the leaf before that of bucket %llu",
+					 bkey_print(text, k), bucket);
+		if (mark_extent(recover, k))
+			return error_prefix(recover->job.error, "leaf in bucket %llu", bucket);
 		if (bkey_is_dirty(k) && index_key_is_usable(&set->index, k))
 			set->index.dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
 	}
+	return 0;
 }
 
-static IN_SET void mark_interior(struct cache_set *set, const struct node *node)
+static IN_SET int mark_node(struct recover *recover, const struct node *node)
 {
-	for (unsigned i = 0; i < node->open.count; i++)
-		space_mark_stale(&set->space, node->open.key[i].ptr);
+	struct error *error = recover->job.error;
+	char text[BKEY_TEXT_BYTES];
+
+	if (space_survey_metadata(&recover->set->space, node->key.ptr, node->sectors, error))
+		return error_prefix(error, "btree node %s", bkey_print(text, &node->key));
+	return 0;
 }
 
 /* From the root down: what the walk has not come through before. */
-static IN_SET void mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
+static IN_SET int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct cache_set *set = recover->set;
 
@@ -267,12 +297,10 @@ static IN_SET void mark_path(struct recover *recover, struct node *const path[IN
 		if (level && recover->seen[level] == node->key.ptr)
 			continue;
 		recover->seen[level] = node->key.ptr;
-		space_mark_pointer(&set->space, node->key.ptr, node->sectors, true, false);
-		if (level)
-			mark_interior(set, node);
-		else
-			mark_leaf(set, node, recover->at);
+		if (mark_node(recover, node) || (!level && mark_leaf(recover, node)))
+			return -EINVAL;
 	}
+	return 0;
 }
 
 /* The next leaf; true when all have been seen. */
@@ -283,9 +311,9 @@ static IN_SET int walk_on(struct recover *recover, bool *is_complete)
 	struct node *path[INDEX_LEVELS_MAX];
 	int error = index_path(&set->index, recover->at, path, &recover->job.op);
 
+	error = error ?: mark_path(recover, path);
 	if (error)
 		return error;
-	mark_path(recover, path);
 	*is_complete = bkey_compare(&path[0]->key, &last) == 0;
 	recover->at = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
 	return health_error(&set->health);
@@ -320,7 +348,9 @@ static IN_SET int mark_journal(struct recover *recover)
 						 "journal entry %llu: spotted extent %s",
 						 (unsigned long long)le64_get(entry->sequence),
 						 bkey_print(text, &k));
-			mark_extent(set, &k);
+			if (mark_extent(recover, &k))
+				return error_prefix(recover->job.error, "journal entry %llu",
+						    (unsigned long long)le64_get(entry->sequence));
 		}
 	}
 	return health_error(&set->health);
@@ -333,7 +363,6 @@ static IN_SET int end_walk(struct recover *recover)
 
 	if (error)
 		return error;
-	space_see_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
 	space_gc_end(&set->space);
 	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
 }

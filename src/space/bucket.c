@@ -112,12 +112,18 @@ static struct bucket *bucket_of(const struct space *space, uint64_t ptr)
 	return &space->bucket[number];
 }
 
+/* Nothing ever points into the journal. */
+static unsigned first_other(const struct space_setup *setup)
+{
+	return setup->first_bucket + setup->journal_buckets;
+}
+
 bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors)
 {
 	const struct space_setup *setup = &space->setup;
 	uint64_t number = space_bucket_of(space, ptr);
 
-	return pointer_device(ptr) == 0 && number >= setup->first_bucket &&
+	return pointer_device(ptr) == 0 && number >= first_other(setup) &&
 	       number < setup->buckets &&
 	       pointer_sector(ptr) % setup->bucket_sectors + sectors <= setup->bucket_sectors;
 }
@@ -259,14 +265,6 @@ void space_freed(struct space *space, uint32_t number)
 	space_wake_starved(space);
 }
 
-void space_raise_generation(struct space *space, uint64_t ptr)
-{
-	struct bucket *bucket = bucket_of(space, ptr);
-
-	if (!generation_after(bucket->generation, pointer_generation(ptr)))
-		bucket->generation = pointer_generation(ptr);
-}
-
 unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors, bool metadata,
 			    bool dirty)
 {
@@ -359,7 +357,7 @@ void space_gc_end(struct space *space)
 			space_see_metadata(space, i);
 		space->available += space->bucket[i].mark <= MARK_RECLAIMABLE;
 	}
-	space->marks_valid = true;
+	space->marks_valid = space->is_surveyed = true;
 	waitlist_wake_all(&space->gc_ended, 0);
 	space_wake_starved(space);
 	space_kick(space);

@@ -136,7 +136,8 @@ static int read_part(struct space *space, struct prio_part_disk *disk, unsigned 
 {
 	int failed;
 
-	if (number < space->setup.first_bucket || number >= space->setup.buckets)
+	if (number < space->setup.first_bucket + space->setup.journal_buckets ||
+	    number >= space->setup.buckets)
 		return error_set(
 			error, EINVAL,
 			"IO error reading priorities: part %u of the table is said to be in "
@@ -179,6 +180,12 @@ static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t
 		number = le64_get(disk->next);
 	}
 	space->have_table = true;
+	for (unsigned part = 0; part < space->setup.prio_parts; part++) {	/* S2 */
+		struct bucket *bucket = &space->bucket[space->table[part]];
+
+		bucket->mark = MARK_METADATA;
+		bucket->prio = PRIO_METADATA;
+	}
 	return 0;
 }
 

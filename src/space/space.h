@@ -17,6 +17,7 @@
  * (B3) A bucket whose freed record is not durable yet has its old generation in
  *      a table (freed_pending), so refill never waits for a plan (R2).
  * (B4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer.
+ *      On disk pointers may be one more apart, see survey.c.
  * (B5) free[PRIO] has room for exactly one table.
  *
  * Every function is called inside the set, unless it says otherwise.
@@ -106,6 +107,7 @@ struct space {
 	uint64_t dirty_promised;	/* buckets that dirty writes under way may still open */
 	struct timer starved_timer;
 	bool marks_valid;		/* no gc is under way */
+	bool is_surveyed;		/* all pointers on the disk have been seen */
 	bool is_running;		/* refill may work */
 	bool data_is_wanted;		/* since the start; else nothing is evicted for it */
 	uint64_t available; /* buckets of mark none or reclaimable; during a gc: as before it */
@@ -143,7 +145,7 @@ static inline uint64_t space_bucket_of(const struct space *space, uint64_t ptr)
 	return pointer_sector(ptr) / space->setup.bucket_sectors;
 }
 
-/* Is it a pointer into a bucket of ours, with `sectors` behind it inside one bucket? */
+/* Into a bucket behind the journal's, with `sectors` behind it inside one bucket? */
 bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors) IN_SET;
 /* 0: the bucket has not been reused since; 1..128: by how much the pointer is stale. */
 unsigned space_staleness(const struct space *space, uint64_t ptr) IN_SET;
@@ -215,8 +217,16 @@ void space_see_metadata(struct space *space, uint32_t bucket) IN_SET;
 void space_gc_end(struct space *space) IN_SET;		/* marks are valid again; refill goes on */
 void space_want_gc(struct space *space) IN_SET;
 bool space_gc_is_wanted(const struct space *space) IN_SET;
-/* At start, before any allocation: a pointer proves a generation at least as new. */
-void space_raise_generation(struct space *space, uint64_t ptr) IN_SET;
+/*
+ * At start, before any allocation, every pointer there is to a bucket of ours (survey.c): it proves
+ * a generation at least as new.  -EINVAL if it contradicts those that were seen before.
+ */
+int space_survey(struct space *space, uint64_t ptr, struct error *error) IN_SET MUST_CHECK;
+/* And it is a live one to metadata, which it marks; or to an extent, live or stale. */
+int space_survey_metadata(struct space *space, uint64_t ptr, unsigned sectors,
+			  struct error *error) IN_SET MUST_CHECK;
+int space_survey_extent(struct space *space, uint64_t ptr, unsigned sectors, bool dirty,
+			struct error *error) IN_SET MUST_CHECK;
 /*
  * At start, when marks are valid: unused buckets go straight to the lists for PRIO and BTREE, since
  * nothing points to them.  -ENOSPC if there are too few.

@@ -378,9 +378,37 @@ static struct journal_entry_disk *entry_with_keys(void)
 
 enum wrong {
 	OUTSIDE, BEFORE_FIRST, INSIDE, CROSSES, INTO_ROOT, OTHER_DEVICE,
+	INTO_JOURNAL, INTO_TABLE, INTO_UUIDS, NEWER_THAN_ROOT, NEWER_THAN_LAST_LEAF, FAR_NEWER,
 	NO_POINTER, TWO_POINTERS, SEVEN_POINTERS, LONG, SIZE_0, SIZE_ODD, IS_DIRTY,
 	ENDS_EARLY, FAR_VOLUME, LAST_VOLUME, END_OF_WORLD,
 };
+
+/* Into the start of a bucket, with a generation. */
+static void point_to(struct bkey_disk *key, uint64_t bucket, unsigned generation)
+{
+	field_set(&key->pointers[0], sector_field, bucket * image.bucket_bytes / SECTOR);
+	field_set(&key->pointers[0], generation_field, generation);
+}
+
+/* What has its bucket for itself. */
+static void spoil_owner(struct bkey_disk *key, enum wrong wrong)
+{
+	uint64_t table = le64_get(newest()->prio_bucket[0]);
+	const struct bkey_disk *last = image.nodes[image.node_count - 1].key;
+
+	if (wrong == INTO_JOURNAL)
+		point_to(key, image.first_bucket + 1, 0);
+	else if (wrong == INTO_TABLE)
+		point_to(key, table, image.generations[table]);
+	else if (wrong == INTO_UUIDS)
+		key->pointers[0] = uuid_key()->pointers[0];
+	else if (wrong == NEWER_THAN_ROOT)
+		point_to(key, bucket_of(root_key()), image.generations[bucket_of(root_key())] + 1);
+	else if (wrong == NEWER_THAN_LAST_LEAF)
+		point_to(key, bucket_of(last), image.generations[bucket_of(last)] + 40);
+	else
+		point_to(key, bucket_of(key), image.generations[bucket_of(key)] + 98);
+}
 
 static void spoil_place(struct bkey_disk *key, enum wrong wrong)
 {
@@ -409,6 +437,10 @@ static void spoil(struct bkey_disk *key, enum wrong wrong)
 	case OUTSIDE: case BEFORE_FIRST: case INSIDE: case CROSSES: case INTO_ROOT:
 	case OTHER_DEVICE:
 		spoil_place(key, wrong);
+		return;
+	case INTO_JOURNAL: case INTO_TABLE: case INTO_UUIDS: case NEWER_THAN_ROOT:
+	case NEWER_THAN_LAST_LEAF: case FAR_NEWER:
+		spoil_owner(key, wrong);
 		return;
 	case NO_POINTER: case TWO_POINTERS: case SEVEN_POINTERS:
 		field_set(&key->high, pointers_field, wrong == NO_POINTER ? 0 :
@@ -586,6 +618,24 @@ static void prio_generations(uint64_t seed)
 			image.parts[part]->buckets[i].generation = (seed = seed * 69069 + 1) >> 16;
 		part_seal(image.parts[part]);
 	}
+}
+
+/* The table says that the bucket was reused so often since. */
+static void table_ahead(uint64_t bucket, unsigned by)
+{
+	struct prio_part_disk *part = image.parts[bucket / per_part()];
+
+	part->buckets[bucket % per_part()].generation += by;
+	part_seal(part);
+}
+
+static void root_stale(uint64_t by) { table_ahead(bucket_of(root_key()), by); }
+static void uuid_stale(uint64_t by) { table_ahead(bucket_of(uuid_key()), by); }
+
+/* An extent alone in its bucket. */
+static void extent_stale(uint64_t by)
+{
+	table_ahead(bucket_of(some_extent(last_set(leaf_of(0)))), by);
 }
 
 /* ---- nodes ---- */
@@ -818,6 +868,17 @@ static const struct damage {
 	  END_OF_WORLD },
 	{ "journal-key-into-root", "wb-crash", "inconsistent ptrs", spoil_journal_key, INTO_ROOT },
 
+	{ "journal-key-into-journal", "wb-crash", "spotted extent", spoil_journal_key,
+	  INTO_JOURNAL },
+	{ "journal-key-into-table", "wb-crash", "inconsistent ptrs", spoil_journal_key,
+	  INTO_TABLE },
+	{ "journal-key-into-uuids", "wb-crash", "inconsistent ptrs", spoil_journal_key,
+	  INTO_UUIDS },
+	{ "journal-key-newer-than-root", "wb-crash", "inconsistent ptrs", spoil_journal_key,
+	  NEWER_THAN_ROOT },
+	{ "journal-key-far-newer", "wb-crash", "wanted at most 97", spoil_journal_key,
+	  FAR_NEWER },
+
 	{ "root-level-0", "wb-crash", "?", root_level, 0 },
 	{ "root-level-2", "wb-crash", "bcache", root_level, 2 },
 	{ "root-level-9", "wb-crash", "bad btree root: level 9", root_level, 9 },
@@ -836,6 +897,10 @@ static const struct damage {
 	{ "root-short", "wb-crash", "bad btree root", spoil_root, ENDS_EARLY },
 	{ "root-short-leaf", "features", "bad btree root", spoil_root, ENDS_EARLY },
 	{ "root-checksum", "wb-crash", "bad checksum", root_checksum, 1 },
+	{ "root-stale", "features", "stale ptr", root_stale, 3 },
+	{ "root-stale-deep", "deep-btree", "stale ptr", root_stale, 1 },
+	{ "root-far-stale", "features", "bad btree root", root_stale, 128 },
+	{ "root-into-uuids", "wb-crash", "bad", spoil_root, INTO_UUIDS },
 
 	{ "uuid-outside", "wb-crash", "bad uuid pointer", spoil_uuid_key, OUTSIDE },
 	{ "uuid-no-pointer", "wb-crash", "bad uuid pointer", spoil_uuid_key, NO_POINTER },
@@ -846,6 +911,9 @@ static const struct damage {
 	{ "uuid-size-odd", "deep-btree", "-", spoil_uuid_key, SIZE_ODD },
 	{ "uuid-into-root", "wb-crash", "it is not in the set's table of volumes", spoil_uuid_key,
 	  INTO_ROOT },
+	{ "uuid-stale", "wb-crash", "bad uuid pointer: stale ptr", uuid_stale, 1 },
+	{ "uuid-into-root-flash", "flash", "inconsistent ptrs", spoil_uuid_key, INTO_ROOT },
+	{ "uuid-into-table-flash", "flash", "inconsistent ptrs", spoil_uuid_key, INTO_TABLE },
 	{ "uuid-zero", "wb-crash", "it is not in the set's table of volumes", uuid_garbage, 0 },
 	{ "uuid-garbage", "wb-crash", "it is not in the set's table of volumes", uuid_garbage, 7 },
 	{ "uuid-garbage-flash", "flash", "-", uuid_garbage, 8 },
@@ -887,6 +955,15 @@ static const struct damage {
 	{ "leaf-pointers-7", "deep-btree", "bad key", spoil_leaf, SEVEN_POINTERS },
 	{ "leaf-other-device", "deep-btree", "-", spoil_leaf, OTHER_DEVICE },
 	{ "leaf-into-root", "deep-btree", "inconsistent ptrs", spoil_leaf, INTO_ROOT },
+	{ "leaf-into-journal", "deep-btree", "spotted extent", spoil_leaf, INTO_JOURNAL },
+	{ "leaf-into-table", "deep-btree", "inconsistent ptrs", spoil_leaf, INTO_TABLE },
+	{ "leaf-into-uuids", "deep-btree", "inconsistent ptrs", spoil_leaf, INTO_UUIDS },
+	{ "leaf-newer-than-root", "deep-btree", "inconsistent ptrs", spoil_leaf,
+	  NEWER_THAN_ROOT },
+	{ "leaf-newer-than-last", "deep-btree", "stale ptr", spoil_leaf, NEWER_THAN_LAST_LEAF },
+	{ "leaf-far-newer", "deep-btree", "wanted at most 97", spoil_leaf, FAR_NEWER },
+	{ "leaf-stale", "deep-btree", "-", extent_stale, 96 },
+	{ "leaf-far-stale", "deep-btree", "wanted at most 97", extent_stale, 98 },
 	{ "leaf-behind", "wb-crash", "short btree key", leaf_behind, 0 },
 	{ "leaf-before", "wb-crash", "belongs to the leaf before", leaf_before, 0 },
 	{ "leaf-remnant", "deep-btree", "=", leaf_remnant, 0 },
@@ -899,6 +976,10 @@ static const struct damage {
 	{ "child-no-pointer", "deep-btree", "btree", spoil_child, NO_POINTER },
 	{ "child-pointers-7", "deep-btree", "bad key", spoil_child, SEVEN_POINTERS },
 	{ "child-other-device", "deep-btree", "spotted btree ptr", spoil_child, OTHER_DEVICE },
+	{ "child-into-journal", "deep-btree", "spotted btree ptr", spoil_child, INTO_JOURNAL },
+	{ "child-into-table", "deep-btree", "bucket", spoil_child, INTO_TABLE },
+	{ "child-into-uuids", "deep-btree", "bucket", spoil_child, INTO_UUIDS },
+	{ "child-newer-than-root", "deep-btree", "bucket", spoil_child, NEWER_THAN_ROOT },
 	{ "child-long", "deep-btree", "spotted btree ptr", spoil_child, LONG },
 	{ "child-size-0", "deep-btree", "spotted btree ptr", spoil_child, SIZE_0 },
 	{ "child-size-odd", "deep-btree", "spotted btree ptr", spoil_child, SIZE_ODD },

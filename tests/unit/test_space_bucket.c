@@ -207,16 +207,6 @@ Test(bucket, has_staleness_around_the_circle_of_generations)
 	lock_release(lock);
 }
 
-Test(bucket, has_a_generation_no_older_than_its_newest_pointer)
-{
-	lock_acquire(lock);
-	space_raise_generation(&space, pointer_of(0, SOME * BUCKET_SECTORS, 5));
-	cr_expect(eq(u32, space.bucket[SOME].generation, 5));
-	space_raise_generation(&space, pointer_of(0, SOME * BUCKET_SECTORS, 3));
-	cr_expect(eq(u32, space.bucket[SOME].generation, 5));
-	lock_release(lock);
-}
-
 Test(bucket, that_is_being_freed_has_stale_pointers_until_that_is_undone)
 {
 	uint64_t ptr;
@@ -262,10 +252,11 @@ Test(bucket, holds_what_is_pointed_to_as_a_whole)
 	cr_expect(not(is_valid(0, SOME * BUCKET_SECTORS, BUCKET_SECTORS + 1)));
 }
 
-Test(bucket, is_one_of_the_set_s)
+Test(bucket, is_one_behind_the_journal)
 {
 	cr_expect(not(is_valid(0, FIRST_BUCKET * BUCKET_SECTORS - 1, 1)));
-	cr_expect(is_valid(0, FIRST_BUCKET * BUCKET_SECTORS, 1));
+	cr_expect(not(is_valid(0, FIRST_OTHER * BUCKET_SECTORS - 1, 1)));	/* the journal's */
+	cr_expect(is_valid(0, FIRST_OTHER * BUCKET_SECTORS, 1));
 	cr_expect(is_valid(0, BUCKETS * BUCKET_SECTORS - 1, 1));
 	cr_expect(not(is_valid(0, BUCKETS * BUCKET_SECTORS, 1)));
 	cr_expect(not(is_valid(POINTER_DEVICE_NONE, SOME * BUCKET_SECTORS, 1)));
@@ -290,6 +281,140 @@ Test(bucket, of_metadata_keeps_its_priority)
 	space_hit(&space, space_pointer(&space, SOME));
 	lock_release(lock);
 	cr_expect(eq(u32, space.bucket[SOME].prio, PRIO_METADATA));
+}
+
+/* ---- the survey at the start of a set ---- */
+
+static struct error survey_error;
+
+static void begin_survey(void)
+{
+	setup();
+	lock_acquire(lock);
+	space_gc_begin(&space);
+	lock_release(lock);
+	space.is_surveyed = false;
+	space.bucket[SOME].generation = space.bucket[SOME].oldest = 200;
+}
+
+static void begin_again(void)
+{
+	teardown();
+	begin_survey();
+}
+
+TestSuite(survey, .init = begin_survey, .fini = teardown, .timeout = 60);
+
+/* A pointer to the bucket of that generation is seen; what is said of it, NULL: nothing. */
+static const char *see(unsigned generation)
+{
+	int failed;
+
+	lock_acquire(lock);
+	survey_error.text[0] = 0;
+	failed = space_survey(&space, pointer_of(0, SOME * BUCKET_SECTORS, generation),
+			      &survey_error);
+	lock_release(lock);
+	return failed ? survey_error.text : NULL;
+}
+
+static const char *see_node(unsigned generation)
+{
+	uint64_t ptr = pointer_of(0, SOME * BUCKET_SECTORS, generation);
+	int failed;
+
+	lock_acquire(lock);
+	failed = space_survey_metadata(&space, ptr, BUCKET_SECTORS, &survey_error);
+	lock_release(lock);
+	return failed ? survey_error.text : NULL;
+}
+
+static const char *see_extent(unsigned generation)
+{
+	uint64_t ptr = pointer_of(0, SOME * BUCKET_SECTORS, generation);
+	int failed;
+
+	lock_acquire(lock);
+	failed = space_survey_extent(&space, ptr, 8, false, &survey_error);
+	lock_release(lock);
+	return failed ? survey_error.text : NULL;
+}
+
+Test(survey, raises_a_generation_to_that_of_the_newest_pointer)
+{
+	cr_expect(zero(ptr, (void *)see(205)));
+	cr_expect(zero(ptr, (void *)see(203)));
+	cr_expect(eq(u32, space.bucket[SOME].generation, 205));
+	cr_expect(eq(u32, space.bucket[SOME].oldest, 200));
+}
+
+Test(survey, takes_pointers_as_far_apart_as_a_kernel_may_leave_them)
+{
+	cr_expect(zero(ptr, (void *)see(150)));
+	cr_expect(zero(ptr, (void *)see(247)));
+	cr_expect(zero(ptr, (void *)see_extent(150)));
+	cr_expect(eq(u32, space.bucket[SOME].mark, MARK_NONE));
+}
+
+Test(survey, takes_them_around_the_circle)
+{
+	cr_expect(zero(ptr, (void *)see(297 & 255)));
+	cr_expect(eq(u32, space.bucket[SOME].generation, 297 & 255));
+}
+
+Test(survey, refuses_pointers_further_apart_in_any_order)
+{
+	cr_expect(eq(str, (char *)see(298 & 255),
+		     "bucket 100: found a pointer of generation 42 and one, or the priority table, "
+		     "of generation 200, wanted at most 97 between them"));
+	cr_expect(ne(ptr, (void *)see(102), NULL));
+	cr_expect(ne(ptr, (void *)see(200 - 128), NULL));
+	begin_again();
+	cr_expect(zero(ptr, (void *)see(150)));
+	cr_expect(ne(ptr, (void *)see(248), NULL));
+	begin_again();
+	cr_expect(zero(ptr, (void *)see(248)));
+	cr_expect(ne(ptr, (void *)see(150), NULL));
+}
+
+Test(survey, refuses_a_stale_pointer_to_metadata)
+{
+	cr_expect(eq(str, (char *)see_node(199),
+		     "stale ptr: found generation 199, wanted 200, that of bucket 100"));
+}
+
+Test(survey, refuses_a_pointer_that_makes_metadata_stale)
+{
+	cr_expect(zero(ptr, (void *)see_node(200)));
+	cr_expect(zero(ptr, (void *)see(199)));
+	cr_expect(ne(ptr, (void *)see(201), NULL));
+	cr_expect(eq(u32, space.bucket[SOME].generation, 200));
+}
+
+Test(survey, refuses_metadata_where_other_metadata_are)
+{
+	cr_expect(zero(ptr, (void *)see_node(200)));
+	cr_expect(ne(ptr, (void *)see_node(200), NULL));
+}
+
+Test(survey, refuses_data_and_metadata_in_one_bucket)
+{
+	cr_expect(zero(ptr, (void *)see_extent(200)));
+	cr_expect(ne(ptr, (void *)see_node(200), NULL));
+	begin_again();
+	cr_expect(zero(ptr, (void *)see_node(200)));
+	cr_expect(ne(ptr, (void *)see_extent(200), NULL));
+	cr_expect(zero(ptr, (void *)see_extent(199)));
+}
+
+Test(survey, knows_all_when_it_has_ended)
+{
+	lock_acquire(lock);
+	space_gc_end(&space);
+	lock_release(lock);
+	cr_expect(zero(ptr, (void *)see(200)));
+	cr_expect(zero(ptr, (void *)see(150)));
+	cr_expect(ne(ptr, (void *)see(201), NULL));
 }
 
 /* ---- marks ---- */
