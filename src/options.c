@@ -11,8 +11,7 @@
 #include <string.h>
 
 #include "base/units.h"
-
-enum { REQUESTS_MAX = 4096 };
+#include "cache/request.h"
 
 enum need { NO_VALUE, NEEDS_VALUE, MAY_HAVE_VALUE };
 
@@ -127,9 +126,9 @@ static int take_requests(struct mount_options *options, const char *name, const 
 {
 	uint64_t number;
 
-	if (units_parse_number(value, &number) || !number || number > REQUESTS_MAX)
+	if (units_parse_number(value, &number) || !number || number > REQUESTS_BACKGROUND_MAX)
 		return error_set(error, EINVAL, "option %s=%s: wanted a number from 1 to %d", name,
-				 value, REQUESTS_MAX);
+				 value, REQUESTS_BACKGROUND_MAX);
 	options->requests = number;
 	return 0;
 }

@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
 	tests/unit/test_cache_ranges \
+	tests/unit/test_cache_read \
 	tests/unit/test_cache_stats \
 	tests/unit/test_control_manual \
 	tests/unit/test_control_store \
@@ -65,6 +66,7 @@ unit_tests = \
 EXTRA_DIST += \
 	tests/unit/as-tap \
 	tests/unit/awaiter.h \
+	tests/unit/cache_world.h \
 	tests/unit/control_world.h \
 	tests/unit/crafted_set.h \
 	$(NULL)
@@ -155,6 +157,7 @@ mount_tests = \
 	tests/mount/exporter.tap \
 	tests/mount/killed.tap \
 	tests/mount/loop.tap \
+	tests/mount/requests.tap \
 	tests/mount/signals.tap \
 	tests/mount/volume_file.tap \
 	$(NULL)

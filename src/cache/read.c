@@ -4,7 +4,7 @@
  *	LOOKUP --each extent--> transfers --all there--> DATA ----> done
  *	  ^  ^ |                                           |
  *	  |  +-+ a node is read                   a cache read failed,
- *	  |                                       nothing dirty touched
+ *	  |                                       and some of it was clean
  *	  |                                                |
  *	UNDER <--a gap of parts of blocks -----------------+
  *
@@ -13,30 +13,44 @@
  * less than blocks; then what the cache has is read over it.
  *
  * The bucket of a hit is pinned until its data are here, so that it can't be
- * reused meanwhile (L43).  A failed read that touched dirty data is an error:
- * what is on the backing device is old (L13, L14).
+ * reused meanwhile (L43).  What the cache fails to give is read from the backing
+ * device where it is clean; of what is dirty, the backing device has an older
+ * version only, which nobody may see (L13, L14).
+ *
+ * A read works batch by batch: the transfers that one step started, or none where
+ * it waits for a node.  The next step runs when all have arrived, so an error
+ * belongs to the batch, and what earlier ones were like does not matter for it.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/numbers.h"
-#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "cache/request.h"
 #include "cache/volume.h"
 
+/* All transfers of requests; as many again for what the engine has of its own. */
+_Static_assert((uint64_t)REQUESTS_MAX * (REQUEST_PARTS_MAX + 1) <= DEVICE_TRANSFERS_MAX / 2,
+	       "no request is refused a transfer");
+_Static_assert((uint64_t)REQUESTS_MAX * (REQUEST_PARTS_MAX + INSERT_KEYS_MAX) <= UINT32_MAX / 2,
+	       "a bucket can hold all the pins that there may be");
+_Static_assert((int)INSERT_KEYS_MAX < (int)REQUEST_PARTS_MAX, "a write has no more transfers");
+
 static void cache_read_step(struct op *op);
+static void backing_step(struct op *op);
 static void go_on(struct cache_read *read);
 
 void cache_read_start(struct cache_read *read)
 {
 	read->state = READ_LOOKUP;
 	read->at = read->start;
-	read->missed = read->hit_dirty = read->hit_clean = false;
+	read->missed = false;
 	read->wants_under = read->has_under = read->skips_clean = false;
 	read->gap_sectors = 0;
-	read->pinned_count = 0;
+	read->backing_error = 0;
+	read->batch.pinned_count = 0;
 	op_init(&read->op, read->parent->home, cache_read_step);
+	op_init(&read->backing_op, read->parent->home, backing_step);
 	op_await(read->parent);
 	go_on(read);
 }
@@ -48,7 +62,7 @@ static unsigned char *data_at(const struct cache_read *read, uint64_t sector)
 
 static void finish(struct cache_read *read, int error)
 {
-	assert(!read->pinned_count);
+	assert(!read->batch.pinned_count);
 	op_arrive(read->parent, error);
 }
 
@@ -61,28 +75,40 @@ static bool is_of_blocks(const struct cache_read *read, uint64_t start, uint64_t
 	       (to % volume->block_sectors == 0 || to == volume->sectors);
 }
 
+/* The read awaits one arrival for all that comes from the backing device. */
 static void read_backing(struct cache_read *read, uint64_t start, uint64_t sectors)
 {
-	device_read(read->volume->backing, data_at(read, start), start, sectors, &read->op);
+	if (op_is_idle(&read->backing_op))
+		op_await(&read->op);
+	device_read(read->volume->backing, data_at(read, start), start, sectors,
+		    &read->backing_op);
+	read->batch.transfers++;
+}
+
+static void backing_step(struct op *op)
+{
+	struct cache_read *read = container_of(op, struct cache_read, backing_op);
+
+	read->backing_error = op_take_error(op);
+	op_arrive(&read->op, 0);
 }
 
 static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 {
 	struct cache_set *set = read->volume->set;
+	struct read_batch *batch = &read->batch;
 
-	if (read->skips_clean && !bkey_is_dirty(&found->key))
-		return;
-	SIM_SOMETIMES_IF(read->has_under && bkey_is_dirty(&found->key),
-			 "dirty data are read over the backing device's");
+	if (!bkey_is_dirty(&found->key)) {
+		if (read->skips_clean)
+			return;
+		batch->has_clean = true;
+	}
 	space_pin(&set->space, found->key.ptr);
 	space_hit(&set->space, found->key.ptr);
-	read->pinned[read->pinned_count++] = found->key.ptr;
-	if (bkey_is_dirty(&found->key))
-		read->hit_dirty = true;
-	else
-		read->hit_clean = true;
+	batch->pinned[batch->pinned_count++] = found->key.ptr;
 	device_read(set->device, data_at(read, read->at), pointer_sector(found->key.ptr),
 		    found->sectors, &read->op);
+	batch->transfers++;
 }
 
 /* False: the gap is no gap of blocks, and all is to be read first. */
@@ -96,7 +122,6 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 		return true;
 	}
 	if (!is_of_blocks(read, read->at, found->sectors)) {
-		SIM_SOMETIMES("a gap is not aligned to the volume's blocks");
 		read->wants_under = true;
 		return false;
 	}
@@ -104,130 +129,121 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 		read->gap_start = read->at;
 		read->gap_sectors = found->sectors;
 	} else if (read->gap_start + read->gap_sectors == read->at) {
-		SIM_SOMETIMES("a gap goes across two leaves");
 		read->gap_sectors += found->sectors;	/* the same gap, across leaves */
 	}
 	read_backing(read, read->at, found->sectors);
 	return true;
 }
 
-/* The set is dead: only what can't be dirty may still be read. */
-static void read_without_index(struct cache_read *read)
-{
-	struct volume *volume = read->volume;
-
-	if (volume->is_flash || volume_state(volume) == STATE_DIRTY ||
-	    volume_state(volume) == STATE_STALE) {
-		SIM_SOMETIMES("a read of a volume that may be dirty finds its set dead");
-		op_await(&read->op);
-		op_arrive(&read->op, -EIO);
-		read->hit_dirty = true;
-	} else {
-		SIM_SOMETIMES("a read of a clean volume goes on without its dead set");
-		read_backing(read, read->at, read->start + read->sectors - read->at);
-	}
-	read->at = read->start + read->sectors;
-}
-
-/* Starts transfers for as much as is known; true when all are under way. */
-static IN_SET bool look_up(struct cache_read *read)
+/* Starts transfers for as much as is known and REQUEST_PARTS_MAX allows. */
+static IN_SET enum lookup_result look_up(struct cache_read *read)
 {
 	struct volume *volume = read->volume;
 	uint64_t end = read->start + read->sectors;
+	enum lookup_result result = LOOKUP_HIT;
 	struct lookup found;
 
-	while (read->at < end && read->pinned_count < REQUEST_PARTS_MAX) {
-		switch (index_lookup(&volume->set->index, volume->slot, read->at, end - read->at,
-				     &found, &read->op)) {
-		case LOOKUP_WAIT:
-			SIM_SOMETIMES_IF(read->pinned_count, "a read with hits waits for a node");
-			return false;
-		case LOOKUP_ERROR:
-			read_without_index(read);
-			return true;
-		case LOOKUP_HIT:
+	while (read->at < end && read->batch.transfers < REQUEST_PARTS_MAX) {
+		result = index_lookup(&volume->set->index, volume->slot, read->at, end - read->at,
+				      &found, &read->op);
+		if (result == LOOKUP_WAIT || result == LOOKUP_ERROR)
+			break;
+		if (result == LOOKUP_HIT)
 			take_hit(read, &found);
+		else if (!take_gap(read, &found))
 			break;
-		case LOOKUP_GAP:
-			if (!take_gap(read, &found))
-				return true;
-			break;
-		}
 		read->at += found.sectors;
 	}
-	return true;
+	return result;
 }
 
 static void unpin_all(struct cache_read *read)
 {
 	struct cache_set *set = read->volume->set;
+	struct read_batch *batch = &read->batch;
 
-	if (!read->pinned_count)
+	if (!batch->pinned_count)
 		return;
 	set_enter(set);
-	while (read->pinned_count)
-		space_unpin(&set->space, read->pinned[--read->pinned_count]);
+	while (batch->pinned_count)
+		space_unpin(&set->space, batch->pinned[--batch->pinned_count]);
 	set_leave(set);
+}
+
+/* Is anything only in the cache, as far as is known? */
+static bool may_be_dirty(const struct volume *volume)
+{
+	return volume->is_flash || volume_state(volume) == STATE_DIRTY ||
+	       volume_state(volume) == STATE_STALE;
+}
+
+/*
+ * There is no set, or it is dead: only what can't be dirty may be read, and all of it, since
+ * the index may have failed anywhere within a block.
+ */
+static void read_without_index(struct cache_read *read)
+{
+	read->at = read->start + read->sectors;
+	read->missed = true;
+	read->gap_sectors = 0;
+	if (read->volume->set && may_be_dirty(read->volume))
+		read->backing_error = -EIO;
+	else
+		read_backing(read, read->start, read->sectors);
 }
 
 static void go_on(struct cache_read *read)
 {
 	struct cache_set *set = read->volume->set;
-	bool started = true;
+	enum lookup_result result = LOOKUP_ERROR;
 
-	read->state = READ_LOOKUP;
+	unpin_all(read);
+	read->batch.start = read->at;
+	read->batch.transfers = 0;
+	read->batch.has_clean = false;
 	op_await(&read->op);		/* for our own part: perhaps nothing else is to wait for */
-	if (!set) {
-		read_backing(read, read->start, read->sectors);
-		read->at = read->start + read->sectors;
-	} else {
+	if (set) {
 		set_enter(set);
-		started = look_up(read);
+		result = look_up(read);
 		set_leave(set);
 	}
-	if (started)
-		read->state = READ_DATA;
+	/* Transfers under way arrive first: they may be to the same memory. */
+	if (result == LOOKUP_ERROR && !read->batch.transfers)
+		read_without_index(read);
+	read->state = result == LOOKUP_WAIT ? READ_LOOKUP : READ_DATA;
 	op_arrive(&read->op, 0);
 }
 
 static void read_under(struct cache_read *read)
 {
+	unpin_all(read);
 	read->wants_under = false;
 	read->has_under = true;
 	read->at = read->start;
 	read->gap_sectors = 0;
+	read->batch.has_clean = false;
 	read->state = READ_UNDER;
 	read_backing(read, read->start, read->sectors);
 }
 
-/*
- * Clean extents are on the backing device, too: all is read from there, and what
- * is dirty then over it (L13, L43).  Where dirty extents took part it may be they
- * that can't be read.
- */
-static void failed(struct cache_read *read, int error)
+/* The cache did not give what was asked for: an extent, or a node, since the set is dead. */
+static void cache_failed(struct cache_read *read, int error)
 {
 	struct volume *volume = read->volume;
-	bool had_parts = read->hit_clean || read->hit_dirty;
+	struct cache_set *set = volume->set;
 
-	unpin_all(read);
-	if (read->state == READ_LOOKUP && !had_parts && !read->missed && volume->set) {
-		SIM_SOMETIMES("a set dies while a read waits for a node");
-		go_on(read);		/* the set died while we waited for a node */
-		return;
-	}
-	if (had_parts && !read->missed && read->state == READ_DATA)
-		volume->set->io_errors++;
-	else if (!had_parts || read->state == READ_UNDER)
-		volume->io_errors++;
-	if (!volume->set || volume->is_flash || read->skips_clean || read->hit_dirty ||
-	    !read->hit_clean) {
+	if (read->batch.pinned_count)
+		set->io_errors++;
+	if (health_error(&set->health) && !volume->is_flash) {
+		read->at = read->batch.start;
+		go_on(read);
+	} else if (read->batch.has_clean && !volume->is_flash) {
+		read->skips_clean = true;
+		read_under(read);
+	} else {
+		unpin_all(read);
 		finish(read, error);
-		return;
 	}
-	SIM_SOMETIMES("a read of the cache fails and the backing device has the data");
-	read->skips_clean = true;
-	read_under(read);
 }
 
 static void cache_read_step(struct op *op)
@@ -235,25 +251,18 @@ static void cache_read_step(struct op *op)
 	struct cache_read *read = container_of(op, struct cache_read, op);
 	int error = op_take_error(op);
 
-	if (error) {
-		failed(read, error);
-		return;
-	}
-	switch (read->state) {
-	case READ_LOOKUP:
-		go_on(read);
-		return;
-	case READ_DATA:
+	if (read->backing_error) {
 		unpin_all(read);
-		if (read->wants_under)
-			read_under(read);
-		else if (read->at < read->start + read->sectors)
-			go_on(read);
-		else
-			finish(read, 0);
-		return;
-	case READ_UNDER:
+		read->volume->io_errors += read->batch.transfers != 0;
+		finish(read, read->backing_error);
+	} else if (error) {
+		cache_failed(read, error);
+	} else if (read->wants_under && read->state == READ_DATA) {
+		read_under(read);
+	} else if (read->state == READ_DATA && read->at == read->start + read->sectors) {
+		unpin_all(read);
+		finish(read, 0);
+	} else {
 		go_on(read);
-		return;
 	}
 }

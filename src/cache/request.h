@@ -33,7 +33,12 @@ enum {
 	/* A block before and one behind, and two that an unaligned write reads first. */
 	REQUEST_SLACK_BYTES = 4 * REQUEST_BLOCK_BYTES_MAX,
 	IN_USE_BYPASS_ABOVE = 95,	/* percent of the cache: nothing clean goes in */
-	REQUEST_PARTS_MAX = 264, /* extents of one read under way at a time: a megabyte of pages */
+	/* Transfers of one request under way at a time: of a read, a megabyte of pages. */
+	REQUEST_PARTS_MAX = 264,
+	/* Requests under way at a time: in the kernel's background, and the others. */
+	REQUESTS_BACKGROUND_MAX = 4096,
+	REQUESTS_MORE = 16,
+	REQUESTS_MAX = REQUESTS_BACKGROUND_MAX + REQUESTS_MORE,
 };
 
 struct volume;
@@ -41,6 +46,15 @@ struct volume;
 /* ---- reading whole sectors through the cache (read.c) ---- */
 
 enum read_state { READ_LOOKUP, READ_DATA, READ_UNDER };
+
+/* Transfers that were started together, up to REQUEST_PARTS_MAX, and what came of them. */
+struct read_batch {
+	uint64_t start;			/* the first sector it is about */
+	unsigned transfers;
+	bool has_clean;			/* extents that are on the backing device, too */
+	unsigned pinned_count;
+	uint64_t pinned[REQUEST_PARTS_MAX];	/* pointers whose buckets are pinned */
+};
 
 /* Key sectors into `data`; `parent` arrives at the end. */
 struct cache_read {
@@ -56,11 +70,11 @@ struct cache_read {
 	struct op op;
 	enum read_state state;
 	uint64_t at;
-	bool hit_dirty, hit_clean;
 	bool wants_under, has_under;	/* the backing device's blocks, below what the cache has */
 	bool skips_clean;		/* a read of the cache failed */
-	uint64_t pinned[REQUEST_PARTS_MAX];	/* pointers whose buckets are pinned */
-	unsigned pinned_count;
+	struct op backing_op;		/* all transfers from the backing device */
+	int backing_error;
+	struct read_batch batch;
 };
 
 void cache_read_start(struct cache_read *read);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cache/request.h"
 #include "control/tree.h"
 #include "control/tunables.h"
 #include "fuse/data_file.h"
@@ -30,7 +31,6 @@
 
 enum {
 	REQUESTS_DEFAULT = 64,
-	SLOTS_MORE = 16,		/* than requests in the background: for all others */
 	DATA_BYTES = 1 << 20,
 	/* Since Linux 6.6 a direct write takes other handles' pages out of the page cache. */
 	DIRECT_MINOR = 39,
@@ -211,7 +211,7 @@ static int session_mount(struct session *session, struct error *error)
 {
 	const char *directory = session->setup->directory;
 	unsigned requests = session->setup->requests;
-	unsigned slots = (requests ? requests : REQUESTS_DEFAULT) + SLOTS_MORE;
+	unsigned slots = (requests ? requests : REQUESTS_DEFAULT) + REQUESTS_MORE;
 	int result = session_new_fuse(session, error);
 
 	if (result)
@@ -219,6 +219,7 @@ static int session_mount(struct session *session, struct error *error)
 	errno = 0;
 	if (fuse_session_mount(session->fuse, directory))
 		return say_unmountable(directory, errno ? errno : EIO, error);
+	assert(slots <= REQUESTS_MAX);
 	session->is_mounted = true;
 	session->daemon.directory = directory;
 	data_files_init(&session->data, &session->tree, slots);

@@ -17,6 +17,12 @@
 #include "base/error.h"
 #include "io/op.h"
 
+/*
+ * Transfers that may be under way on a reactor.  Nobody is refused one: whoever starts many
+ * knows how many he may come to, and asserts that they are fewer.
+ */
+enum { DEVICE_TRANSFERS_MAX = 1 << 22 };
+
 enum device_mode {
 	DEVICE_READ_ONLY,	/* O_RDONLY: nothing is ever written */
 	DEVICE_READ_WRITE,

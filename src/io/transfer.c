@@ -13,7 +13,6 @@
 
 enum {
 	TRANSFERS_PER_SLAB = 256,
-	TRANSFERS_MAX = 1 << 20,
 	AT_ONCE_BYTES_MAX = 64 << 10,	/* more takes longer than waking another thread */
 };
 
@@ -26,7 +25,8 @@ static void transfer_pool_grow(struct transfer_pool *pool)
 {
 	struct transfer_slab *slab = calloc(1, sizeof(*slab));
 
-	if (!slab || pool->busy >= TRANSFERS_MAX) {
+	assert(pool->busy < DEVICE_TRANSFERS_MAX);
+	if (!slab) {
 		log_error("no memory for %u transfers", pool->busy + TRANSFERS_PER_SLAB);
 		abort();
 	}

@@ -6,7 +6,7 @@
  *      kernel did only in part is continued where it stopped.
  *
  * The pool makes transfers in advance and more when they run out, and keeps
- * them: in flight are never more than the pools of the engine allow.
+ * them: in flight are never more than DEVICE_TRANSFERS_MAX.
  */
 #pragma once
 

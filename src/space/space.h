@@ -38,8 +38,8 @@ enum bucket_mark { MARK_NONE, MARK_RECLAIMABLE, MARK_DIRTY, MARK_METADATA };
 enum { GENERATIONS_BEHIND = 96, OPEN_BUCKETS_MAX = 128 };
 
 struct bucket {
+	uint32_t pins;			/* every extent of every request may lie in this bucket */
 	uint16_t prio;
-	uint16_t pins;
 	uint16_t used_sectors;		/* live, saturating; as of the last gc */
 	uint8_t generation;
 	uint8_t oldest;			/* generation of the oldest pointer (kernel: last_gc) */

@@ -36,7 +36,7 @@ static void print_read(const struct cache_read *r)
 {
 	fprintf(stderr, ", read state %d at %llu of %llu + %llu, awaits %u, %u pinned", r->state,
 		(unsigned long long)r->at, (unsigned long long)r->start,
-		(unsigned long long)r->sectors, r->op.awaited, r->pinned_count);
+		(unsigned long long)r->sectors, r->op.awaited, r->batch.pinned_count);
 }
 
 static void print_insert(const struct insert *insert)

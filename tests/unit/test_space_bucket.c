@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "awaiter.h"
+#include "cache/request.h"
 #include "space/internal.h"
 
 enum {
@@ -185,6 +186,22 @@ Test(bucket, that_is_raised_makes_its_pointers_stale)
 	cr_expect(eq(u32, space_staleness(&space, ptr), 1));
 	cr_expect(zero(u32, space_staleness(&space, space_pointer(&space, SOME))));
 	lock_release(lock);
+}
+
+/* All extents of all requests may lie in one. */
+Test(bucket, takes_as_many_pins_as_all_requests_may_have)
+{
+	enum { PINS = REQUESTS_MAX * (REQUEST_PARTS_MAX + INSERT_KEYS_MAX) };
+	uint64_t ptr = space_pointer(&space, SOME);
+
+	lock_acquire(lock);
+	for (unsigned i = 0; i < PINS; i++)
+		space_pin(&space, ptr);
+	cr_expect(eq(u32, space.bucket[SOME].pins, PINS));
+	for (unsigned i = 0; i < PINS; i++)
+		space_unpin(&space, ptr);
+	lock_release(lock);
+	cr_expect(zero(u32, space.bucket[SOME].pins));
 }
 
 Test(bucket, that_is_raised_is_pinned_and_empty)
