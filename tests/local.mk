@@ -206,6 +206,8 @@ tests_sim_bcachefuse_sim_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_MARKS
 tests_sim_bcachefuse_sim_SOURCES = \
 	tests/compat/reader.c \
 	tests/compat/reader.h \
+	tests/sim/blame.c \
+	tests/sim/blame.h \
 	tests/sim/check.c \
 	tests/sim/check.h \
 	tests/sim/life.c \

@@ -39,7 +39,7 @@ struct sim_disk {
 	unsigned atomic_sectors, slowness;
 	bool can_discard, is_open;
 	struct sim_faults faults;
-	struct sim_errors errors;	/* that it answered so far */
+	struct sim_errors errors;
 	unsigned char *media;
 	struct version **newest;	/* by sector */
 	struct version *first, *last;	/* the queue */
@@ -190,6 +190,11 @@ void sim_disk_set_discard(struct sim_disk *disk, bool can_discard)
 	disk->can_discard = can_discard;
 }
 
+bool sim_disk_can_discard(const struct sim_disk *disk)
+{
+	return disk->can_discard;
+}
+
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults)
 {
 	disk->faults = *faults;
@@ -311,6 +316,7 @@ static void settle_sector(struct sim_disk *disk, uint64_t sector, enum cut_style
 
 static void settle_disk(struct sim_disk *disk, enum cut_style style, uint64_t salt)
 {
+	disk->errors = (struct sim_errors){ 0 };
 	settle_in_flight(disk, style);
 	while (disk->first) {
 		if (!disk->first->is_outdated)
@@ -558,8 +564,7 @@ static void transfer_drop(struct event *event)
 /* It answers `error`, and remembers that it did: who may say so is judged by that (blame.h). */
 static int disk_says(struct sim_disk *disk, int error)
 {
-	disk->errors.io += error == -EIO;
-	disk->errors.no_space += error == -ENOSPC;
+	*(error == -ENOSPC ? &disk->errors.no_space_ns : &disk->errors.io_ns) = world.now;
 	return error;
 }
 

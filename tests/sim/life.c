@@ -1,10 +1,11 @@
 /*
  * Starts the engine, keeps it busy, stops it.
  */
-#include "life.h"
+#include "blame.h"
 
 #include <string.h>
 
+#include "base/sometimes.h"
 #include "check.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -31,6 +32,16 @@ static bool life_register(struct life *life, const char *name)
 	return life_wait_and_expect(life, &life->waiter, "registering");
 }
 
+/* It is not as it should be after a start: some device must have failed. */
+static bool start_failed(struct life *life, const char *what, unsigned id)
+{
+	if (!blame_has_cause(life))
+		sim_fail("%s %u is %s after the start", id ? "volume" : "the set", id, what);
+	SIM_SOMETIMES("a start fails since a device does");
+	life->start_failed = true;
+	return false;
+}
+
 /* The cache device comes at a random place among the others. */
 static bool register_all(struct life *life)
 {
@@ -51,20 +62,22 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 {
 	v->volume = find_volume(life, v->uuid);
 	if (!v->volume)
-		sim_fail("volume %u is not there after the start", v->model->id);
+		return start_failed(life, "not there", v->model->id);
 	if (!v->volume->is_exported) {
 		if (life->plan->has_set)
-			sim_fail("volume %u is not exported after the start", v->model->id);
+			return start_failed(life, "not exported", v->model->id);
 		life_waiter_init(life, &life->waiter);
 		volume_run(v->volume, &life->waiter.error, &life->waiter.op);
 		if (!life_wait_and_expect(life, &life->waiter, "running without a set"))
 			return false;
+		if (life->waiter.result)
+			return start_failed(life, "not running", v->model->id);
 	}
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
 			 (unsigned long long)v->volume->sectors, (unsigned long long)v->sectors);
 	if (life->plan->has_set && v->volume->set != life->set && !life->plan->detaches)
-		sim_fail("volume %u is not attached after the start", v->model->id);
+		return start_failed(life, "not attached", v->model->id);
 	return true;
 }
 
@@ -76,7 +89,8 @@ bool life_start(struct life *life, struct plan *plan)
 
 	life->plan = plan;
 	life->set = NULL;
-	life->errors_expected = life->tuner_runs = life->tuner_stops = false;
+	life->start_failed = life->stop_failed = life->tuner_runs = life->tuner_stops = false;
+	life->started_ns = sim_now();
 	memset(&life->daemon, 0, sizeof(life->daemon));
 	memset(&life->tuner_timer, 0, sizeof(life->tuner_timer));
 	life->reactor = reactor_new(&error);
@@ -89,7 +103,7 @@ bool life_start(struct life *life, struct plan *plan)
 	if (first)
 		life->set = container_of(first, struct cache_set, link);
 	if (plan->has_set && (!life->set || !life->set->is_running))
-		sim_fail("the set does not run after the start");
+		return start_failed(life, "not running", 0);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		if (!volume_bring_up(life, &plan->volume[i]))
 			return false;
@@ -111,6 +125,15 @@ static bool load_is_over(void *context)
 	return life->left == 0 || life_is_dead(life) || life->busy == 0;
 }
 
+static struct sim_disk *draw_disk(struct plan *plan)
+{
+	unsigned backing = sim_random(plan->volumes);
+
+	if (plan->has_set && sim_chance(50))
+		return plan->cache;
+	return plan->volume[backing].disk ?: plan->volume[0].disk;
+}
+
 static void switch_faults(struct life *life, bool on)
 {
 	struct plan *plan = life->plan;
@@ -121,14 +144,24 @@ static void switch_faults(struct life *life, bool on)
 	plan_set_faults(plan, &faults);
 	if (!on || !plan->has_errors || !sim_chance(60))
 		return;
-	life->errors_expected = true;
-	faults.read_errors = sim_random(4000);
+	faults.read_errors = sim_random(2) * sim_random(4000);
 	faults.write_errors = sim_random(2) * sim_random(4000);
 	faults.flush_errors = sim_random(2) * sim_random(4000);
-	if (plan->has_set && sim_chance(50))
-		sim_disk_set_faults(plan->cache, &faults);
-	else
-		sim_disk_set_faults(plan->volume[0].disk, &faults);
+	faults.superblock_errors = sim_chance(40) ? sim_random(1000000) : 0;
+	faults.no_space = sim_chance(30);
+	sim_disk_set_faults(draw_disk(plan), &faults);
+}
+
+void life_faults_at_once(struct plan *plan)
+{
+	static const unsigned often[] = { 0, 0, 3000, 50000, 400000 };
+	struct sim_faults faults = {
+		.read_errors = often[sim_random(5)], .write_errors = often[sim_random(5)],
+		.flush_errors = often[sim_random(5)], .now_errors = often[sim_random(5)],
+		.superblock_errors = often[sim_random(5)], .no_space = sim_chance(30),
+	};
+
+	sim_disk_set_faults(draw_disk(plan), &faults);
 }
 
 bool life_load(struct life *life, unsigned requests)
@@ -154,7 +187,10 @@ bool life_load(struct life *life, unsigned requests)
 		}
 	}
 	switch_faults(life, false);
-	return slots_wait(life, LIVENESS_SECONDS * SECOND) && tuner_end(life);
+	if (!slots_wait(life, LIVENESS_SECONDS * SECOND) || !tuner_end(life))
+		return false;
+	blame_death(life);
+	return true;
 }
 
 bool life_check(struct life *life)
@@ -166,10 +202,17 @@ bool life_check(struct life *life)
 
 bool life_stop(struct life *life)
 {
+	bool is_dead = life_is_dead(life);
+
 	life_waiter_init(life, &life->waiter);
 	daemon_stop(&life->daemon, &life->waiter.error, &life->waiter.op);
 	if (!life_wait_and_expect(life, &life->waiter, "stopping"))
 		return false;
+	if (is_dead && !life->waiter.result)
+		sim_fail("a dead set was stopped, and nobody was told");
+	life->stop_failed = life->waiter.result != 0;
+	SIM_SOMETIMES_IF(life->stop_failed && !is_dead, "a stop fails since a device does");
+	SIM_SOMETIMES_IF(is_dead, "a dead set is stopped");
 	daemon_done(&life->daemon);
 	blocking_free(life->blocking);
 	reactor_free(life->reactor);

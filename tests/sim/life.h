@@ -28,7 +28,7 @@ struct slot {
 	struct model_op model;
 	struct plan_volume *v;
 	unsigned char *data;
-	bool is_busy, is_asleep;
+	bool is_busy, is_asleep, was_attached;
 	uint64_t started_ns;
 };
 
@@ -49,7 +49,8 @@ struct life {
 	struct slot slot[SLOTS_MAX];
 	unsigned busy;			/* slots with a request, asleep or ready */
 	unsigned left;			/* requests to start */
-	bool errors_expected;		/* faults are, or were, switched on */
+	bool start_failed, stop_failed;	/* which only errors of a device may make them */
+	uint64_t started_ns;
 	/* looking at everything: */
 	struct plan_volume *look;
 	uint64_t look_at;
@@ -63,11 +64,11 @@ struct life {
 };
 
 /* All of these: false if the power went. */
-bool life_start(struct life *life, struct plan *plan);
+bool life_start(struct life *life, struct plan *plan);	/* false, and `start_failed`: or not */
 bool life_load(struct life *life, unsigned requests);
 bool life_look_at_all(struct life *life);	/* reads every sector of every volume */
 bool life_check(struct life *life);	/* index and space, from inside */
-bool life_stop(struct life *life);		/* cleanly; nothing may be left */
+bool life_stop(struct life *life);	/* nothing may be left; cleanly, or `stop_failed` */
 /* Did the set die? (which only errors of its device may make it do) */
 bool life_is_dead(const struct life *life);
 /* Runs until `waiter` is done; fails after `seconds`, and prints who waits. */
@@ -89,6 +90,9 @@ void slots_go(struct life *life, unsigned slots);
 bool slots_are_idle(void *life);
 /* Everything that is under way must end by itself. */
 bool slots_wait(struct life *life, uint64_t limit_ns);
+
+/* life.c: disks fail that often while the engine starts, or stops. */
+void life_faults_at_once(struct plan *plan);
 
 /* tuner.c */
 void tuner_start(struct life *life);

@@ -47,6 +47,7 @@ struct model_volume {
 	bool began_as_pattern;		/* stamp 1 everywhere, else zeros */
 	struct model_value **values;	/* by sector; NULL: what it began with */
 	uint16_t *writers, *partials;	/* by sector: requests under way */
+	bool *dirtied, is_dirtied;	/* by sector, all: perhaps only in the cache */
 	struct list ops;		/* under way */
 	uint64_t tick, stamp;
 	uint64_t flushed_before;	/* what ended before this tick is durable */

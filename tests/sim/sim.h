@@ -53,9 +53,8 @@ struct sim_faults {
 	unsigned stuck;		/* takes up to 40 s */
 };
 
-/* What a disk has answered since it is there. */
 struct sim_errors {
-	uint64_t io, no_space;
+	uint64_t io_ns, no_space_ns;	/* when it said so last; 0: not since the last cut */
 };
 
 void sim_start(uint64_t seed);
@@ -68,6 +67,7 @@ void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors);
 /* So many times slower than usual (1 at first). */
 void sim_disk_set_slowness(struct sim_disk *disk, unsigned times);
 void sim_disk_set_discard(struct sim_disk *disk, bool can_discard);
+bool sim_disk_can_discard(const struct sim_disk *disk);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
 struct sim_errors sim_disk_errors(const struct sim_disk *disk);
 uint64_t sim_disk_sectors(const struct sim_disk *disk);

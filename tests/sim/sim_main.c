@@ -51,14 +51,19 @@ static void all_volumes(struct plan *plan, void (*act)(struct model_volume *volu
 		act(plan->volume[i].model);
 }
 
-/* The power has gone, or goes now. */
-static void seed_cut(struct seed *seed)
+static void no_faults(struct plan *plan)
 {
 	struct sim_faults none = { 0 };
 
+	plan_set_faults(plan, &none);
+}
+
+/* The power has gone, or goes now. */
+static void seed_cut(struct seed *seed)
+{
 	seed->cuts++;
 	sim_power_cut();
-	plan_set_faults(&seed->plan, &none);
+	no_faults(&seed->plan);
 	all_volumes(&seed->plan, model_cut);
 	check_disks(&seed->plan);
 }
@@ -68,8 +73,23 @@ static void seed_stop(struct seed *seed)
 {
 	seed->stops++;
 	sim_power_cut();
+	no_faults(&seed->plan);
 	all_volumes(&seed->plan, model_stop);
 	check_disks(&seed->plan);
+}
+
+/* Sometimes devices fail while it starts: it comes up all the same, or ends cleanly. */
+static bool life_begin(struct seed *seed)
+{
+	bool is_up;
+
+	if (seed->plan.has_errors && sim_chance(30))
+		life_faults_at_once(&seed->plan);
+	is_up = life_start(seed->life, &seed->plan);
+	if (!is_up && seed->life->start_failed && sim_chance(70))
+		life_stop(seed->life);
+	no_faults(&seed->plan);
+	return is_up;
 }
 
 /* Everything up to the ending; true if it came to a clean stop. */
@@ -78,17 +98,20 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 {
 	struct life *life = seed->life;
 
-	if (!life_start(life, &seed->plan))
+	if (!life_begin(seed))
 		return false;
 	if (sim_chance(look_percent) && !life_look_at_all(life))
 		return false;
 	if (!life_load(life, requests))
 		return false;
-	if (life_is_dead(life) || ending == ENDING_CUT)
+	/* What is dirty answers errors, what is clean is there. */
+	if (life_is_dead(life) && !life_look_at_all(life))
 		return false;
-	if (!life_check(life))
+	if (ending == ENDING_CUT || !life_check(life))
 		return false;
-	return life_stop(life);
+	if (seed->plan.has_errors && sim_chance(25))
+		life_faults_at_once(&seed->plan);
+	return life_stop(life) && !life->stop_failed;
 }
 
 static void seed_live(struct seed *seed, unsigned number, unsigned requests, enum ending ending)

@@ -1,7 +1,7 @@
 /*
  * The tuner changes settings while requests are under way.
  */
-#include "life.h"
+#include "blame.h"
 
 #include <errno.h>
 
@@ -44,7 +44,7 @@ static void tuner_step(struct op *op)
 	struct life *life = container_of(op, struct life, tuner.op);
 	int error = op_take_error(op);
 
-	if (error && !life->errors_expected && !tuner_was_refused(life, error))
+	if (error && !blame_has_cause(life) && !tuner_was_refused(life, error))
 		sim_fail("changing a setting: error %d: %s", error, life->tuner.error.text);
 	if (life->tuner_detaches)	/* V6 */
 		model_end(life->tuner_detaches->model, &life->tuner_flush, error, NULL);

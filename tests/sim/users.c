@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "blame.h"
 
 enum { SECTOR = 512, REQUEST_SECTORS_MAX = 256 };
 #define SECOND UINT64_C(1000000000)
@@ -59,17 +60,7 @@ static void slot_done(struct request *request, int error)
 	if (!slot->is_busy)
 		sim_fail("a request is answered twice");
 	slot->is_busy = false;
-	/*
-	 * Dirty data stay in the cache: it may be full of them, which only flash-only volumes
-	 * tell.  And not every disk can discard.
-	 */
-	if (error && !life->errors_expected && !(error == -ENOSPC && slot->v->is_flash) &&
-	    !(error == -EOPNOTSUPP && request->kind == REQUEST_DISCARD))
-		sim_fail("%s of volume %u, bytes %llu + %llu: error %d%s%s",
-			 life_kind_names[request->kind], slot->v->model->id,
-			 (unsigned long long)request->offset, (unsigned long long)request->bytes,
-			 error, life_is_dead(life) ? ", the set is dead: " : "",
-			 life_is_dead(life) ? life->set->health.reason.text : "");
+	blame_end(slot, error);
 	sim_note((uint64_t)slot->number << 32 | (unsigned)error);
 	life->requests_done++;
 	life->requests_failed += error != 0;
@@ -120,6 +111,7 @@ static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offse
 	slot->is_busy = true;
 	slot->started_ns = sim_now();
 	sim_note(offset << 8 | kind);
+	blame_begin(slot);
 	request_start(request);
 }
 

@@ -1,0 +1,166 @@
+/*
+ * The table of blame.h.  Devices tell when they failed last.
+ */
+#include "blame.h"
+
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "base/sometimes.h"
+
+enum { SECTOR = 512 };
+/* An error that arrived may still be on its way to those who share a flush or a write. */
+#define ON_ITS_WAY_NS UINT64_C(1000000)
+
+static bool is_since(uint64_t when_ns, uint64_t since_ns)
+{
+	return when_ns && when_ns + ON_ITS_WAY_NS >= since_ns;
+}
+
+static bool disk_said(const struct sim_disk *disk, int error, uint64_t since_ns)
+{
+	struct sim_errors errors;
+
+	if (!disk)
+		return false;
+	errors = sim_disk_errors(disk);
+	return is_since(error == -ENOSPC ? errors.no_space_ns : errors.io_ns, since_ns);
+}
+
+static bool disk_failed(const struct sim_disk *disk, uint64_t since_ns)
+{
+	return disk_said(disk, -EIO, since_ns) || disk_said(disk, -ENOSPC, since_ns);
+}
+
+bool blame_has_cause(const struct life *life)
+{
+	const struct plan *plan = life->plan;
+	bool failed = disk_failed(plan->cache, life->started_ns);
+
+	for (unsigned i = 0; i < plan->volumes && !failed; i++)
+		failed = disk_failed(plan->volume[i].disk, life->started_ns);
+	return failed;
+}
+
+void blame_death(const struct life *life)
+{
+	if (life_is_dead(life) && !disk_failed(life->plan->cache, life->started_ns))
+		sim_fail("the set died, and its disk never failed: %s",
+			 life->set->health.reason.text);
+}
+
+/* ---- what may be dirty ---- */
+
+/* Modes that change meanwhile may have been any. */
+static bool may_write_back(const struct slot *slot)
+{
+	const struct plan *plan = slot->life->plan;
+
+	return slot->v->is_flash || plan->changes_modes || slot->v->mode == MODE_WRITEBACK ||
+	       slot->request.volume->mode == MODE_WRITEBACK;
+}
+
+struct sectors {
+	uint64_t first, end;
+};
+
+/* Whole blocks are read and written. */
+static struct sectors sectors_of(const struct slot *slot)
+{
+	const struct request *request = &slot->request;
+	uint64_t block = slot->v->block_sectors * SECTOR;
+	uint64_t end = round_up(request->offset + request->bytes, block) / SECTOR;
+
+	return (struct sectors){ round_down(request->offset, block) / SECTOR,
+				 min_u64(end, slot->v->sectors) };
+}
+
+static bool may_be_dirty(const struct slot *slot)
+{
+	struct sectors range = sectors_of(slot);
+
+	for (uint64_t s = range.first; s < range.end; s++)
+		if (slot->v->model->dirtied[s])
+			return true;
+	return slot->v->is_flash;
+}
+
+static bool is_write(const struct slot *slot)
+{
+	return slot->request.kind == REQUEST_WRITE || slot->request.kind == REQUEST_ZERO;
+}
+
+void blame_begin(struct slot *slot)
+{
+	struct model_volume *model = slot->v->model;
+	struct sectors range = sectors_of(slot);
+
+	slot->was_attached = slot->request.volume->set != NULL;
+	if (!is_write(slot) || !may_write_back(slot))
+		return;
+	for (uint64_t s = range.first; s < range.end; s++)
+		model->dirtied[s] = true;
+	model->is_dirtied = true;
+}
+
+/* ---- who is to blame ---- */
+
+static bool cache_is_to_blame(const struct slot *slot, int error)
+{
+	const struct life *life = slot->life;
+	const struct sim_disk *cache = life->plan->cache;
+	bool is_attached = slot->was_attached || slot->request.volume->set;
+	bool has_failed = disk_said(cache, error, slot->started_ns);
+
+	if (life_is_dead(life))	/* of whatever error, it answers EIO */
+		has_failed = disk_said(cache, error, life->started_ns) ||
+			     (error == -EIO && disk_failed(cache, life->started_ns));
+	if (!is_attached || !has_failed)
+		return false;
+	SIM_SOMETIMES_IF(!life_is_dead(life), "a request is answered an error of a living set");
+	if (life_is_dead(life))
+		return slot->request.kind != REQUEST_READ || slot->v->is_flash ||
+		       slot->v->model->is_dirtied;
+	switch (slot->request.kind) {
+	case REQUEST_READ:
+		return may_be_dirty(slot);
+	case REQUEST_WRITE:
+	case REQUEST_ZERO:
+		return may_be_dirty(slot) || may_write_back(slot);
+	case REQUEST_DISCARD:
+	case REQUEST_FLUSH:
+		return false;
+	}
+	return false;
+}
+
+static bool may_be_answered(const struct slot *slot, int error)
+{
+	const struct plan_volume *v = slot->v;
+
+	if (error == -EOPNOTSUPP)
+		return slot->request.kind == REQUEST_DISCARD && v->disk &&
+		       !sim_disk_can_discard(v->disk);
+	/* The cache may be full of dirty data, which only flash-only volumes tell. */
+	if (error == -ENOSPC && v->is_flash && is_write(slot))
+		return true;
+	if (error != -EIO && error != -ENOSPC)
+		return false;
+	return disk_said(v->disk, error, slot->started_ns) || cache_is_to_blame(slot, error);
+}
+
+void blame_end(const struct slot *slot, int error)
+{
+	const struct life *life = slot->life;
+	const struct request *request = &slot->request;
+
+	SIM_SOMETIMES_IF(!error && life_is_dead(life) && request->kind == REQUEST_READ &&
+			 slot->request.volume->set, "what is clean is read while its set is dead");
+	if (!error || may_be_answered(slot, error))
+		return;
+	sim_fail("%s of volume %u, bytes %llu + %llu: error %d, which nobody is to blame for%s%s",
+		 life_kind_names[request->kind], slot->v->model->id,
+		 (unsigned long long)request->offset, (unsigned long long)request->bytes, error,
+		 life_is_dead(life) ? ", the set is dead: " : "",
+		 life_is_dead(life) ? life->set->health.reason.text : "");
+}
