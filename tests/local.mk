@@ -33,6 +33,7 @@ unit_tests = \
 	tests/unit/test_bset \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
+	tests/unit/test_cache_request \
 	tests/unit/test_cache_stats \
 	tests/unit/test_control_manual \
 	tests/unit/test_control_store \

@@ -75,6 +75,12 @@ void set_done(struct cache_set *set);
 /* What must be known to read a journal, before there is a set: by superblock. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup);
 
+/* A layout that the kernel gave up: its volumes can be read only, as with the kernel. */
+static inline bool set_is_obsolete(const struct cache_set *set)
+{
+	return set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET;
+}
+
 /* Is there a volume of this number? */
 bool set_has_volume(const struct cache_set *set, unsigned slot);
 /* The table of volumes was read, or one was retired: the index forgets what that left in it. */

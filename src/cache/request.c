@@ -261,6 +261,10 @@ static void start_discard(struct request *request)
 {
 	struct volume *volume = request->volume;
 
+	if (volume->set && health_error(&volume->set->health)) {
+		finish(request, -EIO);	/* as with writes: see decide() in write.c */
+		return;
+	}
 	volume_count(volume, STATS_BYPASSED_SECTORS, request->end - request->start);
 	request->chunk_offset = request->start;
 	request->state = REQUEST_TRIM;
@@ -275,13 +279,16 @@ static void start_discard(struct request *request)
 static void trimmed(struct request *request, int error)
 {
 	struct volume *volume = request->volume;
+	bool has_dirty = volume->set && volume_dirty_bytes(volume);
 
-	if (error) {
+	/* Dirty data stay in sight; else nobody knows what is there, and clean data say the old. */
+	if (error == -EOPNOTSUPP || (error && has_dirty)) {
 		finish(request, error);
 		return;
 	}
+	request->error = error;
 	request->state = REQUEST_HOLES;
-	if (volume->backing && volume->set && volume_dirty_bytes(volume))
+	if (volume->backing && has_dirty)
 		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
 			   &request->op);
 	else
@@ -296,7 +303,7 @@ static void insert_holes(struct request *request)
 	uint64_t at = request->chunk_offset;	/* here a key sector */
 
 	if (at == request->end || !volume->set) {
-		finish(request, 0);
+		finish(request, request->error);
 		return;
 	}
 	*insert = (struct insert){
@@ -330,12 +337,12 @@ static void start_flush(struct request *request)
 
 	request->state = REQUEST_FLUSHING;
 	op_await(&request->op);
-	if (set && !volume->is_read_only) {
+	if (set && !set->is_read_only) {
 		set_enter(set);
 		journal_commit(&set->journal, &request->op);	/* R10 */
 		set_leave(set);
 	}
-	if (volume->backing && !volume->is_read_only) {
+	if (volume->backing && !volume->is_mounted_read_only) {
 		op_init(&request->backing_op, request->op.home, backing_is_flushed);
 		op_await(&request->op);
 		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
@@ -378,11 +385,19 @@ static void take_range(struct request *request)
 		begin(request);
 }
 
+static bool is_change(const struct request *request)
+{
+	return request->kind != REQUEST_READ && request->kind != REQUEST_FLUSH;
+}
+
+/* Behind the gate the volume's set stays what it is, and with it what is allowed (V1). */
 static void pass_gate(struct request *request)
 {
 	if (!volume_enter(request->volume, &request->op))
 		return;
-	if (request->kind == REQUEST_FLUSH)
+	if (is_change(request) && volume_is_read_only(request->volume))
+		finish(request, -EROFS);
+	else if (request->kind == REQUEST_FLUSH)
 		start_flush(request);
 	else
 		take_range(request);
@@ -412,8 +427,6 @@ void request_start(struct request *request)
 	const struct volume *volume = request->volume;
 
 	assert(request->offset + request->bytes <= volume->sectors * 512);
-	assert(request->kind == REQUEST_READ || request->kind == REQUEST_FLUSH ||
-	       !volume->is_read_only);
 	request->state = REQUEST_GATE;
 	request->skew = 0;
 	request->range = (struct range){ .start = 0 };

@@ -44,6 +44,11 @@ void volume_done(struct volume *volume)
 	buffer_free(volume->superblock_buffer);
 }
 
+bool volume_is_read_only(const struct volume *volume)
+{
+	return volume->is_mounted_read_only || (volume->set && set_is_obsolete(volume->set));
+}
+
 uint64_t volume_dirty_bytes(const struct volume *volume)
 {
 	return volume->set ? volume->set->index.dirty_sectors[volume->slot] * 512 : 0;

@@ -42,7 +42,7 @@ struct volume {
 	unsigned block_sectors;
 	bool is_exported;			/* bcacheN exists */
 	bool is_flash;
-	bool is_read_only;
+	bool is_mounted_read_only;		/* nothing may be written: all of its life */
 	unsigned opens;				/* handles */
 	bool is_stopping;			/* goes away at the last close */
 
@@ -87,6 +87,11 @@ static inline enum backing_state volume_state(const struct volume *volume)
 {
 	return superblock_state(&volume->superblock);
 }
+/*
+ * Does it refuse what changes its content?  Mounted read-only, or as long as it is in a set that
+ * is not written to.  It may come to be so while handles are open: requests ask behind the gate.
+ */
+bool volume_is_read_only(const struct volume *volume);
 /* Bytes that are only in the cache. */
 uint64_t volume_dirty_bytes(const struct volume *volume);
 

@@ -564,7 +564,7 @@ static void describe(struct tree_node *node)
 		node->bytes = CONTROL_FILE_BYTES;
 		break;
 	case TREE_VOLUME:
-		node->mode = volume->is_read_only ? 0400 : 0600;
+		node->mode = volume_is_read_only(volume) ? 0400 : 0600;
 		node->bytes = volume->sectors * SECTOR_BYTES;
 		node->block_bytes = volume->block_sectors * SECTOR_BYTES;
 		break;

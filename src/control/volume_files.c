@@ -315,7 +315,7 @@ static void show_volume_size(const struct control_subject *subject, struct text 
 
 static void show_read_only(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, subject->volume->is_read_only);
+	text_number(text, volume_is_read_only(subject->volume));
 }
 
 const struct control_file control_volume_block_files[] = {

@@ -254,7 +254,7 @@ static int check_open(const struct data_files *files, const struct volume *volum
 {
 	if (volume->is_stopping || files->tree->daemon->is_stopping)
 		return -ENXIO;
-	return volume->is_read_only && (flags & O_ACCMODE) != O_RDONLY ? -EROFS : 0;
+	return volume_is_read_only(volume) && (flags & O_ACCMODE) != O_RDONLY ? -EROFS : 0;
 }
 
 static struct data_handle *handle_new(struct data_files *files, struct volume *volume,

@@ -217,8 +217,6 @@ static void join(struct attaching *job)
 	volume->slot = job->slot;
 	volume->is_exported = true;
 	volume->attach_error = (struct error){ 0 };
-	if (set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET)
-		volume->is_read_only = true;	/* as the kernel does */
 	list_add_last(&set->volumes, &volume->set_link);
 	volume_gate_open(volume);
 	log_info("caching %s as %s on set %s", device_path(volume->backing), volume->name,
@@ -305,7 +303,7 @@ static void running_step(struct job *base, int error)
 		job_end(base, error_set(base->error, EBUSY, "%s is running already", volume->name));
 		return;
 	}
-	if (must_write && !job->is_written && !volume->is_read_only) {
+	if (must_write && !job->is_written && !volume->is_mounted_read_only) {
 		job->is_written = true;
 		job->before = volume->superblock;
 		job->dirty_before = volume->dirty;

@@ -127,7 +127,7 @@ static struct volume *volume_new(struct daemon *daemon, struct device *backing)
 	assert(volume);
 	volume_init(volume, daemon, daemon->reactor, backing);
 	volume->birth = ++daemon->born;
-	volume->is_read_only = daemon->options.read_only;
+	volume->is_mounted_read_only = daemon->options.read_only;
 	return volume;
 }
 
@@ -238,8 +238,6 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	volume->block_sectors = set->superblock.block_sectors;
 	volume->slot = slot;
 	volume->set = set;
-	if (set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET)
-		volume->is_read_only = true;
 	volume->mode = MODE_WRITEBACK;
 	volume->dirty = DIRTY_YES;
 	volume->is_exported = true;

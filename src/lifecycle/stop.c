@@ -62,7 +62,7 @@ static void volume_end_step(struct job *base, int error)
 		return;
 	case VOLUME_FLUSH:
 		job->state = VOLUME_GONE;
-		if (volume->backing && !volume->is_read_only)
+		if (volume->backing && !volume->is_mounted_read_only)
 			flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
 				   &base->op);
 		else
