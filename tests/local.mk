@@ -84,11 +84,12 @@ tools_tests = \
 	tests/mount/daemon.tap \
 	tests/mount/umount.tap \
 	tests/tools/format.tap \
+	tests/tools/scripts.tap \
 	tests/tools/show.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(tools_tests)
 TESTS += $(tools_tests)
-EXTRA_DIST += tests/tap.sh
+EXTRA_DIST += tests/fresh/in-root tests/tap.sh
 
 # Members that must be refused.
 evil_tests = \
