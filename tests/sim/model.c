@@ -128,24 +128,56 @@ static bool is_durable(const struct model_volume *volume, const struct model_val
 	return value->fua || value->end < volume->flushed_before;	/* V3 */
 }
 
-/* V1: could a read that began at `tick` not show it any more? */
-static bool is_superseded(const struct model_volume *volume, uint64_t sector,
-			  const struct model_value *value, uint64_t tick)
+/*
+ * The latest beginning among some values of a sector, and the latest of another of them: a
+ * value that ended before the beginning of any other of them is behind it.
+ */
+struct horizon {
+	const struct model_value *latest;
+	uint64_t second_begin;
+};
+
+static void horizon_add(struct horizon *horizon, const struct model_value *value)
 {
-	for (const struct model_value *w = volume->values[sector]; w; w = w->next)
-		if (w != value && !w->failed && w->seen < tick && value->end < w->begin)
-			return true;
-	return false;
+	if (!horizon->latest) {
+		horizon->latest = value;
+	} else if (value->begin > horizon->latest->begin) {
+		horizon->second_begin = horizon->latest->begin;
+		horizon->latest = value;
+	} else if (value->begin > horizon->second_begin) {
+		horizon->second_begin = value->begin;
+	}
 }
 
-/* V2 */
-static bool is_gone_after_cut(const struct model_volume *volume, uint64_t sector,
-			      const struct model_value *value)
+static bool is_behind(const struct horizon *horizon, const struct model_value *value)
 {
+	if (!horizon->latest)
+		return false;
+	return value->end < (horizon->latest == value ? horizon->second_begin :
+							horizon->latest->begin);
+}
+
+/* V1: behind it is what a read that began at `tick` could not show any more. */
+static struct horizon horizon_of_reads(const struct model_volume *volume, uint64_t sector,
+				       uint64_t tick)
+{
+	struct horizon horizon = { .latest = NULL };
+
 	for (const struct model_value *w = volume->values[sector]; w; w = w->next)
-		if (w != value && value->end < w->begin && is_durable(volume, w))
-			return true;
-	return false;
+		if (!w->failed && w->seen < tick)
+			horizon_add(&horizon, w);
+	return horizon;
+}
+
+/* V2: behind it is what is gone after a cut. */
+static struct horizon horizon_of_cuts(const struct model_volume *volume, uint64_t sector)
+{
+	struct horizon horizon = { .latest = NULL };
+
+	for (const struct model_value *w = volume->values[sector]; w; w = w->next)
+		if (is_durable(volume, w))
+			horizon_add(&horizon, w);
+	return horizon;
 }
 
 static uint64_t oldest_begin(const struct model_volume *volume)
@@ -158,15 +190,16 @@ static uint64_t oldest_begin(const struct model_volume *volume)
 static void sector_prune(struct model_volume *volume, uint64_t sector)
 {
 	struct model_value **at = &volume->values[sector];
-	uint64_t oldest = oldest_begin(volume);
+	struct horizon reads, cuts;
 
 	if (!*at || !(*at)->next)
 		return;
+	reads = horizon_of_reads(volume, sector, oldest_begin(volume));
+	cuts = horizon_of_cuts(volume, sector);
 	while (*at) {
 		struct model_value *value = *at;
 
-		if (is_superseded(volume, sector, value, oldest) &&
-		    is_gone_after_cut(volume, sector, value)) {
+		if (is_behind(&reads, value) && is_behind(&cuts, value)) {
 			*at = value->next;
 			value_free(volume, value);
 		} else {
@@ -177,10 +210,11 @@ static void sector_prune(struct model_volume *volume, uint64_t sector)
 
 static unsigned candidates(const struct model_volume *volume, uint64_t sector)
 {
+	struct horizon horizon = horizon_of_reads(volume, sector, volume->tick + 1);
 	unsigned count = 0;
 
 	for (struct model_value *v = volume->values[sector]; v; v = v->next)
-		count += !is_superseded(volume, sector, v, volume->tick + 1);
+		count += !is_behind(&horizon, v);
 	return count;
 }
 
@@ -317,14 +351,14 @@ static void begin_partial(struct model_volume *volume, const struct piece *piece
 			  const struct model_op *op)
 {
 	struct model_value *bases = volume->values[piece->sector];
+	struct horizon horizon = horizon_of_reads(volume, piece->sector, op->begin);
 
 	volume->partials[piece->sector]++;
 	for (struct model_value *base = bases; base; base = base->next) {
 		struct model_value *value;
 		unsigned char *image;
 
-		if (base->begin == op->begin ||
-		    is_superseded(volume, piece->sector, base, op->begin))
+		if (base->begin == op->begin || is_behind(&horizon, base))
 			continue;
 		image = image_new(volume, piece, base, op);
 		value = value_new(volume, piece->sector);
@@ -455,11 +489,12 @@ static struct model_value *find_value(struct model_volume *volume, uint64_t sect
 				      const unsigned char *data, unsigned from, unsigned to,
 				      uint64_t tick, const char *who)
 {
+	struct horizon horizon = horizon_of_reads(volume, sector, tick);
 	struct model_value *found = NULL;
 	unsigned possible = 0, matching = 0;
 
 	for (struct model_value *v = volume->values[sector]; v; v = v->next) {
-		if (is_superseded(volume, sector, v, tick))
+		if (is_behind(&horizon, v))
 			continue;
 		possible++;
 		if (!value_matches(volume, sector, v, data, from, to))
@@ -518,9 +553,10 @@ void model_end(struct model_volume *volume, struct model_op *op, int error, cons
 static void sector_cut(struct model_volume *volume, uint64_t sector)
 {
 	struct model_value *gone = NULL, **at = &volume->values[sector];
+	struct horizon horizon = horizon_of_cuts(volume, sector);
 
 	for (struct model_value *v = *at; v; v = v->next)
-		v->survived = !is_gone_after_cut(volume, sector, v);
+		v->survived = !is_behind(&horizon, v);
 	while (*at) {
 		struct model_value *value = *at;
 
