@@ -221,6 +221,8 @@ tests_sim_bcachefuse_sim_SOURCES = \
 	tests/sim/plan.c \
 	tests/sim/plan.h \
 	tests/sim/sim_main.c \
+	tests/sim/swarm.c \
+	tests/sim/swarm.h \
 	tests/sim/tuner.c \
 	tests/sim/users.c \
 	tests/sim/waiting.c \

@@ -56,8 +56,8 @@ static bool may_write_back(const struct slot *slot)
 {
 	const struct plan *plan = slot->life->plan;
 
-	return slot->v->is_flash || plan->changes_modes || slot->v->mode == MODE_WRITEBACK ||
-	       slot->request.volume->mode == MODE_WRITEBACK;
+	return slot->v->is_flash || plan->swarm.weight[SWARM_MODE] ||
+	       slot->v->mode == MODE_WRITEBACK || slot->request.volume->mode == MODE_WRITEBACK;
 }
 
 struct sectors {

@@ -8,6 +8,9 @@
 #include "base/sometimes.h"
 #include "check.h"
 
+/* How often out of a million for each unit of weight. */
+enum { SLOW_RATE = 400, STUCK_RATE = 2, ERROR_RATE = 60,
+       SUPERBLOCK_ERROR_RATE = 10000 };
 #define SECOND UINT64_C(1000000000)
 
 /* ---- start ---- */
@@ -76,7 +79,8 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
 			 (unsigned long long)v->volume->sectors, (unsigned long long)v->sectors);
-	if (life->plan->has_set && v->volume->set != life->set && !life->plan->detaches)
+	if (life->plan->has_set && v->volume->set != life->set &&
+	    !life->plan->swarm.weight[SWARM_DETACH] && !life->plan->swarm.weight[SWARM_ATTACH])
 		return start_failed(life, "not attached", v->model->id);
 	return true;
 }
@@ -136,20 +140,19 @@ static struct sim_disk *draw_disk(struct plan *plan)
 
 static void switch_faults(struct life *life, bool on)
 {
-	struct plan *plan = life->plan;
-	unsigned slow = plan->is_storm ? 50000 : 3000;	/* a leaf's write, while entries go on */
-	struct sim_faults faults = { .slow = on ? slow : 0,
-				     .stuck = on && sim_chance(30) ? 100 : 0 };
+	const unsigned *weight = life->plan->swarm.weight;
+	struct sim_faults faults = { .slow = on ? weight[SWARM_SLOW] * SLOW_RATE : 0,
+				     .stuck = on ? weight[SWARM_STUCK] * STUCK_RATE : 0 };
 
-	plan_set_faults(plan, &faults);
-	if (!on || !plan->has_errors || !sim_chance(60))
+	plan_set_faults(life->plan, &faults);
+	if (!on || !life->plan->has_errors || !sim_chance(60))
 		return;
-	faults.read_errors = sim_random(2) * sim_random(4000);
-	faults.write_errors = sim_random(2) * sim_random(4000);
-	faults.flush_errors = sim_random(2) * sim_random(4000);
-	faults.superblock_errors = sim_chance(40) ? sim_random(1000000) : 0;
+	faults.read_errors = weight[SWARM_READ_ERROR] * ERROR_RATE;
+	faults.write_errors = weight[SWARM_WRITE_ERROR] * ERROR_RATE;
+	faults.flush_errors = weight[SWARM_FLUSH_ERROR] * ERROR_RATE;
+	faults.superblock_errors = weight[SWARM_SUPERBLOCK_ERROR] * SUPERBLOCK_ERROR_RATE;
 	faults.no_space = sim_chance(30);
-	sim_disk_set_faults(draw_disk(plan), &faults);
+	sim_disk_set_faults(draw_disk(life->plan), &faults);
 }
 
 void life_faults_at_once(struct plan *plan)

@@ -125,7 +125,10 @@ static void draw_storm(struct plan *plan)
 	plan->requests = 600 << sim_random(2);
 	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
 	plan->pause_percent = 0;
-	plan->write_percent = 90;
+	plan->swarm.weight[SWARM_WRITE] = 8 * SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_BLOCK] = 2 * SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_SLOW] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_LARGE] = plan->swarm.weight[SWARM_HUGE] = 0;
 	plan->fua_percent = 80;
 	plan->block_sectors = 8;
 	plan->bucket_sectors = 8 << sim_random(2);
@@ -136,11 +139,26 @@ static void draw_early_death(struct plan *plan)
 {
 	plan->dies_young = true;
 	plan->cut_percent = 90;
-	plan->write_percent = 100;
+	plan->swarm.weight[SWARM_WRITE] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_READ] = plan->swarm.weight[SWARM_MODE] =
+		plan->swarm.weight[SWARM_DETACH] = 0;
 	plan->fua_percent = 70;
 	plan->pause_percent = 0;
 	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
-	plan->changes_modes = plan->detaches = false;
+}
+
+/* Most seeds write a lot, and none is so busy with rare things that nothing is in the cache. */
+static void draw_weights(struct plan *plan)
+{
+	unsigned *weight = plan->swarm.weight;
+
+	swarm_draw(&plan->swarm);
+	if (sim_chance(80))
+		weight[SWARM_WRITE] = SWARM_WEIGHT_MAX << sim_random(2);
+	weight[SWARM_FLUSH] /= 4;
+	weight[SWARM_DISCARD] /= 4;
+	weight[SWARM_ZERO] /= 4;
+	weight[SWARM_HUGE] /= 16;
 }
 
 static void draw_load(struct plan *plan)
@@ -149,12 +167,11 @@ static void draw_load(struct plan *plan)
 	plan->requests = 150 << sim_random(4);
 	plan->slots = 1 + sim_random(SLOTS_DRAWN_MAX);
 	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
-	plan->write_percent = 25 + sim_random(60);
-	plan->fua_percent = (unsigned[]){ 3, 10, 70 }[sim_random(3)]; /* the last: a full journal */
+	plan->fua_percent = (unsigned[]){ 0, 3, 10, 70 }[sim_random(4)]; /* 70: a full journal */
+	plan->sync_percent = (unsigned[]){ 0, 50, 100 }[sim_random(3)];
 	plan->cut_percent = 70;
-	plan->changes_modes = sim_chance(30);
-	plan->detaches = sim_chance(30);
 	plan->has_errors = plan->seed % 8 == 7;
+	draw_weights(plan);
 	plan->is_storm = sim_chance(15);
 	if (plan->is_storm)
 		draw_storm(plan);
@@ -283,6 +300,8 @@ void plan_print(const struct plan *plan)
 		       (unsigned long long)plan->volume[i].sectors,
 		       (unsigned long long)plan->volume[i].data_offset,
 		       plan->volume[i].block_sectors, modes[plan->volume[i].mode]);
-	printf(" %u lives of %u requests in %u slots%s%s\n", plan->lives, plan->requests,
-	       plan->slots, plan->wants_flash ? ", flash" : "", plan->has_errors ? ", errors" : "");
+	printf(" %u lives of %u requests in %u slots, %u %% durable, %u %% synchronous%s%s\n",
+	       plan->lives, plan->requests, plan->slots, plan->fua_percent, plan->sync_percent,
+	       plan->wants_flash ? ", flash" : "", plan->has_errors ? ", errors" : "");
+	swarm_print(&plan->swarm);
 }

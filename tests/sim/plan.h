@@ -13,6 +13,7 @@
 #include "bcachefuse/superblock.h"
 #include "model.h"
 #include "sim.h"
+#include "swarm.h"
 
 enum { PLAN_VOLUMES_MAX = 4 };
 
@@ -46,8 +47,10 @@ struct plan {
 	uint64_t flash_sectors;
 	size_t node_memory_bytes;
 	unsigned lives, requests, slots, pause_percent;
-	unsigned write_percent, fua_percent, cut_percent;
-	bool changes_modes, detaches, has_errors, is_storm;
+	unsigned fua_percent, sync_percent, cut_percent;
+	struct swarm swarm;
+	bool has_errors;		/* some of its lives have faulty disks */
+	bool is_storm;
 	bool dies_young;		/* cuts come while it starts or soon after */
 };
 

@@ -161,14 +161,16 @@ static void seed_end(struct seed *seed)
 /* A set with a flash-only volume is started and stopped once before. */
 static void seed_prepare(struct seed *seed)
 {
-	bool detaches = seed->plan.detaches, has_errors = seed->plan.has_errors;
+	struct swarm swarm = seed->plan.swarm;
+	bool has_errors = seed->plan.has_errors;
 
 	if (!seed->plan.wants_flash)
 		return;
-	seed->plan.detaches = false;	/* that could use up the slots of a small table */
+	seed->plan.swarm.weight[SWARM_DETACH] = seed->plan.swarm.weight[SWARM_ATTACH] =
+		0;	/* that could use up the slots of a small table */
 	seed->plan.has_errors = false;
 	seed_live(seed, 0, 10, ENDING_STOP);
-	seed->plan.detaches = detaches;
+	seed->plan.swarm = swarm;
 	seed->plan.has_errors = has_errors;
 	if (!seed->stops)
 		sim_fail("the first life was to be stopped");

@@ -56,16 +56,15 @@ static void tuner_step(struct op *op)
 		return;
 	}
 	timer_start(&life->tuner_timer, sim_random(SECOND / 10), op);
-	switch (sim_random(4)) {
-	case 0:
-		if (life->plan->changes_modes)
-			tuner_change_mode(life);
+	switch (swarm_choose(&life->plan->swarm, SWARM_OPERATIONS)) {
+	case SWARM_MODE:
+		tuner_change_mode(life);
 		return;
-	case 3:
-		if (life->plan->detaches)
-			tuner_attach(life);
+	case SWARM_ATTACH:
+	case SWARM_DETACH:
+		tuner_attach(life);
 		return;
-	case 1:
+	case SWARM_GC:
 		if (!life->set)
 			return;
 		set_enter(life->set);

@@ -9,7 +9,8 @@
 #include "base/numbers.h"
 #include "blame.h"
 
-enum { SECTOR = 512, REQUEST_SECTORS_MAX = 256 };
+enum { SECTOR = 512, REQUEST_SECTORS_MAX = REQUEST_BYTES_MAX / SECTOR, LOOK_SECTORS_MAX = 256,
+       BYTES_LIKE_A_REQUEST = 65536 /* of large ones a life has fewer */ };
 #define SECOND UINT64_C(1000000000)
 
 static void slot_step(struct op *op);
@@ -100,8 +101,8 @@ static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offse
 
 	*request = (struct request){ .kind = kind, .volume = slot->v->volume, .offset = offset,
 				     .bytes = bytes, .data = slot->data, .fua = fua,
-				     .sync = sim_chance(50), .task = slot->number % 5,
-				     .done = slot_done };
+				     .sync = sim_chance(slot->life->plan->sync_percent),
+				     .task = slot->number % 5, .done = slot_done };
 	if (kind == REQUEST_READ)
 		memset(slot->data, 0x3c, min_u64(bytes + REQUEST_SLACK_BYTES, SLOT_ROOM));
 	if (kind == REQUEST_DISCARD)
@@ -117,48 +118,60 @@ static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offse
 
 static enum request_kind draw_kind(const struct plan *plan)
 {
-	unsigned luck = sim_random(100);
-
-	if (luck < 3)
+	switch (swarm_choose(&plan->swarm, SWARM_REQUESTS)) {
+	case SWARM_WRITE:
+		return REQUEST_WRITE;
+	case SWARM_FLUSH:
 		return REQUEST_FLUSH;
-	if (luck < 6)
+	case SWARM_DISCARD:
 		return REQUEST_DISCARD;
-	if (luck < 8)
+	case SWARM_ZERO:
 		return REQUEST_ZERO;
-	return sim_chance(plan->write_percent) ? REQUEST_WRITE : REQUEST_READ;
+	default:
+		return REQUEST_READ;
+	}
 }
 
-/* Mostly small and aligned, sometimes large, sometimes odd. */
-static uint64_t draw_bytes(uint64_t *align)
+static uint64_t draw_bytes(const struct plan *plan, uint64_t *align)
 {
-	unsigned luck = sim_random(100);
-
 	*align = SECTOR;
-	if (luck < 40) {
+	switch (swarm_choose(&plan->swarm, SWARM_SIZES)) {
+	case SWARM_SMALL:
+		return (1 + sim_random(8)) * SECTOR;
+	case SWARM_MEDIUM:
+		return (1 + sim_random(64)) * SECTOR;
+	case SWARM_LARGE:
+		return (1 + sim_random(256)) * SECTOR;
+	case SWARM_HUGE:
+		return (1 + sim_random(REQUEST_SECTORS_MAX)) * SECTOR;
+	case SWARM_ODD:
+		*align = 1;
+		return 1 + sim_random(5000);
+	default:
 		*align = 8 * SECTOR;
 		return 8 * SECTOR;
 	}
-	if (luck < 60)
-		return (1 + sim_random(8)) * SECTOR;
-	if (luck < 80)
-		return (1 + sim_random(64)) * SECTOR;
-	if (luck < 93)
-		return (1 + sim_random(REQUEST_SECTORS_MAX)) * SECTOR;
-	*align = 1;
-	return 1 + sim_random(5000);
 }
 
-static uint64_t draw_offset(struct plan_volume *v, uint64_t bytes, uint64_t align)
+static uint64_t draw_offset(const struct plan *plan, struct plan_volume *v, uint64_t bytes,
+			    uint64_t align)
 {
-	uint64_t size = v->sectors * SECTOR, offset;
-	unsigned luck = sim_random(100);
+	uint64_t size = v->sectors * SECTOR, offset = 0;
 
-	if (luck < 10)
+	switch (swarm_choose(&plan->swarm, SWARM_PLACES)) {
+	case SWARM_NEXT:
 		offset = v->last_end;
-	else if (luck < 75)
-		offset = v->hot[sim_random(4)] * SECTOR + sim_random(256 * SECTOR);
-	else
+		break;
+	case SWARM_ANYWHERE:
 		offset = sim_random(size);
+		break;
+	case SWARM_EDGE:
+		offset = sim_chance(50) ? 0 : size - bytes;
+		break;
+	default:
+		offset = v->hot[sim_random(4)] * SECTOR + sim_random(256 * SECTOR);
+		break;
+	}
 	offset -= offset % align;
 	if (offset + bytes > size)
 		offset = sim_chance(50) ? size - bytes : 0;
@@ -170,7 +183,7 @@ static bool slot_draw_request(struct slot *slot)
 {
 	struct plan *plan = slot->life->plan;
 	enum request_kind kind = draw_kind(plan);
-	uint64_t align, bytes = draw_bytes(&align), offset;
+	uint64_t align, bytes = draw_bytes(plan, &align), offset;
 
 	slot->v = &plan->volume[sim_random(plan->volumes)];
 	if (kind == REQUEST_FLUSH) {
@@ -178,11 +191,13 @@ static bool slot_draw_request(struct slot *slot)
 		return true;
 	}
 	if (kind == REQUEST_DISCARD && sim_chance(20))
-		bytes = min_u64(bytes * 16, slot->v->sectors * SECTOR);
-	offset = draw_offset(slot->v, bytes, align);
+		bytes *= 16;
+	bytes = min_u64(bytes, slot->v->sectors * SECTOR);
+	offset = draw_offset(plan, slot->v, bytes, align);
 	if (!may_start(slot->v, kind, offset, bytes))
 		return false;
 	slot->v->last_end = offset + bytes;
+	slot->life->left -= min_u64(slot->life->left, bytes / BYTES_LIKE_A_REQUEST);
 	slot_start(slot, kind, offset, bytes,
 		   kind == REQUEST_WRITE && sim_chance(plan->fua_percent));
 	return true;
@@ -210,7 +225,7 @@ static bool slot_look(struct slot *slot)
 	if (!life->look)
 		return false;
 	slot->v = life->look;
-	sectors = min_u64(1 + sim_random(REQUEST_SECTORS_MAX), slot->v->sectors - life->look_at);
+	sectors = min_u64(1 + sim_random(LOOK_SECTORS_MAX), slot->v->sectors - life->look_at);
 	life->look_at += sectors;
 	slot_start(slot, REQUEST_READ, (life->look_at - sectors) * SECTOR, sectors * SECTOR, false);
 	return true;
