@@ -61,6 +61,24 @@ static bool register_all(struct life *life)
 	return true;
 }
 
+/* R17, also where it was otherwise before the start: no request has come yet. */
+static void check_says_dirty(struct plan_volume *v)
+{
+	struct superblock_disk disk;
+	struct superblock sb;
+
+	if (v->is_flash || !v->volume->set)
+		return;
+	sim_disk_read(v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+	superblock_decode_unchecked(&sb, &disk);
+	if (volume_dirty_bytes(v->volume) && superblock_state(&sb) != STATE_DIRTY)
+		sim_fail("volume %u opens with dirty data, and its superblock says %u",
+			 v->model->id, superblock_state(&sb));
+	SIM_SOMETIMES_IF(v->says_clean && volume_dirty_bytes(v->volume),
+			 "a volume said clean, and its set has dirty data of it");
+	v->says_clean = false;
+}
+
 static bool volume_bring_up(struct life *life, struct plan_volume *v)
 {
 	v->volume = find_volume(life, v->uuid);
@@ -82,6 +100,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (life->plan->has_set && v->volume->set != life->set &&
 	    !life->plan->swarm.weight[SWARM_DETACH] && !life->plan->swarm.weight[SWARM_ATTACH])
 		return start_failed(life, "not attached", v->model->id);
+	check_says_dirty(v);
 	return true;
 }
 

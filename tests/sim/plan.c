@@ -208,6 +208,25 @@ void plan_set_faults(struct plan *plan, const struct sim_faults *faults)
 			sim_disk_set_faults(plan->volume[i].disk, faults);
 }
 
+void plan_forget_dirty(struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		struct plan_volume *v = &plan->volume[i];
+		struct superblock_disk disk;
+		struct superblock sb;
+
+		if (v->is_flash)
+			continue;
+		sim_disk_read(v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+		superblock_decode_unchecked(&sb, &disk);
+		if (superblock_state(&sb) != STATE_DIRTY)
+			continue;
+		superblock_set_state(&sb, STATE_CLEAN);
+		write_superblock(v->disk, &sb);
+		v->says_clean = true;
+	}
+}
+
 /* ---- a flash-only volume ---- */
 
 /* The pointer to the uuid table in the newest entry of the journal. */

@@ -30,6 +30,7 @@ struct plan_volume {
 	struct model_volume *model;
 	uint64_t hot[4];		/* where requests like to go */
 	uint64_t last_end;
+	bool says_clean;		/* plan_forget_dirty(), and no start has mended it yet */
 	struct volume *volume;		/* while the daemon runs */
 };
 
@@ -59,6 +60,11 @@ void plan_make(struct plan *plan, uint64_t seed);
 void plan_done(struct plan *plan);
 /* The set was stopped: a flash-only volume is written into its uuid table. */
 void plan_add_flash(struct plan *plan);
+/*
+ * What a kernel leaves, which does not wait for the superblock that says dirty: backing devices
+ * that say clean, whatever the cache has of them.
+ */
+void plan_forget_dirty(struct plan *plan);
 void plan_set_faults(struct plan *plan, const struct sim_faults *faults);
 /* "600 buckets of 8, block 8, lru; backing0 ..." */
 void plan_print(const struct plan *plan);

@@ -98,6 +98,8 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 {
 	struct life *life = seed->life;
 
+	if (sim_chance(15))
+		plan_forget_dirty(&seed->plan);
 	if (!life_begin(seed))
 		return false;
 	if (sim_chance(look_percent) && !life_look_at_all(life))
