@@ -58,7 +58,7 @@ void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 	};
 }
 
-static void init_space(struct cache_set *set)
+static int init_space(struct cache_set *set, struct error *error)
 {
 	const struct superblock *sb = &set->superblock;
 	struct space_setup setup = {
@@ -78,9 +78,10 @@ static void init_space(struct cache_set *set)
 		.journal_buckets = sb->journal_buckets,
 		.replacement = superblock_replacement(sb),
 		.seed = reactor_random(set->reactor),
+		.is_read_only = set->is_read_only,
 	};
 
-	space_init(&set->space, &setup);
+	return space_init(&set->space, &setup, error);
 }
 
 static void init_index(struct cache_set *set, size_t node_memory_bytes, bool read_only)
@@ -105,15 +106,21 @@ static void init_index(struct cache_set *set, size_t node_memory_bytes, bool rea
 	index_init(&set->index, &setup);
 }
 
-void set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
-	      size_t node_memory_bytes, bool read_only)
+int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
+	     size_t node_memory_bytes, bool read_only, struct error *error)
 {
 	struct journal_setup journal_setup;
+	int failed;
 
 	set->lock = lock_new();
 	set->daemon = daemon;
 	set->reactor = reactor;
 	set->is_read_only = read_only;
+	failed = init_space(set, error);
+	if (failed) {
+		lock_free(set->lock);
+		return failed;
+	}
 	set->cutoff_writeback = CUTOFF_WRITEBACK;
 	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
 	set->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
@@ -122,7 +129,6 @@ void set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reac
 	flush_init(&set->flush, set->device, reactor);
 	set_journal_setup(set, &journal_setup);
 	journal_init(&set->journal, &journal_setup);
-	init_space(set);
 	init_index(set, node_memory_bytes, read_only);
 	gc_init(&set->gc, set);
 	fills_init(&set->fills, set);
@@ -130,6 +136,7 @@ void set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reac
 	set->uuid_slots = superblock_uuid_slots(&set->superblock);
 	set->uuids = calloc(set->uuid_slots, sizeof(*set->uuids));
 	assert(set->uuids);
+	return 0;
 }
 
 void set_done(struct cache_set *set)

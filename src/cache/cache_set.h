@@ -67,10 +67,11 @@ void set_leave(struct cache_set *set) LEAVES_SET;
 
 /*
  * Makes the parts that depend on the superblock's geometry; nothing is read or
- * written.  `set` is zeroed memory with device and superblock filled in.
+ * written.  `set` is zeroed memory with device and superblock filled in.  -ENOMEM: there is
+ * nothing to be done.
  */
-void set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
-	      size_t node_memory_bytes, bool read_only);
+int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
+	     size_t node_memory_bytes, bool read_only, struct error *error) MUST_CHECK;
 void set_done(struct cache_set *set);
 /* What must be known to read a journal, before there is a set: by superblock. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup);

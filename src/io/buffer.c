@@ -25,19 +25,23 @@ static void *memory_or_end(void *memory, size_t bytes)
 	return memory;
 }
 
-void *buffer_new(size_t bytes)
+void *buffer_try_new(size_t bytes)
 {
 	bool huge = bytes >= HUGE_PAGE_BYTES;
 	size_t rounded = round_up(max_u64(bytes, 1), BUFFER_ALIGN);
 	void *memory = NULL;
 
 	if (posix_memalign(&memory, huge ? HUGE_PAGE_BYTES : BUFFER_ALIGN, rounded))
-		memory = NULL;
-	memory = memory_or_end(memory, rounded);
+		return NULL;
 	if (huge)
 		madvise(memory, rounded, MADV_HUGEPAGE);	/* refused: small pages */
 	memset(memory, 0, rounded);			/* and so prefaulted */
 	return memory;
+}
+
+void *buffer_new(size_t bytes)
+{
+	return memory_or_end(buffer_try_new(bytes), bytes);
 }
 
 void buffer_free(void *memory)

@@ -15,6 +15,8 @@ enum { BUFFER_ALIGN = 4096 };
 
 /* Page-aligned, zeroed; freed with buffer_free(). Never NULL: the program ends instead. */
 void *buffer_new(size_t bytes);
+/* For sizes that a disk or a user says: NULL where there is no memory. */
+void *buffer_try_new(size_t bytes) MUST_CHECK;
 void buffer_free(void *memory);
 
 struct buffer_pool {

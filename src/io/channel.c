@@ -292,7 +292,13 @@ struct channel *channel_new(struct reactor *reactor, int fd, unsigned slots, siz
 	channel->count = slots;
 	channel->message_bytes = CHANNEL_HEAD_BYTES + data_bytes + CHANNEL_SLACK_BYTES;
 	channel->memory_bytes = slots * stride;
-	channel->memory = buffer_new(channel->memory_bytes);
+	channel->memory = buffer_try_new(channel->memory_bytes);
+	if (!channel->memory) {
+		error_set(error, ENOMEM, "no memory for %u request slots: wanted %zu MiB", slots,
+			  channel->memory_bytes >> 20);
+		free(channel);
+		return NULL;
+	}
 	list_init(&channel->idle);
 	channel_init_slots(channel, stride);
 	reactor_register_memory(reactor, channel->memory, channel->memory_bytes);

@@ -7,6 +7,9 @@
  * Buckets are read newest first, by the sequence in the header of their first
  * entry, until one begins before what is needed.  The tail of a bucket may hold
  * older entries: they count by their sequence like all others.
+ *
+ * A bucket is read through a window that moves on as its entries are taken: its
+ * size, which a superblock says, is not ours to believe in memory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +19,12 @@
 #include "base/numbers.h"
 #include "io/buffer.h"
 #include "journal/journal.h"
+
+enum {
+	WINDOW_SECTORS = 2048,
+	ENTRY_SECTORS_MAX = 1024,	/* kernels write 8 pages, of 64 KiB at most */
+	KEPT_MAX = 131072,		/* entries, far more than can be replayed */
+};
 
 struct candidate {
 	unsigned index;			/* in the ring */
@@ -27,7 +36,8 @@ struct reading {
 	struct candidate candidates[JOURNAL_BUCKETS_MAX];
 	struct journal_entry_disk **entries;
 	unsigned count, room;
-	unsigned char *bucket;
+	unsigned char *window;
+	unsigned window_at, window_sectors;	/* what of the bucket is in it */
 	uint64_t needed_from;		/* last_sequence of the newest seen so far */
 	uint64_t newest;
 	struct journal_found *found;
@@ -57,10 +67,10 @@ static uint64_t bucket_sector(const struct journal_setup *setup, unsigned index)
 static int read_first_blocks(struct reading *reading, struct error *error)
 {
 	const struct journal_setup *setup = reading->setup;
-	const struct journal_entry_disk *entry = (const void *)reading->bucket;
+	const struct journal_entry_disk *entry = (const void *)reading->window;
 
 	for (unsigned i = 0; i < setup->bucket_count; i++) {
-		int failed = device_read_now(setup->device, reading->bucket,
+		int failed = device_read_now(setup->device, reading->window,
 					     bucket_sector(setup, i), setup->block_sectors);
 
 		if (failed)
@@ -75,65 +85,10 @@ static int read_first_blocks(struct reading *reading, struct error *error)
 	return 0;
 }
 
-static void keep(struct reading *reading, const struct journal_entry_disk *entry)
+static int no_memory(const struct reading *reading, struct error *error)
 {
-	unsigned bytes = journal_entry_bytes(le32_get(entry->words));
-	struct journal_entry_disk *copy = malloc(bytes);
-
-	if (reading->count == reading->room) {
-		reading->room = reading->room ? reading->room * 2 : 256;
-		reading->entries = realloc(reading->entries,
-					   reading->room * sizeof(*reading->entries));
-	}
-	assert(copy && reading->entries);
-	memcpy(copy, entry, bytes);
-	reading->entries[reading->count++] = copy;
-}
-
-static void take_entry(struct reading *reading, unsigned index,
-		       const struct journal_entry_disk *entry)
-{
-	uint64_t sequence = le64_get(entry->sequence);
-	uint64_t *bucket_newest = &reading->found->bucket_newest[index];
-
-	*bucket_newest = max_u64(*bucket_newest, sequence);	/* L17 */
-	if (sequence > reading->newest) {
-		reading->newest = sequence;
-		reading->needed_from = le64_get(entry->last_sequence);
-		reading->found->current = index;
-	}
-	if (sequence >= reading->needed_from)
-		keep(reading, entry);
-}
-
-static int read_bucket(struct reading *reading, const struct candidate *candidate,
-		       struct error *error)
-{
-	const struct journal_setup *setup = reading->setup;
-	unsigned bytes = setup->bucket_sectors * 512;
-	unsigned block_bytes = setup->block_sectors * 512;
-	unsigned at = 0;
-
-	for (unsigned sector = 0; sector < setup->bucket_sectors; sector += 2048) {
-		unsigned sectors = min_u64(2048, setup->bucket_sectors - sector);
-		int failed = device_read_now(setup->device, reading->bucket + sector * 512,
-					     bucket_sector(setup, candidate->index) + sector,
-					     sectors);
-
-		if (failed)
-			return error_set(error, -failed, "journal io error: bucket %llu: %s",
-					 (unsigned long long)setup->buckets[candidate->index],
-					 strerror(-failed));
-	}
-	while (at + sizeof(struct journal_entry_disk) <= bytes) {
-		const struct journal_entry_disk *entry = (const void *)(reading->bucket + at);
-
-		if (!journal_entry_is_valid(entry, bytes - at, setup->set_magic))
-			break;
-		take_entry(reading, candidate->index, entry);
-		at += round_up(journal_entry_bytes(le32_get(entry->words)), block_bytes);
-	}
-	return 0;
+	return error_set(error, ENOMEM, "no memory for journal entries: found %u so far",
+			 reading->count);
 }
 
 /* Sorts, drops what is older than needed and what is there twice. */
@@ -153,6 +108,106 @@ static void sort_entries(struct reading *reading)
 			reading->entries[kept++] = entry;
 	}
 	reading->count = kept;
+}
+
+/* Room for one more, if need be of those that newer ones have made needless. */
+static int make_room(struct reading *reading, struct error *error)
+{
+	unsigned room = reading->room ? reading->room * 2 : 256;
+	struct journal_entry_disk **entries;
+
+	if (reading->count < reading->room)
+		return 0;
+	if (reading->room == KEPT_MAX) {
+		sort_entries(reading);
+		if (reading->count <= KEPT_MAX / 2)
+			return 0;
+		return error_set(error, EFBIG,
+				 "found %u journal entries that are needed, and more to come",
+				 reading->count);
+	}
+	entries = realloc(reading->entries, room * sizeof(*entries));
+	if (!entries)
+		return no_memory(reading, error);
+	reading->entries = entries;
+	reading->room = room;
+	return 0;
+}
+
+static int keep(struct reading *reading, const struct journal_entry_disk *entry,
+		struct error *error)
+{
+	unsigned bytes = journal_entry_bytes(le32_get(entry->words));
+	int failed = make_room(reading, error);
+	struct journal_entry_disk *copy = failed ? NULL : malloc(bytes);
+
+	if (failed)
+		return failed;
+	if (!copy)
+		return no_memory(reading, error);
+	memcpy(copy, entry, bytes);
+	reading->entries[reading->count++] = copy;
+	return 0;
+}
+
+static int take_entry(struct reading *reading, unsigned index,
+		      const struct journal_entry_disk *entry, struct error *error)
+{
+	uint64_t sequence = le64_get(entry->sequence);
+	uint64_t *bucket_newest = &reading->found->bucket_newest[index];
+
+	*bucket_newest = max_u64(*bucket_newest, sequence);	/* L17 */
+	if (sequence > reading->newest) {
+		reading->newest = sequence;
+		reading->needed_from = le64_get(entry->last_sequence);
+		reading->found->current = index;
+	}
+	return sequence < reading->needed_from ? 0 : keep(reading, entry, error);
+}
+
+/* The largest entry at sector `at` of the bucket is in the window, as far as there may be one. */
+static int move_window(struct reading *reading, unsigned index, unsigned at, struct error *error)
+{
+	const struct journal_setup *setup = reading->setup;
+	unsigned end = reading->window_at + reading->window_sectors;
+	int failed;
+
+	if (end - at >= ENTRY_SECTORS_MAX || end == setup->bucket_sectors)
+		return 0;
+	reading->window_at = at;
+	reading->window_sectors = min_u64(WINDOW_SECTORS, setup->bucket_sectors - at);
+	failed = device_read_now(setup->device, reading->window, bucket_sector(setup, index) + at,
+				 reading->window_sectors);
+	return failed ? error_set(error, -failed, "journal io error: bucket %llu: %s",
+				  (unsigned long long)setup->buckets[index],
+				  strerror(-failed)) : 0;
+}
+
+static int read_bucket(struct reading *reading, const struct candidate *candidate,
+		       struct error *error)
+{
+	const struct journal_setup *setup = reading->setup;
+	unsigned at = 0, bytes;
+	int failed = 0;
+
+	reading->window_at = reading->window_sectors = 0;
+	while (at < setup->bucket_sectors) {
+		const struct journal_entry_disk *entry;
+
+		failed = move_window(reading, candidate->index, at, error);
+		if (failed)
+			break;
+		entry = (const void *)(reading->window + (at - reading->window_at) * 512);
+		bytes = (reading->window_at + reading->window_sectors - at) * 512;
+		if (!journal_entry_is_valid(entry, bytes, setup->set_magic))
+			break;
+		failed = take_entry(reading, candidate->index, entry, error);
+		if (failed)
+			break;
+		at += round_up(journal_entry_bytes(le32_get(entry->words)),
+			       setup->block_sectors * 512) / 512;
+	}
+	return failed;
 }
 
 static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, struct error *error)
@@ -226,13 +281,14 @@ int journal_read(struct journal_found *found, const struct journal_setup *setup,
 	struct reading reading = {
 		.setup = setup,
 		.found = found,
-		.bucket = buffer_new(setup->bucket_sectors * 512),
+		.window = buffer_try_new(WINDOW_SECTORS * 512),
 	};
 	int failed;
 
 	*found = (struct journal_found){ .count = 0 };
-	failed = read_all(&reading, gap_at_start_allowed, error);
-	buffer_free(reading.bucket);
+	failed = reading.window ? read_all(&reading, gap_at_start_allowed, error) :
+				  no_memory(&reading, error);
+	buffer_free(reading.window);
 	found->entries = reading.entries;
 	found->count = reading.count;
 	if (failed)

@@ -213,7 +213,8 @@ static bool newest_table_has(struct device *device, const struct superblock *cac
 	struct bkey k;
 
 	if (!bkey_slot_decode(&k, &entry->uuid_bucket) || !bkey_sectors(&k) ||
-	    !bkey_pointers(&k) || pointer_sector(k.ptr) + bkey_sectors(&k) > device_end)
+	    bkey_sectors(&k) > superblock_meta_bucket_sectors(cache) || !bkey_pointers(&k) ||
+	    pointer_sector(k.ptr) + bkey_sectors(&k) > device_end)
 		return true;
 	bytes = bkey_sectors(&k) * 512;
 	table = buffer_new(bytes);

@@ -212,7 +212,11 @@ static void open_root(struct recover *recover)
 		return;
 	}
 	recover->state = RECOVER_UUIDS;
-	recover->table = buffer_new(bkey_sectors(&set->uuid_bucket) * 512);
+	recover->table = buffer_try_new(bkey_sectors(&set->uuid_bucket) * 512);
+	if (!recover->table) {
+		recover_end(recover, -ENOMEM);
+		return;
+	}
 	device_read(set->device, recover->table, pointer_sector(set->uuid_bucket.ptr),
 		    bkey_sectors(&set->uuid_bucket), &recover->job.op);
 }

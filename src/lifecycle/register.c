@@ -212,8 +212,15 @@ static void register_cache(struct registering *job)
 	set->superblock = job->superblock;
 	set->daemon = daemon;
 	set->reactor = daemon->reactor;
-	set_init(set, daemon, daemon->reactor, daemon->options.node_memory_bytes,
-		 daemon->options.read_only);
+	error = set_init(set, daemon, daemon->reactor, daemon->options.node_memory_bytes,
+			 daemon->options.read_only, job->job.error);
+	if (error) {
+		error_prefix(job->job.error, "%s", job->path);
+		device_close(job->device);
+		free(set);
+		registering_end(job, error);
+		return;
+	}
 	job->set = set;
 	job->state = REGISTER_RECOVER;
 	recover_start(set, job->job.error, &job->job.op);

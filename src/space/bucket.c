@@ -20,11 +20,11 @@ enum {
 	GC_HIDDEN_FRACTION = 64,	/* or, where writes are turned away, this was hidden */
 };
 
-void ring_init(struct bucket_ring *ring, unsigned size)
+bool ring_init(struct bucket_ring *ring, unsigned size)
 {
 	*ring = (struct bucket_ring){ .size = size };
 	ring->bucket = calloc(size, sizeof(*ring->bucket));
-	assert(ring->bucket);
+	return ring->bucket;
 }
 
 void ring_done(struct bucket_ring *ring)
@@ -50,26 +50,54 @@ bool ring_pop(struct bucket_ring *ring, uint32_t *bucket)
 	return true;
 }
 
-static void init_lists(struct space *space)
+/* False: no memory. */
+static bool make_lists(struct space *space)
 {
 	uint64_t share = space->setup.buckets / BUCKETS_PER_LIST_ENTRY;
 	unsigned parts = space->setup.prio_parts;
 
-	ring_init(&space->free[USE_PRIO], parts);	/* B5 */
-	ring_init(&space->free[USE_BTREE], clamp_u64(share, BTREE_LIST_MIN, BTREE_LIST_MAX));
-	ring_init(&space->free[USE_DATA], clamp_u64(share, DATA_LIST_MIN, BATCH_MAX));
-	ring_init(&space->incoming, max_u64(clamp_u64(share, INCOMING_MIN, BATCH_MAX), 2 * parts));
-	space->metadata_reserved = parts + space->free[USE_BTREE].size;
+	return ring_init(&space->free[USE_PRIO], parts) &&	/* B5 */
+	       ring_init(&space->free[USE_BTREE],
+			 clamp_u64(share, BTREE_LIST_MIN, BTREE_LIST_MAX)) &&
+	       ring_init(&space->free[USE_DATA], clamp_u64(share, DATA_LIST_MIN, BATCH_MAX)) &&
+	       ring_init(&space->incoming,
+			 max_u64(clamp_u64(share, INCOMING_MIN, BATCH_MAX), 2 * parts));
+}
+
+static bool make_tables(struct space *space)
+{
+	unsigned parts = space->setup.prio_parts;
+
 	space->victims = calloc(space->incoming.size, sizeof(*space->victims));
 	space->table = calloc(parts, sizeof(*space->table));
 	space->old_table = calloc(parts, sizeof(*space->old_table));
-	assert(space->victims && space->table && space->old_table);
-	space->part_buffers = buffer_new(parts * space_part_used_bytes(space));
-	for (unsigned use = 0; use < USES; use++)
-		waitlist_init(&space->waiting[use]);
+	if (!space->victims || !space->table || !space->old_table)
+		return false;
+	if (space->setup.is_read_only)
+		return true;
+	space->part_buffers = buffer_try_new(parts * space_part_used_bytes(space));
+	return space->part_buffers;
 }
 
-void space_init(struct space *space, const struct space_setup *setup)
+static bool make_memory(struct space *space)
+{
+	space->bucket = calloc(space->setup.buckets, sizeof(*space->bucket));
+	return space->bucket && make_lists(space) && make_tables(space);
+}
+
+static int no_memory(struct space *space, struct error *error)
+{
+	uint64_t buckets = space->setup.buckets;
+	uint64_t bytes = buckets * (sizeof(struct bucket) +
+				    !space->setup.is_read_only * sizeof(struct bucket_prio_disk));
+
+	space_done(space);
+	return error_set(error, ENOMEM,
+			 "no memory for so many buckets: found %llu, which want %llu MiB",
+			 (unsigned long long)buckets, (unsigned long long)(bytes >> 20) + 1);
+}
+
+int space_init(struct space *space, const struct space_setup *setup, struct error *error)
 {
 	*space = (struct space){
 		.setup = *setup,
@@ -80,15 +108,18 @@ void space_init(struct space *space, const struct space_setup *setup)
 		.random.state = setup->seed,
 		.available = setup->buckets,
 	};
-	space->bucket = calloc(setup->buckets, sizeof(*space->bucket));
-	assert(space->bucket);
-	init_lists(space);
+	if (!make_memory(space))
+		return no_memory(space, error);
+	space->metadata_reserved = setup->prio_parts + space->free[USE_BTREE].size;
+	for (unsigned use = 0; use < USES; use++)
+		waitlist_init(&space->waiting[use]);
 	waitlist_init(&space->gc_wanted);
 	waitlist_init(&space->gc_ended);
 	list_init(&space->open_lru);
 	for (unsigned i = 0; i < space->open_limit; i++)
 		list_add_last(&space->open_lru, &space->open_bucket[i].link);
 	op_init(&space->refill, setup->reactor, space_refill_step);
+	return 0;
 }
 
 void space_done(struct space *space)

@@ -10,7 +10,7 @@ struct victim {
 	uint32_t bucket;
 };
 
-void ring_init(struct bucket_ring *ring, unsigned size);
+bool ring_init(struct bucket_ring *ring, unsigned size) MUST_CHECK;	/* false: no memory */
 void ring_done(struct bucket_ring *ring);
 bool ring_push(struct bucket_ring *ring, uint32_t bucket);	/* false: full */
 bool ring_pop(struct bucket_ring *ring, uint32_t *bucket);	/* false: empty */

@@ -159,21 +159,22 @@ static int read_part(struct space *space, struct prio_part_disk *disk, unsigned 
 static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t number,
 		      struct error *error)
 {
-	autofree bool *is_part = calloc(space->setup.buckets, sizeof(*is_part));
+	autofree uint8_t *is_part = calloc(space->setup.buckets / 8 + 1, 1);	/* bits */
 
-	assert(is_part);
+	if (!is_part)
+		return error_set(error, ENOMEM, "no memory to read the table of priorities");
 	for (unsigned part = 0; part < space->setup.prio_parts; part++) {
 		int failed = read_part(space, disk, part, number, error);
 
 		if (failed)
 			return failed;
-		if (is_part[number])
+		if (is_part[number / 8] & 1 << number % 8)
 			return error_set(
 				error, EINVAL,
 				"IO error reading priorities: found part %u of the table in bucket "
 				"%llu, which holds an earlier one",
 				part, (unsigned long long)number);
-		is_part[number] = true;
+		is_part[number / 8] |= 1 << number % 8;
 		take_part(space, part, disk);
 		space->table[part] = number;
 		space->table_sequence = le64_get(disk->sequence);
@@ -191,8 +192,9 @@ static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t
 
 int space_read_table(struct space *space, uint64_t first_bucket_of_table, struct error *error)
 {
-	struct prio_part_disk *disk = buffer_new(part_bytes(space));
-	int failed = read_chain(space, disk, first_bucket_of_table, error);
+	struct prio_part_disk *disk = buffer_try_new(part_bytes(space));
+	int failed = disk ? read_chain(space, disk, first_bucket_of_table, error) :
+			    error_set(error, ENOMEM, "no memory to read the table of priorities");
 
 	buffer_free(disk);
 	return failed;

@@ -88,6 +88,7 @@ struct space_setup {
 	unsigned journal_buckets;	/* right behind first_bucket */
 	enum replacement replacement;
 	uint64_t seed;
+	bool is_read_only;		/* no table will be written */
 };
 
 struct victim;
@@ -136,8 +137,9 @@ struct space {
 	uint64_t buckets_reused, tables_written;
 };
 
-/* Outside the set. 64 bytes a bucket at most, all told. */
-void space_init(struct space *space, const struct space_setup *setup);
+/* Outside the set. 64 bytes a bucket at most, all told.  -ENOMEM: there is nothing to be done. */
+int space_init(struct space *space, const struct space_setup *setup,
+	       struct error *error) MUST_CHECK;
 void space_done(struct space *space);
 
 static inline uint64_t space_bucket_of(const struct space *space, uint64_t ptr)

@@ -58,12 +58,13 @@ static void setup(void)
 		.volumes = VOLUMES,
 	};
 	struct bkey key = bkey_of(BKEY_VOLUME_MAX, BKEY_END_MAX, BUCKET_SECTORS);
+	struct error error = { .code = 0 };
 
 	reactor = space_setup.reactor = index_setup.reactor = test_reactor();
 	lock = lock_new();
 	health_init(&health);
 	flush_init(&flush, NULL, reactor);
-	space_init(&space, &space_setup);
+	cr_assert(zero(int, space_init(&space, &space_setup, &error)), "%s", error.text);
 	index_init(&index_, &index_setup);
 	lock_acquire(lock);
 	key = bkey_with_pointer(key, space_pointer(&space, LEAF_BUCKET));

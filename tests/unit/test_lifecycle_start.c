@@ -1,5 +1,6 @@
 /* Sets of odd content and geometry start, or are refused with a sentence. */
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "crafted_set.h"
 
@@ -185,4 +186,62 @@ Test(start, a_fresh_cache_of_any_geometry_runs_or_is_refused)
 			}
 	cr_expect(gt(u32, tried, 25));
 	crafted_make(&c, &of_512k);
+}
+
+/* ---- memory ---- */
+
+/* The process may have so much more than it has now. */
+static void limit_memory(unsigned mib)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long pages;
+	struct rlimit limit;
+
+	cr_assert(eq(int, fscanf(file, "%lu", &pages), 1));
+	fclose(file);
+	limit.rlim_cur = limit.rlim_max = pages * sysconf(_SC_PAGESIZE) + ((rlim_t)mib << 20);
+	cr_assert(zero(int, setrlimit(RLIMIT_AS, &limit)));
+}
+
+static void refuses_used(const struct superblock *sb, unsigned mib, bool read_only, int code,
+			 const char *sentence)
+{
+	struct error error;
+
+	crafted_make(&c, sb);
+	superblock_set_sync(&c.sb, true);
+	crafted_write_superblock(&c);
+	crafted_daemon_begin(read_only);
+	limit_memory(mib);
+	cr_expect(eq(int, crafted_register(&c, &error), code), "%s", error.text);
+	cr_expect(ne(ptr, strstr(error.text, c.path), NULL), "%s", error.text);
+	cr_expect(ne(ptr, strstr(error.text, sentence), NULL), "%s", error.text);
+	crafted_daemon_end();
+}
+
+static const struct superblock many_buckets = {
+	.buckets = 1 << 28, .bucket_sectors = 8, .block_sectors = 8, .first_bucket = 3,
+	.journal_buckets = 2,
+};
+
+Test(start, more_buckets_than_memory_are_refused)
+{
+	refuses_used(&many_buckets, 512, false, -ENOMEM,
+		     "no memory for so many buckets: found 268435456, which want ");
+}
+
+Test(start, more_buckets_than_memory_are_refused_read_only)
+{
+	refuses_used(&many_buckets, 512, true, -ENOMEM,
+		     "no memory for so many buckets: found 268435456, which want ");
+}
+
+Test(start, buckets_of_2_gib_take_little_memory)
+{
+	static const struct superblock sb = {
+		.buckets = 513, .bucket_sectors = 1 << 22, .block_sectors = 1, .first_bucket = 1,
+		.journal_buckets = 2,
+	};
+
+	refuses_used(&sb, 160, false, -ENODEV, "no journal entries found in 2 journal buckets");
 }

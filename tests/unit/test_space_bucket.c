@@ -50,6 +50,7 @@ static void setup(void)
 		.bucket_count = JOURNAL_BUCKETS,
 		.buckets = journal_bucket,
 	};
+	struct error error = { .code = 0 };
 
 	device = test_device(BUCKETS * BUCKET_SECTORS);
 	reactor = journal_setup.reactor = test_reactor();
@@ -73,7 +74,7 @@ static void setup(void)
 		.prio_parts = 1,
 		.journal_buckets = JOURNAL_BUCKETS,
 	};
-	space_init(&space, &space_setup);
+	cr_assert(zero(int, space_init(&space, &space_setup, &error)), "%s", error.text);
 	lock_acquire(lock);
 	journal_begin(&journal, 0, 0, 0, NULL);
 	space_gc_begin(&space);
@@ -97,7 +98,7 @@ Test(ring, is_empty_at_first)
 	struct bucket_ring ring;
 	uint32_t bucket = 4711;
 
-	ring_init(&ring, 3);
+	cr_assert(ring_init(&ring, 3));
 	cr_expect(not(ring_pop(&ring, &bucket)));
 	cr_expect(eq(u32, bucket, 4711));
 	ring_done(&ring);
@@ -107,7 +108,7 @@ Test(ring, takes_exactly_its_size)
 {
 	struct bucket_ring ring;
 
-	ring_init(&ring, 3);
+	cr_assert(ring_init(&ring, 3));
 	for (uint32_t i = 0; i < 3; i++)
 		cr_expect(ring_push(&ring, i));
 	cr_expect(not(ring_push(&ring, 3)));
@@ -120,7 +121,7 @@ Test(ring, of_one_takes_one)
 	struct bucket_ring ring;
 	uint32_t bucket;
 
-	ring_init(&ring, 1);
+	cr_assert(ring_init(&ring, 1));
 	cr_expect(ring_push(&ring, 5));
 	cr_expect(not(ring_push(&ring, 6)));
 	cr_expect(ring_pop(&ring, &bucket));
@@ -134,7 +135,7 @@ Test(ring, gives_first_what_came_first_however_often_it_goes_round)
 	struct bucket_ring ring;
 	uint32_t bucket;
 
-	ring_init(&ring, 3);
+	cr_assert(ring_init(&ring, 3));
 	ring_push(&ring, 0);
 	ring_push(&ring, 1);
 	for (uint32_t i = 0; i < 20; i++) {
