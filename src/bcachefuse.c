@@ -91,8 +91,8 @@ static int run(int argc, char **argv)
 	command = find(commands, ARRAY_SIZE(commands), argv[1]);
 	if (command)
 		return command->run(argc - 1, argv + 1);
-	fprintf(stderr, "bcachefuse: there is no command \"%s\"; bcachefuse --help lists them\n",
-		argv[1]);
+	tool_say(stderr, "bcachefuse: there is no command \"%s\"; bcachefuse --help lists them",
+		 argv[1]);
 	return TOOL_USAGE;
 }
 

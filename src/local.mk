@@ -20,6 +20,8 @@ base_sources = \
 	src/base/crc64.h \
 	src/base/error.c \
 	src/base/error.h \
+	src/base/escape.c \
+	src/base/escape.h \
 	src/base/list.h \
 	src/base/log.c \
 	src/base/log.h \

@@ -41,6 +41,7 @@ unit_tests = \
 	tests/unit/test_control_tree \
 	tests/unit/test_crc64 \
 	tests/unit/test_error \
+	tests/unit/test_escape \
 	tests/unit/test_index_overlap \
 	tests/unit/test_index_run \
 	tests/unit/test_io_blocking \

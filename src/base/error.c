@@ -6,6 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/escape.h"
+
+/* "subject: ", or nothing; then the sentence. */
+static void error_write(struct error *error, const char *format, va_list arguments,
+			const char *behind)
+{
+	char raw[2 * ERROR_TEXT_BYTES + 2];
+	int bytes = vsnprintf(raw, ERROR_TEXT_BYTES, format, arguments);
+
+	assert(bytes >= 0);
+	if (behind)
+		strcat(strcat(raw, ": "), behind);
+	escape_line(error->text, sizeof(error->text), raw);
+}
+
 int error_set(struct error *error, int code, const char *format, ...)
 {
 	va_list arguments;
@@ -14,7 +29,7 @@ int error_set(struct error *error, int code, const char *format, ...)
 	if (error) {
 		error->code = code;
 		va_start(arguments, format);
-		vsnprintf(error->text, sizeof(error->text), format, arguments);
+		error_write(error, format, arguments, NULL);
 		va_end(arguments);
 	}
 	return -code;
@@ -24,14 +39,11 @@ int error_prefix(struct error *error, const char *format, ...)
 {
 	char sentence[ERROR_TEXT_BYTES];
 	va_list arguments;
-	size_t used;
 
 	assert(error && error->code > 0);
 	memcpy(sentence, error->text, sizeof(sentence));
 	va_start(arguments, format);
-	vsnprintf(error->text, sizeof(error->text), format, arguments);
+	error_write(error, format, arguments, sentence);
 	va_end(arguments);
-	used = strlen(error->text);
-	snprintf(error->text + used, sizeof(error->text) - used, ": %s", sentence);
 	return -error->code;
 }

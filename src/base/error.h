@@ -4,6 +4,9 @@
  * Functions return 0 or -errno.  Where a person will read the reason, they also
  * take a struct error and fill it: what was found, what was wanted.  The layer
  * that knows the device puts its name in front; only the outermost prints.
+ *
+ * A sentence quotes paths and labels, and what is odd in those is escaped in it
+ * (base/escape.h): it is one line of UTF-8.
  */
 #pragma once
 

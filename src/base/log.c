@@ -2,8 +2,7 @@
  * One line for each event.
  *
  * (G1) A line is one write: lines of several threads do not mix.
- * (G2) What a line quotes (labels, paths) cannot end it: control characters
- *      are shown as '?'.
+ * (G2) What a line quotes (labels, paths) cannot end it: it is escaped.
  */
 #include "base/log.h"
 
@@ -15,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <syslog.h>
+
+#include "base/escape.h"
 
 enum { LINE_BYTES_MAX = 1024 };
 
@@ -71,20 +72,13 @@ static void print_line(enum log_level level, const char *text)
 		;
 }
 
-static void hide_control_characters(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';	/* G2 */
-}
-
 static void log_line(enum log_level level, const char *format, va_list arguments)
 {
-	char text[LINE_BYTES_MAX];
+	char raw[LINE_BYTES_MAX], text[LINE_BYTES_MAX];
 	int saved = errno;
 
-	vsnprintf(text, sizeof(text), format, arguments);
-	hide_control_characters(text);
+	vsnprintf(raw, sizeof(raw), format, arguments);
+	escape_line(text, sizeof(text), raw);	/* G2 */
 	if (log_state.target != LOG_TO_STDERR)
 		syslog(levels[level].priority, "%s", text);
 	if (log_state.target == LOG_TO_STDERR ||

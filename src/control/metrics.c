@@ -6,10 +6,14 @@
 
 #include <inttypes.h>
 
+#include "base/escape.h"
 #include "base/units.h"
 #include "control/facts.h"
 
-enum { SECTOR_BYTES = 512, LABEL_BYTES_MAX = 160 };
+enum {
+	SECTOR_BYTES = 512,
+	QUOTED_LABEL_BYTES = 5 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \\x1b */
+};
 #define NS_PER_SECOND 1e9
 
 enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
@@ -262,24 +266,10 @@ static void print_head(const char *of, const char *name, const char *help, enum 
 		   of, name, kind == METRIC_COUNTER ? "counter" : "gauge");
 }
 
-/* Quotes, backslashes and ends of lines in a label are escaped. */
-static const char *escape(char escaped[LABEL_BYTES_MAX], const char *label)
-{
-	char *to = escaped;
-
-	for (; *label && to < escaped + LABEL_BYTES_MAX - 3; label++) {
-		if (*label == '"' || *label == '\\' || *label == '\n')
-			*to++ = '\\';
-		*to++ = *label == '\n' ? 'n' : *label;
-	}
-	*to = '\0';
-	return escaped;
-}
-
 static void print_volume_metric(struct daemon *daemon, const struct volume_metric *metric,
 				struct text *text)
 {
-	char uuid[40], label[LABEL_BYTES_MAX];
+	char uuid[40], label[QUOTED_LABEL_BYTES];
 
 	print_head("volume", metric->name, metric->help, metric->kind, text);
 	for (struct list_link *link = list_first(&daemon->volumes); link;
@@ -288,10 +278,11 @@ static void print_volume_metric(struct daemon *daemon, const struct volume_metri
 
 		if (volume->is_flash && !metric->of_flash)
 			continue;
+		escape_quoted(label, sizeof(label), volume->label);
 		text_print(text,
 			   "bcachefuse_volume_%s{volume=\"%s\",uuid=\"%s\",label=\"%s\"} %.17g\n",
 			   metric->name, volume->name, units_print_uuid(uuid, volume->uuid),
-			   escape(label, volume->label), metric->value(volume));
+			   label, metric->value(volume));
 	}
 }
 

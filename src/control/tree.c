@@ -14,9 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "base/units.h"
 
-enum { SECTOR_BYTES = 512, OBJECTS_AT_FIRST = 16 };
+enum {
+	SECTOR_BYTES = 512,
+	OBJECTS_AT_FIRST = 16,
+	LABEL_NAME_BYTES = 4 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \x1b */
+};
 
 enum kind {
 	KIND_NONE,
@@ -241,32 +246,21 @@ static void list_by_uuid(struct listing *listing)
 				  object_of_volume(listing->tree, v), KIND_BY_UUID_LINK);
 }
 
-/* As udev does it: what can't stand in a name, or would be odd there, becomes \x2f. */
-static void label_name(const char *label, char name[4 * SUPERBLOCK_LABEL_BYTES + 1])
+/* As udev has it: what would be odd in a name becomes \x2f. */
+static bool is_plain_in_links(char c, bool is_first)
 {
-	char *to = name;
-
-	for (; *label; label++) {
-		unsigned char c = *label;
-
-		if (isalnum(c) || c >= 0x80 || strchr("#+-=@_", c) || (c == '.' && to != name) ||
-		    c == ':')
-			*to++ = c;
-		else
-			to += sprintf(to, "\\x%02x", c);
-	}
-	*to = '\0';
+	return isalnum((unsigned char)c) || strchr("#+-=@_:", c) || (c == '.' && !is_first);
 }
 
 static void list_by_label(struct listing *listing)
 {
 	const struct daemon *daemon = listing->tree->daemon;
-	char name[4 * SUPERBLOCK_LABEL_BYTES + 1];
+	char name[LABEL_NAME_BYTES];
 
 	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v)) {
 		if (!v->is_exported || !v->label[0] || !is_first(daemon, v, is_same_label))
 			continue;
-		label_name(v->label, name);
+		escape_name(name, sizeof(name), v->label, is_plain_in_links);
 		list_name(listing, name, object_of_volume(listing->tree, v), KIND_BY_LABEL_LINK);
 	}
 }

@@ -11,11 +11,13 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/escape.h"
 #include "base/units.h"
 #include "control/facts.h"
 
 enum {
 	SECTOR_BYTES = 512,
+	ESCAPED_LABEL_BYTES = 4 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \x1b */
 	SHARE_SHIFT = 14,	/* of a volume's part in the cache, as a fraction */
 };
 #define STRIPE_BYTES (INT64_C(1) << 40)	/* where the device names no optimal size */
@@ -96,7 +98,10 @@ static void show_io_errors(const struct control_subject *subject, struct text *t
 
 static void show_label(const struct control_subject *subject, struct text *text)
 {
-	text_print(text, "%s\n", subject->volume->label);
+	char label[ESCAPED_LABEL_BYTES];
+
+	escape_line(label, sizeof(label), subject->volume->label);
+	text_print(text, "%s\n", label);
 }
 
 /* 32 bytes with the newline, as the kernel has it. */

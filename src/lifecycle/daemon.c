@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "base/numbers.h"
 #include "base/units.h"
 #include "lifecycle/internal.h"
@@ -128,11 +129,20 @@ static bool is_name_of_volumes(const char *name)
 	return digits && !name[6 + digits];
 }
 
+static bool is_plain_in_names(char c, bool is_first UNUSED)
+{
+	return c != '\\';
+}
+
+/* A file may be called anything; what stands below DIR/sys is one word that can be shown. */
 void daemon_name_member(const struct daemon *daemon, const struct device *device, char name[64])
 {
-	snprintf(name, 64, "%.56s", device_name(device));
+	char base[57];
+
+	escape_name(base, sizeof(base), device_name(device), is_plain_in_names);
+	snprintf(name, 64, "%s", base);
 	for (unsigned i = 2; name_is_taken(daemon, name) || is_name_of_volumes(name); i++)
-		snprintf(name, 64, "%.56s-%u", device_name(device), i);
+		snprintf(name, 64, "%s-%u", base, i);
 }
 
 /* ---- is all there that was asked for? ---- */

@@ -1,8 +1,38 @@
-/* How a command says no. */
+/* How a command says something, and how it says no. */
 #include "tools/tools.h"
 
+#include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/escape.h"
+
+/* What "\x1b" may make of each byte. */
+enum { ESCAPE_BYTES_MAX = 4 };
+
+static void say_line(FILE *stream, const char *format, va_list arguments)
+{
+	autofree char *raw = NULL, *line = NULL;
+	size_t room;
+
+	if (vasprintf(&raw, format, arguments) < 0)
+		abort();
+	room = ESCAPE_BYTES_MAX * strlen(raw) + 1;
+	line = malloc(room);
+	assert(line);
+	escape_line(line, room, raw);
+	fprintf(stream, "%s\n", line);
+}
+
+void tool_say(FILE *stream, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	say_line(stream, format, arguments);
+	va_end(arguments);
+}
 
 void tool_complain(const char *command, const char *format, ...)
 {
@@ -11,7 +41,6 @@ void tool_complain(const char *command, const char *format, ...)
 	fflush(stdout);
 	fprintf(stderr, "bcachefuse %s: ", command);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	say_line(stderr, format, arguments);
 	va_end(arguments);
-	fputc('\n', stderr);
 }

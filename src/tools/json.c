@@ -4,44 +4,25 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "base/escape.h"
+
 static void indent(struct json *json)
 {
 	for (unsigned i = 0; i < json->depth; i++)
 		fputs("  ", json->stream);
 }
 
-/* The bytes of the UTF-8 character at `text`; 0 if there is none. */
-static unsigned utf8_length(const unsigned char *text)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned length = *text < 0x80 ? 1 : *text >> 5 == 6 ? 2 : *text >> 4 == 14 ? 3
-			: *text >> 3 == 30 ? 4 : 0;
-	uint32_t character = *text & 0x7f >> length;
-
-	if (length < 2)
-		return length;
-	for (unsigned i = 1; i < length; i++) {
-		if (text[i] >> 6 != 2)
-			return 0;
-		character = character << 6 | (text[i] & 0x3f);
-	}
-	if (character < smallest[length] || character > 0x10ffff ||
-	    (character >= 0xd800 && character < 0xe000))
-		return 0;
-	return length;
-}
-
 static void print_string(struct json *json, const char *value)
 {
-	const unsigned char *c = (const unsigned char *)value;
+	const char *c = value;
 
 	fputc('"', json->stream);
 	while (*c) {
-		unsigned length = utf8_length(c);
+		unsigned length = escape_utf8_length(c);
 
 		if (!length)
 			fputs("\\ufffd", json->stream);
-		else if (*c < 0x20 || *c == 0x7f)
+		else if (*c == 0x7f || (length == 1 && *c < 0x20))
 			fprintf(json->stream, "\\u%04x", *c);
 		else if (*c == '"' || *c == '\\')
 			fprintf(json->stream, "\\%c", *c);

@@ -168,7 +168,7 @@ static int mount_it(struct mount_options *options, struct error *error)
 	if (resolve(options, error))
 		return complain(error->text, MOUNT_FAILED);
 	if (options->verbose)
-		printf("bcachefuse: %s on %s\n", options->spec, options->directory);
+		tool_say(stdout, "bcachefuse: %s on %s", options->spec, options->directory);
 	return options->fake ? MOUNT_DONE : start(options, error);
 }
 

@@ -158,8 +158,9 @@ static void print_fault(const char *path, bool with_name, const char *fault)
 {
 	fflush(stdout);
 	if (with_name)
-		fprintf(stderr, "%s: ", path);
-	fprintf(stderr, "%s\n", fault);
+		tool_say(stderr, "%s: %s", path, fault);
+	else
+		tool_say(stderr, "%s", fault);
 }
 
 /* All lines up to the version; false where the fault ends them. */
@@ -351,7 +352,7 @@ static int show_one(struct show *show, const char *path)
 	int error = member_read(path, &disk);
 
 	if (show->with_names && !show->as_json)
-		printf("%s:\n", path);
+		tool_say(stdout, "%s:", path);
 	if (error)
 		return show_unreadable(show, path, error);
 	view_init(&view, path, &disk, show->force);

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "base/compiler.h"
 
 enum {	/* of most commands */
@@ -36,5 +38,10 @@ int tool_not_yet(int argc, char **argv);
 
 /* "bcachefuse COMMAND: sentence" on standard error. */
 void tool_complain(const char *command, const char *format, ...) PRINTF(2, 3);
+/*
+ * A line: what it quotes (paths, labels, arguments) is escaped, so that a terminal finds nothing
+ * in it to obey.  The newline comes by itself.
+ */
+void tool_say(FILE *stream, const char *format, ...) PRINTF(2, 3);
 /* The versions of the program and of its libraries. */
 void tool_print_version(void);

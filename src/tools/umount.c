@@ -196,7 +196,7 @@ static int umount_with_all(const struct umount *umount, const char *point, unsig
 		return result;
 	result = umount_patiently(umount, point);
 	if (umount->verbose && !result)
-		printf("%s unmounted\n", point);
+		tool_say(stdout, "%s unmounted", point);
 	return result ? refuse_busy(point, result, error) : 0;
 }
 
@@ -239,7 +239,7 @@ static int take_down_loop(const struct umount *umount, const struct loop *loop, 
 		return error_set(error, -result, "%s: cannot release the loop device: %s",
 				 loop->device, strerror(-result));
 	if (umount->verbose)
-		printf("%s released\n", loop->device);
+		tool_say(stdout, "%s released", loop->device);
 	return 0;
 }
 
@@ -292,10 +292,8 @@ static void wait_for_daemon(const struct umount *umount)
 		if (ready > 0 || (ready < 0 && errno != EINTR))
 			return;
 		if (!ready) {
-			fprintf(stderr,
-				"bcachefuse umount: %s is unmounted; waiting for process %ld to "
-				"close its devices\n",
-				umount->point, umount->pid);
+			tool_complain("umount", "%s is unmounted; waiting for process %ld to "
+				      "close its devices", umount->point, umount->pid);
 			timeout_ms = -1;
 		}
 	}
@@ -337,12 +335,12 @@ static int umount_it(struct umount *umount, struct error *error)
 	if (result)
 		return refuse_busy(umount->point, result, error);
 	if (umount->verbose)
-		printf("%s unmounted\n", umount->point);
+		tool_say(stdout, "%s unmounted", umount->point);
 	if (umount->daemon < 0)
 		return 0;
 	if (is_mounted_elsewhere(major, minor, where, sizeof(where)))
-		printf("%s is unmounted; the daemon goes on, since it is also mounted on %s\n",
-		       umount->point, where);
+		tool_say(stdout, "%s is unmounted; the daemon goes on, since it is also mounted "
+			 "on %s", umount->point, where);
 	else
 		wait_for_daemon(umount);
 	close(umount->daemon);

@@ -63,7 +63,7 @@ Test(log, stays_on_one_line)
 
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO);
 	text = said_by(say_two_lines);
-	cr_expect(eq(str, text, "bcachefuse: label home?bcachefuse: error: no?[31m\n"));
+	cr_expect(eq(str, text, "bcachefuse: label home\\x0abcachefuse: error: no\\x1b[31m\n"));
 }
 
 static void say_much(void)
