@@ -57,7 +57,9 @@ io_sources = \
 	src/io/device.h \
 	src/io/flush.h \
 	src/io/lock.h \
+	src/io/mount_table.h \
 	src/io/op.h \
+	src/io/own_mount.h \
 	src/io/path.h \
 	src/io/process.h \
 	src/io/reactor.h \
@@ -178,6 +180,8 @@ src_libio_a_SOURCES = \
 	src/io/channel.c \
 	src/io/device.c \
 	src/io/lock.c \
+	src/io/mount_table.c \
+	src/io/own_mount.c \
 	src/io/path.c \
 	src/io/process.c \
 	src/io/reactor.c \

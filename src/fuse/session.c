@@ -7,6 +7,8 @@
  * (S1) Once the kernel has gone, or we have left, nothing is read any more; all
  *      that was taken is answered before the daemon stops.
  * (S2) Jobs of the blocking thread have ended before the reactor does.
+ * (S3) A mount is left as own_mount.h has it.  While another mount stands on
+ *      ours we stay, and look again from time to time.
  */
 #include "fuse/session.h"
 
@@ -15,7 +17,6 @@
 #include <linux/fuse.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -26,6 +27,7 @@
 #include "fuse/inodes.h"
 #include "fuse/library.h"
 #include "io/channel.h"
+#include "io/own_mount.h"
 #include "io/process.h"
 #include "io/signals.h"
 
@@ -36,6 +38,7 @@ enum {
 	DIRECT_MINOR = 39,
 	EXIT_AT_ONCE = 2,		/* "system", of mount(8)'s codes */
 };
+#define LEAVE_AGAIN_NS UINT64_C(500000000)	/* while another mount stands on ours */
 
 enum session_state {
 	SESSION_LOOK,		/* all members are looked at */
@@ -72,8 +75,13 @@ struct session {
 	struct error error;		/* why it could not begin, or end well */
 	struct error stop_error;
 	bool is_mounted, is_ready;
+	struct own_mount mount;
 	unsigned signal_count;
 	struct session_job say, leave;
+	struct error leave_error;	/* of the job */
+	struct timer leave_timer;	/* we are to leave, and try it again */
+	struct op leave_again;
+	bool leaves_again, has_told_of_mount;
 };
 
 /* ---- messages ---- */
@@ -212,16 +220,25 @@ static int session_mount(struct session *session, struct error *error)
 	const char *directory = session->setup->directory;
 	unsigned requests = session->setup->requests;
 	unsigned slots = (requests ? requests : REQUESTS_DEFAULT) + REQUESTS_MORE;
+	struct mount_table before;
 	int result = session_new_fuse(session, error);
 
+	if (!result)
+		result = mount_table_read(&before, error);
 	if (result)
 		return result;
 	errno = 0;
 	if (fuse_session_mount(session->fuse, directory))
-		return say_unmountable(directory, errno ? errno : EIO, error);
+		result = say_unmountable(directory, errno ? errno : EIO, error);
+	else
+		own_mount_find(&session->mount, fuse_session_fd(session->fuse), directory, &before);
+	mount_table_done(&before);
+	if (result)
+		return result;
 	assert(slots <= REQUESTS_MAX);
 	session->is_mounted = true;
 	session->daemon.directory = directory;
+	session->daemon.file_system = own_mount_number(&session->mount);
 	data_files_init(&session->data, &session->tree, slots);
 	session->data.idle = session_idle;
 	session->data.context = session;
@@ -308,7 +325,8 @@ static void session_tune(struct session *session)
 static void session_jobs(struct session *session)
 {
 	session->state = SESSION_JOBS;
-	if (!session->say.is_running && !session->leave.is_running)
+	timer_cancel(&session->leave_timer);
+	if (!session->say.is_running && !session->leave.is_running && !session->leaves_again)
 		reactor_stop(session->reactor);
 }
 
@@ -370,28 +388,64 @@ static void job_ended(struct session_job *job)
 /* Takes our name out of the tree of mounts; those who are inside stay. */
 static int leave_run(struct blocking_job *job)
 {
-	const struct session *session = container_of(job, struct session_job, job)->session;
+	struct session *session = container_of(job, struct session_job, job)->session;
 
-	return umount2(session->setup->directory, MNT_DETACH) ? -errno : 0;
+	return own_mount_leave(&session->mount, &session->leave_error);
+}
+
+static void session_leave(struct session *session)
+{
+	if (session->leave.is_running)
+		return;
+	session->leave_error = (struct error){ 0 };
+	job_start(&session->leave);
+}
+
+/* S3 */
+static void leave_again_step(struct op *op)
+{
+	struct session *session = container_of(op, struct session, leave_again);
+
+	op->error = 0;
+	session->leaves_again = false;
+	if (session->state == SESSION_JOBS)
+		session_jobs(session);
+	else if (session->state == SESSION_SERVE && !data_files_busy(&session->data))
+		session_leave(session);
+}
+
+static void session_leave_later(struct session *session)
+{
+	if (!session->has_told_of_mount)
+		log_warning("%s: stays while another mount needs it; a second signal ends it at "
+			    "once. %s",
+			    session->setup->directory, session->leave_error.text);
+	session->has_told_of_mount = true;
+	if (session->leaves_again)
+		return;
+	session->leaves_again = true;
+	timer_start(&session->leave_timer, LEAVE_AGAIN_NS, &session->leave_again);
 }
 
 static void leave_step(struct op *op)
 {
 	struct session_job *job = container_of(op, struct session_job, op);
 	struct session *session = job->session;
+	int error = op->error;
 
 	if (session->signal_count > 1)
 		_exit(EXIT_AT_ONCE);
 	job_ended(job);
 	/* Somebody may have opened a volume meanwhile; session_idle() comes then. */
-	if (session->state == SESSION_SERVE && !data_files_busy(&session->data))
-		channel_stop(session->channel);
-}
-
-static void session_leave(struct session *session)
-{
-	if (!session->leave.is_running)
-		job_start(&session->leave);
+	if (session->state != SESSION_SERVE || data_files_busy(&session->data))
+		return;
+	if (error == -EBUSY) {
+		session_leave_later(session);
+		return;
+	}
+	if (error)
+		log_warning("%s: %s", session->setup->directory, session->leave_error.text);
+	channel_stop(session->channel);
 }
 
 /* The last volume was closed. */
@@ -514,9 +568,22 @@ static void session_begin(struct session *session)
 	list_init(&session->inodes.handles);
 	job_init(&session->say, session, say_run, say_step);
 	job_init(&session->leave, session, leave_run, leave_step);
+	op_init(&session->leave_again, session->reactor, leave_again_step);
 	op_init(&session->op, session->reactor, session_step);
 	session->state = SESSION_LOOK;
 	op_queue(&session->op);
+}
+
+/* It may still be mounted where the session failed early; libfuse closes what is left. */
+static void session_unmount(struct session *session)
+{
+	struct error error;
+
+	if (own_mount_leave(&session->mount, &error))
+		log_warning("%s: stays mounted without a daemon: %s", session->setup->directory,
+			    error.text);
+	own_mount_sever(&session->mount);
+	fuse_session_unmount(session->fuse);
 }
 
 static void session_end(struct session *session)
@@ -525,7 +592,7 @@ static void session_end(struct session *session)
 	channel_free(session->channel);
 	if (session->is_mounted) {
 		data_files_done(&session->data);
-		fuse_session_unmount(session->fuse);
+		session_unmount(session);
 	}
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);

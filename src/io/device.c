@@ -422,18 +422,16 @@ bool device_is_at(const struct device *device, const char *path)
 	return device->stat.st_dev == other.st_dev && device->stat.st_ino == other.st_ino;
 }
 
-bool device_is_on(const struct device *device, const char *directory)
+bool device_is_on(const struct device *device, uint64_t file_system)
 {
 	char sysfs[64], file[BACKING_FILE_BYTES];
-	struct stat own, below = device->stat;
-	struct statfs info;
+	struct stat below = device->stat;
 
 	device_backing_file_name(device, sysfs, sizeof(sysfs));
 	if (device_is_block_device(device) &&
 	    (!device_read_backing_file(sysfs, file) || stat(file, &below)))
 		return false;
-	return !statfs(directory, &info) && info.f_type == FUSE_SUPER_MAGIC &&
-	       !stat(directory, &own) && own.st_dev == below.st_dev;
+	return below.st_dev == file_system;
 }
 
 const char *device_path(const struct device *device)

@@ -58,11 +58,8 @@ uint64_t device_number(const struct device *device);	/* st_rdev, or 0 for a file
 bool device_is_same(const struct device *a, const struct device *b);
 /* Is it what stands at `path`?  May block. */
 bool device_is_at(const struct device *device, const char *path);
-/*
- * Does a file, or that below a loop device, lie on the FUSE file system mounted at `directory`?
- * May block.
- */
-bool device_is_on(const struct device *device, const char *directory);
+/* Does a file, or that below a loop device, lie on the file system of this st_dev?  May block. */
+bool device_is_on(const struct device *device, uint64_t file_system);
 const char *device_path(const struct device *device);	/* as given */
 const char *device_name(const struct device *device);	/* the base name */
 bool device_can_discard(const struct device *device);

@@ -29,6 +29,7 @@ struct daemon {
 	struct blocking *blocking;
 	struct daemon_options options;
 	const char *directory;		/* where our volumes are; NULL: not mounted yet */
+	uint64_t file_system;		/* st_dev of all that is there; 0: not known */
 	struct list sets;		/* of struct cache_set */
 	struct list volumes; /* of struct volume: exported ones and those that wait for their set */
 	struct volume **numbered;	/* the same volumes by number; NULL: the number is free */

@@ -39,6 +39,7 @@ struct registering {
 	enum register_state state;
 	char *path;
 	const char *directory;		/* our own mount's; may be NULL */
+	uint64_t file_system;
 	struct blocking_job blocking;
 	struct error blocking_error;
 	const struct device *members[MEMBERS_MAX];	/* those there are, for comparison */
@@ -71,13 +72,12 @@ static bool is_member(const struct registering *job)
 static int check_device(struct registering *job)
 {
 	struct error *error = &job->blocking_error;
-	const char *directory = job->directory;
 	int failed;
 
-	if (directory && device_is_on(job->device, directory))
+	if (job->file_system && device_is_on(job->device, job->file_system))
 		return error_set(error, EINVAL,
 				 "found a file on %s, which we serve, wanted one elsewhere",
-				 directory);
+				 job->directory);
 	failed = member_read_superblock(job->device, &job->superblock, error);
 	if (!failed)
 		device_set_block(job->device, job->superblock.block_sectors);
@@ -352,6 +352,7 @@ static void registering_step(struct job *base, int error)
 		if (!job->blocking.run) {	/* its turn has come */
 			collect_members(job);
 			job->directory = base->daemon->directory;
+			job->file_system = base->daemon->file_system;
 			job->blocking.run = open_run;
 			blocking_start(base->daemon->blocking, &job->blocking, &base->op);
 			return;

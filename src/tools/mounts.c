@@ -1,7 +1,6 @@
-/* The mount table and the loop devices. */
+/* Paths below a directory, and the loop devices. */
 #include "tools/mounts.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -10,100 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "io/path.h"
-
-/* "\040" is how the table writes a blank. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		if (text[0] == '\\' && isdigit((unsigned char)text[1]) &&
-		    isdigit((unsigned char)text[2]) && isdigit((unsigned char)text[3])) {
-			*to++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0');
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = 0;
-}
-
-static char *take(const char *text)
-{
-	char *result = strdup(text);
-
-	assert(result);
-	unescape(result);
-	return result;
-}
-
-/* "36 35 98:0 /root /point options [optional]... - type source options" */
-static bool parse_line(char *text, struct mount_line *line)
-{
-	char *behind = strstr(text, " - "), *words[5], *type, *source;
-
-	if (!behind)
-		return false;
-	*behind = 0;
-	for (int i = 0; i < 5; i++) {
-		words[i] = strsep(&text, " ");
-		if (!words[i])
-			return false;
-	}
-	behind += 3;
-	type = strsep(&behind, " ");
-	source = strsep(&behind, " ");
-	if (!source || sscanf(words[2], "%u:%u", &line->major, &line->minor) != 2)
-		return false;
-	line->point = take(words[4]);
-	line->type = take(type);
-	line->source = take(source);
-	return true;
-}
-
-int mount_table_read(struct mount_table *table, struct error *error)
-{
-	FILE *file = fopen("/proc/self/mountinfo", "re");
-	struct mount_line line;
-	autofree char *text = NULL;
-	size_t room = 0;
-
-	*table = (struct mount_table){ 0 };
-	if (!file)
-		return error_set(error, errno, "/proc/self/mountinfo: %s", strerror(errno));
-	while (getline(&text, &room, file) > 0) {
-		text[strcspn(text, "\n")] = 0;
-		if (!parse_line(text, &line))
-			continue;
-		table->lines = reallocarray(table->lines, table->count + 1, sizeof(line));
-		assert(table->lines);
-		table->lines[table->count++] = line;
-	}
-	fclose(file);
-	return 0;
-}
-
-void mount_table_done(struct mount_table *table)
-{
-	for (unsigned i = 0; i < table->count; i++) {
-		free(table->lines[i].point);
-		free(table->lines[i].type);
-		free(table->lines[i].source);
-	}
-	free(table->lines);
-}
-
-const struct mount_line *mount_table_find(const struct mount_table *table, const char *point)
-{
-	for (unsigned i = table->count; i--;)
-		if (!strcmp(table->lines[i].point, point))
-			return &table->lines[i];
-	return NULL;
-}
 
 bool path_is_below(const char *path, const char *directory)
 {

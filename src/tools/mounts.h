@@ -8,25 +8,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "base/error.h"
+#include "io/mount_table.h"
 
-struct mount_line {
-	char *point;
-	char *type;		/* "fuse.bcachefuse" */
-	char *source;		/* "/dev/loop0" */
-	unsigned major, minor;	/* of the file system */
-};
-
-/* In the order in which they were mounted. */
-struct mount_table {
-	struct mount_line *lines;
-	unsigned count;
-};
-
-int mount_table_read(struct mount_table *table, struct error *error) MUST_CHECK;
-void mount_table_done(struct mount_table *table);
-/* The topmost mount at `point`; NULL: nothing is mounted there. */
-const struct mount_line *mount_table_find(const struct mount_table *table, const char *point);
 /* Is `path` something below `directory`? */
 bool path_is_below(const char *path, const char *directory);
 

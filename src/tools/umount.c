@@ -5,6 +5,9 @@
  * umount(2) of a FUSE mount returns while the daemon still writes its last
  * superblocks.  DIR/sys/fs/bcache/pid says whom to wait for; it is asked before,
  * and held by a pidfd, so that no other process can be taken for it.
+ *
+ * (U1) What is unmounted is the mount that was found in the table, and no other
+ *      that has come to its place since (io/mount_table.h).
  */
 #include "tools/tools.h"
 
@@ -18,7 +21,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "base/units.h"
@@ -48,6 +50,7 @@ static const char usage_text[] =
 struct umount {
 	const char *directory;		/* as given */
 	char point[PATH_MAX];		/* as the mount table has it */
+	struct mount_line line;		/* its id and its file system; no texts */
 	bool recursive, lazy, force, verbose;
 	int daemon;			/* a pidfd; -1: nobody to wait for */
 	long pid;
@@ -78,7 +81,7 @@ static int find_point(struct umount *umount, struct error *error)
 	return 0;
 }
 
-static int check_mount(const struct umount *umount, struct error *error)
+static int find_mount(struct umount *umount, struct error *error)
 {
 	struct mount_table table;
 	const struct mount_line *line;
@@ -93,6 +96,13 @@ static int check_mount(const struct umount *umount, struct error *error)
 		result = error_set(error, EINVAL,
 				   "%s: found a mount of type %s, wanted fuse.bcachefuse",
 				   umount->point, line->type);
+	else
+		umount->line = (struct mount_line){
+			.id = line->id,
+			.major = line->major,
+			.minor = line->minor,
+			.point = umount->point,
+		};
 	mount_table_done(&table);
 	return result;
 }
@@ -123,47 +133,25 @@ static void pause_ms(int ms)
 	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000L }, NULL);
 }
 
-/* Who is not root may still undo his own FUSE mounts, by fusermount3. */
-static int umount_by_fusermount(const char *point, bool lazy)
+static int umount_line(const struct umount *umount, const struct mount_line *line)
 {
-	int status;
-	pid_t child = fork();
+	int flags = (umount->lazy ? MNT_DETACH : 0) | (umount->force ? MNT_FORCE : 0);
+	int result = mount_line_unmount(line, flags);
 
-	if (child < 0)
-		return -errno;
-	if (!child) {
-		int null = open("/dev/null", O_WRONLY);
-
-		dup2(null, STDERR_FILENO);
-		execlp("fusermount3", "fusermount3", "-u", lazy ? "-z" : "--", point, (char *)NULL);
-		_exit(127);
-	}
-	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
-		return -EIO;
-	return !WEXITSTATUS(status) ? 0 : WEXITSTATUS(status) == 127 ? -EPERM : -EBUSY;
-}
-
-static int umount_point(const struct umount *umount, const char *point)
-{
-	int flags = UMOUNT_NOFOLLOW | (umount->lazy ? MNT_DETACH : 0) |
-		    (umount->force ? MNT_FORCE : 0);
-
-	if (!umount2(point, flags))
-		return 0;
 	/* By now nobody answers his users: they keep it, but not in anybody's sight. */
-	if (errno == EBUSY && umount->force && !umount2(point, UMOUNT_NOFOLLOW | MNT_DETACH))
-		return 0;
-	return errno == EPERM ? umount_by_fusermount(point, umount->lazy) : -errno;
+	if (result == -EBUSY && umount->force)
+		result = mount_line_unmount(line, MNT_DETACH);
+	return result;
 }
 
 /* With patience for users that are just leaving, where there may be some. */
-static int umount_patiently(const struct umount *umount, const char *point)
+static int umount_patiently(const struct umount *umount, const struct mount_line *line)
 {
-	int result = umount_point(umount, point);
+	int result = umount_line(umount, line);
 
 	for (int i = 0; i < BUSY_TRIES && result == -EBUSY && umount->recursive; i++) {
 		pause_ms(BUSY_PAUSE_MS);
-		result = umount_point(umount, point);
+		result = umount_line(umount, line);
 	}
 	return result;
 }
@@ -174,6 +162,9 @@ static int refuse_busy(const char *point, int result, struct error *error)
 	size_t bytes;
 	FILE *stream;
 
+	if (result == -ESTALE)
+		return error_set(error, ESTALE, "%s: another mount has come there meanwhile",
+				 point);
 	if (result != -EBUSY)
 		return error_set(error, -result, "%s: cannot unmount: %s", point,
 				 strerror(-result));
@@ -187,17 +178,17 @@ static int refuse_busy(const char *point, int result, struct error *error)
 static int take_down(const struct umount *umount, const char *directory, unsigned depth,
 		     struct error *error);
 
-static int umount_with_all(const struct umount *umount, const char *point, unsigned depth,
-			   struct error *error)
+static int umount_with_all(const struct umount *umount, const struct mount_line *line,
+			   unsigned depth, struct error *error)
 {
-	int result = take_down(umount, point, depth + 1, error);
+	int result = take_down(umount, line->point, depth + 1, error);
 
 	if (result)
 		return result;
-	result = umount_patiently(umount, point);
+	result = umount_patiently(umount, line);
 	if (umount->verbose && !result)
-		tool_say(stdout, "%s unmounted", point);
-	return result ? refuse_busy(point, result, error) : 0;
+		tool_say(stdout, "%s unmounted", line->point);
+	return result ? refuse_busy(line->point, result, error) : 0;
 }
 
 /* All mounts that `wanted` picks, the newest first: those below stand behind. */
@@ -212,7 +203,7 @@ static int umount_all(const struct umount *umount, unsigned depth,
 		return result;
 	for (unsigned i = table.count; i-- && !result;)
 		if (wanted(&table.lines[i], argument))
-			result = umount_with_all(umount, table.lines[i].point, depth, error);
+			result = umount_with_all(umount, &table.lines[i], depth, error);
 	mount_table_done(&table);
 	return result;
 }
@@ -266,7 +257,7 @@ static int take_down(const struct umount *umount, const char *directory, unsigne
 }
 
 /* A second mount of the same file system (a bind mount) keeps the daemon at work. */
-static bool is_mounted_elsewhere(unsigned major, unsigned minor, char *where, size_t bytes)
+static bool is_mounted_elsewhere(const struct mount_line *line, char *where, size_t bytes)
 {
 	struct mount_table table;
 	bool found = false;
@@ -274,7 +265,7 @@ static bool is_mounted_elsewhere(unsigned major, unsigned minor, char *where, si
 	if (mount_table_read(&table, NULL))
 		return false;
 	for (unsigned i = 0; i < table.count && !found; i++) {
-		found = table.lines[i].major == major && table.lines[i].minor == minor;
+		found = table.lines[i].major == line->major && table.lines[i].minor == line->minor;
 		if (found)
 			snprintf(where, bytes, "%s", table.lines[i].point);
 	}
@@ -299,46 +290,28 @@ static void wait_for_daemon(const struct umount *umount)
 	}
 }
 
-static int find_device(const char *point, unsigned *major, unsigned *minor)
-{
-	struct mount_table table;
-	const struct mount_line *line;
-
-	if (mount_table_read(&table, NULL))
-		return -ENOENT;
-	line = mount_table_find(&table, point);
-	if (line) {
-		*major = line->major;
-		*minor = line->minor;
-	}
-	mount_table_done(&table);
-	return line ? 0 : -ENOENT;
-}
-
 static int umount_it(struct umount *umount, struct error *error)
 {
 	char where[PATH_MAX];
-	unsigned major = 0, minor = 0;
 	int result = find_point(umount, error);
 
 	if (!result && chdir("/"))	/* else we might be the one who holds it */
 		result = error_set(error, errno, "cannot change to /: %s", strerror(errno));
 	if (!result)
-		result = check_mount(umount, error);
+		result = find_mount(umount, error);
 	if (!result && umount->recursive)
 		result = take_down(umount, umount->point, 0, error);
 	if (result)
 		return result;
 	find_daemon(umount);
-	find_device(umount->point, &major, &minor);
-	result = umount_patiently(umount, umount->point);
+	result = umount_patiently(umount, &umount->line);
 	if (result)
 		return refuse_busy(umount->point, result, error);
 	if (umount->verbose)
 		tool_say(stdout, "%s unmounted", umount->point);
 	if (umount->daemon < 0)
 		return 0;
-	if (is_mounted_elsewhere(major, minor, where, sizeof(where)))
+	if (is_mounted_elsewhere(&umount->line, where, sizeof(where)))
 		tool_say(stdout, "%s is unmounted; the daemon goes on, since it is also mounted "
 			 "on %s", umount->point, where);
 	else

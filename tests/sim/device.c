@@ -438,7 +438,7 @@ bool device_is_at(const struct device *device, const char *path)
 	return device->disk == disk_find(path);
 }
 
-bool device_is_on(const struct device *device UNUSED, const char *directory UNUSED)
+bool device_is_on(const struct device *device UNUSED, uint64_t file_system UNUSED)
 {
 	return false;
 }

@@ -1,0 +1,219 @@
+/* The mount table, and umount2() by identity. */
+#include "io/mount_table.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+/* "\040" is how the table writes a blank. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text; text++) {
+		if (text[0] == '\\' && isdigit((unsigned char)text[1]) &&
+		    isdigit((unsigned char)text[2]) && isdigit((unsigned char)text[3])) {
+			*to++ = (text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0');
+			text += 3;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = 0;
+}
+
+static char *take(const char *text)
+{
+	char *result = strdup(text);
+
+	assert(result);
+	unescape(result);
+	return result;
+}
+
+/* "36 35 98:0 /root /point options [optional]... - type source options" */
+static bool parse_line(char *text, struct mount_line *line)
+{
+	char *behind = strstr(text, " - "), *words[5], *type, *source;
+
+	if (!behind)
+		return false;
+	*behind = 0;
+	for (int i = 0; i < 5; i++) {
+		words[i] = strsep(&text, " ");
+		if (!words[i])
+			return false;
+	}
+	behind += 3;
+	type = strsep(&behind, " ");
+	source = strsep(&behind, " ");
+	if (!source || sscanf(words[0], "%u", &line->id) != 1 ||
+	    sscanf(words[1], "%u", &line->parent) != 1 ||
+	    sscanf(words[2], "%u:%u", &line->major, &line->minor) != 2)
+		return false;
+	line->point = take(words[4]);
+	line->type = take(type);
+	line->source = take(source);
+	return true;
+}
+
+int mount_table_read(struct mount_table *table, struct error *error)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	struct mount_line line;
+	autofree char *text = NULL;
+	size_t room = 0;
+
+	*table = (struct mount_table){ 0 };
+	if (!file)
+		return error_set(error, errno, "/proc/self/mountinfo: %s", strerror(errno));
+	while (getline(&text, &room, file) > 0) {
+		text[strcspn(text, "\n")] = 0;
+		if (!parse_line(text, &line))
+			continue;
+		table->lines = reallocarray(table->lines, table->count + 1, sizeof(line));
+		assert(table->lines);
+		table->lines[table->count++] = line;
+	}
+	fclose(file);
+	return 0;
+}
+
+void mount_table_done(struct mount_table *table)
+{
+	for (unsigned i = 0; i < table->count; i++) {
+		free(table->lines[i].point);
+		free(table->lines[i].type);
+		free(table->lines[i].source);
+	}
+	free(table->lines);
+	*table = (struct mount_table){ 0 };
+}
+
+const struct mount_line *mount_table_find_id(const struct mount_table *table, unsigned id)
+{
+	for (unsigned i = 0; i < table->count; i++)
+		if (table->lines[i].id == id)
+			return &table->lines[i];
+	return NULL;
+}
+
+/* Another mount stands at the same point, on this one: one that was moved keeps its old line. */
+static bool is_covered(const struct mount_table *table, const struct mount_line *line)
+{
+	for (unsigned i = 0; i < table->count; i++)
+		if (table->lines[i].parent == line->id && table->lines[i].id != line->id &&
+		    !strcmp(table->lines[i].point, line->point))
+			return true;
+	return false;
+}
+
+const struct mount_line *mount_table_find(const struct mount_table *table, const char *point)
+{
+	for (unsigned i = table->count; i--;)
+		if (!strcmp(table->lines[i].point, point) && !is_covered(table, &table->lines[i]))
+			return &table->lines[i];
+	return NULL;
+}
+
+const struct mount_line *mount_table_find_foreign(const struct mount_table *table,
+						  const struct mount_line *line)
+{
+	for (unsigned i = 0; i < table->count; i++) {
+		const struct mount_line *other = &table->lines[i];
+
+		if (other->parent == line->id &&
+		    (other->major != line->major || other->minor != line->minor))
+			return other;
+	}
+	return NULL;
+}
+
+/* The id of the mount behind a descriptor. */
+static int mount_id(int fd, unsigned *id)
+{
+	char path[64], line[128];
+	int result = -ENOENT;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (result && fgets(line, sizeof(line), file))
+		if (sscanf(line, "mnt_id: %u", id) == 1)
+			result = 0;
+	fclose(file);
+	return result;
+}
+
+/* The directory in which the mount's point is a name. */
+static int open_parent(const struct mount_line *line, const char **name)
+{
+	autofree char *path = strdup(line->point);
+	char *slash;
+	int fd;
+
+	assert(path);
+	slash = strrchr(path, '/');
+	if (!slash || !slash[1])
+		return -EBUSY;		/* our root directory */
+	*name = line->point + (slash - path) + 1;
+	slash[slash == path] = 0;
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* An open file of the mount would keep it busy, so this one is closed again. */
+static int check_place(int parent, const char *name, const struct mount_line *line)
+{
+	autoclose int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	unsigned id;
+	int result = fd < 0 ? -errno : mount_id(fd, &id);
+
+	return result ? result : id == line->id ? 0 : -ESTALE;
+}
+
+/* Who is not root may still undo his own FUSE mounts; fusermount3 touches no others. */
+static int unmount_by_fusermount(const struct mount_line *line, int flags)
+{
+	char program[] = "fusermount3", unmount[] = "-u", lazy[] = "-z", plain[] = "-u";
+	char end[] = "--";
+	char *arguments[] = { program, unmount, flags & MNT_DETACH ? lazy : plain, end,
+			      line->point, NULL };
+	posix_spawn_file_actions_t actions;
+	int status, error;
+	pid_t child;
+
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	error = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	if (error)
+		return -EPERM;
+	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
+		return -EIO;
+	return !WEXITSTATUS(status) ? 0 : WEXITSTATUS(status) == 127 ? -EPERM : -EBUSY;
+}
+
+int mount_line_unmount(const struct mount_line *line, int flags)
+{
+	const char *name;
+	autoclose int parent = open_parent(line, &name);
+	char path[PATH_MAX];
+	int result = parent < 0 ? parent : check_place(parent, name, line);
+
+	if (result)
+		return result;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", parent, name);
+	if (!umount2(path, flags | UMOUNT_NOFOLLOW))
+		return 0;
+	return errno == EPERM ? unmount_by_fusermount(line, flags) : -errno;
+}
