@@ -213,6 +213,9 @@ tests_sim_bcachefuse_sim_SOURCES = \
 	tests/sim/blame.h \
 	tests/sim/check.c \
 	tests/sim/check.h \
+	tests/sim/damage.c \
+	tests/sim/layout.c \
+	tests/sim/layout.h \
 	tests/sim/life.c \
 	tests/sim/life.h \
 	tests/sim/marks.c \

@@ -39,7 +39,7 @@ bool blame_has_cause(const struct life *life)
 
 	for (unsigned i = 0; i < plan->volumes && !failed; i++)
 		failed = disk_failed(plan->volume[i].disk, life->started_ns);
-	return failed;
+	return failed || life->is_damaged;
 }
 
 void blame_death(const struct life *life)

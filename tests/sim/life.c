@@ -40,7 +40,7 @@ static bool start_failed(struct life *life, const char *what, unsigned id)
 {
 	if (!blame_has_cause(life))
 		sim_fail("%s %u is %s after the start", id ? "volume" : "the set", id, what);
-	SIM_SOMETIMES("a start fails since a device does");
+	SIM_SOMETIMES_IF(!life->is_damaged, "a start fails since a device does");
 	life->start_failed = true;
 	return false;
 }

@@ -50,6 +50,7 @@ struct life {
 	unsigned busy;			/* slots with a request, asleep or ready */
 	unsigned left;			/* requests to start */
 	bool start_failed, stop_failed;	/* which only errors of a device may make them */
+	bool is_damaged;		/* and damage */
 	uint64_t started_ns;
 	/* looking at everything: */
 	struct plan_volume *look;

@@ -268,6 +268,11 @@ uint64_t sim_writes(void)
 	return world.writes;
 }
 
+uint64_t sim_changes(void)
+{
+	return world.changes;
+}
+
 bool sim_is_cut(void)
 {
 	return world.is_dead;

@@ -85,6 +85,7 @@ void sim_cut_at_write(uint64_t n);
 /* It goes at, behind or between writes of kinds that are drawn (aim.h); perhaps none comes. */
 void sim_cut_aimed(void);
 uint64_t sim_writes(void);
+uint64_t sim_changes(void);		/* the same without flushes */
 bool sim_is_cut(void);
 /* Now, if it has not gone yet: settles the disks and drops all that the engine had. */
 void sim_power_cut(void);

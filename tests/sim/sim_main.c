@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "check.h"
+#include "layout.h"
 #include "life.h"
 #include "marks.h"
 
@@ -205,6 +206,10 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 			sim_cut_at_write(sim_writes() + 1 + draw_cut(&seed.plan));
 		seed_live(&seed, i, seed.plan.requests, ending);
 		sim_cut_at_write(0);
+		if (sim_chance(20))
+			damage_a_bit(seed.life, &seed.plan);
+		if (sim_chance(20))
+			age_generations(&seed.plan);
 	}
 	hash = sim_hash();
 	sim_describe("seed %llu, last life", (unsigned long long)number);

@@ -53,7 +53,7 @@ struct world {
 	unsigned shuffle_percent;	/* how often a ready op overtakes others */
 	bool is_dead;			/* the power has gone */
 	bool is_stepping;
-	uint64_t writes, cut_at;
+	uint64_t writes, changes, cut_at;
 	struct aim aim;
 	struct lock *inside;
 	struct list disks, handles, reactors;
