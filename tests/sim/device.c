@@ -37,7 +37,7 @@ struct sim_disk {
 	uint64_t number, sectors;
 	unsigned logical_block_bytes;
 	unsigned atomic_sectors, slowness;
-	bool can_discard, is_open;
+	bool can_discard, is_open, lies;
 	struct sim_faults faults;
 	struct sim_errors errors;
 	unsigned char *media;
@@ -193,6 +193,11 @@ void sim_disk_set_discard(struct sim_disk *disk, bool can_discard)
 bool sim_disk_can_discard(const struct sim_disk *disk)
 {
 	return disk->can_discard;
+}
+
+void sim_disk_set_lies(struct sim_disk *disk, bool lies)
+{
+	disk->lies = lies;
 }
 
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults)
@@ -643,7 +648,7 @@ static void end_write(struct transfer *t)
 	for (uint64_t s = 0; s < t->sectors; s++) {
 		if (t->error && !failing_keeps(&failing, t, s))
 			continue;
-		if (t->fua && !t->error && !disk->faults.flush_lies)
+		if (t->fua && !t->error && !disk->lies)
 			put_durable(disk, t->sector + s, t->copy + s * SECTOR);
 		else
 			version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
@@ -654,7 +659,7 @@ static int flush_or_fail(struct sim_disk *disk, uint64_t covers)
 {
 	if (draws(disk->faults.flush_errors))
 		return disk_says(disk, -EIO);
-	if (!disk->faults.flush_lies)
+	if (!disk->lies)
 		flush_versions(disk, covers);
 	return 0;
 }

@@ -51,6 +51,7 @@ struct life {
 	unsigned left;			/* requests to start */
 	bool start_failed, stop_failed;	/* which only errors of a device may make them */
 	bool is_damaged;		/* and damage */
+	bool is_lied_to;		/* flushes were none before a cut: nothing is promised */
 	uint64_t started_ns;
 	/* looking at everything: */
 	struct plan_volume *look;

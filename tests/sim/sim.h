@@ -48,7 +48,6 @@ struct sim_faults {
 	unsigned superblock_errors;	/* writes of the superblock, beside the others */
 	unsigned now_errors;	/* of device_read_now() and its like, beside the others */
 	bool no_space;		/* half of the writes that fail say ENOSPC */
-	bool flush_lies;	/* a flush, or FUA, makes nothing durable */
 	unsigned slow;		/* takes up to 100 ms */
 	unsigned stuck;		/* takes up to 40 s */
 };
@@ -68,6 +67,8 @@ void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors);
 void sim_disk_set_slowness(struct sim_disk *disk, unsigned times);
 void sim_disk_set_discard(struct sim_disk *disk, bool can_discard);
 bool sim_disk_can_discard(const struct sim_disk *disk);
+/* Its flushes, and FUA, make nothing durable. */
+void sim_disk_set_lies(struct sim_disk *disk, bool lies);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
 struct sim_errors sim_disk_errors(const struct sim_disk *disk);
 uint64_t sim_disk_sectors(const struct sim_disk *disk);

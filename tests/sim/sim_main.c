@@ -190,6 +190,39 @@ static uint64_t draw_cut(const struct plan *plan)
 	return sim_random(20 + ((uint64_t)plan->requests << sim_random(4)) / 4);
 }
 
+static void all_disks_lie(struct plan *plan, bool lie)
+{
+	if (plan->cache)
+		sim_disk_set_lies(plan->cache, lie);
+	for (unsigned i = 0; i < plan->volumes; i++)
+		if (plan->volume[i].disk)
+			sim_disk_set_lies(plan->volume[i].disk, lie);
+}
+
+/*
+ * Disks that lie about flushes, and a cut: what was acknowledged may be gone, metadata
+ * may contradict each other.  The engine refuses or goes on, and it ends.
+ */
+static void seed_lie(struct seed *seed)
+{
+	struct life *life = seed->life;
+
+	sim_describe("seed %llu, after lies", (unsigned long long)seed->plan.seed);
+	all_disks_lie(&seed->plan, true);
+	sim_cut_at_write(sim_writes() + 1 + draw_cut(&seed->plan));
+	if (life_start(life, &seed->plan))
+		life_load(life, seed->plan.requests);
+	sim_power_cut();
+	no_faults(&seed->plan);
+	all_disks_lie(&seed->plan, false);
+	all_volumes(&seed->plan, model_cut);
+	life->is_damaged = life->is_lied_to = true;
+	if (life_start(life, &seed->plan))
+		life_look_at_all(life);
+	life_stop(life);
+	life->is_damaged = life->is_lied_to = false;
+}
+
 static uint64_t seed_run(uint64_t number, const struct options *options, unsigned char fill)
 {
 	struct seed seed;
@@ -217,6 +250,8 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 	    !life_check(seed.life) || !life_stop(seed.life))
 		sim_fail("the power went without a cause");
 	seed_stop(&seed);
+	if (sim_chance(10))
+		seed_lie(&seed);
 	if (options->verbose)
 		printf("  %u cuts, %u stops, hash %016llx\n", seed.cuts, seed.stops,
 		       (unsigned long long)hash);

@@ -61,12 +61,14 @@ static void slot_done(struct request *request, int error)
 	if (!slot->is_busy)
 		sim_fail("a request is answered twice");
 	slot->is_busy = false;
-	blame_end(slot, error);
+	if (!life->is_lied_to)
+		blame_end(slot, error);
 	sim_note((uint64_t)slot->number << 32 | (unsigned)error);
 	life->requests_done++;
 	life->requests_failed += error != 0;
-	model_end(slot->v->model, &slot->model, error, slot->data + request->skew);
-	if (life->look && !error && request->kind == REQUEST_READ)
+	model_end(slot->v->model, &slot->model, life->is_lied_to ? -EIO : error,
+		  slot->data + request->skew);
+	if (life->look && !error && !life->is_lied_to && request->kind == REQUEST_READ)
 		for (uint64_t at = 0; at < request->bytes; at += SECTOR)
 			model_settle(slot->v->model, (request->offset + at) / SECTOR,
 				     slot->data + request->skew + at);
