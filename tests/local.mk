@@ -11,6 +11,7 @@ LOG_DRIVER = $(TAP_LOG_DRIVER)
 AM_LOG_DRIVER_FLAGS = --ignore-exit
 LOG_COMPILER = $(srcdir)/tests/unit/as-tap
 CLEANFILES =
+EXTRA_PROGRAMS =
 
 tidy_tests = \
 	tests/tidy/heads.sh \
@@ -206,7 +207,7 @@ check_LIBRARIES += tests/sim/libmarked.a
 tests_sim_libmarked_a_SOURCES = $(src_libengine_a_SOURCES)
 tests_sim_libmarked_a_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_MARKS
 tests_sim_bcachefuse_sim_CPPFLAGS = $(AM_CPPFLAGS) -DSIM_MARKS
-tests_sim_bcachefuse_sim_SOURCES = \
+sim_life = \
 	tests/compat/reader.c \
 	tests/compat/reader.h \
 	tests/sim/blame.c \
@@ -224,15 +225,72 @@ tests_sim_bcachefuse_sim_SOURCES = \
 	tests/sim/model.h \
 	tests/sim/plan.c \
 	tests/sim/plan.h \
-	tests/sim/sim_main.c \
 	tests/sim/swarm.c \
 	tests/sim/swarm.h \
 	tests/sim/tuner.c \
 	tests/sim/users.c \
 	tests/sim/waiting.c \
-	$(sim_world)
+	$(NULL)
+tests_sim_bcachefuse_sim_SOURCES = tests/sim/sim_main.c $(sim_life) $(sim_world)
 tests_sim_bcachefuse_sim_LDADD = tests/sim/libmarked.a $(ISAL_LIBS)
 tests_sim_bcachefuse_sim_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+
+# Damaged sets: inputs of the corpus and drawn ones here, by any compiler; make check-fuzz lets
+# libFuzzer look for more, under sanitizers, for FUZZ_SECONDS.
+fuzz_tests = \
+	tests/fuzz/drawn.sh \
+	tests/fuzz/replay.sh \
+	$(NULL)
+dist_check_SCRIPTS += $(fuzz_tests) tests/fuzz/search.tap
+TESTS += $(fuzz_tests)
+EXTRA_DIST += tests/fuzz/bases tests/fuzz/corpus
+check_PROGRAMS += tests/fuzz/fuzz_formats tests/fuzz/fuzz_set
+fuzz_set_sources = \
+	tests/fuzz/base.c \
+	tests/fuzz/base.h \
+	tests/fuzz/damage.c \
+	tests/fuzz/damage.h \
+	tests/fuzz/fuzz_set.c \
+	tests/fuzz/judge.c \
+	tests/fuzz/judge.h \
+	tests/fuzz/layout.c \
+	tests/fuzz/layout.h \
+	tests/fuzz/target.h \
+	$(sim_world)
+fuzz_formats_sources = \
+	tests/fuzz/fuzz_formats.c \
+	tests/fuzz/layout.c \
+	tests/fuzz/layout.h \
+	tests/fuzz/target.h \
+	$(sim_world)
+tests_fuzz_fuzz_set_SOURCES = $(fuzz_set_sources) tests/fuzz/driver.c
+tests_fuzz_fuzz_set_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_fuzz_fuzz_set_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+tests_fuzz_fuzz_formats_SOURCES = $(fuzz_formats_sources) tests/fuzz/driver.c
+tests_fuzz_fuzz_formats_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_fuzz_fuzz_formats_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+# The same for libFuzzer, whose main() comes with the option; and the maker of base sets.
+EXTRA_PROGRAMS += \
+	tests/fuzz/libfuzzer_formats \
+	tests/fuzz/libfuzzer_set \
+	tests/fuzz/make_base \
+	$(NULL)
+tests_fuzz_libfuzzer_set_SOURCES = $(fuzz_set_sources) tests/fuzz/libfuzzer.c
+tests_fuzz_libfuzzer_set_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_fuzz_libfuzzer_set_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP) -fsanitize=fuzzer
+tests_fuzz_libfuzzer_formats_SOURCES = $(fuzz_formats_sources) tests/fuzz/libfuzzer.c
+tests_fuzz_libfuzzer_formats_LDADD = src/libengine.a $(ISAL_LIBS)
+tests_fuzz_libfuzzer_formats_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP) -fsanitize=fuzzer
+tests_fuzz_make_base_SOURCES = \
+	tests/fuzz/layout.c \
+	tests/fuzz/layout.h \
+	tests/fuzz/make_base.c \
+	$(sim_life) \
+	$(sim_world)
+tests_fuzz_make_base_CPPFLAGS = $(tests_sim_bcachefuse_sim_CPPFLAGS)
+tests_fuzz_make_base_LDADD = tests/sim/libmarked.a $(ISAL_LIBS)
+tests_fuzz_make_base_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
+CLEANFILES += tests/fuzz/libfuzzer_formats tests/fuzz/libfuzzer_set tests/fuzz/make_base
 
 # Built anew with each sanitizer, below this build: what moves data, under load.
 sanitizer_tests = \
@@ -242,7 +300,7 @@ sanitizer_tests = \
 	tests/mount/volume_file.tap \
 	$(NULL)
 
-.PHONY: check-kernel check-mount check-planted check-sanitizers check-sim check-unit
+.PHONY: check-fuzz check-kernel check-mount check-planted check-sanitizers check-sim check-unit
 check-sanitizers:
 	for list in address,undefined thread; do \
 		$(MKDIR_P) "sanitizers/$$list" && cd "sanitizers/$$list" && \
@@ -254,6 +312,8 @@ check-sanitizers:
 	done
 	cd sanitizers/address,undefined && SEEDS=$${SEEDS:-20} $(MAKE) $(AM_MAKEFLAGS) check \
 		TESTS=tests/sim/seeds.sh
+check-fuzz:
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS=tests/fuzz/search.tap
 check-kernel:
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(kernel_tests)'
 check-mount:
@@ -278,7 +338,7 @@ bench_programs = \
 	tests/bench/lookup \
 	tests/bench/slowfile \
 	$(NULL)
-EXTRA_PROGRAMS = $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs)
 tests_bench_fuse_limit_SOURCES = tests/bench/fuse_limit.c
 tests_bench_fuse_limit_LDADD = $(URING_LIBS)
 tests_bench_lookup_SOURCES = tests/bench/lookup.c

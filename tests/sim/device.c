@@ -215,6 +215,13 @@ uint64_t sim_disk_sectors(const struct sim_disk *disk)
 	return disk->sectors;
 }
 
+unsigned char *sim_disk_content(struct sim_disk *disk)
+{
+	if (sim_disk_is_volatile(disk))
+		sim_fail("%s is changed from outside, and is not durable", disk->name);
+	return disk->media;
+}
+
 bool sim_disk_is_volatile(const struct sim_disk *disk)
 {
 	for (struct version *v = disk->first; v; v = v->next)
@@ -641,6 +648,7 @@ static void end_write(struct transfer *t)
 	struct sim_disk *disk = t->device->disk;
 	struct failing failing = { 0 };
 
+	world.changes++;
 	check_unchanged(t);
 	t->error = draw_write_error(disk, t->sector);
 	if (t->error)
@@ -679,6 +687,7 @@ static void end_discard(struct transfer *t)
 		t->error = -EOPNOTSUPP;
 		return;
 	}
+	world.changes++;
 	t->error = draw_write_error(disk, t->sector);
 	for (uint64_t s = 0; s < t->sectors; s++)
 		if (!t->error || sim_chance(50))
@@ -857,6 +866,7 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 	check_logical_blocks(device, "write", sector, sectors);
 	if (error)
 		return error;
+	world.changes++;
 	cuts = world_write_cuts(sim_write_kind(disk, SIM_TRANSFER_WRITE, data, sector, sectors));
 	if (draws(disk->faults.now_errors))
 		error = disk_says(disk, -EIO);

@@ -6,6 +6,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/lock.h"
@@ -43,8 +44,11 @@ uint64_t world_hash_bytes(const void *data, size_t bytes)
 void sim_start(uint64_t seed)
 {
 	unsigned char fill = world.fill;
+	bool fail_aborts = world.fail_aborts;
 
 	memset(&world, 0, sizeof(world));
+	world.is_alive = true;
+	world.fail_aborts = fail_aborts;
 	world.seed = seed;
 	world.fill = fill;
 	world.random.state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
@@ -86,6 +90,7 @@ void sim_end(void)
 {
 	drop_engine();
 	disks_free();
+	world.is_alive = false;
 }
 
 void sim_power_cut(void)
@@ -313,6 +318,16 @@ void sim_set_fill(unsigned char fill)
 	world.fill = fill;
 }
 
+void sim_fail_aborts(void)
+{
+	world.fail_aborts = true;
+}
+
+void sim_set_memory_limit(size_t bytes)
+{
+	world.memory_limit = bytes;
+}
+
 void sim_describe(const char *format, ...)
 {
 	va_list arguments;
@@ -334,5 +349,7 @@ void sim_fail(const char *format, ...)
 	va_end(arguments);
 	fputc('\n', stderr);
 	fflush(NULL);
+	if (world.fail_aborts)
+		abort();
 	_exit(1);
 }

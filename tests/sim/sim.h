@@ -75,6 +75,8 @@ uint64_t sim_disk_sectors(const struct sim_disk *disk);
 /* From outside of the engine: what a read would show, and a write that is durable at once. */
 void sim_disk_read(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors);
 void sim_disk_write(struct sim_disk *disk, const void *data, uint64_t sector, unsigned sectors);
+/* The durable bytes themselves, while no engine runs. */
+unsigned char *sim_disk_content(struct sim_disk *disk);
 /* Is any of it not durable yet? */
 bool sim_disk_is_volatile(const struct sim_disk *disk);
 
@@ -106,7 +108,11 @@ void sim_set_fill(unsigned char fill);
 void sim_describe(const char *format, ...) PRINTF(1, 2);
 /* Prints the description and the sentence, and ends the process with exit code 1. */
 _Noreturn void sim_fail(const char *format, ...) PRINTF(1, 2);
+/* From now on by a signal, which a fuzzer takes for a finding. */
+void sim_fail_aborts(void);
 
+/* The engine fails if it holds more; 0: as much as it likes (at first). */
+void sim_set_memory_limit(size_t bytes);
 /* Memory that is not the engine's: power cuts leave it alone. */
 void *sim_alloc(size_t bytes);		/* zeroed; never NULL */
 void sim_free(void *memory);

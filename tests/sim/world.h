@@ -51,6 +51,9 @@ struct world {
 	struct list ready;		/* of struct op */
 	struct list timers;		/* of struct timer */
 	unsigned shuffle_percent;	/* how often a ready op overtakes others */
+	bool is_alive;			/* between sim_start() and sim_end() */
+	bool fail_aborts;
+	size_t memory_limit;
 	bool is_dead;			/* the power has gone */
 	bool is_stepping;
 	uint64_t writes, changes, cut_at;

@@ -1,0 +1,217 @@
+/*
+ * Fuzzes what gives bytes a meaning: superblocks, journal entries, bsets, priorities, volumes.
+ *
+ *	input:  | kind | seal | bytes ... |
+ *
+ * With an odd `seal` the checksum and the magic are made right first.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "format/bkey.h"
+#include "format/bset.h"
+#include "format/journal_entry.h"
+#include "format/prio.h"
+#include "format/superblock.h"
+#include "format/uuid.h"
+#include "layout.h"
+#include "target.h"
+
+enum { HEAD_BYTES = 2, SET_MAGIC = 0x1234567, SEED = 7 };
+enum { DECODED, REFUSED };
+
+static uint64_t device_sectors(const uint8_t *data, size_t bytes)
+{
+	uint64_t sectors = 0;
+
+	memcpy(&sectors, data, bytes < 4 ? bytes : 4);
+	return sectors << 3;
+}
+
+static unsigned try_superblock(uint8_t *data, size_t bytes, bool is_sealed)
+{
+	struct superblock_disk *disk = calloc(1, sizeof(*disk));
+	static const uint8_t magic[] = SUPERBLOCK_MAGIC_BYTES;
+	struct superblock sb;
+	struct error error;
+	int failed;
+
+	memcpy(disk, data, bytes < sizeof(*disk) ? bytes : sizeof(*disk));
+	if (is_sealed) {
+		memcpy(disk->magic, magic, sizeof(magic));
+		disk->sector = le64_of(SUPERBLOCK_SECTOR);
+		layout_seal_superblock((void *)disk);
+	}
+	superblock_decode_unchecked(&sb, disk);
+	failed = superblock_decode(&sb, disk, device_sectors(data, bytes), 512, &error);
+	if (!failed) {
+		superblock_encode(&sb);
+		failed = superblock_decode(&sb, &sb.disk, device_sectors(data, bytes), 512, &error);
+		if (failed) {
+			fprintf(stderr, "FAIL encoded, and refused: %s\n", error.text);
+			abort();
+		}
+	}
+	free(disk);
+	return failed ? REFUSED : DECODED;
+}
+
+static unsigned try_entry(uint8_t *data, size_t bytes, bool is_sealed)
+{
+	struct journal_entry_disk *entry = (void *)data;
+	struct error error;
+
+	if (bytes < sizeof(*entry))
+		return REFUSED;
+	if (is_sealed) {
+		uint32_t words = le32_get(entry->words);
+		size_t length = sizeof(*entry) + 8 * (size_t)words;
+
+		entry->magic = le64_of(SET_MAGIC ^ JOURNAL_MAGIC);
+		if (length <= bytes)
+			entry->checksum = le64_of(layout_crc64(UINT64_MAX, &entry->magic,
+							       length - 8));
+	}
+	if (!journal_entry_is_valid(entry, bytes, SET_MAGIC))
+		return REFUSED;
+	return journal_entry_check(entry, &error) ? REFUSED : DECODED;
+}
+
+static void try_keys(const le64 *keys, unsigned words)
+{
+	for (unsigned at = 0; at < words;) {
+		char text[BKEY_TEXT_BYTES];
+		struct bkey k;
+		le64 again[BKEY_WORDS_MAX];
+		unsigned length = bkey_decode(&k, keys + at, words - at);
+
+		if (!length)
+			return;
+		bkey_print(text, &k);
+		if (bkey_encode(&k, again) != length || memcmp(again, keys + at, 8 * length)) {
+			fprintf(stderr, "FAIL %s is encoded otherwise\n", text);
+			abort();
+		}
+		at += length;
+	}
+}
+
+static unsigned try_bset(uint8_t *data, size_t bytes, bool is_sealed)
+{
+	struct bset_disk *set = (void *)data;
+	struct error error;
+
+	if (bytes < sizeof(*set))
+		return REFUSED;
+	if (is_sealed) {
+		uint32_t words = le32_get(set->words);
+		uint64_t seed = le32_get(set->version) ? SEED : UINT64_MAX;
+		size_t length = sizeof(*set) + 8 * (size_t)words;
+
+		set->magic = le64_of(SET_MAGIC ^ BSET_MAGIC);
+		if (length <= bytes)
+			set->checksum = le64_of(layout_crc64(seed, &set->magic, length - 8));
+	}
+	if (bset_check(set, bytes, bytes & 1, SET_MAGIC, SEED, &error))
+		return REFUSED;
+	try_keys(set->keys, le32_get(set->words));
+	return DECODED;
+}
+
+static unsigned try_part(uint8_t *data, size_t bytes, bool is_sealed)
+{
+	struct prio_part_disk *part = (void *)data;
+	struct error error;
+
+	if (bytes < sizeof(*part))
+		return REFUSED;
+	if (is_sealed) {
+		part->magic = le64_of(SET_MAGIC ^ PRIO_MAGIC);
+		part->checksum = le64_of(layout_crc64(UINT64_MAX, &part->magic, bytes - 8));
+	}
+	return prio_part_check(part, bytes, SET_MAGIC, &error) ? REFUSED : DECODED;
+}
+
+static unsigned try_uuid(uint8_t *data, size_t bytes)
+{
+	struct uuid_entry_disk encoded;
+	struct uuid_entry entry, again;
+
+	if (bytes < sizeof(encoded))
+		return REFUSED;
+	uuid_entry_decode_v0(&entry, (void *)data);
+	uuid_entry_decode(&entry, (void *)data);
+	memset(&encoded, 0, sizeof(encoded));
+	uuid_entry_encode(&encoded, &entry);
+	uuid_entry_decode(&again, &encoded);
+	if (entry.sectors != again.sectors || strcmp(entry.label, again.label) ||
+	    memcmp(entry.uuid, again.uuid, sizeof(entry.uuid))) {
+		fprintf(stderr, "FAIL a volume is encoded otherwise\n");
+		abort();
+	}
+	return DECODED;
+}
+
+/* `bytes` of its own: nothing may be read behind them. */
+static unsigned try_bytes(uint8_t *data, size_t bytes, unsigned kind, bool is_sealed)
+{
+	switch (kind % 6) {
+	case 0:
+		return try_superblock(data, bytes, is_sealed);
+	case 1:
+		return try_entry(data, bytes, is_sealed);
+	case 2:
+		return try_bset(data, bytes, is_sealed);
+	case 3:
+		return try_part(data, bytes, is_sealed);
+	case 4:
+		return try_uuid(data, bytes);
+	default:
+		try_keys((void *)data, bytes / 8);
+		return DECODED;
+	}
+}
+
+static unsigned run(const uint8_t *data, size_t bytes, const char *name, void *out)
+{
+	uint8_t *copy;
+	unsigned verdict;
+
+	if (bytes < HEAD_BYTES + 1)
+		return REFUSED;
+	copy = malloc(bytes - HEAD_BYTES);
+	if (!copy)
+		abort();
+	memcpy(copy, data + HEAD_BYTES, bytes - HEAD_BYTES);
+	verdict = try_bytes(copy, bytes - HEAD_BYTES, data[0], data[1] & 1);
+	if (out)
+		fprintf(out, "%s: kind %u, %s\n", name, data[0] % 6,
+			verdict == DECODED ? "decoded" : "refused");
+	free(copy);
+	return verdict;
+}
+
+/* Bytes that are mostly zeros: so counts are small. */
+static size_t draw(uint64_t number, uint8_t data[TARGET_INPUT_MAX])
+{
+	struct random random = { .state = number };
+	size_t bytes = HEAD_BYTES + 1 + random_below(&random, TARGET_INPUT_MAX - HEAD_BYTES - 1);
+	unsigned zeros = random_below(&random, 100);
+
+	for (size_t i = 0; i < bytes; i++)
+		data[i] = random_below(&random, 100) < zeros && i > 1 ? 0 : random_next(&random);
+	return bytes;
+}
+
+static void prepare(void)
+{
+}
+
+const struct fuzz_target fuzz_target = {
+	.verdicts = { [DECODED] = "decoded", [REFUSED] = "refused" },
+	.run = run,
+	.draw = draw,
+	.prepare = prepare,
+};
