@@ -23,57 +23,79 @@ void fills_init(struct fills *fills, struct cache_set *set)
 		struct fill *fill = &fills->fill[i];
 
 		fill->set = set;
-		fill->buffer = buffer_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
 		op_init(&fill->op, set->reactor, fill_step);
 	}
+	for (fills->buffer_count = 0; fills->buffer_count < FILL_BUFFERS_MAX;)
+		fills->buffers[fills->buffer_count++] =
+			buffer_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
 }
 
 void fills_done(struct fills *fills)
 {
-	for (unsigned i = 0; fills->fill && i < FILLS_MAX; i++)
-		buffer_free(fills->fill[i].buffer);
+	assert(!fills->under_way);
+	while (fills->buffer_count)
+		buffer_free(fills->buffers[--fills->buffer_count]);
 	free(fills->fill);
 	fills->fill = NULL;
 }
 
 static struct fill *free_fill(struct fills *fills)
 {
-	for (unsigned i = 0; i < FILLS_MAX; i++) {
+	for (unsigned i = 0; fills->buffer_count && i < FILLS_MAX; i++) {
 		if (fills->fill[i].state == FILL_FREE)
 			return &fills->fill[i];
 	}
 	return NULL;
 }
 
-/* Places for as much as there are; keys[] and pinned[] say where. */
-static IN_SET void allocate(struct fill *fill, uint32_t task)
+/* Places for as much as there are; keys[] and pinned[] say where.  True: that is all. */
+static IN_SET bool allocate(struct fill *fill)
 {
 	struct volume *volume = fill->volume;
 	struct insert *insert = &fill->insert;
-	uint64_t at = fill->start, end = fill->start + fill->sectors;
+	uint64_t end = fill->start + fill->sectors;
 
-	while (at < end && insert->count < INSERT_KEYS_MAX) {
-		struct stream stream = { .volume = volume->slot, .start = at, .task = task,
+	while (fill->at < end && insert->count < INSERT_KEYS_MAX) {
+		struct stream stream = { .volume = volume->slot, .start = fill->at,
+					 .task = fill->task,
 					 .block_sectors = volume->block_sectors };
 		uint64_t ptr;
-		unsigned given =
-			space_allocate(&fill->set->space, &stream,
-				       min_u64(end - at, BKEY_SECTORS_MAX), false, &ptr, NULL);
+		unsigned given = space_allocate(&fill->set->space, &stream,
+						min_u64(end - fill->at, BKEY_SECTORS_MAX), false,
+						&ptr, NULL);
 
-		SIM_SOMETIMES_IF(!given && insert->count, "a fill finds buckets for a part of it");
 		if (!given)
-			return;
+			return false;
+		fill->at += given;
 		fill->pinned[fill->pinned_count++] = ptr;
 		insert->keys[insert->count++] =
-			bkey_with_pointer(bkey_of(volume->slot, at + given, given), ptr);
-		at += given;
+			bkey_with_pointer(bkey_of(volume->slot, fill->at, given), ptr);
 	}
+	return true;
+}
+
+/* True: it waits for more, as long as nobody waits for it to end. */
+static IN_SET bool find_places(struct fill *fill)
+{
+	struct cache_set *set = fill->set;
+	bool found = allocate(fill);
+
+	if (found || set->is_stopping || fill->volume->gate_closed ||
+	    fill->waits == FILL_WAITS_MAX || !space_await_refill(&set->space, &fill->op)) {
+		SIM_SOMETIMES_IF(!found && fill->insert.count,
+				 "a fill finds buckets for a part of it");
+		return false;
+	}
+	SIM_SOMETIMES("a fill waits for a refill");
+	fill->waits++;
+	return true;
 }
 
 static void write_data(struct fill *fill)
 {
 	const struct insert *insert = &fill->insert;
 
+	fill->state = FILL_DATA;
 	for (unsigned i = 0; i < insert->count; i++) {
 		const struct bkey *k = &insert->keys[i];
 
@@ -83,10 +105,20 @@ static void write_data(struct fill *fill)
 	}
 }
 
+static void give_buffer_back(struct fill *fill)
+{
+	struct fills *fills = &fill->set->fills;
+
+	if (fill->buffer)
+		fills->buffers[fills->buffer_count++] = fill->buffer;
+	fill->buffer = NULL;
+}
+
 static void free_one(struct fill *fill)
 {
 	struct cache_set *set = fill->set;
 
+	give_buffer_back(fill);
 	set_enter(set);
 	while (fill->pinned_count)
 		space_unpin(&set->space, fill->pinned[--fill->pinned_count]);
@@ -102,32 +134,55 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 {
 	struct cache_set *set = volume->set;
 	struct fill *fill = free_fill(&set->fills);
+	bool waits;
 
 	SIM_SOMETIMES_IF(!fill, "a miss finds all fills in use");
 	if (!fill || set->is_stopping || health_error(&set->health))
 		return;
 	assert(sectors * 512 <= REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
 	fill->volume = volume;
-	fill->start = start;
+	fill->start = fill->at = start;
 	fill->sectors = sectors;
+	fill->task = task;
+	fill->waits = 0;
 	fill->insert.count = 0;
 	set_enter(set);
-	allocate(fill, task);
+	waits = find_places(fill);
 	set_leave(set);
-	if (!fill->insert.count)
+	if (!waits && !fill->insert.count)
 		return;
+	fill->buffer = set->fills.buffers[--set->fills.buffer_count];
 	memcpy(fill->buffer, data, sectors * 512);
 	range_begin_fill(&volume->ranges, &fill->range, start, start + sectors);
 	volume_hold(volume);	/* the request that missed is still behind the gate */
 	set->fills.under_way++;
-	fill->state = FILL_DATA;
-	write_data(fill);
+	if (waits)
+		fill->state = FILL_PLACE;
+	else
+		write_data(fill);
+}
+
+/* The refill that it waited for has ended. */
+static void look_again(struct fill *fill)
+{
+	bool waits;
+
+	set_enter(fill->set);
+	waits = find_places(fill);
+	set_leave(fill->set);
+	if (waits)
+		return;
+	if (fill->insert.count)
+		write_data(fill);
+	else
+		free_one(fill);
 }
 
 static void insert_keys(struct fill *fill)
 {
 	struct insert *insert = &fill->insert;
 
+	give_buffer_back(fill);
 	insert->index = &fill->set->index;
 	insert->parent = &fill->op;
 	insert->is_journaled = false;
@@ -149,6 +204,10 @@ static void fill_step(struct op *op)
 	if (fill->state == FILL_DATA && error) {
 		SIM_SOMETIMES("the data of a fill cannot be written");
 		fill->set->io_errors++;
+	}
+	if (fill->state == FILL_PLACE && !error && !fill->range.is_struck) {
+		look_again(fill);
+		return;
 	}
 	if (fill->state == FILL_DATA && !error && !fill->range.is_struck) {
 		insert_keys(fill);

@@ -1,10 +1,14 @@
 /*
  * Fills: what a read missed goes into the cache after it was answered.
  *
- * A fill has a buffer of its own, so the request's is free at once; without a
- * free one the miss is simply not cached.
+ * A fill has a buffer of its own until its data are on the cache device, so the
+ * request's is free at once; without a free one the miss is simply not cached.
+ * There are more fills than buffers, since keys may have to wait for their leaf.
  *
- *	(copied) --> DATA (to the cache device) --> KEY --> free
+ *	(copied) --> (PLACE) --> DATA (to the cache device) --> KEY --> free
+ *
+ * Where buckets have run out it waits for the refill under way, a few times at most, and
+ * then goes on with what it got: refill never waits for a bucket itself, so it ends.
  *
  * (F1) A write that overlaps strikes the fill out; a struck fill inserts nothing
  *      (ranges.h).  Its key goes in unjournaled: after a cut it is a miss again.
@@ -17,8 +21,8 @@
 struct cache_set;
 struct volume;
 
-enum { FILLS_MAX = 16 };
-enum fill_state { FILL_FREE, FILL_DATA, FILL_KEY };
+enum { FILLS_MAX = 128, FILL_BUFFERS_MAX = 16, FILL_WAITS_MAX = 4 };
+enum fill_state { FILL_FREE, FILL_PLACE, FILL_DATA, FILL_KEY };
 
 struct fill {
 	struct op op;
@@ -26,8 +30,11 @@ struct fill {
 	struct cache_set *set;
 	struct volume *volume;
 	struct range range;
-	unsigned char *buffer;		/* REQUEST_BYTES_MAX */
+	unsigned char *buffer;		/* NULL: it needs none any more */
 	uint64_t start, sectors;
+	uint64_t at;			/* how far there are places */
+	unsigned waits;			/* for a refill, so far */
+	uint32_t task;
 	uint64_t pinned[INSERT_KEYS_MAX];
 	unsigned pinned_count;
 	struct insert insert;
@@ -35,6 +42,8 @@ struct fill {
 
 struct fills {
 	struct fill *fill;		/* FILLS_MAX */
+	unsigned char *buffers[FILL_BUFFERS_MAX];	/* those nobody has; a megabyte each */
+	unsigned buffer_count;
 	unsigned under_way;
 };
 

@@ -190,6 +190,7 @@ struct insert {
 	enum insert_state state;
 	unsigned next;		/* key to insert next; its front may be cut already */
 	bool had_plan;		/* a leaf was full */
+	unsigned waits;		/* of a fill, for leaves */
 };
 
 /* Called outside or inside the set. */

@@ -6,7 +6,8 @@
  *	 |  +---- a node, room in the journal, a leaf write: asks again
  *	 +--leaf full--> PLAN --> ASK
  *
- * A fill (may_drop) waits for nodes only, and for one plan if its leaf is full;
+ * A fill (may_drop) waits for nodes, for one plan if its leaf is full, and a few
+ * times for a leaf that is being written or replaced, which ends by itself;
  * whatever else is missing, its keys are dropped: what is not in the cache is on
  * the backing device.
  */
@@ -15,7 +16,10 @@
 #include "base/numbers.h"
 #include "index/internal.h"
 
-enum { TAIL_WORDS = BKEY_WORDS_MAX };	/* an insert into the middle of an extent adds its tail */
+enum {
+	TAIL_WORDS = BKEY_WORDS_MAX,	/* an insert into the middle of an extent adds its tail */
+	WAITS_OF_A_FILL_MAX = 8,
+};
 
 enum insert_answer { INSERTED, INSERT_WAITS, INSERT_FULL, INSERT_DROPPED };
 
@@ -26,6 +30,7 @@ void insert_start(struct insert *insert)
 	assert(insert->count <= INSERT_KEYS_MAX);
 	assert(!insert->is_replace || !insert->is_journaled);
 	insert->had_plan = false;
+	insert->waits = 0;
 	insert->sequence = 0;
 	insert->inserted_sectors = 0;
 	insert->next = 0;
@@ -96,7 +101,7 @@ static IN_SET void insert_part(struct insert *insert, struct node *leaf, const s
 
 static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
 {
-	if (insert->may_drop)
+	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX)
 		return INSERT_DROPPED;
 	waitlist_join(list, &insert->op);
 	return INSERT_WAITS;

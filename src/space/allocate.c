@@ -83,6 +83,7 @@ int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_
 	if (ring->count < count) {
 		if (!space->is_running)
 			return -ENOSPC;
+		space->data_was_short |= use == USE_DATA;
 		if (op)
 			waitlist_join(&space->waiting[use], op);
 		space_kick(space);
@@ -202,6 +203,15 @@ static IN_SET struct open_bucket *choose_open(struct space *space, const struct 
 	if (!open || has_empty_place(space))
 		fresh = open_another(space, stream);
 	return fresh ?: open;
+}
+
+bool space_await_refill(struct space *space, struct op *op)
+{
+	if (health_error(space->setup.health) || !space->is_running ||
+	    space->refill_state == REFILL_IDLE || space->refill_state == REFILL_STARVED)
+		return false;
+	waitlist_join(&space->refilled, op);
+	return true;
 }
 
 static IN_SET void count_written(struct space *space, unsigned sectors)

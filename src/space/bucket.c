@@ -11,10 +11,11 @@ enum {
 	BTREE_LIST_MIN = 24,		/* the largest plan, twice, and a uuid table */
 	BTREE_LIST_MAX = 256,
 	DATA_LIST_MIN = 8,
-	INCOMING_MIN = 16,
+	BATCH_MIN = 16,
 	BATCH_MAX = 4096,
 	OPEN_LIMIT_MIN = 4,
 	BUCKETS_PER_LIST_ENTRY = 64,
+	BUCKETS_PER_ENTRY_AT_MOST = 4,	/* where many hold nothing */
 	USED_SECTORS_MAX = 65535,
 	GC_FRACTION = 16,		/* a gc each time this part of the cache was written */
 	GC_HIDDEN_FRACTION = 64,	/* or, where writes are turned away, this was hidden */
@@ -54,14 +55,16 @@ bool ring_pop(struct bucket_ring *ring, uint32_t *bucket)
 static bool make_lists(struct space *space)
 {
 	uint64_t share = space->setup.buckets / BUCKETS_PER_LIST_ENTRY;
+	uint64_t most = min_u64(space->setup.buckets / BUCKETS_PER_ENTRY_AT_MOST, BATCH_MAX);
 	unsigned parts = space->setup.prio_parts;
 
+	space->data_min = space->data_target = clamp_u64(share, DATA_LIST_MIN, BATCH_MAX);
+	space->batch_min = max_u64(clamp_u64(share, BATCH_MIN, BATCH_MAX), 2 * parts);
 	return ring_init(&space->free[USE_PRIO], parts) &&	/* B5 */
 	       ring_init(&space->free[USE_BTREE],
 			 clamp_u64(share, BTREE_LIST_MIN, BTREE_LIST_MAX)) &&
-	       ring_init(&space->free[USE_DATA], clamp_u64(share, DATA_LIST_MIN, BATCH_MAX)) &&
-	       ring_init(&space->incoming,
-			 max_u64(clamp_u64(share, INCOMING_MIN, BATCH_MAX), 2 * parts));
+	       ring_init(&space->free[USE_DATA], max_u64(space->data_min, most)) &&
+	       ring_init(&space->incoming, max_u64(space->batch_min, most + 2 * parts));
 }
 
 static bool make_tables(struct space *space)
@@ -113,6 +116,7 @@ int space_init(struct space *space, const struct space_setup *setup, struct erro
 	space->metadata_reserved = setup->prio_parts + space->free[USE_BTREE].size;
 	for (unsigned use = 0; use < USES; use++)
 		waitlist_init(&space->waiting[use]);
+	waitlist_init(&space->refilled);
 	waitlist_init(&space->gc_wanted);
 	waitlist_init(&space->gc_ended);
 	list_init(&space->open_lru);

@@ -26,7 +26,7 @@ static bool is_low(const struct space *space)
 	       free_ring[USE_PRIO].count < free_ring[USE_PRIO].size ||
 	       free_ring[USE_BTREE].count * 2 < free_ring[USE_BTREE].size ||
 	       (space->data_is_wanted &&
-		free_ring[USE_DATA].count * 2 < free_ring[USE_DATA].size);
+		free_ring[USE_DATA].count * 2 < space->data_target);
 }
 
 static bool somebody_waits(const struct space *space)
@@ -53,6 +53,21 @@ void space_wake_starved(struct space *space)
 		timer_cancel(&space->starved_timer);
 }
 
+/* Nothing is under way any more: who hoped for it looks again. */
+static void rest(struct space *space, enum refill_state state)
+{
+	space->refill_state = state;
+	waitlist_wake_all(&space->refilled, 0);
+}
+
+static void wake_served(struct space *space)
+{
+	for (unsigned use = 0; use < USES; use++) {
+		if (space->free[use].count)
+			waitlist_wake_all(&space->waiting[use], 0);
+	}
+}
+
 /* What is durable goes to the lists, metadata's first; the rest stays for the next time. */
 static void distribute(struct space *space)
 {
@@ -69,10 +84,21 @@ static void distribute(struct space *space)
 			break;
 		}
 	}
-	for (unsigned use = 0; use < USES; use++) {
-		if (space->free[use].count)
-			waitlist_wake_all(&space->waiting[use], 0);
+	wake_served(space);
+}
+
+/* Where too few can be reused, metadata get what was kept for data. */
+static void lend_to_metadata(struct space *space)
+{
+	uint32_t bucket;
+
+	for (enum bucket_use use = USE_PRIO; use < USE_DATA; use++) {
+		struct bucket_ring *ring = &space->free[use];
+
+		while (ring->count < ring->size && ring_pop(&space->free[USE_DATA], &bucket))
+			ring_push(ring, bucket);
 	}
+	wake_served(space);
 }
 
 static bool may_be_victim(const struct space *space, uint64_t number)
@@ -182,20 +208,55 @@ static unsigned choose_random(struct space *space, unsigned wanted)
 	return count ?: choose_fifo(space, wanted);
 }
 
+/* How many could be reused without a loss, up to `most`. */
+static unsigned count_empty(const struct space *space, unsigned most)
+{
+	unsigned count = 0;
+
+	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets && count < most; i++)
+		count += space->bucket[i].mark == MARK_NONE && may_be_victim(space, i);
+	return count;
+}
+
+/*
+ * Twice as many for data as before, where they ran out, else some fewer.  Those that hold nothing
+ * cost nothing; of others, which are lost by it, at most half as many.  Never more than a part
+ * of what there is, which metadata may want, too.
+ */
+static void adapt_data_target(struct space *space)
+{
+	unsigned most = max_u64(space->data_min,
+				min_u64(space->free[USE_DATA].size, space->available / 4));
+	unsigned target = space->data_was_short ? space->data_target * 2
+						: space->data_target - space->data_target / 8;
+
+	target = min_u64(target, most / 2);
+	if (space->setup.replacement == REPLACEMENT_LRU)	/* the others take any */
+		target = max_u64(target, count_empty(space, most * 2) / 2);
+	space->data_target = clamp_u64(target, space->data_min, most);
+	space->data_was_short = false;
+}
+
+static unsigned lacks(const struct bucket_ring *ring, unsigned wanted)
+{
+	return wanted - min_u64(wanted, ring->count);
+}
+
 /* A batch; of a set that is only read, no more than metadata lack. */
 static unsigned batch_size(const struct space *space)
 {
 	const struct bucket_ring *ring = space->free;
 	unsigned room = space->incoming.size - space->incoming.count;
-	unsigned lacking = ring[USE_PRIO].size + ring[USE_BTREE].size - ring[USE_BTREE].count;
+	/* The table will take all of free[PRIO]. */
+	unsigned metadata = ring[USE_PRIO].size + lacks(&ring[USE_BTREE], ring[USE_BTREE].size);
+	unsigned all = max_u64(space->batch_min,
+			       metadata + lacks(&ring[USE_DATA], space->data_target));
 
-	return space->data_is_wanted ? room : min_u64(room, lacking);
+	return min_u64(room, space->data_is_wanted ? lacks(&space->incoming, all) : metadata);
 }
 
-static unsigned choose(struct space *space)
+static unsigned choose(struct space *space, unsigned wanted)
 {
-	unsigned wanted = batch_size(space);
-
 	switch (space->setup.replacement) {
 	case REPLACEMENT_FIFO:
 		return choose_fifo(space, wanted);
@@ -214,7 +275,7 @@ static IN_SET void starve(struct space *space)
 	if (!space->has_gc && somebody_waits(space)) {
 		health_fail(space->setup.health, ENOSPC,
 			    "no bucket can be reused while the journal is replayed");
-		space->refill_state = REFILL_IDLE;
+		rest(space, REFILL_IDLE);
 		return;
 	}
 	if (space->marks_valid) {	/* else the gc that is under way may bring some */
@@ -222,16 +283,20 @@ static IN_SET void starve(struct space *space)
 			space_want_gc(space);
 		space->gc_was_useless = true;
 	}
-	space->refill_state = REFILL_STARVED;
+	rest(space, REFILL_STARVED);
 	timer_start(&space->starved_timer, STARVED_WAIT_NS, &space->refill);
 }
 
 static IN_SET void choose_victims(struct space *space)
 {
-	unsigned count = space->marks_valid ? choose(space) : 0;
+	unsigned wanted, count;
 
+	adapt_data_target(space);
+	wanted = batch_size(space);
+	count = space->marks_valid ? choose(space, wanted) : 0;
 	/* B5: what this table takes of free[PRIO] comes back by it, and more, or it is no gain. */
 	if (!count || space->incoming.count + count <= space->setup.prio_parts) {
+		lend_to_metadata(space);
 		starve(space);
 		return;
 	}
@@ -240,7 +305,7 @@ static IN_SET void choose_victims(struct space *space)
 		space_raise(space, space->victims[i].bucket);
 		ring_push(&space->incoming, space->victims[i].bucket);
 	}
-	if (count < space->incoming.size / 2)
+	if (count < wanted / 2)
 		space_want_gc(space);
 	space->incoming_is_durable = false;
 	space->refill_state = REFILL_TABLE;
@@ -250,7 +315,7 @@ static IN_SET void choose_victims(struct space *space)
 static IN_SET void look_for_work(struct space *space)
 {
 	if (!space->is_running) {
-		space->refill_state = REFILL_IDLE;
+		rest(space, REFILL_IDLE);
 		return;
 	}
 	if (space->incoming.count)
@@ -258,7 +323,7 @@ static IN_SET void look_for_work(struct space *space)
 	if (is_low(space))
 		choose_victims(space);
 	else
-		space->refill_state = REFILL_IDLE;
+		rest(space, REFILL_IDLE);
 }
 
 static IN_SET void table_is_written(struct space *space)
@@ -274,7 +339,7 @@ static IN_SET void entry_is_durable(struct space *space)
 	space_finish_table(space);
 	space->incoming_is_durable = true;
 	distribute(space);
-	space->refill_state = REFILL_IDLE;
+	rest(space, REFILL_IDLE);
 	space_kick(space);
 }
 
@@ -282,7 +347,7 @@ static void refill_failed(struct space *space, int error)
 {
 	if (space->refill_state == REFILL_TABLE)
 		health_fail(space->setup.health, -error, "accessing priorities: error %d", -error);
-	space->refill_state = REFILL_IDLE;
+	rest(space, REFILL_IDLE);
 }
 
 void space_refill_step(struct op *op)
@@ -317,11 +382,7 @@ void space_refill_step(struct op *op)
 /* Where this many hold nothing, the first to write or to miss need not wait for a table. */
 static bool many_hold_nothing(const struct space *space)
 {
-	uint64_t count = 0;
-
-	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++)
-		count += space->bucket[i].mark == MARK_NONE && may_be_victim(space, i);
-	return count >= space->incoming.size;
+	return count_empty(space, space->batch_min) == space->batch_min;
 }
 
 void space_run(struct space *space)
@@ -343,6 +404,7 @@ void space_abort(struct space *space, int error)
 {
 	for (unsigned use = 0; use < USES; use++)
 		waitlist_wake_all(&space->waiting[use], error);
+	waitlist_wake_all(&space->refilled, error);
 	waitlist_wake_all(&space->gc_wanted, error);
 	waitlist_wake_all(&space->gc_ended, error);
 	timer_cancel(&space->starved_timer);

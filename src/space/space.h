@@ -20,6 +20,10 @@
  *      On disk pointers may be one more apart, see survey.c.
  * (B5) free[PRIO] has room for exactly one table.
  *
+ * A table costs the same for one bucket as for thousands.  So how many are made free in
+ * advance follows what data wanted lately (data_target): many where they ran out, or where
+ * many hold nothing that would be lost; few else, since what is free caches nothing.
+ *
  * Every function is called inside the set, unless it says otherwise.
  */
 #pragma once
@@ -99,6 +103,10 @@ struct space {
 	struct bucket_ring free[USES];
 	struct bucket_ring incoming;
 	struct waitlist waiting[USES];
+	struct waitlist refilled;	/* fills wait here for the refill under way to end */
+	unsigned batch_min;		/* buckets that refill makes free at a time, at least */
+	unsigned data_min, data_target;	/* how many free[DATA] should hold */
+	bool data_was_short;		/* since the last batch was chosen */
 	struct waitlist gc_wanted;	/* gc waits here for work */
 	bool gc_is_wanted;
 	bool gc_was_useless;		/* the last one left nothing to choose from */
@@ -193,6 +201,11 @@ struct stream {
  */
 unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
 			bool dirty, uint64_t *ptr, struct op *op) IN_SET MUST_CHECK;
+/*
+ * By a fill that found no bucket: `op` waits until the refill under way has ended, with buckets or
+ * without; false: there is none.
+ */
+bool space_await_refill(struct space *space, struct op *op) IN_SET MUST_CHECK;
 /*
  * Dirty data of one write may be let in: enough stays for metadata, whatever the
  * others do that were promised room.  To be ended with the same number.

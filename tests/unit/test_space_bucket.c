@@ -17,7 +17,8 @@ enum {
 	FIRST_BUCKET = 1,
 	JOURNAL_BUCKETS = 3,
 	FIRST_OTHER = FIRST_BUCKET + JOURNAL_BUCKETS,	/* neither superblock nor journal */
-	VICTIMS = 16,		/* chosen at a time in a set of this size */
+	DATA_MIN = 8,		/* buckets kept free for data in a set of this size */
+	VICTIMS = 17,		/* where these ran out: twice as many, and one for the table */
 	OPEN_BUCKETS = 4,	/* open at a time */
 	SOME = 100, OTHER = 101,	/* buckets that serve as examples */
 	ME = 7, YOU = 8,	/* tasks */
@@ -1065,7 +1066,7 @@ static void expect_only_victims_allowed(enum replacement replacement)
 	lock_release(lock);
 	refill();
 	cr_expect(zero(u32, chosen_among(LISTED_END, NODES + 20)));
-	cr_expect(eq(u32, chosen_among(NODES + 20, BUCKETS), VICTIMS));
+	cr_expect(ge(u32, chosen_among(NODES + 20, BUCKETS), 2 * DATA_MIN));
 }
 
 Test(victims, of_lru_are_neither_pinned_nor_dirty_nor_metadata)
@@ -1109,7 +1110,7 @@ Test(victims, fill_the_list_for_data)
 	fill_cache(REPLACEMENT_LRU);
 	refill();
 	cr_expect(eq(u32, space.free[USE_PRIO].count, space.free[USE_PRIO].size));
-	cr_expect(eq(u32, space.free[USE_DATA].count, space.free[USE_DATA].size));
+	cr_expect(eq(u32, space.free[USE_DATA].count, 2 * DATA_MIN));
 }
 
 Test(victims, have_their_new_generation_in_the_table)
@@ -1125,4 +1126,170 @@ Test(victims, have_their_new_generation_in_the_table)
 	space.bucket[SOME].generation = 99;
 	cr_assert(zero(int, space_read_table(&space, space.table[0], &error)), "%s", error.text);
 	cr_expect(eq(u32, space.bucket[SOME].generation, generation));
+}
+
+/* ---- how many are made free in advance ---- */
+
+TestSuite(target, .init = setup, .fini = teardown, .timeout = 60);
+
+/* Takes all there is, so that a refill finds that data ran out (`is_short`), or not. */
+static void refill_again(bool is_short)
+{
+	struct awaiter awaiter;
+	uint32_t bucket;
+	bool waits;
+
+	awaiter_init(&awaiter, reactor);
+	lock_acquire(lock);
+	while (space.free[USE_DATA].count) {
+		cr_assert(zero(int, space_take(&space, USE_DATA, 1, &bucket, NULL)));
+		space_set_mark(&space, bucket, MARK_RECLAIMABLE);
+		space.bucket[bucket].prio = 1000;
+		space_settle(&space, bucket);
+	}
+	if (is_short)
+		cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EAGAIN));
+	waits = space_await_refill(&space, &awaiter.op);
+	lock_release(lock);
+	cr_assert(waits);
+	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", health.reason.text);
+}
+
+Test(target, of_data_doubles_where_they_run_out_up_to_a_part_of_all)
+{
+	fill_cache(REPLACEMENT_LRU);
+	refill();
+	cr_expect(eq(u32, space.data_target, 2 * DATA_MIN));
+	refill_again(true);
+	refill_again(true);
+	cr_expect(eq(u32, space.data_target, space.available / 8));
+	cr_expect(eq(u32, space.free[USE_DATA].count, space.data_target));
+}
+
+Test(target, of_data_sinks_again_where_they_do_not)
+{
+	fill_cache(REPLACEMENT_LRU);
+	refill();
+	for (unsigned i = 0; i < 20; i++)
+		refill_again(false);
+	cr_expect(eq(u32, space.data_target, DATA_MIN));
+}
+
+Test(target, of_data_is_high_where_many_hold_nothing)
+{
+	struct error error = { .code = 0 };
+
+	lock_acquire(lock);
+	cr_assert(zero(int, space_bootstrap(&space, &error)), "%s", error.text);
+	journal_accept(&journal);
+	lock_release(lock);
+	refill();
+	cr_expect(ge(u32, space.free[USE_DATA].count, space.available / 4));
+	cr_expect(eq(u32, space.free[USE_DATA].count, space.data_target));
+}
+
+Test(target, of_data_is_not_raised_by_what_holds_nothing_where_any_bucket_is_taken)
+{
+	struct error error = { .code = 0 };
+
+	space.setup.replacement = REPLACEMENT_FIFO;
+	lock_acquire(lock);
+	cr_assert(zero(int, space_bootstrap(&space, &error)), "%s", error.text);
+	journal_accept(&journal);
+	lock_release(lock);
+	refill();
+	cr_expect(eq(u32, space.data_target, 2 * DATA_MIN));
+}
+
+/* What was kept for data serves metadata where nothing else can be had. */
+Test(target, of_data_is_lent_to_metadata_where_nothing_can_be_reused)
+{
+	struct awaiter awaiter;
+	uint32_t bucket[24];
+	int answer;
+
+	fill_cache(REPLACEMENT_LRU);
+	refill();
+	awaiter_init(&awaiter, reactor);
+	lock_acquire(lock);
+	space.has_gc = true;
+	for (unsigned i = FIRST_OTHER; i < BUCKETS; i++)
+		if (!space.bucket[i].is_listed)
+			space_set_mark(&space, i, MARK_DIRTY);
+	cr_assert(zero(int, space_take(&space, USE_BTREE, 24, bucket, NULL)));
+	answer = space_take(&space, USE_BTREE, 4, bucket, &awaiter.op);
+	lock_release(lock);
+	cr_assert(eq(int, answer, -EAGAIN));
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(ge(u32, space.free[USE_BTREE].count, 4));
+	lock_acquire(lock);
+	space_stop(&space);
+	lock_release(lock);
+}
+
+/* ---- who waits for the refill under way ---- */
+
+TestSuite(refilled, .init = setup, .fini = teardown, .timeout = 60);
+
+static bool hopes(struct awaiter *awaiter)
+{
+	bool waits;
+
+	awaiter_init(awaiter, reactor);
+	lock_acquire(lock);
+	waits = space_await_refill(&space, &awaiter->op);
+	lock_release(lock);
+	return waits;
+}
+
+Test(refilled, is_not_awaited_where_none_is_under_way)
+{
+	struct awaiter awaiter;
+
+	fill_cache(REPLACEMENT_LRU);
+	cr_expect(not(hopes(&awaiter)));
+	refill();
+	cr_expect(not(hopes(&awaiter)));
+}
+
+Test(refilled, comes_without_buckets_where_there_are_none)
+{
+	struct awaiter awaiter;
+	uint32_t bucket;
+
+	fill_cache(REPLACEMENT_LRU);
+	lock_acquire(lock);
+	space.has_gc = true;
+	for (unsigned i = FIRST_OTHER; i < BUCKETS; i++)
+		if (!space.bucket[i].is_listed)
+			space_set_mark(&space, i, MARK_DIRTY);
+	space_run(&space);
+	cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EAGAIN));
+	lock_release(lock);
+	cr_assert(hopes(&awaiter));
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(not(hopes(&awaiter)));
+	lock_acquire(lock);
+	space_stop(&space);
+	lock_release(lock);
+}
+
+Test(refilled, comes_with_an_error_where_the_set_dies)
+{
+	struct awaiter awaiter;
+	uint32_t bucket;
+
+	fill_cache(REPLACEMENT_LRU);
+	lock_acquire(lock);
+	space_run(&space);
+	cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EAGAIN));
+	lock_release(lock);
+	cr_assert(hopes(&awaiter));
+	health_fail(&health, EIO, "dead");
+	lock_acquire(lock);
+	space_abort(&space, -EIO);
+	lock_release(lock);
+	cr_expect(eq(int, awaiter_wait(&awaiter), -EIO));
+	cr_expect(not(hopes(&awaiter)));
 }
