@@ -42,11 +42,16 @@ bool blame_has_cause(const struct life *life)
 	return failed || life->is_damaged;
 }
 
-void blame_death(const struct life *life)
+static const char *why_dead(struct life *life)
+{
+	return life_is_dead(life) && life->set ? life->set->health.reason.text : "";
+}
+
+void blame_death(struct life *life)
 {
 	if (life_is_dead(life) && !disk_failed(life->plan->cache, life->started_ns))
 		sim_fail("the set died, and its disk never failed: %s",
-			 life->set->health.reason.text);
+			 why_dead(life));
 }
 
 /* ---- what may be dirty ---- */
@@ -107,7 +112,7 @@ void blame_begin(struct slot *slot)
 
 static bool cache_is_to_blame(const struct slot *slot, int error)
 {
-	const struct life *life = slot->life;
+	struct life *life = slot->life;
 	const struct sim_disk *cache = life->plan->cache;
 	bool is_attached = slot->was_attached || slot->request.volume->set;
 	bool has_failed = disk_said(cache, error, slot->started_ns);
@@ -151,7 +156,7 @@ static bool may_be_answered(const struct slot *slot, int error)
 
 void blame_end(const struct slot *slot, int error)
 {
-	const struct life *life = slot->life;
+	struct life *life = slot->life;
 	const struct request *request = &slot->request;
 
 	SIM_SOMETIMES_IF(!error && life_is_dead(life) && request->kind == REQUEST_READ &&
@@ -162,5 +167,5 @@ void blame_end(const struct slot *slot, int error)
 		 life_kind_names[request->kind], slot->v->model->id,
 		 (unsigned long long)request->offset, (unsigned long long)request->bytes, error,
 		 life_is_dead(life) ? ", the set is dead: " : "",
-		 life_is_dead(life) ? life->set->health.reason.text : "");
+		 why_dead(life));
 }

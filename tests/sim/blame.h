@@ -33,4 +33,4 @@ void blame_end(const struct slot *slot, int error);
 /* Did any disk answer an error in this life? */
 bool blame_has_cause(const struct life *life);
 /* Fails the seed if the set is dead, and its disk never failed (E2). */
-void blame_death(const struct life *life);
+void blame_death(struct life *life);

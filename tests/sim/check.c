@@ -150,10 +150,10 @@ static void check_dirty(struct checker *checker, const struct plan *plan)
 {
 	for (unsigned i = 0; i < plan->volumes; i++) {
 		const struct plan_volume *v = &plan->volume[i];
-		unsigned slot = v->volume->slot;
+		unsigned slot = v->volume ? v->volume->slot : 0;
 		struct superblock_disk disk;
 
-		if (!v->volume->set)	/* detached: the slot is somebody else's */
+		if (!v->volume || !v->volume->set)	/* detached: the slot is somebody else's */
 			continue;
 		if (checker->set->index.dirty_sectors[slot] != checker->dirty[slot])
 			sim_fail("volume %u counts %llu dirty sectors, the index has %llu",

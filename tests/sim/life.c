@@ -32,7 +32,7 @@ static bool life_register(struct life *life, const char *name)
 {
 	life_waiter_init(life, &life->waiter);
 	daemon_register(&life->daemon, name, &life->waiter.error, &life->waiter.op);
-	return life_wait_and_expect(life, &life->waiter, "registering");
+	return life_wait_and_expect(life, &life->waiter, START_SECONDS, "registering");
 }
 
 /* It is not as it should be after a start: some device must have failed. */
@@ -81,7 +81,7 @@ static void check_says_dirty(struct plan_volume *v)
 
 static bool volume_bring_up(struct life *life, struct plan_volume *v)
 {
-	v->volume = find_volume(life, v->uuid);
+	life_refresh(life);
 	if (!v->volume)
 		return start_failed(life, "not there", v->model->id);
 	if (!v->volume->is_exported) {
@@ -89,7 +89,8 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 			return start_failed(life, "not exported", v->model->id);
 		life_waiter_init(life, &life->waiter);
 		volume_run(v->volume, &life->waiter.error, &life->waiter.op);
-		if (!life_wait_and_expect(life, &life->waiter, "running without a set"))
+		if (!life_wait_and_expect(life, &life->waiter, START_SECONDS,
+					  "running without a set"))
 			return false;
 		if (life->waiter.result)
 			return start_failed(life, "not running", v->model->id);
@@ -97,9 +98,16 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
 			 (unsigned long long)v->volume->sectors, (unsigned long long)v->sectors);
-	if (life->plan->has_set && v->volume->set != life->set &&
-	    !life->plan->swarm.weight[SWARM_DETACH] && !life->plan->swarm.weight[SWARM_ATTACH])
-		return start_failed(life, "not attached", v->model->id);
+	if (life->plan->has_set && !v->moves && !v->volume->set != v->is_detached)
+		return start_failed(life, v->is_detached ? "attached" : "not attached",
+				    v->model->id);
+	if (!v->label_changes && v->label[0] && strcmp(v->label, v->volume->label))
+		sim_fail("volume %u is called \"%s\", wanted \"%s\"", v->model->id,
+			 v->volume->label, v->label);
+	if (v->label_changes)
+		v->label[0] = '\0';
+	v->moves = v->label_changes = 0;
+	v->is_detached = !v->volume->set;
 	check_says_dirty(v);
 	return true;
 }
@@ -108,23 +116,20 @@ bool life_start(struct life *life, struct plan *plan)
 {
 	struct daemon_options options = { .node_memory_bytes = plan->node_memory_bytes };
 	struct error error;
-	struct list_link *first;
 
 	life->plan = plan;
 	life->set = NULL;
-	life->start_failed = life->stop_failed = life->tuner_runs = life->tuner_stops = false;
+	life->start_failed = life->stop_failed = life->has_died = false;
 	life->started_ns = sim_now();
 	memset(&life->daemon, 0, sizeof(life->daemon));
-	memset(&life->tuner_timer, 0, sizeof(life->tuner_timer));
+	plan_set_slowness(plan, true);
 	life->reactor = reactor_new(&error);
 	life->blocking = blocking_new(&error);
 	slots_init(life);
 	daemon_init(&life->daemon, life->reactor, life->blocking, &options);
 	if (!register_all(life))
 		return false;
-	first = list_first(&life->daemon.sets);
-	if (first)
-		life->set = container_of(first, struct cache_set, link);
+	life_refresh(life);
 	if (plan->has_set && (!life->set || !life->set->is_running))
 		return start_failed(life, "not running", 0);
 	for (unsigned i = 0; i < plan->volumes; i++)
@@ -133,9 +138,25 @@ bool life_start(struct life *life, struct plan *plan)
 	return true;
 }
 
-bool life_is_dead(const struct life *life)
+void life_refresh(struct life *life)
 {
-	return life->set && health_error(&life->set->health) != 0;
+	struct list_link *first = list_first(&life->daemon.sets);
+
+	life->set = first ? container_of(first, struct cache_set, link) : NULL;
+	life->has_died |= life->set && health_error(&life->set->health);
+	for (unsigned i = 0; i < life->plan->volumes; i++)
+		life->plan->volume[i].volume = find_volume(life, life->plan->volume[i].uuid);
+}
+
+bool volume_may_be_used(const struct plan_volume *v)
+{
+	return v->volume && v->volume->is_exported && !v->volume->is_stopping;
+}
+
+bool life_is_dead(struct life *life)
+{
+	life_refresh(life);
+	return life->has_died;
 }
 
 /* ---- load ---- */
@@ -186,17 +207,57 @@ void life_faults_at_once(struct plan *plan)
 	sim_disk_set_faults(draw_disk(plan), &faults);
 }
 
+/* No operation is under way: what became of them is certain. */
+static void volumes_settle(const struct life *life)
+{
+	struct plan *plan = life->plan;
+
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		struct plan_volume *v = &plan->volume[i];
+
+		v->label_changes = 0;
+		if (!v->volume || !life->set)
+			continue;	/* one of them was stopped: how it was then is not known */
+		v->moves = 0;
+		v->is_detached = !v->volume->set;
+	}
+}
+
+/* Disks are slow no more; until when must that be heard which waits for something? */
+static void be_quick(struct life *life)
+{
+	plan_set_slowness(life->plan, false);
+	life->deadline_ns = sim_last_event() + LIVENESS_SECONDS * SECOND;
+}
+
+/*
+ * Liveness: when the last transfer that is slow has ended, all is answered within seconds.
+ */
+static bool load_ends(struct life *life)
+{
+	switch_faults(life, false);
+	slots_awake(life);
+	be_quick(life);
+	if (!slots_wait(life, life->deadline_ns - sim_now()) ||
+	    !tuners_end(life, life->deadline_ns - sim_now()))
+		return false;
+	life_refresh(life);
+	volumes_settle(life);
+	blame_death(life);
+	return true;
+}
+
 bool life_load(struct life *life, unsigned requests)
 {
 	life->look = NULL;
 	life->left = requests;
 	switch_faults(life, true);
-	tuner_start(life);
+	tuners_start(life);
 	slots_go(life, life->plan->slots);
 	while (!load_is_over(life)) {
 		unsigned before = life->left;
 
-		switch (sim_run_until(load_is_over, life, 2 * LIVENESS_SECONDS * SECOND)) {
+		switch (sim_run_until(load_is_over, life, 2 * START_SECONDS * SECOND)) {
 		case SIM_CUT:
 			return false;
 		case SIM_DONE:
@@ -208,11 +269,7 @@ bool life_load(struct life *life, unsigned requests)
 			sim_fail("no request ends any more");
 		}
 	}
-	switch_faults(life, false);
-	if (!slots_wait(life, LIVENESS_SECONDS * SECOND) || !tuner_end(life))
-		return false;
-	blame_death(life);
-	return true;
+	return load_ends(life);
 }
 
 bool life_check(struct life *life)
@@ -224,11 +281,13 @@ bool life_check(struct life *life)
 
 bool life_stop(struct life *life)
 {
-	bool is_dead = life_is_dead(life);
+	bool is_dead = life_is_dead(life) && life->set;
 
 	life_waiter_init(life, &life->waiter);
+	be_quick(life);
 	daemon_stop(&life->daemon, &life->waiter.error, &life->waiter.op);
-	if (!life_wait_and_expect(life, &life->waiter, "stopping"))
+	if (!life_wait_and_expect(life, &life->waiter,
+				  (life->deadline_ns - sim_now()) / SECOND, "stopping"))
 		return false;
 	if (is_dead && !life->waiter.result)
 		sim_fail("a dead set was stopped, and nobody was told");

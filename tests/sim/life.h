@@ -15,7 +15,8 @@
 #include "lifecycle/daemon.h"
 #include "plan.h"
 
-enum { LIVENESS_SECONDS = 120, SLOTS_MAX = 32, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
+enum { LIVENESS_SECONDS = 10, START_SECONDS = 120 };
+enum { SLOTS_MAX = 32, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
 
 struct life;
 
@@ -39,6 +40,20 @@ struct life_waiter {
 	struct error error;
 };
 
+/* Who changes settings and members meanwhile, one operation at a time. */
+struct tuner {
+	struct life *life;
+	struct life_waiter waiter;
+	struct timer timer;
+	bool runs, is_rested, is_operating;
+	enum swarm_thing doing;
+	struct plan_volume *v;		/* whose label changes, to: */
+	char label[33];
+	uint64_t set_birth;		/* of the set that is to stop */
+	bool is_flushing[PLAN_VOLUMES_MAX];
+	struct model_op flush[PLAN_VOLUMES_MAX];
+};
+
 struct life {
 	struct plan *plan;
 	struct reactor *reactor;
@@ -57,11 +72,10 @@ struct life {
 	struct plan_volume *look;
 	uint64_t look_at;
 	/* who changes settings meanwhile */
-	struct life_waiter tuner;
-	struct timer tuner_timer;
-	bool tuner_runs, tuner_stops, tuner_attaches;
-	struct plan_volume *tuner_detaches;	/* it leaves its set; NULL: none does */
-	struct model_op tuner_flush;		/* that is a flush of its backing device */
+	struct tuner tuner[PLAN_TUNERS_MAX];
+	bool tuners_stop;
+	bool has_died;			/* its set did */
+	uint64_t deadline_ns;		/* of what is under way, when no disk is slow any more */
 	uint64_t requests_done, requests_failed;
 };
 
@@ -72,7 +86,11 @@ bool life_look_at_all(struct life *life);	/* reads every sector of every volume 
 bool life_check(struct life *life);	/* index and space, from inside */
 bool life_stop(struct life *life);	/* nothing may be left; cleanly, or `stop_failed` */
 /* Did the set die? (which only errors of its device may make it do) */
-bool life_is_dead(const struct life *life);
+bool life_is_dead(struct life *life);
+/* Which sets and volumes are there now: they come and go. */
+void life_refresh(struct life *life);
+/* It is there and may be opened. */
+bool volume_may_be_used(const struct plan_volume *v);
 /* Runs until `waiter` is done; fails after `seconds`, and prints who waits. */
 bool life_wait(struct life *life, struct life_waiter *waiter, unsigned seconds, const char *what);
 void life_waiter_init(struct life *life, struct life_waiter *waiter);
@@ -82,9 +100,10 @@ void life_waiter_init(struct life *life, struct life_waiter *waiter);
 extern const char *const life_kind_names[];	/* by enum request_kind */
 
 /* waiting.c: like life_wait(); an error that nobody expects fails the seed. */
-bool life_wait_and_expect(struct life *life, struct life_waiter *waiter, const char *what);
+bool life_wait_and_expect(struct life *life, struct life_waiter *waiter, unsigned seconds,
+			  const char *what);
 /* Who waits: the last thing one sees of a run that hangs. */
-void life_print_waiting(const struct life *life);
+void life_print_waiting(struct life *life);
 
 /* users.c */
 void slots_init(struct life *life);
@@ -92,10 +111,11 @@ void slots_go(struct life *life, unsigned slots);
 bool slots_are_idle(void *life);
 /* Everything that is under way must end by itself. */
 bool slots_wait(struct life *life, uint64_t limit_ns);
+void slots_awake(struct life *life);	/* none sleeps any more */
 
 /* life.c: disks fail that often while the engine starts, or stops. */
 void life_faults_at_once(struct plan *plan);
 
 /* tuner.c */
-void tuner_start(struct life *life);
-bool tuner_end(struct life *life);
+void tuners_start(struct life *life);
+bool tuners_end(struct life *life, uint64_t limit_ns);

@@ -97,10 +97,8 @@ static void draw_backing(struct plan *plan)
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
 	if (plan->dies_young)
 		v->mode = MODE_WRITEBACK;
-	if (plan->dies_young)
-		sim_disk_set_slowness(v->disk, 1000);
-	else if (!plan->is_storm)
-		sim_disk_set_slowness(v->disk, (unsigned[]){ 1, 20, 200 }[sim_random(3)]);
+	v->slowness = plan->dies_young ? 1000 :
+		      plan->is_storm ? 1 : (unsigned[]){ 1, 20, 200 }[sim_random(3)];
 	sim_disk_set_discard(v->disk, sim_chance(50));
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
 	v->model->settles = !plan->has_set;
@@ -140,8 +138,9 @@ static void draw_early_death(struct plan *plan)
 	plan->dies_young = true;
 	plan->cut_percent = 90;
 	plan->swarm.weight[SWARM_WRITE] = SWARM_WEIGHT_MAX;
-	plan->swarm.weight[SWARM_READ] = plan->swarm.weight[SWARM_MODE] =
-		plan->swarm.weight[SWARM_DETACH] = 0;
+	for (unsigned i = SWARM_GC; i <= SWARM_REST; i++)
+		plan->swarm.weight[i] = 0;
+	plan->swarm.weight[SWARM_READ] = 0;
 	plan->fua_percent = 70;
 	plan->pause_percent = 0;
 	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
@@ -159,6 +158,11 @@ static void draw_weights(struct plan *plan)
 	weight[SWARM_DISCARD] /= 4;
 	weight[SWARM_ZERO] /= 4;
 	weight[SWARM_HUGE] /= 16;
+	weight[SWARM_STOP_VOLUME] /= 4;
+	weight[SWARM_STOP_SET] /= 16;
+	weight[SWARM_UNREGISTER] /= 16;
+	if (weight[SWARM_STOP_VOLUME] || weight[SWARM_STOP_SET] || weight[SWARM_UNREGISTER])
+		weight[SWARM_REGISTER] = SWARM_WEIGHT_MAX;
 }
 
 static void draw_load(struct plan *plan)
@@ -166,6 +170,7 @@ static void draw_load(struct plan *plan)
 	plan->lives = 3 + sim_random(3);
 	plan->requests = 150 << sim_random(4);
 	plan->slots = 1 + sim_random(SLOTS_DRAWN_MAX);
+	plan->tuners = 1 + sim_random(PLAN_TUNERS_MAX);
 	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
 	plan->fua_percent = (unsigned[]){ 0, 3, 10, 70 }[sim_random(4)]; /* 70: a full journal */
 	plan->sync_percent = (unsigned[]){ 0, 50, 100 }[sim_random(3)];
@@ -186,7 +191,7 @@ void plan_make(struct plan *plan, uint64_t seed)
 	draw_load(plan);
 	if (plan->has_set)
 		draw_cache(plan);
-	for (unsigned n = 1 + sim_chance(30); n; n--)
+	for (unsigned n = 1 + sim_chance(30) + 2 * sim_chance(10); n; n--)
 		draw_backing(plan);
 	plan->wants_flash = plan->has_set && sim_chance(30);
 	plan->flash_sectors = (uint64_t)plan->buckets * plan->bucket_sectors / 8;
@@ -197,6 +202,14 @@ void plan_done(struct plan *plan)
 {
 	for (unsigned i = 0; i < plan->volumes; i++)
 		model_volume_free(plan->volume[i].model);
+}
+
+void plan_set_slowness(struct plan *plan, bool slow)
+{
+	for (unsigned i = 0; i < plan->volumes; i++)
+		if (plan->volume[i].disk)
+			sim_disk_set_slowness(plan->volume[i].disk,
+					      slow ? plan->volume[i].slowness : 1);
 }
 
 void plan_set_faults(struct plan *plan, const struct sim_faults *faults)
@@ -319,8 +332,9 @@ void plan_print(const struct plan *plan)
 		       (unsigned long long)plan->volume[i].sectors,
 		       (unsigned long long)plan->volume[i].data_offset,
 		       plan->volume[i].block_sectors, modes[plan->volume[i].mode]);
-	printf(" %u lives of %u requests in %u slots, %u %% durable, %u %% synchronous%s%s\n",
-	       plan->lives, plan->requests, plan->slots, plan->fua_percent, plan->sync_percent,
-	       plan->wants_flash ? ", flash" : "", plan->has_errors ? ", errors" : "");
+	printf(" %u lives of %u requests in %u slots, %u tuners, %u %% durable, %u %% sync%s%s\n",
+	       plan->lives, plan->requests, plan->slots, plan->tuners, plan->fua_percent,
+	       plan->sync_percent, plan->wants_flash ? ", flash" : "",
+	       plan->has_errors ? ", errors" : "");
 	swarm_print(&plan->swarm);
 }

@@ -15,7 +15,7 @@
 #include "sim.h"
 #include "swarm.h"
 
-enum { PLAN_VOLUMES_MAX = 4 };
+enum { PLAN_VOLUMES_MAX = 6, PLAN_TUNERS_MAX = 3 };
 
 struct volume;
 
@@ -31,7 +31,12 @@ struct plan_volume {
 	uint64_t hot[4];		/* where requests like to go */
 	uint64_t last_end;
 	bool says_clean;		/* plan_forget_dirty(), and no start has mended it yet */
-	struct volume *volume;		/* while the daemon runs */
+	struct volume *volume;		/* while it is there (life_refresh()) */
+	/* How it was left, as far as that is certain: */
+	unsigned moves, label_changes;	/* attaches, detaches, changes begun in this life */
+	bool is_detached;
+	char label[33];			/* empty: not known */
+	unsigned slowness;
 };
 
 struct plan {
@@ -47,7 +52,7 @@ struct plan {
 	bool wants_flash;		/* a flash-only volume is added after the first stop */
 	uint64_t flash_sectors;
 	size_t node_memory_bytes;
-	unsigned lives, requests, slots, pause_percent;
+	unsigned lives, requests, slots, tuners, pause_percent;
 	unsigned fua_percent, sync_percent, cut_percent;
 	struct swarm swarm;
 	bool has_errors;		/* some of its lives have faulty disks */
@@ -65,6 +70,8 @@ void plan_add_flash(struct plan *plan);
  * that say clean, whatever the cache has of them.
  */
 void plan_forget_dirty(struct plan *plan);
+/* Some backing devices are slow, until the load is over. */
+void plan_set_slowness(struct plan *plan, bool slow);
 void plan_set_faults(struct plan *plan, const struct sim_faults *faults);
 /* "600 buckets of 8, block 8, lru; backing0 ..." */
 void plan_print(const struct plan *plan);

@@ -308,6 +308,16 @@ uint64_t sim_now(void)
 	return world.now;
 }
 
+uint64_t sim_last_event(void)
+{
+	uint64_t last = world.now;
+
+	for (unsigned i = 0; i < world.event_count; i++)
+		if (world.events[i]->when > last)
+			last = world.events[i]->when;
+	return last;
+}
+
 uint64_t sim_steps(void)
 {
 	return world.steps;

@@ -101,6 +101,7 @@ uint64_t sim_random(uint64_t limit);	/* in 0 .. limit - 1 */
 bool sim_chance(unsigned percent);
 uint64_t sim_now(void);
 uint64_t sim_steps(void);
+uint64_t sim_last_event(void);		/* when the last of those under way will have ended */
 /* What fresh engine memory is filled with: two runs that differ in it must have the same hash. */
 void sim_set_fill(unsigned char fill);
 

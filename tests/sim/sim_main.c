@@ -169,8 +169,8 @@ static void seed_prepare(struct seed *seed)
 
 	if (!seed->plan.wants_flash)
 		return;
-	seed->plan.swarm.weight[SWARM_DETACH] = seed->plan.swarm.weight[SWARM_ATTACH] =
-		0;	/* that could use up the slots of a small table */
+	for (unsigned i = SWARM_GC; i <= SWARM_REST; i++)	/* it is to be stopped with all */
+		seed->plan.swarm.weight[i] = 0;
 	seed->plan.has_errors = false;
 	seed_live(seed, 0, 10, ENDING_STOP);
 	seed->plan.swarm = swarm;

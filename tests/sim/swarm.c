@@ -57,6 +57,11 @@ enum swarm_thing swarm_choose(const struct swarm *swarm, enum swarm_group group)
 	return SWARM_NOTHING;
 }
 
+const char *swarm_name(enum swarm_thing thing)
+{
+	return thing < SWARM_COUNT ? things[thing].name : "nothing";
+}
+
 void swarm_print(const struct swarm *swarm)
 {
 	for (enum swarm_group group = 0; group < SWARM_GROUPS; group++) {

@@ -21,7 +21,10 @@
 	X(PLACES, HOT, "hot") X(PLACES, NEXT, "next") X(PLACES, ANYWHERE, "anywhere") \
 	X(PLACES, EDGE, "edge") \
 	X(OPERATIONS, GC, "gc") X(OPERATIONS, MODE, "mode") X(OPERATIONS, DETACH, "detach") \
-	X(OPERATIONS, ATTACH, "attach") X(OPERATIONS, REST, "rest") \
+	X(OPERATIONS, ATTACH, "attach") X(OPERATIONS, LABEL, "label") \
+	X(OPERATIONS, STOP_VOLUME, "stop_volume") X(OPERATIONS, STOP_SET, "stop_set") \
+	X(OPERATIONS, UNREGISTER, "unregister") X(OPERATIONS, REGISTER, "register") \
+	X(OPERATIONS, DELAY, "journal_delay") X(OPERATIONS, REST, "rest") \
 	X(FAULTS, SLOW, "slow") X(FAULTS, STUCK, "stuck") X(FAULTS, READ_ERROR, "read_error") \
 	X(FAULTS, WRITE_ERROR, "write_error") X(FAULTS, FLUSH_ERROR, "flush_error") \
 	X(FAULTS, SUPERBLOCK_ERROR, "superblock_error")
@@ -42,5 +45,6 @@ enum { SWARM_WEIGHT_MAX = 64 };
 void swarm_draw(struct swarm *swarm);
 /* One of the group by weight; SWARM_NOTHING if none has any. */
 enum swarm_thing swarm_choose(const struct swarm *swarm, enum swarm_group group);
+const char *swarm_name(enum swarm_thing thing);
 /* All weights that are not 0. */
 void swarm_print(const struct swarm *swarm);

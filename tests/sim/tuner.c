@@ -1,108 +1,304 @@
 /*
- * The tuner changes settings while requests are under way.
+ * Tuners change settings, stop and register members while requests are under way.
+ *
+ * Several of them run at once, so that jobs of lifecycle take turns, and find that what
+ * they were to change has gone meanwhile.  They do what the control files let users do.
  */
 #include "blame.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+#include "base/sometimes.h"
 
 #define SECOND UINT64_C(1000000000)
 
-static void tuner_change_mode(struct life *life)
-{
-	struct plan_volume *v = &life->plan->volume[sim_random(life->plan->volumes)];
+/* ---- what becomes durable by it ---- */
 
-	if (v->is_flash)
-		return;
-	v->mode = sim_random(4);
-	volume_set_mode(v->volume, v->mode, &life->tuner.error, &life->tuner.op);
+/* Detaching is a flush of a volume (V6), stopping a set one of all its volumes. */
+static void flush_begin(struct tuner *tuner, struct plan_volume *v)
+{
+	unsigned i = v - tuner->life->plan->volume;
+
+	tuner->is_flushing[i] = true;
+	model_begin(v->model, &tuner->flush[i], MODEL_FLUSH, 0, 0, false, NULL);
 }
 
-/* Out of its set, or into it again; dirty data keep it in, and slots run out. */
-static void tuner_attach(struct life *life)
+static void flushes_end(struct tuner *tuner, int error)
 {
-	struct plan_volume *v = &life->plan->volume[sim_random(life->plan->volumes)];
+	struct plan *plan = tuner->life->plan;
 
-	if (!life->set || v->is_flash)
-		return;
-	life->tuner_attaches = true;
-	if (v->volume->set) {
-		life->tuner_detaches = v;
-		model_begin(v->model, &life->tuner_flush, MODEL_FLUSH, 0, 0, false, NULL);
-		volume_detach(v->volume, &life->tuner.error, &life->tuner.op);
-	} else {
-		volume_attach(v->volume, life->set, &life->tuner.error, &life->tuner.op);
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		if (tuner->is_flushing[i])
+			model_end(plan->volume[i].model, &tuner->flush[i], error, NULL);
+		tuner->is_flushing[i] = false;
 	}
 }
 
-static bool tuner_was_refused(const struct life *life, int error)
+/* ---- operations; false: there is nothing to do it to ---- */
+
+static bool change_mode(struct tuner *tuner, struct plan_volume *v)
 {
-	return life->tuner_attaches && (error == -EBUSY || error == -EINVAL);
+	if (v->is_flash || !volume_may_be_used(v))
+		return false;
+	v->mode = sim_random(4);
+	volume_set_mode(v->volume, v->mode, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+static bool change_label(struct tuner *tuner, struct plan_volume *v)
+{
+	if (v->is_flash || !volume_may_be_used(v))
+		return false;
+	v->label_changes++;
+	tuner->v = v;
+	snprintf(tuner->label, sizeof(tuner->label), "label %u", (unsigned)sim_random(1000000));
+	SIM_SOMETIMES_IF(!v->volume->set, "the label of a volume without a set changes");
+	volume_set_label(v->volume, tuner->label, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+static bool detach(struct tuner *tuner, struct plan_volume *v)
+{
+	if (v->is_flash || !volume_may_be_used(v) || !v->volume->set)
+		return false;
+	SIM_SOMETIMES_IF(v->volume->in_flight > 1, "a volume is detached with requests in flight");
+	flush_begin(tuner, v);
+	v->moves++;
+	volume_detach(v->volume, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+static bool attach(struct tuner *tuner, struct plan_volume *v)
+{
+	struct cache_set *set = tuner->life->set;
+
+	if (v->is_flash || !volume_may_be_used(v) || !set || v->volume->set)
+		return false;
+	SIM_SOMETIMES_IF(v->volume->in_flight > 1, "a volume is attached with requests in flight");
+	v->moves++;
+	volume_attach(v->volume, set, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+static bool stop_volume(struct tuner *tuner, struct plan_volume *v)
+{
+	if (!volume_may_be_used(v))
+		return false;
+	SIM_SOMETIMES_IF(v->volume->opens, "a volume is stopped that is open");
+	SIM_SOMETIMES_IF(!v->volume->opens, "a volume is stopped that nobody uses");
+	volume_stop(v->volume, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+/* Those of its volumes that are open go later: then nothing is promised yet. */
+static bool stop_set(struct tuner *tuner, bool unregister)
+{
+	struct life *life = tuner->life;
+	struct plan *plan = life->plan;
+	bool is_used = false;
+
+	if (!life->set || life->set->is_stopping)
+		return false;
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		struct plan_volume *v = &plan->volume[i];
+
+		if (!v->volume || v->volume->set != life->set)
+			continue;
+		is_used |= v->volume->opens != 0;
+		if (unregister && !v->is_flash)
+			v->moves++;
+		flush_begin(tuner, v);
+	}
+	SIM_SOMETIMES_IF(is_used && !unregister, "a set is stopped with requests in flight");
+	SIM_SOMETIMES_IF(is_used && unregister, "a set is unregistered with requests in flight");
+	tuner->set_birth = life->set->birth;
+	if (unregister)
+		set_unregister(life->set, &tuner->waiter.error, &tuner->waiter.op);
+	else
+		set_stop(life->set, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+/* What has gone comes back; what is there is refused. */
+static bool register_member(struct tuner *tuner, struct plan_volume *v)
+{
+	struct life *life = tuner->life;
+	bool cache = life->plan->has_set && (v->is_flash || sim_chance(50));
+	const char *name = cache ? "cache" : v->name;
+
+	if (v->is_flash && !cache)
+		return false;
+	SIM_SOMETIMES_IF(cache && !life->set && life->busy, "a set is registered under load");
+	SIM_SOMETIMES_IF(!cache && !v->volume && life->set, "a volume comes back to its set");
+	SIM_SOMETIMES_IF(!cache && !v->volume && !life->set, "a volume comes back before its set");
+	daemon_register(&life->daemon, name, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
+static bool change_journal_delay(struct tuner *tuner)
+{
+	struct cache_set *set = tuner->life->set;
+
+	if (!set)
+		return false;
+	set_enter(set);
+	set->journal.delay_ns = (uint64_t[]){ 0, 1000000, 100000000, SECOND }[sim_random(4)];
+	set_leave(set);
+	return false;
+}
+
+static bool want_gc(struct tuner *tuner)
+{
+	struct cache_set *set = tuner->life->set;
+
+	if (!set || set->is_stopping)
+		return false;
+	set_enter(set);
+	gc_trigger(&set->gc);
+	set_leave(set);
+	return false;
+}
+
+static bool operate(struct tuner *tuner)
+{
+	struct plan *plan = tuner->life->plan;
+	struct plan_volume *v = &plan->volume[sim_random(plan->volumes)];
+
+	tuner->doing = swarm_choose(&plan->swarm, SWARM_OPERATIONS);
+	switch (tuner->doing) {
+	case SWARM_MODE:
+		return change_mode(tuner, v);
+	case SWARM_LABEL:
+		return change_label(tuner, v);
+	case SWARM_ATTACH:
+		return attach(tuner, v);
+	case SWARM_DETACH:
+		return detach(tuner, v);
+	case SWARM_STOP_VOLUME:
+		return stop_volume(tuner, v);
+	case SWARM_STOP_SET:
+		return stop_set(tuner, false);
+	case SWARM_UNREGISTER:
+		return stop_set(tuner, true);
+	case SWARM_REGISTER:
+		return register_member(tuner, v);
+	case SWARM_DELAY:
+		return change_journal_delay(tuner);
+	case SWARM_GC:
+		return want_gc(tuner);
+	default:
+		return false;
+	}
+}
+
+/* ---- their ends ---- */
+
+/* What only we could get wrong is no refusal: see lifecycle's own words for these. */
+static bool may_be_refused(const struct tuner *tuner, int error)
+{
+	if (error == -ENODEV) {
+		SIM_SOMETIMES_IF(tuner->doing != SWARM_NOTHING,
+				 "a job finds that its volume or set has gone");
+		return true;
+	}
+	switch (tuner->doing) {
+	case SWARM_ATTACH:
+		SIM_SOMETIMES_IF(error == -EINVAL, "an attach is refused");
+		return error == -EINVAL;
+	case SWARM_DETACH:
+	case SWARM_UNREGISTER:
+		SIM_SOMETIMES_IF(error == -EBUSY, "dirty data keep a volume in its set");
+		return error == -EBUSY;
+	case SWARM_REGISTER:
+		return error == -EBUSY || error == -EEXIST;
+	default:
+		return false;
+	}
+}
+
+static bool set_has_gone(struct tuner *tuner)
+{
+	return !tuner->life->set || tuner->life->set->birth != tuner->set_birth;
+}
+
+static void operation_ended(struct tuner *tuner, int error)
+{
+	bool is_of_set = tuner->doing == SWARM_STOP_SET || tuner->doing == SWARM_UNREGISTER;
+	struct plan_volume *v = tuner->v;
+
+	if (error && !blame_has_cause(tuner->life) && !may_be_refused(tuner, error))
+		sim_fail("operation %s: error %d: %s", swarm_name(tuner->doing), error,
+			 tuner->waiter.error.text);
+	life_refresh(tuner->life);
+	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
+	if (v)
+		snprintf(v->label, sizeof(v->label), "%s", error ? "" : tuner->label);
+	tuner->v = NULL;
+	tuner->waiter.error = (struct error){ 0 };
 }
 
 static void tuner_step(struct op *op)
 {
-	struct life *life = container_of(op, struct life, tuner.op);
+	struct tuner *tuner = container_of(op, struct tuner, waiter.op);
+	struct life *life = tuner->life;
 	int error = op_take_error(op);
 
-	if (error && !blame_has_cause(life) && !tuner_was_refused(life, error))
-		sim_fail("changing a setting: error %d: %s", error, life->tuner.error.text);
-	if (life->tuner_detaches)	/* V6 */
-		model_end(life->tuner_detaches->model, &life->tuner_flush, error, NULL);
-	life->tuner_detaches = NULL;
-	life->tuner.error = (struct error){ 0 };
-	life->tuner_attaches = false;
-	if (life->tuner_stops || life_is_dead(life)) {
-		life->tuner_runs = false;
+	if (tuner->is_operating)
+		operation_ended(tuner, error);
+	tuner->is_operating = false;
+	if (life->tuners_stop || life_is_dead(life)) {
+		tuner->runs = false;
 		return;
 	}
-	timer_start(&life->tuner_timer, sim_random(SECOND / 10), op);
-	switch (swarm_choose(&life->plan->swarm, SWARM_OPERATIONS)) {
-	case SWARM_MODE:
-		tuner_change_mode(life);
-		return;
-	case SWARM_ATTACH:
-	case SWARM_DETACH:
-		tuner_attach(life);
-		return;
-	case SWARM_GC:
-		if (!life->set)
-			return;
-		set_enter(life->set);
-		gc_trigger(&life->set->gc);
-		set_leave(life->set);
-		return;
-	default:
+	life_refresh(life);
+	if (!tuner->is_rested) {
+		tuner->is_rested = true;
+		timer_start(&tuner->timer, sim_random(SECOND / 10), op);
 		return;
 	}
+	tuner->is_rested = false;
+	tuner->is_operating = operate(tuner);
+	if (!tuner->is_operating)
+		op_queue(op);
 }
 
-void tuner_start(struct life *life)
+void tuners_start(struct life *life)
 {
-	life->tuner = (struct life_waiter){ .is_done = false };
-	op_init(&life->tuner.op, life->reactor, tuner_step);
-	life->tuner_runs = true;
-	life->tuner_stops = false;
-	life->tuner_detaches = NULL;
-	op_queue(&life->tuner.op);
+	life->tuners_stop = false;
+	for (unsigned i = 0; i < life->plan->tuners; i++) {
+		struct tuner *tuner = &life->tuner[i];
+
+		*tuner = (struct tuner){ .life = life, .runs = true };
+		op_init(&tuner->waiter.op, life->reactor, tuner_step);
+		op_queue(&tuner->waiter.op);
+	}
 }
 
-static bool tuner_is_over(void *context)
+static bool tuners_are_over(void *context)
 {
 	struct life *life = context;
+	bool runs = false;
 
-	return !life->tuner_runs;
+	for (unsigned i = 0; i < life->plan->tuners; i++)
+		runs |= life->tuner[i].runs;
+	return !runs;
 }
 
-bool tuner_end(struct life *life)
+bool tuners_end(struct life *life, uint64_t limit_ns)
 {
-	life->tuner_stops = true;
-	switch (sim_run_until(tuner_is_over, life, LIVENESS_SECONDS * SECOND)) {
+	life->tuners_stop = true;
+	switch (sim_run_until(tuners_are_over, life, limit_ns)) {
 	case SIM_DONE:
 		return true;
 	case SIM_CUT:
 		return false;
 	default:
-		life_print_waiting(life);
-		sim_fail("a change of a setting does not end");
+		break;
 	}
+	life_print_waiting(life);
+	for (unsigned i = 0; i < life->plan->tuners; i++)
+		if (life->tuner[i].runs)
+			fprintf(stderr, "  tuner %u: %s\n", i, swarm_name(life->tuner[i].doing));
+	sim_fail("an operation does not end");
 }

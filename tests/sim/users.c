@@ -72,6 +72,8 @@ static void slot_done(struct request *request, int error)
 		for (uint64_t at = 0; at < request->bytes; at += SECTOR)
 			model_settle(slot->v->model, (request->offset + at) / SECTOR,
 				     slot->data + request->skew + at);
+	if (!--request->volume->opens)
+		volume_closed(request->volume);
 	op_queue(&slot->op);
 }
 
@@ -111,6 +113,7 @@ static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offse
 		whole_blocks(slot->v, &changed_from, &changed);
 	model_begin(slot->v->model, &slot->model, model_kind_of(kind), changed_from, changed, fua,
 		    slot->data);
+	request->volume->opens++;
 	slot->is_busy = true;
 	slot->started_ns = sim_now();
 	sim_note(offset << 8 | kind);
@@ -188,6 +191,9 @@ static bool slot_draw_request(struct slot *slot)
 	uint64_t align, bytes = draw_bytes(plan, &align), offset;
 
 	slot->v = &plan->volume[sim_random(plan->volumes)];
+	life_refresh(slot->life);
+	if (!volume_may_be_used(slot->v))
+		return false;
 	if (kind == REQUEST_FLUSH) {
 		slot_start(slot, kind, 0, 0, false);
 		return true;
@@ -220,7 +226,9 @@ static bool slot_look(struct slot *slot)
 	struct plan *plan = life->plan;
 	uint64_t sectors;
 
-	while (life->look && life->look_at == life->look->sectors) {
+	life_refresh(life);
+	while (life->look && (life->look_at == life->look->sectors ||
+			      !volume_may_be_used(life->look))) {
 		life->look = life->look + 1 == &plan->volume[plan->volumes] ? NULL : life->look + 1;
 		life->look_at = 0;
 	}
@@ -273,6 +281,12 @@ void slots_go(struct life *life, unsigned slots)
 	}
 }
 
+void slots_awake(struct life *life)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		timer_cancel(&life->slot[i].timer);
+}
+
 /* Everything that is under way must end by itself. */
 bool slots_wait(struct life *life, uint64_t limit_ns)
 {
@@ -287,9 +301,9 @@ bool slots_wait(struct life *life, uint64_t limit_ns)
 	}
 }
 
-
 bool life_look_at_all(struct life *life)
 {
+	life->left = 0;
 	life->look = life->plan->volume;
 	life->look_at = 0;
 	slots_go(life, 4);

@@ -70,7 +70,7 @@ static void print_request(const struct request *r)
 }
 
 /* Who waits: the last thing one sees of a run that hangs. */
-void life_print_waiting(const struct life *life)
+void life_print_waiting(struct life *life)
 {
 	for (unsigned i = 0; i < SLOTS_MAX; i++) {
 		const struct slot *slot = &life->slot[i];
@@ -102,9 +102,10 @@ bool life_wait(struct life *life, struct life_waiter *waiter, unsigned seconds, 
 	sim_fail("%s has not ended after %u seconds", what, seconds);
 }
 
-bool life_wait_and_expect(struct life *life, struct life_waiter *waiter, const char *what)
+bool life_wait_and_expect(struct life *life, struct life_waiter *waiter, unsigned seconds,
+			  const char *what)
 {
-	if (!life_wait(life, waiter, LIVENESS_SECONDS, what))
+	if (!life_wait(life, waiter, seconds, what))
 		return false;
 	if (waiter->result && !blame_has_cause(life))
 		sim_fail("%s: error %d: %s", what, waiter->result, waiter->error.text);
