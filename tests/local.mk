@@ -97,6 +97,7 @@ EXTRA_DIST += tests/fresh/in-root tests/tap.sh
 evil_tests = \
 	tests/evil/clean-but-dirty.tap \
 	tests/evil/damage.tap \
+	tests/evil/formatted-again.tap \
 	tests/evil/fuzz.tap \
 	tests/evil/members.tap \
 	tests/evil/superblocks.tap \

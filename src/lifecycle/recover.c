@@ -3,7 +3,7 @@
  *
  *	a set that was used before                      a fresh one
  *
- *	READ     journal, priority table (blocking)     ERASE    old journal entries (blocking)
+ *	READ     journal, priority table (blocking)     ERASE    what the journal was (blocking)
  *	  |                                               |
  *	ROOT     the root node                          TABLES   table, root and uuids, written
  *	  |                                               |
@@ -41,6 +41,9 @@
 #include "io/buffer.h"
 #include "lifecycle/internal.h"
 
+enum { JOURNAL_WINDOW_SECTORS = 2048 };
+#define FRESH_SEQUENCE_MAX (UINT64_C(1) << 62)	/* an entry a nanosecond for a century */
+
 enum recover_state {
 	RECOVER_READ,
 	RECOVER_ROOT,
@@ -72,6 +75,7 @@ struct recover {
 	unsigned entry, word;			/* the key to replay next */
 	struct insert insert;
 	uint32_t fresh[2];			/* buckets of a fresh root and table of volumes */
+	uint64_t older_sequence;		/* the last in a fresh set's journal; 0: none */
 };
 
 static const struct journal_entry_disk *newest(const struct recover *recover)
@@ -520,18 +524,49 @@ static void checkpoint_is_durable(struct recover *recover)
 
 /* ---- a fresh set ---- */
 
-/* Entries of an older set with the same uuid would be believed (L46). */
-static int erase_journal(const struct cache_set *set)
+/*
+ * Entries of an older set with the same uuid would be believed (L46), wherever in the journal
+ * they lie: the tail of a bucket counts, too.  So ours begin behind the last of them, and a
+ * start that is cut short finds them again.  What no set can have come to is erased.
+ */
+static int look_for_entries(struct recover *recover, uint64_t sector, unsigned sectors,
+			    unsigned char *window)
 {
-	const struct superblock *sb = &set->superblock;
-	void *zeros = buffer_new(sb->block_sectors * 512);
+	struct cache_set *set = recover->set;
+	unsigned block = set->superblock.block_sectors;
+	uint64_t magic = superblock_set_magic(&set->superblock) ^ JOURNAL_MAGIC;
+	int failed = device_read_now(set->device, window, sector, sectors);
+
+	for (unsigned at = 0; at < sectors && !failed; at += block) {
+		struct journal_entry_disk *entry = (void *)(window + at * 512);
+		uint64_t sequence = le64_get(entry->sequence);
+
+		if (le64_get(entry->magic) != magic)
+			continue;
+		if (sequence < FRESH_SEQUENCE_MAX) {
+			recover->older_sequence = max_u64(recover->older_sequence, sequence);
+			continue;
+		}
+		memset(entry, 0, block * 512);
+		failed = device_write_now(set->device, entry, sector + at, block);
+	}
+	return failed;
+}
+
+static int look_through_journal(struct recover *recover)
+{
+	const struct superblock *sb = &recover->set->superblock;
+	unsigned sectors = min_u64(sb->bucket_sectors, JOURNAL_WINDOW_SECTORS);
+	unsigned char *window = buffer_new(sectors * 512);
 	int failed = 0;
 
-	for (unsigned i = 0; i < sb->journal_buckets && !failed; i++)
-		failed = device_write_now(set->device, zeros,
-					  sb->journal_bucket[i] * sb->bucket_sectors,
-					  sb->block_sectors);
-	buffer_free(zeros);
+	for (unsigned i = 0; i < sb->journal_buckets; i++) {
+		uint64_t start = sb->journal_bucket[i] * sb->bucket_sectors;
+
+		for (unsigned at = 0; at < sb->bucket_sectors && !failed; at += sectors)
+			failed = look_for_entries(recover, start + at, sectors, window);
+	}
+	buffer_free(window);
 	return failed;
 }
 
@@ -558,10 +593,11 @@ static int erase_run(struct blocking_job *blocking)
 {
 	struct recover *recover = container_of(blocking, struct recover, blocking);
 	struct cache_set *set = recover->set;
-	int failed = erase_journal(set) ?: write_journal_list(set, set->superblock_buffer) ?:
+	int failed = look_through_journal(recover) ?:
+		     write_journal_list(set, set->superblock_buffer) ?:
 		     device_flush_now(set->device);
 
-	return failed ? error_set(&recover->blocking_error, -failed, "erasing the journal: %s",
+	return failed ? error_set(&recover->blocking_error, -failed, "clearing the journal: %s",
 				  strerror(-failed)) : 0;
 }
 
@@ -618,7 +654,7 @@ static void commit_fresh(struct recover *recover)
 	set_enter(set);
 	space_settle(&set->space, recover->fresh[0]);
 	space_settle(&set->space, recover->fresh[1]);
-	journal_begin(&set->journal, 0, 0, 0, NULL);
+	journal_begin(&set->journal, recover->older_sequence, recover->older_sequence, 0, NULL);
 	journal_accept(&set->journal);
 	recover->state = RECOVER_COMMIT;
 	journal_commit_always(&set->journal, &recover->job.op);
