@@ -217,6 +217,7 @@ tools_sources = \
 	src/tools/member.c \
 	src/tools/member.h \
 	src/tools/mount.c \
+	src/tools/mounted.c \
 	src/tools/mounts.c \
 	src/tools/mounts.h \
 	src/tools/not_yet.c \

@@ -157,6 +157,13 @@ static int take_nothing(struct mount_options *options UNUSED, const char *name U
 	return 0;
 }
 
+static int take_no_fail(struct mount_options *options, const char *name UNUSED,
+			const char *value UNUSED, struct error *error UNUSED)
+{
+	options->no_fail = true;
+	return 0;
+}
+
 static int refuse_remount(struct mount_options *options UNUSED, const char *name UNUSED,
 			  const char *value UNUSED, struct error *error)
 {
@@ -177,6 +184,7 @@ static const struct word words[] = {
 	{ "node_memory", NEEDS_VALUE, take_node_memory },
 	{ "requests", NEEDS_VALUE, take_requests },
 	{ "remount", NO_VALUE, refuse_remount },
+	{ "nofail", NO_VALUE, take_no_fail },
 
 	{ "suid", NO_VALUE, take_kernel_flag },
 	{ "nosuid", NO_VALUE, take_kernel_flag },
@@ -194,7 +202,6 @@ static const struct word words[] = {
 	{ "defaults", NO_VALUE, take_nothing },
 	{ "auto", NO_VALUE, take_nothing },
 	{ "noauto", NO_VALUE, take_nothing },
-	{ "nofail", NO_VALUE, take_nothing },
 	{ "_netdev", NO_VALUE, take_nothing },
 	{ "user", MAY_HAVE_VALUE, take_nothing },
 	{ "nouser", NO_VALUE, take_nothing },

@@ -85,6 +85,7 @@ tools_tests = \
 	tests/mount/command.tap \
 	tests/mount/daemon.tap \
 	tests/mount/umount.tap \
+	tests/tools/completion.tap \
 	tests/tools/format.tap \
 	tests/tools/scripts.tap \
 	tests/tools/show.tap \

@@ -163,9 +163,15 @@ int daemon_check_complete(struct daemon *daemon, struct error *error)
 {
 	struct list_link *link;
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		if (!volume_at(link)->is_exported)
-			return say_incomplete(daemon, volume_at(link), error);
+	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link)) {
+		struct volume *volume = volume_at(link);
+
+		if (!volume->is_exported)
+			return say_incomplete(daemon, volume, error);
+		if (volume->backing && !uuid_is_zero(volume->superblock.set_uuid) &&
+		    !daemon_find_set(daemon, volume->superblock.set_uuid))
+			member_warn_uncached(device_path(volume->backing), &volume->superblock);
+	}
 	return 0;
 }
 

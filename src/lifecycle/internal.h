@@ -55,6 +55,8 @@ int member_read_superblock(struct device *device, struct superblock *sb, struct 
 int member_check_cache(const char *path, const struct superblock *sb, struct error *error);
 int member_say_duplicate(const char *path, struct error *error);
 int member_say_missing(const char *path, const struct superblock *sb, struct error *error);
+/* Logs that a volume runs without a cache, which its set would have. */
+void member_warn_uncached(const char *path, const struct superblock *sb);
 int member_say_not_taken(const char *path, const struct superblock *sb, const char *why,
 			 struct error *error);
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/log.h"
 #include "base/units.h"
 #include "io/buffer.h"
 #include "lifecycle/internal.h"
@@ -101,6 +102,14 @@ int member_say_missing(const char *path, const struct superblock *sb, struct err
 			 "%s: is %s and needs cache set %s: no cache device of it with content is "
 			 "among the members",
 			 path, state_name(sb), units_print_uuid(set, sb->set_uuid));
+}
+
+void member_warn_uncached(const char *path, const struct superblock *sb)
+{
+	char set[40];
+
+	log_warning("%s: runs without a cache: no cache device of its set %s is in use here",
+		    path, units_print_uuid(set, sb->set_uuid));
 }
 
 int member_say_not_taken(const char *path, const struct superblock *sb, const char *why,

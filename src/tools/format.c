@@ -24,6 +24,7 @@
 #include "format/superblock.h"
 #include "io/buffer.h"
 #include "tools/member.h"
+#include "tools/mounts.h"
 #include "tools/occupant.h"
 
 enum {
@@ -31,6 +32,7 @@ enum {
 	PAGE_SECTORS = 8, /* of the kernels that will mount it */
 	BUCKET_SECTORS_DEFAULT = 1024,
 	BUCKET_SECTORS_MAX = 32768, /* the largest power of two in 16 bits */
+	BUCKET_BLOCKS_MIN = 2, /* of one block: a kernel splits the node in it without end */
 	BUCKETS_MIN = 513, /* fewer: the kernel's free lists would have no room */
 	HEAD_SECTORS = SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / SECTOR_BYTES,
 	RESERVED_SECTORS = 23, /* make-bcache's idea of what lies before the first bucket */
@@ -284,14 +286,18 @@ static int parse(struct format *format, int argc, char **argv, struct error *err
 	return check_targets(format, error);
 }
 
-/* As make-bcache: of a disk the logical block, of a file what its file system prefers. */
-static unsigned preferred_block_sectors(const struct target *target)
+/*
+ * As make-bcache: of a disk the logical block, of a file what its file system prefers; but of a
+ * file no more than a bucket wants.
+ */
+static unsigned preferred_block_sectors(const struct format *format, const struct target *target)
 {
 	unsigned bytes = device_logical_block_bytes(target->device);
 	struct stat info;
 
 	if (!device_is_block_device(target->device) && !stat(target->path, &info))
-		bytes = info.st_blksize;
+		bytes = min_u64(info.st_blksize,
+				format->bucket_sectors * SECTOR_BYTES / BUCKET_BLOCKS_MIN);
 	if (!is_power_of_two(bytes))
 		bytes = SECTOR_BYTES;
 	return clamp_u64(bytes / SECTOR_BYTES, 1, PAGE_SECTORS);
@@ -302,24 +308,41 @@ static void choose_block(struct format *format)
 	if (format->block_sectors)
 		return;
 	for (unsigned i = 0; i < format->count; i++)
-		format->block_sectors = max_u64(format->block_sectors,
-						preferred_block_sectors(&format->targets[i]));
+		format->block_sectors =
+			max_u64(format->block_sectors,
+				preferred_block_sectors(format, &format->targets[i]));
+}
+
+static int check_bucket(const struct format *format, struct error *error)
+{
+	uint64_t wanted = BUCKET_BLOCKS_MIN * format->block_sectors;
+
+	if (format->bucket_sectors >= wanted)
+		return 0;
+	return error_set(error, EINVAL,
+			 "buckets of %" PRIu64 " bytes hold less than %d blocks of %" PRIu64
+			 ", and a kernel hangs on such a set; wanted at least -b %" PRIu64
+			 "k, or smaller blocks (-w)",
+			 format->bucket_sectors * SECTOR_BYTES, BUCKET_BLOCKS_MIN,
+			 format->block_sectors * SECTOR_BYTES, wanted / 2);
 }
 
 /* Names the largest bucket with which the device would have enough of them. */
-static int refuse_few_buckets(const struct target *target, uint64_t bucket_sectors,
+static int refuse_few_buckets(const struct format *format, const struct target *target,
 			      struct error *error)
 {
-	uint64_t sectors = device_sectors(target->device), fits = bucket_sectors;
+	uint64_t bucket_sectors = format->bucket_sectors, fits = bucket_sectors;
+	uint64_t sectors = device_sectors(target->device);
+	uint64_t least = max_u64(PAGE_SECTORS, BUCKET_BLOCKS_MIN * format->block_sectors);
 
-	while (fits >= PAGE_SECTORS && sectors / fits < BUCKETS_MIN)
+	while (fits >= least && sectors / fits < BUCKETS_MIN)
 		fits /= 2;
-	if (fits < PAGE_SECTORS)
+	if (fits < least)
 		return error_set(error, ENOSPC,
 				 "%s: too small for a cache: found %" PRIu64 " bytes, "
-				 "wanted at least %d",
+				 "wanted at least %" PRIu64,
 				 target->path, sectors * SECTOR_BYTES,
-				 BUCKETS_MIN * PAGE_SECTORS * SECTOR_BYTES);
+				 BUCKETS_MIN * least * SECTOR_BYTES);
 	return error_set(error, ENOSPC,
 			 "%s: Not enough buckets: found %" PRIu64 " of %" PRIu64
 			 "k, wanted at least %d; buckets of %" PRIu64 "k would fit: -b %" PRIu64
@@ -334,7 +357,7 @@ static int check_size(const struct format *format, const struct target *target, 
 
 	if (target->is_cache) {
 		if (sectors / format->bucket_sectors < BUCKETS_MIN)
-			return refuse_few_buckets(target, format->bucket_sectors, error);
+			return refuse_few_buckets(format, target, error);
 		return 0;
 	}
 	if (format->data_offset % format->block_sectors)
@@ -372,7 +395,7 @@ static int open_targets(struct format *format, struct error *error)
 		int result = device_open(&target->device, target->path, DEVICE_READ_WRITE, error);
 
 		if (result)
-			return result;
+			return result == -ENOTCONN ? mounted_say_dead(target->path, error) : result;
 	}
 	return 0;
 }
@@ -477,6 +500,26 @@ static int write_targets(struct format *format, struct error *error)
 	return result;
 }
 
+/* A set has one cache device.  That a file is another cannot be found out, only said. */
+static int check_other_cache(const struct format *format, struct error *error)
+{
+	autofree char *other = NULL;
+	char uuid[40];
+
+	if (!format->has_set_uuid || !format->cache_count)
+		return 0;
+	other = member_find_other_cache(format->set_uuid, format->targets[0].path);
+	units_print_uuid(uuid, format->set_uuid);
+	if (other && !(format->overwrite & OVERWRITE_DATA))
+		return error_set(error, EEXIST,
+				 "%s: set %s has a cache device already, %s, and a set has one; "
+				 "--force makes another nevertheless",
+				 format->targets[0].path, uuid, other);
+	tool_complain("format", "warning: %s becomes the cache device of set %s: a set has one, so "
+		      "no other may be mounted with it", format->targets[0].path, uuid);
+	return 0;
+}
+
 static int format_all(struct format *format, struct error *error)
 {
 	int result = open_targets(format, error);
@@ -484,11 +527,18 @@ static int format_all(struct format *format, struct error *error)
 	if (result)
 		return result;
 	choose_block(format);
+	if (format->cache_count)
+		result = check_bucket(format, error);
+	if (result)
+		return result;
 	for (unsigned i = 0; i < format->count; i++) {	/* F1 */
 		result = check_target(format, &format->targets[i], error);
 		if (result)
 			return result;
 	}
+	result = check_other_cache(format, error);
+	if (result)
+		return result;
 	if (!format->has_set_uuid)
 		uuid_generate(format->set_uuid);
 	return write_targets(format, error);

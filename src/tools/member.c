@@ -13,6 +13,7 @@
 #include "base/units.h"
 #include "format/superblock.h"
 #include "io/path.h"
+#include "tools/mounts.h"
 
 /* What make-bcache writes, and all that has a meaning. */
 enum { SUPERBLOCK_FIELD_BYTES = offsetof(struct superblock_disk, obsolete_bucket_sectors_high) };
@@ -78,10 +79,32 @@ int member_check_distinct(const char *one, const char *other, struct error *erro
 	return error_set(error, EINVAL, "%s: named twice, also as %s", one, other);
 }
 
+int member_check_present(const char *path, struct error *error)
+{
+	struct stat found;
+	autoclose int fd = path_open(path, O_RDONLY, &found);
+
+	switch (-fd) {
+	case ENOTCONN:
+		return mounted_say_dead(path, error);
+	case ENOENT:
+	case ENOTDIR:
+	case ENODEV:
+	case ENXIO:
+	case ENOMEDIUM:
+		return error_set(error, ENODEV, "%s: %s", path, strerror(-fd));
+	}
+	if (fd >= 0 && S_ISBLK(found.st_mode) && !lseek(fd, 0, SEEK_END))
+		return error_set(error, ENODEV, "%s: nothing is connected to this device", path);
+	return 0;
+}
+
 /* What is looked for; what was found so far. */
 struct search {
 	const char *spec;
 	bool by_label;
+	bool only_caches;	/* of the set */
+	const char *other_than;	/* a device that is passed over; may be NULL */
 	const char *label;
 	uint8_t uuid[16];
 	unsigned count;		/* of devices that fit as well as the one in `path` */
@@ -96,6 +119,8 @@ static int rank_of(const struct search *search, const struct superblock_disk *di
 	struct superblock sb;
 
 	superblock_decode_unchecked(&sb, disk);
+	if (search->only_caches)
+		return !superblock_is_backing(&sb) && !memcmp(sb.set_uuid, search->uuid, 16);
 	if (search->by_label)
 		return *sb.label && !strcmp(sb.label, search->label) ? 3 : 0;
 	if (!memcmp(sb.uuid, search->uuid, 16))
@@ -110,6 +135,8 @@ static void try_device(struct search *search, const char *path)
 	struct superblock_disk disk;
 	int rank;
 
+	if (search->other_than && is_same_device(search->other_than, path))
+		return;
 	if (member_read(path, &disk) || !member_has_magic(&disk) ||
 	    superblock_checksum(&disk) != le64_get(disk.checksum))
 		return;
@@ -213,4 +240,17 @@ int member_find(const char *spec, char **path, struct error *error)
 		return error_set(error, EINVAL, "%s: this is no %s", spec,
 				 search.by_label ? "label" : "UUID");
 	return search_for(&search, path, error);
+}
+
+char *member_find_other_cache(const uint8_t set_uuid[16], const char *path)
+{
+	struct search search = { .spec = path, .only_caches = true, .other_than = path };
+	char *found;
+
+	memcpy(search.uuid, set_uuid, sizeof(search.uuid));
+	if (search_block_devices(&search, NULL) || !search.count)
+		return NULL;
+	found = strdup(search.path);
+	assert(found);
+	return found;
 }

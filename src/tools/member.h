@@ -21,8 +21,17 @@ bool member_has_magic(const struct superblock_disk *disk);
 int member_check_distinct(const char *one, const char *other, struct error *error) MUST_CHECK;
 
 /*
+ * -ENODEV where there is no such file or device, or a device without a medium or with nothing
+ * connected; -ENOTCONN where it lies on a mount whose daemon died.  0 where only opening it in
+ * earnest can tell.
+ */
+int member_check_present(const char *path, struct error *error) MUST_CHECK;
+
+/*
  * The device that `spec` means: a path as it is, UUID= (of the device or of its
  * set; of a set it is the cache device) and LABEL= looked for on all block devices.
  * The result is to be freed.  -errno and the reason.
  */
 int member_find(const char *spec, char **path, struct error *error) MUST_CHECK;
+/* Another block device than `path` that is the cache of this set; NULL: none is.  To be freed. */
+char *member_find_other_cache(const uint8_t set_uuid[16], const char *path) MUST_CHECK;

@@ -18,6 +18,7 @@
 #include "options.h"
 #include "tools/daemonize.h"
 #include "tools/member.h"
+#include "tools/mounts.h"
 
 static const char usage_text[] =
 	"Usage: bcachefuse mount [-o OPTION,...] [--foreground] SPEC DIR\n"
@@ -79,26 +80,43 @@ static int resolve_spec(struct mount_options *options, struct error *error)
 	return 0;
 }
 
+static int refuse_directory(const char *path, int code, struct error *error)
+{
+	if (code == ENOTCONN)
+		return mounted_say_dead(path, error);
+	return error_set(error, code, "%s: %s", path, strerror(code));
+}
+
 static int resolve_directory(struct mount_options *options, struct error *error)
 {
 	struct stat info;
 	char *path = realpath(options->directory, NULL);
 
 	if (!path)
-		return error_set(error, errno, "%s: %s", options->directory, strerror(errno));
+		return refuse_directory(options->directory, errno, error);
 	free(options->directory);
 	options->directory = path;
 	if (stat(path, &info))
-		return error_set(error, errno, "%s: %s", path, strerror(errno));
+		return refuse_directory(path, errno, error);
 	if (!S_ISDIR(info.st_mode))
 		return error_set(error, ENOTDIR, "%s: is not a directory", path);
 	return 0;
 }
 
+/* One that is not there is told by the daemon, too, unless that is no failure. */
+static int check_member(const struct mount_options *options, const char *path, struct error *error)
+{
+	int result = member_check_present(path, error);
+
+	if (result == -ENOTCONN || (result && options->no_fail))
+		return result;
+	return mounted_check(path, !options->read_only, error);
+}
+
 static int check_members(const struct mount_options *options, struct error *error)
 {
 	bool is_none = !strcmp(options->spec, "none");
-	int result = 0;
+	int result = is_none ? 0 : check_member(options, options->spec, error);
 
 	for (unsigned i = 0; i < options->device_count && !result; i++) {
 		if (!is_none)
@@ -106,6 +124,8 @@ static int check_members(const struct mount_options *options, struct error *erro
 		for (unsigned j = 0; j < i && !result; j++)
 			result = member_check_distinct(options->devices[j], options->devices[i],
 						       error);
+		if (!result)
+			result = check_member(options, options->devices[i], error);
 	}
 	return result;
 }
@@ -165,7 +185,13 @@ static int start(struct mount_options *options, struct error *error)
 
 static int mount_it(struct mount_options *options, struct error *error)
 {
-	if (resolve(options, error))
+	int result = resolve(options, error);
+
+	if (result == -ENODEV && options->no_fail) {
+		tool_complain("mount", "%s; nothing is mounted (nofail)", error->text);
+		return MOUNT_DONE;
+	}
+	if (result)
 		return complain(error->text, MOUNT_FAILED);
 	if (options->verbose)
 		tool_say(stdout, "bcachefuse: %s on %s", options->spec, options->directory);

@@ -32,5 +32,13 @@ bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount
 /* Takes the file away from the loop device. -errno; -ENXIO: it has none any more. */
 int loop_clear(const struct loop *loop);
 
+/*
+ * -EBUSY and the directory, where a mounted daemon of ours has the member open so that we
+ * cannot; 0 also where this cannot be known.
+ */
+int mounted_check(const char *path, bool for_writing, struct error *error) MUST_CHECK;
+/* Opening `path` failed with ENOTCONN: says whose daemon died, and what helps.  -ENOTCONN. */
+int mounted_say_dead(const char *path, struct error *error);
+
 /* Writes who keeps `directory` busy: "loop device /dev/loop0 with bcache0, process 7 (cat) ...". */
 void holders_print(FILE *stream, const char *directory);

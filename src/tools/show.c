@@ -18,6 +18,7 @@
 #include "format/superblock.h"
 #include "tools/json.h"
 #include "tools/member.h"
+#include "tools/mounts.h"
 
 static const char usage_text[] =
 	"Usage: bcachefuse show [-f] [--json] DEVICE...\n"
@@ -329,9 +330,12 @@ struct show {
 
 static int show_unreadable(struct show *show, const char *path, int error)
 {
-	char reason[200];
+	char reason[ERROR_TEXT_BYTES + 40];
+	struct error why;
 
-	if (error == -ENODATA)
+	if (error == -ENOTCONN && mounted_say_dead(path, &why))
+		snprintf(reason, sizeof(reason), "Can't open dev %s", why.text);
+	else if (error == -ENODATA)
 		snprintf(reason, sizeof(reason), "Couldn't read");
 	else
 		snprintf(reason, sizeof(reason), "Can't open dev %s: %s", path, strerror(-error));

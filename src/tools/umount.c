@@ -22,6 +22,7 @@
 #include <sys/mount.h>
 #include <sys/pidfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/units.h"
 #include "tools/mounts.h"
@@ -74,6 +75,8 @@ static int find_point(struct umount *umount, struct error *error)
 	if (name)
 		*name++ = 0;
 	parent = realpath(!name ? "." : *copy ? copy : "/", NULL);
+	if (!parent && errno == ENOTCONN)
+		return mounted_say_dead(umount->directory, error);
 	if (!parent)
 		return error_set(error, errno, "%s: %s", umount->directory, strerror(errno));
 	snprintf(umount->point, sizeof(umount->point), "%s/%s", strcmp(parent, "/") ? parent : "",
@@ -90,7 +93,9 @@ static int find_mount(struct umount *umount, struct error *error)
 	if (result)
 		return result;
 	line = mount_table_find(&table, umount->point);
-	if (!line)
+	if (!line && access(umount->point, F_OK) && errno == ENOTCONN)
+		result = mounted_say_dead(umount->point, error);
+	else if (!line)
 		result = error_set(error, EINVAL, "%s: is not mounted", umount->point);
 	else if (strcmp(line->type, "fuse.bcachefuse"))
 		result = error_set(error, EINVAL,

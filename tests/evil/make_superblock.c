@@ -36,7 +36,7 @@ struct fault {
 
 static const struct fault faults[] = {
 	{ "cache-sector", "Not a bcache superblock (bad offset)", .changes = { { SECTOR, 8, 9 } } },
-	{ "cache-magic", "Not a bcache superblock (bad magic)", .changes = { { MAGIC, 8, 0 } } },
+	{ "cache-magic", "this is no bcache device (bad magic)", .changes = { { MAGIC, 8, 0 } } },
 	{ "cache-keys-257", "Too many journal buckets", .changes = { { KEYS, 2, 257 } } },
 	{ "cache-checksum", "Bad checksum", .changes = { { BUCKETS, 8, 1000 } },
 	  .is_checksum_kept = 1 },
@@ -95,7 +95,7 @@ static const struct fault faults[] = {
 
 	{ "backing-sector", "Not a bcache superblock (bad offset)",
 	  .changes = { { SECTOR, 8, 9 } } },
-	{ "backing-magic", "Not a bcache superblock (bad magic)",
+	{ "backing-magic", "this is no bcache device (bad magic)",
 	  .changes = { { MAGIC + 8, 8, 0 } } },
 	{ "backing-keys-257", "Too many journal buckets", .changes = { { KEYS, 2, 257 } } },
 	{ "backing-checksum", "Bad checksum", .changes = { { FLAGS, 8, 1 } },

@@ -268,8 +268,23 @@ Test(superblock, without_magic_is_none)
 {
 	struct superblock_disk disk = SAMPLE(used);
 
+	struct error error = { 0 };
+	struct superblock sb;
+
 	disk.magic[15] ^= 1;
-	expect_refusal(&disk, "Not a bcache superblock (bad magic)");
+	cr_expect(eq(int, superblock_decode(&sb, &disk, USED_SECTORS, 512, &error), -EINVAL));
+	cr_expect(eq(str, error.text, "this is no bcache device (bad magic)"));
+}
+
+Test(superblock, of_something_else_is_told_without_its_bytes)
+{
+	struct error error = { 0 };
+	struct superblock_disk disk;
+	struct superblock sb;
+
+	memset(&disk, '7', sizeof(disk));
+	cr_expect(eq(int, superblock_decode(&sb, &disk, USED_SECTORS, 512, &error), -EINVAL));
+	cr_expect(eq(str, error.text, "this is no bcache device (bad magic)"));
 }
 
 /* The count tells how many bytes are covered: it is not believed before it is checked. */
