@@ -6,7 +6,9 @@
  *
  * Buckets are read newest first, by the sequence in the header of their first
  * entry, until one begins before what is needed.  The tail of a bucket may hold
- * older entries: they count by their sequence like all others.
+ * older entries: they count by their sequence like all others.  Entries that jump
+ * ahead nobody has written there: the bucket ends before them.  They must not count,
+ * since whether such a tail is read at all depends on how far the ring has come.
  *
  * A bucket is read through a window that moves on as its entries are taken: its
  * size, which a superblock says, is not ours to believe in memory.
@@ -188,6 +190,7 @@ static int read_bucket(struct reading *reading, const struct candidate *candidat
 {
 	const struct journal_setup *setup = reading->setup;
 	unsigned at = 0, bytes;
+	uint64_t before = 0;	/* sequence of the entry before this one */
 	int failed = 0;
 
 	reading->window_at = reading->window_sectors = 0;
@@ -201,6 +204,9 @@ static int read_bucket(struct reading *reading, const struct candidate *candidat
 		bytes = (reading->window_at + reading->window_sectors - at) * 512;
 		if (!journal_entry_is_valid(entry, bytes, setup->set_magic))
 			break;
+		if (before && le64_get(entry->sequence) > before + 1)
+			break;
+		before = le64_get(entry->sequence);
 		failed = take_entry(reading, candidate->index, entry, error);
 		if (failed)
 			break;
