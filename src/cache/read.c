@@ -93,6 +93,15 @@ static void backing_step(struct op *op)
 	op_arrive(&read->op, 0);
 }
 
+/* What only a damaged extent is not: no transfer may begin or end within a block of the cache. */
+static bool is_of_cache_blocks(const struct cache_set *set, const struct lookup *found)
+{
+	unsigned block_sectors = set->superblock.block_sectors;
+
+	return pointer_sector(found->key.ptr) % block_sectors == 0 &&
+	       found->sectors % block_sectors == 0;
+}
+
 static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 {
 	struct cache_set *set = read->volume->set;
@@ -106,9 +115,14 @@ static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 	space_pin(&set->space, found->key.ptr);
 	space_hit(&set->space, found->key.ptr);
 	batch->pinned[batch->pinned_count++] = found->key.ptr;
-	device_read(set->device, data_at(read, read->at), pointer_sector(found->key.ptr),
-		    found->sectors, &read->op);
 	batch->transfers++;
+	if (is_of_cache_blocks(set, found)) {
+		device_read(set->device, data_at(read, read->at), pointer_sector(found->key.ptr),
+			    found->sectors, &read->op);
+		return;
+	}
+	op_await(&read->op);
+	op_arrive(&read->op, -EIO);	/* as if the device had refused it */
 }
 
 /* False: the gap is no gap of blocks, and all is to be read first. */

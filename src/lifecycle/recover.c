@@ -124,6 +124,7 @@ static int read_run(struct blocking_job *blocking)
 static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey *k)
 {
 	return bkey_pointers(k) && bkey_sectors(k) && !bkey_is_dirty(k) &&
+	       bkey_sectors(k) % set->superblock.block_sectors == 0 &&
 	       space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)) &&
 	       pointer_sector(k->ptr) % set->superblock.bucket_sectors == 0;
 }

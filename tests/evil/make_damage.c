@@ -908,7 +908,7 @@ static const struct damage {
 	  spoil_uuid_key, SEVEN_POINTERS },
 	{ "uuid-long", "wb-crash", "bad uuid pointer", spoil_uuid_key, LONG },
 	{ "uuid-size-0", "wb-crash", "bad uuid pointer", spoil_uuid_key, SIZE_0 },
-	{ "uuid-size-odd", "deep-btree", "-", spoil_uuid_key, SIZE_ODD },
+	{ "uuid-size-odd", "deep-btree", "bad uuid pointer", spoil_uuid_key, SIZE_ODD },
 	{ "uuid-into-root", "wb-crash", "it is not in the set's table of volumes", spoil_uuid_key,
 	  INTO_ROOT },
 	{ "uuid-stale", "wb-crash", "bad uuid pointer: stale ptr", uuid_stale, 1 },
