@@ -99,6 +99,7 @@ index_sources = \
 	src/index/node_cache.c \
 	src/index/node_io.c \
 	src/index/overlap.c \
+	src/index/overlay.c \
 	src/index/sort.c \
 	src/index/split.c \
 	$(NULL)

@@ -34,6 +34,35 @@ unsigned run_find(const struct run *run, unsigned volume, uint64_t sector)
 	return base - run->key;
 }
 
+unsigned run_find_key(const struct run *run, const struct bkey *k)
+{
+	unsigned from = 0, to = run->count;
+
+	while (from < to) {
+		unsigned middle = from + (to - from) / 2;
+
+		if (bkey_compare(&run->key[middle], k) < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+bool run_try_reserve(struct run *run, unsigned capacity)
+{
+	struct bkey *key;
+
+	if (capacity <= run->capacity)
+		return true;
+	key = realloc(run->key, capacity * sizeof(*key));
+	if (!key)
+		return false;
+	run->key = key;
+	run->capacity = capacity;
+	return true;
+}
+
 void run_reserve(struct run *run, unsigned capacity)
 {
 	if (capacity <= run->capacity)

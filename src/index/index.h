@@ -94,7 +94,7 @@ struct index_setup {
 	unsigned block_sectors, node_sectors;
 	unsigned volumes;		/* slots of the uuid table */
 	size_t memory_bytes;		/* for nodes */
-	bool memory_only;		/* -o ro: inserts need no room and nothing is written */
+	bool memory_only;		/* -o ro: nothing is inserted or written (overlay.c) */
 };
 
 struct node_read;
@@ -195,6 +195,18 @@ struct insert {
 
 /* Called outside or inside the set. */
 void insert_start(struct insert *insert);
+
+/* ---- replay in memory, with -o ro (overlay.c) ---- */
+
+struct overlay;
+struct overlay *overlay_new(void);		/* NULL: no memory */
+void overlay_free(struct overlay *overlay);
+/* The journal's keys, in their order, all of which have a size; then the end.  0 or -ENOMEM. */
+int overlay_add(struct overlay *overlay, const struct bkey *k) MUST_CHECK;
+int overlay_seal(struct overlay *overlay) MUST_CHECK;
+/* Into the next leaf, until all are in one.  0; -EAGAIN: `op` waits; -errno. */
+bool overlay_is_applied(const struct overlay *overlay);
+int overlay_apply(struct overlay *overlay, struct index *index, struct op *op) IN_SET MUST_CHECK;
 
 /* ---- walking, for gc, start, writeback and tests ---- */
 

@@ -77,14 +77,6 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
 		bkey_cut_front(k, bkey_end(part));
 }
 
-/* -o ro: the leaf grows in memory, whatever its size on disk. */
-static IN_SET void insert_in_memory(struct insert *insert, struct node *leaf,
-				    const struct bkey *part)
-{
-	leaf_insert(insert->index, leaf, part);
-	insert_advance(insert, part, bkey_sectors(part));
-}
-
 static IN_SET void insert_part(struct insert *insert, struct node *leaf, const struct bkey *part)
 {
 	struct journal *journal = insert->index->setup.journal;
@@ -128,10 +120,7 @@ static IN_SET enum insert_answer insert_into(struct insert *insert, struct node 
 	unsigned words = bkey_words(part) + TAIL_WORDS;
 	int error;
 
-	if (index->setup.memory_only) {
-		insert_in_memory(insert, leaf, part);
-		return INSERTED;
-	}
+	assert(!index->setup.memory_only);
 	if (leaf->is_frozen)
 		return drop_or_wait(insert, &leaf->waiting);
 	switch (leaf_room(index, leaf, words)) {

@@ -10,6 +10,10 @@ enum { NODES_MIN = 64 };
 /* ---- bset.c: finding in a run ---- */
 /* The first key that ends behind (volume, sector); run->count if none. */
 unsigned run_find(const struct run *run, unsigned volume, uint64_t sector);
+/* The first key that does not end before `k`: as the btree orders them; run->count if none. */
+unsigned run_find_key(const struct run *run, const struct bkey *k);
+/* For sizes that a disk says: exactly so much; false: no memory. */
+bool run_try_reserve(struct run *run, unsigned capacity) MUST_CHECK;
 void run_reserve(struct run *run, unsigned capacity);
 void run_done(struct run *run);
 void run_add(struct run *run, const struct bkey *k);
@@ -19,6 +23,24 @@ void run_remove_at(struct run *run, unsigned at);
 /* ---- sort.c: merging ---- */
 /* Leaf: all of both, older extents cut by newer ones; sizeless keys go. `out` is emptied first. */
 void run_merge(const struct run *older, const struct run *newer, struct run *out);
+/*
+ * Runs that come one after the other, each newer than all before it, are merged two by two, so
+ * that a key takes part in few merges, however many runs there are:
+ *
+ *	oldest |=======|====|==|=| newest	each more than twice as long as the next
+ */
+enum { RUN_STACK_MAX = 40 };
+struct run_stack {
+	struct run run[RUN_STACK_MAX];
+	unsigned count;
+	struct run scratch;
+};
+/* Both: false: no memory. */
+bool run_stack_push(struct run_stack *stack, const struct run *newest) MUST_CHECK;
+/* One run is left (which may be empty): stack->run[0]. */
+bool run_stack_collapse(struct run_stack *stack) MUST_CHECK;
+void run_stack_clear(struct run_stack *stack);
+void run_stack_done(struct run_stack *stack);
 /* Takes what can never be read again out of a leaf's run that has nothing older below. */
 void run_drop_holes(struct run *run);
 

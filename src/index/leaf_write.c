@@ -111,6 +111,7 @@ static void seal_open_run(struct index *index, struct node *leaf, struct node_wr
 	struct bset_disk *set = (void *)write->buffer;
 	unsigned words = 0;
 
+	assert(bset_bytes(leaf->open_words) <= OPEN_RUN_BYTES_MAX);
 	for (unsigned i = 0; i < leaf->open.count; i++)
 		words += bkey_encode(&leaf->open.key[i], set->keys + words);
 	assert(words == leaf->open_words);

@@ -4,6 +4,10 @@
  *	bset 0 | bset 1 | bset 2 | what was there before
  *	  all with the same sequence, each newer than those before it
  *
+ *	(device) --> PARSE --some more sets--> PARSE ... --> ready
+ *
+ * A large log is parsed in several steps: others get their turn between.
+ *
  * Damage is found here: every checksum, the order of keys, pointers that lead
  * nowhere.  A bad node ends the set, with the kernel's words for it.
  */
@@ -14,6 +18,8 @@
 #include "format/bset.h"
 #include "index/internal.h"
 
+enum { PARSE_BYTES_A_STEP = 256 << 10 };
+
 struct node_read {
 	struct op op;
 	struct index *index;
@@ -21,8 +27,11 @@ struct node_read {
 	unsigned char *buffer;
 	unsigned buffer_bytes;
 	uint64_t began_ns;
+	bool is_parsing;
+	unsigned at;			/* bytes that are parsed */
 	struct run set;			/* keys of one bset */
-	struct run merged;
+	struct run_stack extents;	/* of a leaf's sets so far */
+	struct run children;		/* of an interior node's */
 };
 
 static void node_read_step(struct op *op);
@@ -46,7 +55,8 @@ void node_reads_done(struct index *index)
 	for (unsigned i = 0; i < NODE_READS_MAX; i++) {
 		buffer_free(index->reads[i].buffer);
 		run_done(&index->reads[i].set);
-		run_done(&index->reads[i].merged);
+		run_stack_done(&index->reads[i].extents);
+		run_done(&index->reads[i].children);
 	}
 	free(index->reads);
 }
@@ -69,14 +79,20 @@ bool node_reads_are_idle(const struct index *index)
 	return true;
 }
 
-/* Nodes that another kernel made may be larger than ours. */
-static void fit_buffer(struct node_read *read, unsigned bytes)
+/* Nodes that another kernel made may be larger than ours; false: no memory. */
+static bool fit_buffer(struct node_read *read, unsigned bytes)
 {
+	unsigned char *larger;
+
 	if (bytes <= read->buffer_bytes)
-		return;
+		return true;
+	larger = buffer_try_new(bytes);
+	if (!larger)
+		return false;
 	buffer_free(read->buffer);
-	read->buffer = buffer_new(bytes);
+	read->buffer = larger;
 	read->buffer_bytes = bytes;
+	return true;
 }
 
 bool node_read_start(struct index *index, struct node *node, struct op *op)
@@ -89,13 +105,22 @@ bool node_read_start(struct index *index, struct node *node, struct op *op)
 	}
 	read->node = node;
 	read->began_ns = clock_ns(index->setup.reactor);
-	fit_buffer(read, node->sectors * 512);
+	if (!fit_buffer(read, node->sectors * 512)) {
+		op_await(&read->op);
+		op_arrive(&read->op, -ENOMEM);
+		return true;
+	}
 	device_read(index->setup.device, read->buffer, pointer_sector(node->key.ptr), node->sectors,
 		    &read->op);
 	return true;
 }
 
 /* ---- bytes to runs ---- */
+
+static int no_memory(const struct node_read *read, struct error *error)
+{
+	return error_set(error, ENOMEM, "no memory for a node of %u sectors", read->node->sectors);
+}
 
 static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k,
 				 struct error *error)
@@ -137,7 +162,8 @@ static IN_SET int decode_set(const struct node_read *read, const struct bset_dis
 	struct bkey k, last = { .high = 0 }, last_extent = last;
 
 	run->count = 0;
-	run_reserve(run, words / 2);
+	if (!run_try_reserve(run, words / 2))
+		return no_memory(read, error);
 	for (unsigned at = 0; at < words;) {
 		unsigned taken = bkey_decode(&k, set->keys + at, words - at);
 		int failed;
@@ -163,34 +189,18 @@ static IN_SET int decode_set(const struct node_read *read, const struct bset_dis
 	return 0;
 }
 
-static void exchange(struct run *a, struct run *b)
-{
-	struct run kept = *a;
-
-	*a = *b;
-	*b = kept;
-}
-
-static IN_SET void take_leaf_set(struct node_read *read)
-{
-	struct index *index = read->index;
-
-	run_merge(&read->merged, &read->set, &index->scratch);
-	exchange(&read->merged, &index->scratch);
-}
-
 /* Children are kept in the order in which they came; sorted out when all are known. */
 static IN_SET int take_child_set(struct node_read *read, struct error *error)
 {
 	struct space *space = read->index->setup.space;
 
-	run_reserve(&read->merged, read->merged.count + read->set.count);
+	run_reserve(&read->children, read->children.count + read->set.count);
 	for (unsigned i = 0; i < read->set.count; i++) {
 		int failed = space_survey(space, read->set.key[i].ptr, error);	/* R24 */
 
 		if (failed)
 			return failed;
-		run_add(&read->merged, &read->set.key[i]);
+		run_add(&read->children, &read->set.key[i]);
 	}
 	return 0;
 }
@@ -210,7 +220,7 @@ static int compare_children(const void *a, const void *b)
 static IN_SET int sort_children(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
-	const struct run *all = &read->merged;
+	const struct run *all = &read->children;
 
 	run_reserve(&node->keys, all->count);
 	run_reserve(&node->open, all->count);
@@ -236,12 +246,16 @@ static IN_SET int sort_children(struct node_read *read, struct error *error)
 static IN_SET int finish_leaf(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
+	struct run *merged = &read->extents.run[0];
 
-	run_drop_holes(&read->merged);
+	if (!run_stack_collapse(&read->extents))
+		return no_memory(read, error);
+	run_drop_holes(merged);
 	node->keys.count = 0;
-	run_reserve(&node->keys, read->merged.count);
-	for (unsigned i = 0; i < read->merged.count; i++)
-		run_add(&node->keys, &read->merged.key[i]);
+	if (!run_try_reserve(&node->keys, merged->count))
+		return no_memory(read, error);
+	for (unsigned i = 0; i < merged->count; i++)
+		run_add(&node->keys, &merged->key[i]);
 	if (node->keys.count && bkey_compare(&node->keys.key[node->keys.count - 1], &node->key) > 0)
 		return error_set(error, EINVAL, "short btree key");
 	return 0;
@@ -265,49 +279,70 @@ static int check_behind(const struct node_read *read, unsigned at, struct error 
 	return 0;
 }
 
-static IN_SET int take_sets(struct node_read *read, unsigned *at, struct error *error)
+/* The next set, at read->at. */
+static IN_SET int take_set(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
-	unsigned bytes = node->sectors * 512;
-	unsigned block_bytes = read->index->setup.block_sectors * 512;
+	const struct bset_disk *set = (const void *)(read->buffer + read->at);
+	int failed = bset_check(set, node->sectors * 512 - read->at, read->at == 0,
+				read->index->setup.set_magic, node->key.ptr, error) ?:
+		     decode_set(read, set, &read->set, error);
 
-	node->sequence = le64_get(((const struct bset_disk *)read->buffer)->sequence);
-	read->merged.count = 0;
-	for (*at = 0; *at < bytes && (*at == 0 || is_set_of_node(read, *at));) {
-		const struct bset_disk *set = (const void *)(read->buffer + *at);
-		int failed = bset_check(set, bytes - *at, *at == 0, read->index->setup.set_magic,
-					node->key.ptr, error);
-
-		failed = failed ?: decode_set(read, set, &read->set, error);
-		if (failed)
-			return failed;
-		if (node->level)
-			failed = take_child_set(read, error);
-		else
-			take_leaf_set(read);
-		if (failed)
-			return failed;
-		*at += round_up(bset_bytes(le32_get(set->words)), block_bytes);
-	}
-	return 0;
+	if (!failed && node->level)
+		failed = take_child_set(read, error);
+	else if (!failed && !run_stack_push(&read->extents, &read->set))
+		failed = no_memory(read, error);
+	if (!failed)
+		read->at += round_up(bset_bytes(le32_get(set->words)),
+				     read->index->setup.block_sectors * 512);
+	return failed;
 }
 
-static IN_SET int parse(struct node_read *read, struct error *error)
+static void parse_begin(struct node_read *read)
+{
+	read->node->sequence = le64_get(((const struct bset_disk *)read->buffer)->sequence);
+	read->is_parsing = true;
+	read->at = 0;
+	read->children.count = 0;
+	run_stack_clear(&read->extents);
+}
+
+static IN_SET int parse_end(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
-	unsigned at = 0;
-	int failed = take_sets(read, &at, error) ?: check_behind(read, at, error);
 
-	if (!failed)
-		failed = node->level ? sort_children(read, error) : finish_leaf(read, error);
-	if (failed)
-		return error_set(error, EINVAL, "%s at bucket %llu, block %u, %u keys",
-				 strdupa(error->text),
-				 (unsigned long long)space_bucket_of(read->index->setup.space,
-								     node->key.ptr),
-				 at / 512 / read->index->setup.block_sectors, read->merged.count);
-	node->written_sectors = at / 512;
-	return 0;
+	node->written_sectors = read->at / 512;
+	return check_behind(read, read->at, error) ?:
+	       node->level ? sort_children(read, error) : finish_leaf(read, error);
+}
+
+/* In the words of a kernel, which says how many keys it had by then. */
+static IN_SET int say_where(const struct node_read *read, struct error *error)
+{
+	const struct index *index = read->index;
+	const struct run *found = read->node->level ? &read->children : &read->extents.run[0];
+	unsigned keys = read->node->level || read->extents.count ? found->count : 0;
+
+	return error_set(error, error->code, "%s at bucket %llu, block %u, %u keys",
+			 strdupa(error->text),
+			 (unsigned long long)space_bucket_of(index->setup.space,
+							     read->node->key.ptr),
+			 read->at / 512 / index->setup.block_sectors, keys);
+}
+
+/* Some sets more.  -EAGAIN: there are others behind them. */
+static IN_SET int parse(struct node_read *read, struct error *error)
+{
+	unsigned end = read->node->sectors * 512;
+	unsigned step_end = min_u64(read->at + PARSE_BYTES_A_STEP, end);
+	int failed = 0;
+
+	while (!failed && read->at < step_end && (read->at == 0 || is_set_of_node(read, read->at)))
+		failed = take_set(read, error);
+	if (!failed && read->at < end && is_set_of_node(read, read->at))
+		return -EAGAIN;
+	failed = failed ?: parse_end(read, error);
+	return failed ? say_where(read, error) : 0;
 }
 
 static IN_SET void count_read(struct node_read *read)
@@ -332,30 +367,56 @@ static IN_SET void read_failed(struct node_read *read, const struct error *error
 	node_forget(index, node);
 }
 
-static void node_read_step(struct op *op)
+/* What a node larger than ours needed is not kept for the next one. */
+static void give_memory_back(struct node_read *read)
 {
-	struct node_read *read = container_of(op, struct node_read, op);
+	if (read->node->sectors <= read->index->setup.node_sectors)
+		return;
+	run_done(&read->set);
+	run_done(&read->children);
+	run_stack_done(&read->extents);
+}
+
+static IN_SET void read_ended(struct node_read *read, int failed, const struct error *error)
+{
 	struct index *index = read->index;
 	struct node *node = read->node;
-	struct error error = { .code = 0 };
-	int failed = op_take_error(op);
 
-	lock_acquire(index->setup.lock);
-	if (failed)
-		error_set(&error, -failed, "io error reading bucket %llu: %s",
-			  (unsigned long long)space_bucket_of(index->setup.space, node->key.ptr),
-			  strerror(-failed));
-	else
-		failed = parse(read, &error);
+	give_memory_back(read);
 	if (failed) {
-		read_failed(read, &error);
+		read_failed(read, error);
 	} else {
 		count_read(read);
 		node->state = NODE_READY;
 		waitlist_wake_all(&node->waiting, 0);
 	}
+	read->is_parsing = false;
 	read->node = NULL;
 	waitlist_wake_all(&index->read_slots, 0);	/* some may find that they need none */
 	waitlist_wake_all(&index->memory, 0);
+}
+
+static void node_read_step(struct op *op)
+{
+	struct node_read *read = container_of(op, struct node_read, op);
+	struct index *index = read->index;
+	struct error error = { .code = 0 };
+	int failed = op_take_error(op);
+
+	lock_acquire(index->setup.lock);
+	if (failed) {
+		error_set(&error, -failed, "io error reading bucket %llu: %s",
+			  (unsigned long long)space_bucket_of(index->setup.space,
+							      read->node->key.ptr),
+			  strerror(-failed));
+	} else {
+		if (!read->is_parsing)
+			parse_begin(read);
+		failed = parse(read, &error);
+	}
+	if (failed == -EAGAIN)
+		op_queue(op);
+	else
+		read_ended(read, failed, &error);
 	lock_release(index->setup.lock);
 }

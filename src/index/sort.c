@@ -5,6 +5,8 @@
  *	newer        |- N -|-- M --|
  *	out      |-A-|- N -|-- M --|-B--|
  */
+#include <string.h>
+
 #include "index/internal.h"
 
 static bool lies_before(const struct bkey *a, const struct bkey *b)
@@ -74,4 +76,65 @@ void run_drop_holes(struct run *run)
 			run->key[kept++] = *k;
 	}
 	run->count = kept;
+}
+
+static void exchange(struct run *a, struct run *b)
+{
+	struct run kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+static bool merge_newest_two(struct run_stack *stack)
+{
+	struct run *older = &stack->run[stack->count - 2], *newer = older + 1;
+
+	if (!run_try_reserve(&stack->scratch, older->count + 2 * newer->count))
+		return false;
+	run_merge(older, newer, &stack->scratch);
+	exchange(older, &stack->scratch);
+	stack->count--;
+	return true;
+}
+
+bool run_stack_push(struct run_stack *stack, const struct run *newest)
+{
+	struct run *run = &stack->run[stack->count];
+
+	assert(stack->count < RUN_STACK_MAX);
+	if (!run_try_reserve(run, newest->count))
+		return false;
+	if (newest->count)
+		memcpy(run->key, newest->key, newest->count * sizeof(*run->key));
+	run->count = newest->count;
+	stack->count++;
+	while (stack->count > 1 && stack->run[stack->count - 2].count <=
+					   2 * stack->run[stack->count - 1].count)
+		if (!merge_newest_two(stack))
+			return false;
+	return true;
+}
+
+bool run_stack_collapse(struct run_stack *stack)
+{
+	while (stack->count > 1)
+		if (!merge_newest_two(stack))
+			return false;
+	if (!stack->count)
+		stack->run[0].count = 0;
+	return true;
+}
+
+void run_stack_clear(struct run_stack *stack)
+{
+	stack->count = 0;
+}
+
+void run_stack_done(struct run_stack *stack)
+{
+	for (unsigned i = 0; i < RUN_STACK_MAX; i++)
+		run_done(&stack->run[i]);
+	run_done(&stack->scratch);
+	stack->count = 0;
 }

@@ -13,7 +13,8 @@
  *	                                                           fit are in the new ones
  *
  * A plan begins at one node (`bottom`) and replaces as many of its ancestors as
- * lack room for three more keys: freed record, one or two children.  What it
+ * lack room for the new keys: freed record, one or two children.  (A node that
+ * another kernel made may be larger than ours: then there are more.)  What it
  * needs is tested and taken in one stay: buckets, journal room for the keys that
  * go along, room in the first ancestor that has it.
  *
@@ -36,7 +37,8 @@ enum {
 	CHILD_WORDS = 3,
 	SPLIT_ABOVE_FIFTHS = 4,		/* more than 4/5 full: two nodes */
 	FIRST_GETS_FIFTHS = 3,
-	PLAN_BUCKETS_MAX = 2 * INDEX_LEVELS_MAX + 1,
+	NEW_NODES_MAX = 64,		/* a node of 32 MiB, ours of 1 MiB and not full */
+	PLAN_BUCKETS_MAX = NEW_NODES_MAX + 2 * INDEX_LEVELS_MAX + 1,
 };
 
 enum plan_state {
@@ -60,7 +62,7 @@ struct new_node {
 struct level_plan {
 	struct node *old;
 	unsigned count;			/* of the new ones */
-	struct new_node new[2];
+	struct new_node new[NEW_NODES_MAX];
 };
 
 struct plan {
@@ -99,6 +101,15 @@ void plans_init(struct index *index)
 	}
 }
 
+/* All from `first` on. */
+static void free_buffers(struct level_plan *at, unsigned first)
+{
+	for (unsigned i = first; i < NEW_NODES_MAX; i++) {
+		buffer_free(at->new[i].buffer);
+		at->new[i].buffer = NULL;
+	}
+}
+
 void plans_done(struct index *index)
 {
 	for (unsigned i = 0; i < PLANS_MAX; i++) {
@@ -106,10 +117,8 @@ void plans_done(struct index *index)
 
 		buffer_free(plan->parent_buffer);
 		buffer_free(plan->root.buffer);
-		for (unsigned level = 0; level < INDEX_LEVELS_MAX; level++) {
-			buffer_free(plan->at[level].new[0].buffer);
-			buffer_free(plan->at[level].new[1].buffer);
-		}
+		for (unsigned level = 0; level < INDEX_LEVELS_MAX; level++)
+			free_buffers(&plan->at[level], 0);
 		run_done(&plan->content);
 		run_done(&plan->passengers);
 	}
@@ -173,6 +182,9 @@ static IN_SET void owner_arrives(struct plan *plan, int error)
 static IN_SET void plan_ends(struct plan *plan, int error)
 {
 	plan->state = PLAN_FREE;
+	for (unsigned level = plan->bottom; level <= plan->top; level++)
+		if (plan->at[level].count > 2)
+			free_buffers(&plan->at[level], 2);
 	owner_arrives(plan, error);
 	waitlist_wake_all(&plan->index->plan_slots, 0);
 	nodes_trim(plan->index);
@@ -269,9 +281,48 @@ static void collect_children(struct plan *plan, const struct node *node)
 	plan->content.count = node->keys.count;
 }
 
+/* Each has room for its share and a key more, since it is cut between two keys. */
 static unsigned nodes_for(const struct index *index, unsigned words, unsigned keys)
 {
-	return keys > 1 && words * 5 > node_words(index) * SPLIT_ABOVE_FIFTHS ? 2 : 1;
+	unsigned full = node_words(index) * SPLIT_ABOVE_FIFTHS / 5;
+
+	if (keys <= 1 || words * UINT64_C(5) <= node_words(index) * SPLIT_ABOVE_FIFTHS)
+		return 1;
+	if (words <= 2 * (node_words(index) - BKEY_WORDS_MAX))
+		return 2;
+	return (words + full - 1) / full;
+}
+
+/* Memory for what the act will write; false: there is none. */
+static bool have_buffers(const struct plan *plan, struct level_plan *at)
+{
+	for (unsigned i = 0; i < at->count; i++) {
+		if (!at->new[i].buffer)
+			at->new[i].buffer = buffer_try_new(plan->index->setup.node_sectors * 512);
+		if (!at->new[i].buffer)
+			return false;
+	}
+	return true;
+}
+
+/* Could there ever be so many buckets at a time, and memory for what is written to them? */
+static IN_SET int check_size(struct plan *plan, unsigned buckets)
+{
+	struct index *index = plan->index;
+	unsigned most = min_u64(index->setup.space->free[USE_BTREE].size, PLAN_BUCKETS_MAX);
+
+	if (buckets > most)
+		health_fail(index->setup.health, EFBIG,
+			    "btree node at sector %llu of %u sectors: found keys for %u nodes of "
+			    "%u sectors, wanted at most %u",
+			    (unsigned long long)pointer_sector(plan->at[plan->top].old->key.ptr),
+			    plan->at[plan->top].old->sectors, buckets, index->setup.node_sectors,
+			    most);
+	for (unsigned level = plan->bottom; level <= plan->top && buckets <= most; level++)
+		if (!have_buffers(plan, &plan->at[level]))
+			health_fail(index->setup.health, ENOMEM, "no memory for %u btree nodes",
+				    buckets);
+	return health_error(index->setup.health);
 }
 
 /* Frozen, or on its way to the device: `op` waits for that to end. */
@@ -313,6 +364,8 @@ static IN_SET unsigned lay_out(struct plan *plan, struct node *const path[INDEX_
 		at->count = nodes_for(index, words, keys);
 		buckets += at->count;
 		plan->top = level;
+		if (at->count > NEW_NODES_MAX)	/* check_size() refuses it */
+			return buckets + PLAN_BUCKETS_MAX;
 		plan->parent = NULL;
 		if (at->old == index->root)
 			return buckets + (at->count > 1);
@@ -363,6 +416,11 @@ static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t b
 					    space_pointer(index->setup.space, bucket));
 
 	new_buffer(index, new);
+	for (unsigned i = 0; i < count; i++)
+		words += bkey_words(&keys[i]);
+	new->sectors = set_sectors(index, words);
+	assert(new->sectors <= index->setup.node_sectors);
+	words = 0;
 	set = (void *)new->buffer;
 	new->node = node_new(index, &key, level);
 	new->node->is_frozen = true;	/* P1 */
@@ -372,59 +430,65 @@ static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t b
 		run_add(&new->node->keys, &keys[i]);
 		words += bkey_encode(&keys[i], set->keys + words);
 	}
-	new->sectors = set_sectors(index, words);
-	assert(new->sectors <= index->setup.node_sectors);
 	memset(new->buffer + bset_bytes(words), 0, new->sectors * 512 - bset_bytes(words));
 	bset_seal(set, words, new->node->sequence, index->setup.set_magic, key.ptr);
 	new->node->written_sectors = new->sectors;
 }
 
-/* So many keys does the first of two nodes get: 3/5 of them, and what the second can't hold. */
-static unsigned keys_of_first(const struct index *index, const struct run *content)
+/*
+ * So many of `keys`, which have `total` words, does the first of `nodes` get: of two 3/5, and
+ * what the second can't hold; of more its share.
+ */
+static unsigned keys_of_first(const struct index *index, const struct bkey *keys, unsigned count,
+			      unsigned total, unsigned nodes)
 {
-	unsigned total = run_words(content);
-	unsigned least = total > node_words(index) ? total - node_words(index) : 0;
-	unsigned aim = clamp_u64(total * FIRST_GETS_FIFTHS / 5, least, node_words(index));
-	unsigned words = 0, count = 0;
+	unsigned others = (nodes - 1) * node_words(index);
+	unsigned least = total > others ? total - others : 0;
+	unsigned share = nodes == 2 ? total * FIRST_GETS_FIFTHS / 5 : total / nodes;
+	unsigned aim = clamp_u64(share, least, node_words(index));
+	unsigned words = 0, taken = 0;
 
-	while (count + 1 < content->count) {
-		unsigned next = bkey_words(&content->key[count]);
+	while (taken + 1 < count) {
+		unsigned next = bkey_words(&keys[taken]);
 
-		if (count && words >= least && words + next > aim)
+		if (taken && words >= least && words + next > aim)
 			break;
 		words += next;
-		count++;
+		taken++;
 	}
-	return count;
+	return taken;
 }
 
 static IN_SET void make_nodes(struct plan *plan, unsigned level, const uint32_t *buckets)
 {
 	struct level_plan *at = &plan->at[level];
 	const struct bkey *keys = plan->content.key;
-	unsigned first = plan->content.count;
+	unsigned left = plan->content.count, total = run_words(&plan->content);
+	unsigned i;
 
-	if (at->count == 2) {
-		first = keys_of_first(plan->index, &plan->content);
-		make_node(plan, &at->new[0], buckets[0], level, &keys[first - 1], keys, first);
-		make_node(plan, &at->new[1], buckets[1], level, &at->old->key, keys + first,
-			  plan->content.count - first);
-		plan->index->splits++;
-		return;
+	for (i = 0; i + 1 < at->count; i++) {
+		unsigned taken = keys_of_first(plan->index, keys, left, total, at->count - i);
+
+		make_node(plan, &at->new[i], buckets[i], level, &keys[taken - 1], keys, taken);
+		for (; taken; taken--, left--)
+			total -= bkey_words(keys++);
 	}
-	make_node(plan, &at->new[0], buckets[0], level, &at->old->key, keys, first);
-	plan->index->rewrites++;
+	make_node(plan, &at->new[i], buckets[i], level, &at->old->key, keys, left);
+	if (at->count > 1)
+		plan->index->splits++;
+	else
+		plan->index->rewrites++;
 }
 
 /* `run` of an interior node: the old child's key gives way to the new ones. */
 static void replace_child(struct run *run, const struct level_plan *at)
 {
-	unsigned place = run_find(run, bkey_volume(&at->old->key), bkey_end(&at->old->key) - 1);
+	unsigned place = run_find_key(run, &at->old->key);
 
 	assert(place < run->count && run->key[place].ptr == at->old->key.ptr);
 	run->key[place] = at->new[at->count - 1].node->key;
-	if (at->count == 2)
-		run_insert_at(run, place, &at->new[0].node->key);
+	for (unsigned i = at->count - 1; i--;)
+		run_insert_at(run, place, &at->new[i].node->key);
 }
 
 /* What was dirty in the old leaf no longer counts; what is in the new ones does. */
@@ -463,6 +527,17 @@ static IN_SET void board_passengers(struct plan *plan)
 	insert->inserted_sectors = plan->trial.inserted_sectors;
 }
 
+/* Above what the old root became. */
+static IN_SET void make_root(struct plan *plan, uint32_t bucket)
+{
+	const struct level_plan *at = &plan->at[plan->top];
+	struct bkey children[NEW_NODES_MAX];
+
+	for (unsigned i = 0; i < at->count; i++)
+		children[i] = at->new[i].node->key;
+	make_node(plan, &plan->root, bucket, plan->top + 1, &at->old->key, children, at->count);
+}
+
 static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 {
 	struct index *index = plan->index;
@@ -484,13 +559,8 @@ static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 		used += at->count;
 	}
 	plan->root.node = NULL;
-	if (!plan->parent && plan->at[plan->top].count == 2) {
-		const struct level_plan *at = &plan->at[plan->top];
-		struct bkey children[2] = { at->new[0].node->key, at->new[1].node->key };
-
-		make_node(plan, &plan->root, buckets[used], plan->top + 1, &at->old->key, children,
-			  2);
-	}
+	if (!plan->parent && plan->at[plan->top].count > 1)
+		make_root(plan, buckets[used]);
 	if (plan->parent)
 		plan->parent->counted_sectors += plan->parent_sectors;
 	if (index->root->level + 2 >= INDEX_LEVELS_MAX && plan->root.node)
@@ -548,6 +618,11 @@ static IN_SET void ask(struct plan *plan)
 	count = lay_out(plan, path);
 	if (!count)
 		return;
+	error = check_size(plan, count);
+	if (error) {
+		plan_ends(plan, error);
+		return;
+	}
 	words = plan->insert && plan->insert->is_journaled ? run_words(&plan->passengers) : 0;
 	error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
 	if (!error)

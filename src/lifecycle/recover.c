@@ -31,7 +31,8 @@
  * (E3) If unused buckets run out, what was replayed so far is made durable, an
  *      entry says so (its last_sequence is the entry being replayed), and
  *      refill finds more.
- * (E4) With -o ro it ends behind REPLAY, in memory, and nothing was written.
+ * (E4) With -o ro it ends behind REPLAY, and nothing was written: all keys of the
+ *      journal become one run, which is laid over the leaves in memory (OVERLAY).
  */
 #include <errno.h>
 #include <string.h>
@@ -41,7 +42,10 @@
 #include "io/buffer.h"
 #include "lifecycle/internal.h"
 
-enum { JOURNAL_WINDOW_SECTORS = 2048 };
+enum {
+	JOURNAL_WINDOW_SECTORS = 2048,
+	ENTRIES_A_STEP = 64,		/* others get their turn between */
+};
 #define FRESH_SEQUENCE_MAX (UINT64_C(1) << 62)	/* an entry a nanosecond for a century */
 
 enum recover_state {
@@ -50,6 +54,7 @@ enum recover_state {
 	RECOVER_UUIDS,
 	RECOVER_WALK,
 	RECOVER_REPLAY,
+	RECOVER_OVERLAY,
 	RECOVER_CHECKPOINT,
 	RECOVER_CHECKPOINT_ENTRY,
 	RECOVER_CLEAN,
@@ -74,6 +79,7 @@ struct recover {
 	uint64_t seen[INDEX_LEVELS_MAX];	/* interior nodes marked already */
 	unsigned entry, word;			/* the key to replay next */
 	struct insert insert;
+	struct overlay *overlay;
 	uint32_t fresh[2];			/* buckets of a fresh root and table of volumes */
 	uint64_t older_sequence;		/* the last in a fresh set's journal; 0: none */
 };
@@ -98,6 +104,7 @@ static void recover_end(struct recover *recover, int code)
 		*recover->job.error = health->reason;
 	journal_found_done(&recover->found);
 	buffer_free(recover->table);
+	overlay_free(recover->overlay);
 	job_end_because(&recover->job, code, "the set cannot be started");
 }
 
@@ -411,7 +418,7 @@ static IN_SET unsigned keys_at_a_time(struct recover *recover)
 	unsigned plan = 2 * (set->index.root->level + 1) + 1;
 	unsigned unused;
 
-	if (set->is_read_only || set->space.is_running)
+	if (set->space.is_running)
 		return INSERT_KEYS_MAX;
 	unused = space_unused(&set->space, USE_BTREE);
 	if (recover->entry && !recover->word && unused < set->space.free[USE_BTREE].size)
@@ -445,16 +452,71 @@ static void take_keys(struct recover *recover, unsigned wanted)
 	insert->replayed = le64_get(entry->sequence);
 }
 
+/* E4: the keys of some more entries for the overlay. */
+static int gather_some(struct recover *recover)
+{
+	int error = 0;
+
+	for (unsigned left = ENTRIES_A_STEP; left && !error && find_keys(recover); left--) {
+		const struct journal_entry_disk *entry = recover->found.entries[recover->entry];
+		unsigned words = le32_get(entry->words);
+		struct bkey k;
+
+		while (recover->word < words && !error) {
+			recover->word += bkey_decode(&k, entry->keys + recover->word,
+						     words - recover->word);
+			if (bkey_sectors(&k))
+				error = overlay_add(recover->overlay, &k);
+		}
+	}
+	return error;
+}
+
+static void gather(struct recover *recover)
+{
+	int error;
+
+	if (!recover->overlay)
+		recover->overlay = overlay_new();
+	error = recover->overlay ? gather_some(recover) : -ENOMEM;
+	if (!error && !find_keys(recover)) {
+		error = overlay_seal(recover->overlay);
+		recover->state = RECOVER_OVERLAY;
+	}
+	if (error)
+		recover_end(recover, error);
+	else
+		op_queue(&recover->job.op);
+}
+
+static void lay_over(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	int error;
+
+	if (overlay_is_applied(recover->overlay)) {
+		recover_end(recover, 0);
+		return;
+	}
+	set_enter(set);
+	error = overlay_apply(recover->overlay, &set->index, &recover->job.op);
+	set_leave(set);
+	if (!error)
+		op_queue(&recover->job.op);
+	else if (error != -EAGAIN)
+		recover_end(recover, error);
+}
+
 static void replay(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	unsigned wanted;
 
+	if (set->is_read_only) {
+		gather(recover);
+		return;
+	}
 	if (!find_keys(recover)) {
-		if (set->is_read_only) {
-			recover_end(recover, 0);	/* E4 */
-			return;
-		}
 		recover->state = RECOVER_CLEAN;
 		op_queue(&recover->job.op);
 		return;
@@ -729,6 +791,9 @@ static void recover_go_on(struct recover *recover)
 		return;
 	case RECOVER_REPLAY:
 		replay(recover);
+		return;
+	case RECOVER_OVERLAY:
+		lay_over(recover);
 		return;
 	case RECOVER_CHECKPOINT:
 		clean_and_commit(recover,

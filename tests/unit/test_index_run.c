@@ -454,3 +454,91 @@ Test(run_drop_holes, takes_out_placeholders)
 	add(&run, bkey_with_pointer(bkey_of(1, 4, 2), pointer_of(POINTER_DEVICE_NONE, 77, 1)));
 	expect_dropped(run, "aa..");
 }
+
+/* ---- run_find_key ---- */
+
+Test(run_find_key, finds_the_key_of_a_child_that_ends_at_the_start_of_a_volume)
+{
+	struct run run = { .count = 0 };
+	struct bkey start_of_2 = bkey_of(2, 0, 8);
+
+	add(&run, bkey_of(1, 100, 8));
+	add(&run, start_of_2);
+	add(&run, bkey_of(2, 50, 8));
+	add(&run, bkey_of(3, 0, 8));
+	cr_expect(eq(u32, run_find_key(&run, &start_of_2), 1));
+	for (unsigned i = 0; i < run.count; i++)
+		cr_expect(eq(u32, run_find_key(&run, &run.key[i]), i));
+	run_done(&run);
+}
+
+Test(run_find_key, finds_the_next_where_there_is_none)
+{
+	struct run run = run_of(0, "aa..bb");
+	struct bkey between = bkey_of(0, 3, 1), behind = bkey_of(0, 7, 1);
+
+	cr_expect(eq(u32, run_find_key(&run, &between), 1));
+	cr_expect(eq(u32, run_find_key(&run, &behind), 2));
+	run_done(&run);
+}
+
+/* ---- run_stack ---- */
+
+static struct run random_run(struct random *random)
+{
+	static const char letters[] = "....-abCD";
+	char signs[SECTORS_MAX + 1] = "";
+	unsigned length = random_next(random) % SECTORS_MAX;
+
+	for (unsigned at = 0; at < length; at++)
+		signs[at] = random_next(random) % 3 && at ? signs[at - 1] :
+			    letters[random_next(random) % (sizeof(letters) - 1)];
+	return run_of(0, signs);
+}
+
+Test(run_stack, ends_as_if_each_was_merged_into_all_before_it)
+{
+	struct random random = { .state = 3 };
+	struct run_stack stack = { .count = 0 };
+
+	for (unsigned round = 0; round < 500; round++) {
+		struct run all = { .count = 0 }, scratch = { .count = 0 };
+
+		run_stack_clear(&stack);
+		for (unsigned left = random_next(&random) % 40; left; left--) {
+			struct run next = random_run(&random), kept = all;
+
+			cr_assert(run_stack_push(&stack, &next));
+			run_merge(&all, &next, &scratch);
+			all = scratch;
+			scratch = kept;
+			run_done(&next);
+		}
+		cr_assert(run_stack_collapse(&stack));
+		cr_assert(eq(u32, stack.run[0].count, all.count));
+		for (unsigned i = 0; i < all.count; i++)
+			cr_assert(zero(int, memcmp(&stack.run[0].key[i], &all.key[i],
+						   sizeof(struct bkey))));
+		run_done(&all);
+		run_done(&scratch);
+	}
+	run_stack_done(&stack);
+}
+
+Test(run_stack, never_has_more_runs_than_twice_the_keys_could_fill)
+{
+	struct run_stack stack = { .count = 0 };
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < 1 << 16; i++) {
+		struct bkey k = bkey_of(0, 2 + 2 * (i * UINT64_C(40503) % (1 << 16)), 1);
+		const struct run one = { .key = &k, .count = 1, .capacity = 1 };
+
+		cr_assert(run_stack_push(&stack, &one));
+		most = stack.count > most ? stack.count : most;
+	}
+	cr_expect(le(u32, most, 17));
+	cr_assert(run_stack_collapse(&stack));
+	cr_expect(eq(u32, stack.run[0].count, 1 << 16));
+	run_stack_done(&stack);
+}

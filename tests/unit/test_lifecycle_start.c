@@ -245,3 +245,213 @@ Test(start, buckets_of_2_gib_take_little_memory)
 
 	refuses_used(&sb, 160, false, -ENODEV, "no journal entries found in 2 journal buckets");
 }
+
+/* ---- large leaves, long journals ---- */
+
+static struct cache_set *the_set(void)
+{
+	struct list_link *link = list_first(&crafted_daemon.sets);
+
+	cr_assert(ne(ptr, link, NULL));
+	return container_of(link, struct cache_set, link);
+}
+
+/* Of all leaves; the index is sound. */
+static unsigned count_extents(unsigned *leaves)
+{
+	struct cache_set *set = the_set();
+	struct position from = { 0, 0 };
+	struct error error = { .code = 0 };
+	struct bkey last = bkey_max();
+	struct node *leaf;
+	unsigned count = 0;
+	bool is_last = false;
+
+	for (*leaves = 0; !is_last;) {
+		struct node_walk walk;
+		const struct bkey *k;
+		int failed;
+
+		set_enter(set);
+		failed = index_leaf(&set->index, from, &leaf, &crafted_awaiter.op);
+		if (!failed) {
+			node_walk_begin(&walk, leaf);
+			while ((k = node_walk_next(&walk)))
+				count += bkey_sectors(k) != 0;
+			from = (struct position){ bkey_volume(&leaf->key), bkey_end(&leaf->key) };
+			is_last = !bkey_compare(&leaf->key, &last);
+			++*leaves;
+		}
+		set_leave(set);
+		if (failed) {
+			cr_assert(eq(int, failed, -EAGAIN));
+			cr_assert(zero(int, awaiter_wait(&crafted_awaiter)));
+		}
+	}
+	set_enter(set);
+	cr_expect(zero(int, index_check(&set->index, &error)), "%s", error.text);
+	set_leave(set);
+	return count;
+}
+
+static void shuffle(unsigned *numbers, unsigned count)
+{
+	struct random random = { .state = 1 };
+
+	for (unsigned i = 0; i < count; i++)
+		numbers[i] = i;
+	for (unsigned i = count - 1; i; i--) {
+		unsigned other = random_next(&random) % (i + 1), kept = numbers[i];
+
+		numbers[i] = numbers[other];
+		numbers[other] = kept;
+	}
+}
+
+static void registers(bool read_only)
+{
+	struct error error;
+
+	crafted_daemon_begin(read_only);
+	cr_assert(zero(int, crafted_register(&c, &error)), "%s", error.text);
+}
+
+/* Until there is a set. */
+static void count_turns_step(struct op *op)
+{
+	struct bystander *bystander = container_of(op, struct bystander, op);
+
+	bystander->turns++;
+	bystander->is_done = list_first(&crafted_daemon.sets);
+	if (!bystander->is_done)
+		op_queue(op);
+}
+
+enum { SETS = 32767, KEYS_A_SET = 20, JOURNAL_KEYS = 800000, KEYS_AN_ENTRY = 2000 };
+
+static const struct superblock of_16m = {
+	.buckets = 520, .bucket_sectors = 32768, .block_sectors = 1, .first_bucket = 1,
+	.journal_buckets = 2,
+};
+
+/* Merged one by one into all that came before, they would take minutes. */
+Test(start, a_leaf_of_32767_sets_is_read_in_steps, .timeout = 60)
+{
+	struct bystander turns = { .turns = 0 };
+	struct error error;
+	unsigned *order = calloc(SETS, sizeof(*order)), leaves;
+	uint64_t data;
+
+	shuffle(order, SETS);
+	crafted_make_used(&c, &of_16m, SETS, 1);
+	data = crafted_bucket_sector(&c, crafted_data_bucket(&c));
+	for (unsigned i = 0; i < SETS; i++) {
+		struct bkey keys[KEYS_A_SET];
+
+		for (unsigned k = 0; k < KEYS_A_SET; k++)
+			keys[k] = bkey_with_pointer(
+				bkey_of(0, (k * (SETS + 1) + order[i]) * UINT64_C(2) + 2, 1),
+				pointer_of(0, data + k, 0));
+		crafted_add_set(&c, keys, KEYS_A_SET);
+	}
+	crafted_add_entry(&c, NULL, 0);
+	crafted_daemon_begin(true);
+	op_init(&turns.op, crafted_reactor, count_turns_step);
+	op_queue(&turns.op);
+	cr_assert(zero(int, crafted_register(&c, &error)), "%s", error.text);
+	cr_expect(ge(u32, turns.turns, 60));
+	cr_expect(eq(u32, count_extents(&leaves), SETS * KEYS_A_SET));
+	crafted_daemon_end();
+	free(order);
+}
+
+static const struct superblock of_1m = {
+	.buckets = 600, .bucket_sectors = 2048, .block_sectors = 8, .first_bucket = 1,
+	.journal_buckets = 64,
+};
+
+Test(start, a_long_journal_is_replayed_in_memory, .timeout = 60)
+{
+	unsigned *order = calloc(JOURNAL_KEYS, sizeof(*order)), leaves;
+
+	shuffle(order, JOURNAL_KEYS);
+	crafted_make_used(&c, &of_1m, 512, 1);
+	crafted_add_set(&c, NULL, 0);
+	for (unsigned i = 0; i < JOURNAL_KEYS; i += KEYS_AN_ENTRY) {
+		struct bkey keys[KEYS_AN_ENTRY];
+
+		for (unsigned k = 0; k < KEYS_AN_ENTRY; k++)
+			keys[k] = bkey_of(0, order[i + k] * UINT64_C(2) + 2, 1);
+		crafted_add_entry(&c, keys, KEYS_AN_ENTRY);
+	}
+	registers(true);
+	cr_expect(eq(u32, count_extents(&leaves), JOURNAL_KEYS));
+	crafted_daemon_end();
+	free(order);
+}
+
+enum { BIG_LEAF_KEYS = (2048 * 512 - sizeof(struct bset_disk)) / 24 };
+
+/* As large as its bucket, which is four nodes of ours, and full: any insert must split it. */
+static void make_big_leaf(void)
+{
+	struct bkey *keys = calloc(BIG_LEAF_KEYS, sizeof(*keys));
+	struct bkey first;
+	uint64_t data;
+
+	crafted_make_used(&c, &of_1m, 2048, 1);
+	data = crafted_bucket_sector(&c, crafted_data_bucket(&c));
+	for (unsigned k = 0; k < BIG_LEAF_KEYS; k++)
+		keys[k] = bkey_with_pointer(bkey_of(0, 32 + k * UINT64_C(16), 8),
+					    pointer_of(0, data + k * 8 % 2048, 0));
+	crafted_add_set(&c, keys, BIG_LEAF_KEYS);
+	first = bkey_with_pointer(bkey_of(0, 8, 8), pointer_of(0, data, 0));
+	bkey_set_dirty(&first, true);
+	crafted_add_entry(&c, &first, 1);
+	free(keys);
+}
+
+Test(start, a_leaf_larger_than_our_nodes_is_split_into_as_many_as_it_takes)
+{
+	unsigned leaves;
+
+	make_big_leaf();
+	registers(false);
+	cr_expect(eq(u32, the_set()->index.root->level, 1));
+	cr_expect(eq(u32, count_extents(&leaves), BIG_LEAF_KEYS + 1));
+	cr_expect(ge(u32, leaves, 5));
+	crafted_daemon_end();
+	for (unsigned read_only = 0; read_only < 2; read_only++) {
+		registers(read_only);
+		cr_expect(eq(u32, count_extents(&leaves), BIG_LEAF_KEYS + 1));
+		cr_expect(ge(u32, leaves, 5));
+		crafted_daemon_end();
+	}
+}
+
+Test(start, a_leaf_that_would_need_more_buckets_than_there_may_be_is_refused)
+{
+	struct error error;
+	struct bkey *keys, first;
+	unsigned count = 65535 / 8 * 8 * 512 / 24 - 8;
+	static const struct superblock of_32m = {
+		.buckets = 520, .bucket_sectors = 65536, .block_sectors = 8, .first_bucket = 1,
+		.journal_buckets = 2,
+	};
+
+	crafted_make_used(&c, &of_32m, 65528, 1);
+	keys = calloc(count, sizeof(*keys));
+	for (unsigned k = 0; k < count; k++)
+		keys[k] = bkey_with_pointer(
+			bkey_of(0, 32 + k * UINT64_C(16), 8),
+			pointer_of(0, crafted_bucket_sector(&c, crafted_data_bucket(&c)), 0));
+	crafted_add_set(&c, keys, count);
+	first = keys[0];
+	first.low = 8;
+	crafted_add_entry(&c, &first, 1);
+	free(keys);
+	crafted_daemon_begin(false);
+	cr_expect(eq(int, crafted_register(&c, &error), -ENODEV));
+	cr_expect(ne(ptr, strstr(error.text, "found keys for "), NULL), "%s", error.text);
+	crafted_daemon_end();
+}

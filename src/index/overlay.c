@@ -1,0 +1,131 @@
+/*
+ * What the journal says over what is on disk, in memory: -o ro.
+ *
+ *	keys of the journal, in their order --> one run, the newest wins
+ *	for each leaf that it has keys for:	leaf + its part of the run --> open run
+ *
+ * Key by key, each would be put into its place among all that came before it, and
+ * nothing splits a leaf that is not written: time would go with their square.
+ *
+ * All of such a leaf is in its open run then, so that it counts as dirty and is never
+ * forgotten; holes stay in it, so that it is not empty.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "index/internal.h"
+
+struct overlay {
+	struct run_stack keys;
+	unsigned at;			/* of keys.run[0]: the first that is not in a leaf yet */
+	struct run part;		/* of one leaf */
+};
+
+struct overlay *overlay_new(void)
+{
+	return calloc(1, sizeof(struct overlay));
+}
+
+void overlay_free(struct overlay *overlay)
+{
+	if (!overlay)
+		return;
+	run_stack_done(&overlay->keys);
+	run_done(&overlay->part);
+	free(overlay);
+}
+
+int overlay_add(struct overlay *overlay, const struct bkey *k)
+{
+	struct bkey key = *k;
+	const struct run one = { .key = &key, .count = 1, .capacity = 1 };
+
+	return run_stack_push(&overlay->keys, &one) ? 0 : -ENOMEM;
+}
+
+int overlay_seal(struct overlay *overlay)
+{
+	overlay->at = 0;
+	return run_stack_collapse(&overlay->keys) ? 0 : -ENOMEM;
+}
+
+bool overlay_is_applied(const struct overlay *overlay)
+{
+	return overlay->at == overlay->keys.run[0].count;
+}
+
+/* So many keys from overlay->at on have a part in the leaf; the last perhaps in the next, too. */
+static unsigned keys_in(const struct overlay *overlay, const struct node *leaf)
+{
+	const struct run *keys = &overlay->keys.run[0];
+	unsigned at = overlay->at;
+
+	for (; at < keys->count; at++) {
+		const struct bkey *k = &keys->key[at];
+
+		if (bkey_volume(k) > bkey_volume(&leaf->key) ||
+		    (bkey_volume(k) == bkey_volume(&leaf->key) &&
+		     bkey_start(k) >= bkey_end(&leaf->key)))
+			break;
+	}
+	return at - overlay->at;
+}
+
+/* The leaf's keys into overlay->part; what the last has behind the leaf's end stays. */
+static int take_part(struct overlay *overlay, const struct node *leaf)
+{
+	struct bkey *keys = overlay->keys.run[0].key + overlay->at;
+	unsigned count = keys_in(overlay, leaf);
+	struct bkey *last = keys + count - 1;
+
+	assert(count);
+	overlay->part.count = 0;
+	if (!run_try_reserve(&overlay->part, count))
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++)
+		run_add(&overlay->part, &keys[i]);
+	overlay->at += count;
+	if (node_covers(leaf, last))
+		return 0;
+	bkey_cut_back(&overlay->part.key[count - 1], bkey_end(&leaf->key));
+	bkey_cut_front(last, bkey_end(&leaf->key));
+	overlay->at--;
+	return 0;
+}
+
+static IN_SET void count_dirty(struct index *index, const struct run *run, int sign)
+{
+	for (unsigned i = 0; i < run->count; i++) {
+		const struct bkey *k = &run->key[i];
+
+		if (bkey_is_dirty(k) && index_key_is_usable(index, k))
+			index->dirty_sectors[bkey_volume(k)] += sign * (int64_t)bkey_sectors(k);
+	}
+}
+
+static IN_SET int lay_over(struct index *index, struct node *leaf, const struct run *part)
+{
+	assert(index->setup.memory_only && !leaf->open.count);
+	if (!run_try_reserve(&leaf->open, leaf->keys.count + 2 * part->count))
+		return -ENOMEM;
+	count_dirty(index, &leaf->keys, -1);
+	run_merge(&leaf->keys, part, &leaf->open);
+	count_dirty(index, &leaf->open, 1);
+	run_done(&leaf->keys);
+	leaf->open_words = 0;
+	for (unsigned i = 0; i < leaf->open.count; i++)
+		leaf->open_words += bkey_words(&leaf->open.key[i]);
+	leaf->newest_key = flush_now(index->setup.flush);
+	leaf->inserted += part->count;
+	return 0;
+}
+
+int overlay_apply(struct overlay *overlay, struct index *index, struct op *op)
+{
+	const struct bkey *k = &overlay->keys.run[0].key[overlay->at];
+	struct position from = { bkey_volume(k), bkey_start(k) };
+	struct node *leaf;
+	int error = index_leaf(index, from, &leaf, op);
+
+	return error ?: take_part(overlay, leaf) ?: lay_over(index, leaf, &overlay->part);
+}
