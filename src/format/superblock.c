@@ -199,7 +199,8 @@ static int check_block(const struct superblock *sb, struct error *error)
 }
 
 /* Row 8b. */
-static int check_backing(const struct superblock *sb, uint64_t device_sectors, struct error *error)
+static int check_backing(const struct superblock *sb, uint64_t device_sectors,
+			 unsigned logical_block_bytes, struct error *error)
 {
 	if (sb->data_offset < DATA_START_DEFAULT)
 		return error_set(error, EINVAL, "Bad data offset: found %llu, wanted at least %d",
@@ -209,6 +210,11 @@ static int check_backing(const struct superblock *sb, uint64_t device_sectors, s
 				 "Bad data offset: found %llu, wanted less than the "
 				 "device's %llu sectors",
 				 (ull)sb->data_offset, (ull)device_sectors);
+	if (sb->data_offset * SECTOR_BYTES % logical_block_bytes)	/* nor here: no i/o works */
+		return error_set(error, EINVAL,
+				 "Bad data offset: found %llu sectors, wanted a multiple of the "
+				 "device's block of %u",
+				 (ull)sb->data_offset, logical_block_bytes / SECTOR_BYTES);
 	return check_block(sb, error);
 }
 
@@ -339,7 +345,7 @@ int superblock_decode(struct superblock *sb, const struct superblock_disk *disk,
 	case SUPERBLOCK_BACKING:
 	case SUPERBLOCK_BACKING_WITH_OFFSET:
 	case SUPERBLOCK_BACKING_WITH_FEATURES:
-		return check_backing(sb, device_sectors, error);
+		return check_backing(sb, device_sectors, logical_block_bytes, error);
 	case SUPERBLOCK_CACHE:
 	case SUPERBLOCK_CACHE_WITH_UUIDS:
 	case SUPERBLOCK_CACHE_WITH_FEATURES:

@@ -68,6 +68,16 @@ static bool is_member(const struct registering *job)
 	return false;
 }
 
+/* Of what all transfers will be multiples: blocks, where the data begin at one. */
+static unsigned transfer_block(const struct superblock *sb)
+{
+	unsigned block = sb->block_sectors;
+
+	while (superblock_is_backing(sb) && sb->data_offset % block)
+		block /= 2;
+	return block;
+}
+
 /* A member that is a volume of ours would make us wait for ourselves. */
 static int check_device(struct registering *job)
 {
@@ -80,7 +90,7 @@ static int check_device(struct registering *job)
 				 job->directory);
 	failed = member_read_superblock(job->device, &job->superblock, error);
 	if (!failed)
-		device_set_block(job->device, job->superblock.block_sectors);
+		device_set_block(job->device, transfer_block(&job->superblock));
 	return failed;
 }
 

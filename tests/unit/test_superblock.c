@@ -351,6 +351,21 @@ Test(superblock, with_data_over_itself_is_refused)
 	expect_refusal(&disk, "Bad data offset");
 }
 
+/* No read or write of its data would be one of whole blocks. */
+Test(superblock, with_data_within_a_block_of_its_device_is_refused)
+{
+	struct superblock_disk disk = SAMPLE(offset);
+	struct error error = { 0 };
+	struct superblock sb;
+
+	disk.block_sectors = le16_of(8);
+	disk.buckets_or_data_offset = le64_of(2044);
+	expect_refusal_on(disk, FORMATTED_SECTORS, 4096, "Bad data offset");
+	disk.checksum = le64_of(superblock_checksum(&disk));
+	cr_expect(zero(int, superblock_decode(&sb, &disk, FORMATTED_SECTORS, 512, &error)), "%s",
+		  error.text);
+}
+
 Test(superblock, with_unknown_features_is_refused)
 {
 	struct superblock_disk disk = SAMPLE(used);
