@@ -32,6 +32,7 @@ EXTRA_DIST += tests/tidy/code-only.awk tests/tidy/find-sources
 unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
+	tests/unit/test_cache_flash \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
 	tests/unit/test_cache_request \

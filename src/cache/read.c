@@ -93,19 +93,30 @@ static void backing_step(struct op *op)
 	op_arrive(&read->op, 0);
 }
 
+/* A key that ends with the volume, within a block: as a kernel leaves it in a flash-only one. */
+static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
+{
+	const struct volume *volume = read->volume;
+	unsigned block = volume->set->superblock.block_sectors;
+
+	if (!volume->is_flash || read->at + sectors != volume->sectors)
+		return sectors;
+	return min_u64(round_up(sectors, block), read->start + read->sectors - read->at);
+}
+
 /* What only a damaged extent is not: no transfer may begin or end within a block of the cache. */
-static bool is_of_cache_blocks(const struct cache_set *set, const struct lookup *found)
+static bool is_of_cache_blocks(const struct cache_set *set, uint64_t ptr, uint64_t sectors)
 {
 	unsigned block_sectors = set->superblock.block_sectors;
 
-	return pointer_sector(found->key.ptr) % block_sectors == 0 &&
-	       found->sectors % block_sectors == 0;
+	return pointer_sector(ptr) % block_sectors == 0 && sectors % block_sectors == 0;
 }
 
 static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 {
 	struct cache_set *set = read->volume->set;
 	struct read_batch *batch = &read->batch;
+	uint64_t sectors = whole_blocks(read, found->sectors);
 
 	if (!bkey_is_dirty(&found->key)) {
 		if (read->skips_clean)
@@ -116,9 +127,9 @@ static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 	space_hit(&set->space, found->key.ptr);
 	batch->pinned[batch->pinned_count++] = found->key.ptr;
 	batch->transfers++;
-	if (is_of_cache_blocks(set, found)) {
+	if (is_of_cache_blocks(set, found->key.ptr, sectors)) {
 		device_read(set->device, data_at(read, read->at), pointer_sector(found->key.ptr),
-			    found->sectors, &read->op);
+			    sectors, &read->op);
 		return;
 	}
 	op_await(&read->op);

@@ -37,10 +37,17 @@ static uint64_t block_start(const struct request *request, uint64_t offset)
 	return round_down(offset, block_bytes(request));
 }
 
-/* The end of the block that ends at or behind `offset`; the volume's last block may be short. */
+/*
+ * The end of the block that ends at or behind `offset`.  The last block of a backing device may be
+ * short.  Of a flash-only volume all are whole, also where its size is no multiple of them: cache
+ * devices know nothing else, and what lies behind the end is nobody's.
+ */
 static uint64_t block_end(const struct request *request, uint64_t offset)
 {
-	return min_u64(round_up(offset, block_bytes(request)), request->volume->sectors * 512);
+	const struct volume *volume = request->volume;
+	uint64_t end = round_up(offset, block_bytes(request));
+
+	return volume->is_flash ? end : min_u64(end, volume->sectors * 512);
 }
 
 static void finish(struct request *request, int error)
@@ -363,7 +370,8 @@ static void find_blocks(struct request *request)
 
 	if (request->kind == REQUEST_DISCARD) {
 		first = round_up(request->offset, block_bytes(request));
-		last = end == volume->sectors * 512 ? end : block_start(request, end);
+		if (end != volume->sectors * 512)
+			last = block_start(request, end);
 		last = max_u64(first, last);
 	}
 	request->start = key_sector(volume, first);

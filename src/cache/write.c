@@ -194,6 +194,7 @@ static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned 
 	struct bkey k =
 		bkey_with_pointer(bkey_of(write->volume->slot, write->at + sectors, sectors), ptr);
 
+	assert(sectors % set->superblock.block_sectors == 0);
 	bkey_set_dirty(&k, write->way == WRITE_BACK);
 	insert->keys[insert->count++] = k;
 	write->pinned[write->pinned_count++] = ptr;

@@ -242,7 +242,7 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	given = min_u64(sectors, open->sectors_left);
 	if (given < sectors)
 		given = round_down(given, stream->block_sectors);
-	assert(given);
+	assert(given && given % space->setup.block_sectors == 0);
 	*ptr = space_pointer(space, open->bucket) +
 	       ((uint64_t)(space->setup.bucket_sectors - open->sectors_left) << 8);
 	space_pin(space, *ptr);
@@ -253,9 +253,7 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	open->volume = stream->volume;
 	open->end = stream->start + given;
 	open->stream = stream->task;
-	/* The tail of a volume may end within a block; what follows begins on one. */
-	open->sectors_left -= min_u64(open->sectors_left,
-				      round_up(given, space->setup.block_sectors));
+	open->sectors_left -= given;
 	if (!open->sectors_left)
 		space_settle(space, open->bucket);
 	list_remove(&open->link);

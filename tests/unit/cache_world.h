@@ -96,7 +96,17 @@ static inline int world_register(const char *path)
 	return code;
 }
 
-/* Serves what was formatted. */
+static inline void world_pause(void)
+{
+	struct awaiter awaiter;
+	struct timer timer = { .op = NULL };
+
+	awaiter_init(&awaiter, world.reactor);
+	timer_start(&timer, 1000000, &awaiter.op);
+	awaiter_wait(&awaiter);
+}
+
+/* Serves what was formatted; there are buckets for data. */
 static inline void world_serve(void)
 {
 	struct daemon_options options = { .read_only = false };
@@ -110,6 +120,8 @@ static inline void world_serve(void)
 			  world.daemon.last_error.text);
 	world.set = set_at(list_first(&world.daemon.sets));
 	world.volume = volume_at(list_first(&world.daemon.volumes));
+	while (world.set && !world.set->space.free[USE_DATA].count)
+		world_pause();
 }
 
 static inline int world_stop(void)
@@ -160,6 +172,29 @@ static inline void world_end(void)
 	buffer_free(world.data);
 	blocking_free(world.blocking);
 	reactor_free(world.reactor);
+}
+
+/* The set gets a flash-only volume of that many sectors, as a kernel would make it: the next to
+ * be served. */
+static inline void world_add_flash_volume(uint64_t sectors)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+	struct uuid_entry *entry = &world.set->uuids[uuids_find_free(world.set)];
+	struct list_link *link;
+
+	*entry = (struct uuid_entry){ .uuid = "flash", .flags = UUID_FLASH_ONLY,
+				      .sectors = sectors };
+	awaiter_init(&awaiter, world.reactor);
+	uuids_write(world.set, &error, &awaiter.op);
+	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", error.text);
+	cr_assert(zero(int, world_stop()));
+	world_serve();
+	for (link = list_first(&world.daemon.volumes); link;
+	     link = list_next(&world.daemon.volumes, link))
+		if (volume_at(link)->is_flash)
+			world.volume = volume_at(link);
+	cr_assert(world.volume->is_flash);
 }
 
 /* ---- requests ---- */
@@ -261,11 +296,6 @@ static inline void world_cut(const char *path, uint64_t sector)
 /* Something is wrong with the set: it goes on no more. */
 static inline void world_kill_set(void)
 {
-	struct awaiter awaiter;
-	struct timer timer = { .op = NULL };
-
 	health_fail(&world.set->health, EIO, "killed by a test");
-	awaiter_init(&awaiter, world.reactor);
-	timer_start(&timer, 1000000, &awaiter.op);
-	awaiter_wait(&awaiter);
+	world_pause();
 }

@@ -1,0 +1,111 @@
+/*
+ * Flash-only volumes, of sizes that are no multiple of the set's blocks too: their cache device
+ * knows whole blocks only (the engine asserts what it writes).
+ */
+#include "cache_world.h"
+
+enum { SECTORS = 1003, TAIL = 3, WHOLE = SECTORS - TAIL };
+
+static void setup(void)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	world_add_flash_volume(SECTORS);
+}
+
+TestSuite(flash, .init = setup, .fini = world_end, .timeout = 60);
+
+Test(flash, volume_has_the_size_that_it_was_made_with)
+{
+	cr_expect(eq(u64, world.volume->sectors, SECTORS));
+}
+
+Test(flash, volume_holds_zeros_at_first)
+{
+	cr_expect(zero(int, world_read(0, SECTORS)));
+}
+
+Test(flash, volume_keeps_its_last_sectors)
+{
+	cr_assert(zero(int, world_write(WHOLE, TAIL, 7)));
+	cr_expect(eq(int, world_read(WHOLE, TAIL), 7));
+	cr_expect(zero(int, world_read(WHOLE - 8, 8)));
+}
+
+Test(flash, volume_keeps_all_that_was_written)
+{
+	cr_assert(zero(int, world_write(0, SECTORS, 7)));
+	cr_expect(eq(int, world_read(0, SECTORS), 7));
+}
+
+Test(flash, volume_ends_with_a_whole_block_in_the_cache)
+{
+	bool is_dirty;
+	uint64_t place;
+
+	cr_assert(zero(int, world_write(WHOLE + 1, 1, 7)));
+	place = world_place(world.volume, WHOLE, &is_dirty);
+	cr_assert(ne(u64, place, 0));
+	cr_expect(is_dirty);
+	cr_expect(zero(u64, place % 8));
+	cr_expect(eq(u64, world_place(world.volume, WHOLE + 7, NULL), place + 7));
+}
+
+Test(flash, volume_can_be_written_in_parts_of_its_last_block)
+{
+	cr_assert(zero(int, world_write(WHOLE, 1, 1)));
+	cr_assert(zero(int, world_write(WHOLE + 1, 2, 2)));
+	cr_assert(zero(int, world_ask(REQUEST_READ, WHOLE, TAIL)));
+	cr_expect(eq(int, world_byte(0, 1), 1));
+	cr_expect(eq(int, world_byte(1, 2), 2));
+}
+
+Test(flash, volume_forgets_what_is_discarded_up_to_its_end)
+{
+	cr_assert(zero(int, world_write(0, SECTORS, 7)));
+	cr_assert(zero(int, world_ask(REQUEST_DISCARD, WHOLE - 8, 8 + TAIL)));
+	cr_expect(eq(int, world_read(0, WHOLE - 8), 7));
+	cr_expect(zero(int, world_read(WHOLE - 8, 8 + TAIL)));
+	cr_expect(zero(u64, world_place(world.volume, WHOLE + 7, NULL)));
+}
+
+Test(flash, volume_keeps_the_blocks_that_a_discard_covers_in_part)
+{
+	cr_assert(zero(int, world_write(0, SECTORS, 7)));
+	cr_assert(zero(int, world_ask(REQUEST_DISCARD, 4, 8)));
+	cr_expect(eq(int, world_read(0, 16), 7));
+}
+
+Test(flash, volume_becomes_zeros)
+{
+	cr_assert(zero(int, world_write(0, SECTORS, 7)));
+	cr_assert(zero(int, world_ask(REQUEST_ZERO, WHOLE - 20, 20 + TAIL)));
+	cr_expect(eq(int, world_read(0, WHOLE - 20), 7));
+	cr_expect(zero(int, world_read(WHOLE - 20, 20 + TAIL)));
+}
+
+Test(flash, volume_fails_where_the_cache_has_lost_it)
+{
+	cr_assert(zero(int, world_write(0, 8, 7)));
+	world_cut(world.cache_path, world_place(world.volume, 0, NULL));
+	cr_expect(eq(int, world_read(0, 8), -EIO));
+	cr_expect(eq(u64, world.set->io_errors, 1));
+}
+
+/* As a kernel leaves it: an extent that ends with the volume. */
+Test(flash, volume_reads_whole_blocks_where_its_last_key_is_short)
+{
+	struct insert insert = { .index = &world.set->index, .is_journaled = true, .count = 1 };
+	struct awaiter awaiter;
+	uint64_t place;
+
+	cr_assert(zero(int, world_write(WHOLE - 8, 8 + TAIL, 7)));
+	place = world_place(world.volume, WHOLE - 8, NULL);
+	awaiter_init(&awaiter, world.reactor);
+	insert.parent = &awaiter.op;
+	insert.keys[0] = bkey_of(world.volume->slot, WHOLE + 8, 8 - TAIL);
+	insert_start(&insert);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(zero(u64, world_place(world.volume, SECTORS, NULL)));
+	cr_expect(eq(u64, world_place(world.volume, SECTORS - 1, NULL), place + 8 + TAIL - 1));
+	cr_expect(eq(int, world_read(WHOLE - 8, 8 + TAIL), 7));
+}
