@@ -172,6 +172,5 @@ static bool aim_hits(enum sim_write kind)
 bool world_write_cuts(enum sim_write kind)
 {
 	world.writes++;
-	world.changes += kind != SIM_BACKING_FLUSH && kind != SIM_CACHE_FLUSH;
 	return aim_hits(kind) || world.writes == world.cut_at;
 }

@@ -580,18 +580,15 @@ static int disk_says(struct sim_disk *disk, int error)
 	return error;
 }
 
-static bool is_superblock(uint64_t sector)
-{
-	return sector == SUPERBLOCK_SECTOR;
-}
-
-/* 0, or what a write of `sector` ends with: a file on a full file system has no space. */
-static int draw_write_error(struct sim_disk *disk, uint64_t sector)
+/* 0, or what a write ends with: a file on a full file system has no space. */
+static int draw_write_error(struct sim_disk *disk, enum sim_write what)
 {
 	const struct sim_faults *faults = &disk->faults;
+	bool is_superblock = what == SIM_BACKING_SUPERBLOCK || what == SIM_CACHE_SUPERBLOCK;
 
 	if (!draws(faults->write_errors) &&
-	    !(is_superblock(sector) && draws(faults->superblock_errors)))
+	    !(is_superblock && draws(faults->superblock_errors)) &&
+	    !(what == SIM_CACHE_DATA && draws(faults->data_errors)))
 		return 0;
 	return disk_says(disk, faults->no_space && sim_chance(50) ? -ENOSPC : -EIO);
 }
@@ -599,12 +596,16 @@ static int draw_write_error(struct sim_disk *disk, uint64_t sector)
 /* A read that fails may have brought its beginning (a short transfer); the rest is junk. */
 static int read_or_fail(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors)
 {
-	if (draws(disk->faults.read_errors)) {
-		sim_disk_read(disk, data, sector, sim_random(sectors));
-		return disk_says(disk, -EIO);
-	}
+	size_t came;
+
 	sim_disk_read(disk, data, sector, sectors);
-	return 0;
+	if (!draws(disk->faults.read_errors) &&
+	    !(draws(disk->faults.data_errors) &&
+	      sim_write_kind(disk, SIM_TRANSFER_WRITE, data, sector, sectors) == SIM_CACHE_DATA))
+		return 0;
+	came = sim_random(sectors);
+	memset((char *)data + came * SECTOR, JUNK, (sectors - came) * SECTOR);
+	return disk_says(disk, -EIO);
 }
 
 static void end_read(struct transfer *t)
@@ -650,7 +651,7 @@ static void end_write(struct transfer *t)
 
 	world.changes++;
 	check_unchanged(t);
-	t->error = draw_write_error(disk, t->sector);
+	t->error = draw_write_error(disk, t->what);
 	if (t->error)
 		failing = (struct failing){ sim_chance(50), false, sim_chance(50) ? 95 : 50 };
 	for (uint64_t s = 0; s < t->sectors; s++) {
@@ -688,7 +689,7 @@ static void end_discard(struct transfer *t)
 		return;
 	}
 	world.changes++;
-	t->error = draw_write_error(disk, t->sector);
+	t->error = draw_write_error(disk, t->what);
 	for (uint64_t s = 0; s < t->sectors; s++)
 		if (!t->error || sim_chance(50))
 			version_new(disk, t->sector + s, zeros, t->write);
@@ -859,6 +860,7 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 	struct sim_disk *disk = device->disk;
 	int error = now_is_possible(device, "write");
 	uint64_t write = random_next(&world.random);
+	enum sim_write what;
 	bool cuts;
 
 	check_write(device, "write");
@@ -867,10 +869,11 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 	if (error)
 		return error;
 	world.changes++;
-	cuts = world_write_cuts(sim_write_kind(disk, SIM_TRANSFER_WRITE, data, sector, sectors));
+	what = sim_write_kind(disk, SIM_TRANSFER_WRITE, data, sector, sectors);
+	cuts = world_write_cuts(what);
 	if (draws(disk->faults.now_errors))
 		error = disk_says(disk, -EIO);
-	error = error ?: draw_write_error(disk, sector);
+	error = error ?: draw_write_error(disk, what);
 	disk->completions++;
 	world_mix(world_hash_bytes(data, (size_t)sectors * SECTOR) + sector);
 	for (unsigned s = 0; s < sectors; s++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/sometimes.h"
+#include "base/numbers.h"
 #include "check.h"
 
 /* How often out of a million for each unit of weight. */
@@ -178,6 +179,22 @@ static struct sim_disk *draw_disk(struct plan *plan)
 	return plan->volume[backing].disk ?: plan->volume[0].disk;
 }
 
+/* Of these no set dies, so that much happens behind them. */
+static void switch_mild_faults(struct plan *plan, const struct sim_faults *usual)
+{
+	struct plan_volume *v = &plan->volume[sim_random(plan->volumes)];
+	struct sim_faults faults = *usual;
+
+	faults.no_space = sim_chance(30);
+	faults.data_errors = 30000;
+	if (plan->has_set && sim_chance(12))
+		sim_disk_set_faults(plan->cache, &faults);
+	faults.data_errors = 0;
+	faults.superblock_errors = 600000;
+	if (v->disk && sim_chance(15))
+		sim_disk_set_faults(v->disk, &faults);
+}
+
 static void switch_faults(struct life *life, bool on)
 {
 	const unsigned *weight = life->plan->swarm.weight;
@@ -185,6 +202,8 @@ static void switch_faults(struct life *life, bool on)
 				     .stuck = on ? weight[SWARM_STUCK] * STUCK_RATE : 0 };
 
 	plan_set_faults(life->plan, &faults);
+	if (on)
+		switch_mild_faults(life->plan, &faults);
 	if (!on || !life->plan->has_errors || !sim_chance(60))
 		return;
 	faults.read_errors = weight[SWARM_READ_ERROR] * ERROR_RATE;
@@ -197,13 +216,14 @@ static void switch_faults(struct life *life, bool on)
 
 void life_faults_at_once(struct plan *plan)
 {
-	static const unsigned often[] = { 0, 0, 3000, 50000, 400000 };
-	struct sim_faults faults = {
-		.read_errors = often[sim_random(5)], .write_errors = often[sim_random(5)],
-		.flush_errors = often[sim_random(5)], .now_errors = often[sim_random(5)],
-		.superblock_errors = often[sim_random(5)], .no_space = sim_chance(30),
-	};
+	struct sim_faults faults = { .no_space = sim_chance(30) };
+	unsigned *const rates[] = { &faults.read_errors, &faults.write_errors,
+				    &faults.flush_errors, &faults.now_errors,
+				    &faults.superblock_errors };
 
+	for (unsigned kinds = 1 + sim_chance(30); kinds; kinds--)
+		*rates[sim_random(ARRAY_SIZE(rates))] =
+			(unsigned[]){ 5000, 50000, 300000 }[sim_random(3)];
 	sim_disk_set_faults(draw_disk(plan), &faults);
 }
 
@@ -218,6 +238,8 @@ static void volumes_settle(const struct life *life)
 		v->label_changes = 0;
 		if (!v->volume || !life->set)
 			continue;	/* one of them was stopped: how it was then is not known */
+		if (v->moves && blame_has_cause(life))
+			continue;	/* a superblock that could not be written may be there */
 		v->moves = 0;
 		v->is_detached = !v->volume->set;
 	}

@@ -95,11 +95,11 @@ static void draw_backing(struct plan *plan)
 	v->mode = plan->is_storm ? MODE_WRITEBACK : plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
-	if (plan->dies_young)
+	if (plan->dies_young || plan->hides)
 		v->mode = MODE_WRITEBACK;
 	v->slowness = plan->dies_young ? 1000 :
 		      plan->is_storm ? 1 : (unsigned[]){ 1, 20, 200 }[sim_random(3)];
-	sim_disk_set_discard(v->disk, sim_chance(50));
+	sim_disk_set_discard(v->disk, plan->hides || sim_chance(50));
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
 	v->model->settles = !plan->has_set;
 	draw_hot_spots(v);
@@ -146,6 +146,20 @@ static void draw_early_death(struct plan *plan)
 	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
 }
 
+/* Durable keys, and a backing device that nobody flushes but for what they hide. */
+static void draw_hiding(struct plan *plan)
+{
+	plan->hides = true;
+	plan->cut_percent = 90;
+	plan->swarm.weight[SWARM_WRITE] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_DISCARD] = SWARM_WEIGHT_MAX / 2;
+	plan->swarm.weight[SWARM_ZERO] = SWARM_WEIGHT_MAX / 4;
+	plan->swarm.weight[SWARM_FLUSH] = 0;
+	plan->swarm.weight[SWARM_HOT] = SWARM_WEIGHT_MAX;
+	plan->fua_percent = 70;
+	plan->pause_percent = 0;
+}
+
 /* Most seeds write a lot, and none is so busy with rare things that nothing is in the cache. */
 static void draw_weights(struct plan *plan)
 {
@@ -175,13 +189,15 @@ static void draw_load(struct plan *plan)
 	plan->fua_percent = (unsigned[]){ 0, 3, 10, 70 }[sim_random(4)]; /* 70: a full journal */
 	plan->sync_percent = (unsigned[]){ 0, 50, 100 }[sim_random(3)];
 	plan->cut_percent = 70;
-	plan->has_errors = plan->seed % 8 == 7;
+	plan->has_errors = sim_chance(25);
 	draw_weights(plan);
 	plan->is_storm = sim_chance(15);
 	if (plan->is_storm)
 		draw_storm(plan);
 	else if (sim_chance(20))
 		draw_early_death(plan);
+	else if (sim_chance(15))
+		draw_hiding(plan);
 }
 
 void plan_make(struct plan *plan, uint64_t seed)

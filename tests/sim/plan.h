@@ -58,6 +58,7 @@ struct plan {
 	bool has_errors;		/* some of its lives have faulty disks */
 	bool is_storm;
 	bool dies_young;		/* cuts come while it starts or soon after */
+	bool hides;			/* discards and zeros over durable dirty data */
 };
 
 /* Draws everything and formats the disks. */

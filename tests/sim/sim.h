@@ -46,6 +46,7 @@ enum sim_result {
 struct sim_faults {
 	unsigned read_errors, write_errors, flush_errors;
 	unsigned superblock_errors;	/* writes of the superblock, beside the others */
+	unsigned data_errors;	/* of what a cache has of volumes: these do not end its set */
 	unsigned now_errors;	/* of device_read_now() and its like, beside the others */
 	bool no_space;		/* half of the writes that fail say ENOSPC */
 	unsigned slow;		/* takes up to 100 ms */

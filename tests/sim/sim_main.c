@@ -79,18 +79,30 @@ static void seed_stop(struct seed *seed)
 	check_disks(&seed->plan);
 }
 
+/* A start while devices fail; true: it came up all the same, or the power went. */
+static bool life_tries(struct seed *seed, bool *is_up)
+{
+	life_faults_at_once(&seed->plan);
+	*is_up = life_start(seed->life, &seed->plan);
+	if (*is_up || !seed->life->start_failed || sim_chance(20) || !life_stop(seed->life)) {
+		no_faults(&seed->plan);
+		return true;
+	}
+	sim_power_cut();
+	no_faults(&seed->plan);
+	all_volumes(&seed->plan, model_cut);
+	return false;
+}
+
 /* Sometimes devices fail while it starts: it comes up all the same, or ends cleanly. */
 static bool life_begin(struct seed *seed)
 {
 	bool is_up;
 
-	if (seed->plan.has_errors && sim_chance(30))
-		life_faults_at_once(&seed->plan);
-	is_up = life_start(seed->life, &seed->plan);
-	if (!is_up && seed->life->start_failed && sim_chance(70))
-		life_stop(seed->life);
-	no_faults(&seed->plan);
-	return is_up;
+	for (unsigned tries = seed->plan.has_errors ? sim_random(4) : 0; tries; tries--)
+		if (life_tries(seed, &is_up))
+			return is_up;
+	return life_start(seed->life, &seed->plan);
 }
 
 /* Everything up to the ending; true if it came to a clean stop. */

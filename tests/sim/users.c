@@ -252,7 +252,8 @@ static void slot_step(struct op *op)
 			slot_rest(slot);
 		return;
 	}
-	if (!slot->is_asleep && life->left && sim_chance(life->plan->pause_percent)) {
+	if (!slot->is_asleep && life->left && !life_is_dead(life) &&
+	    sim_chance(life->plan->pause_percent)) {
 		slot_sleep(slot);
 		return;
 	}
