@@ -23,7 +23,13 @@
 
 enum {
 	CONTROL_TEXT_MAX = 4095,	/* of one write */
-	CONTROL_FILE_BYTES = 4096,	/* what stat() says, as in sysfs */
+	/* What stat() says, as in sysfs; of a file that may be longer, its true size. */
+	CONTROL_FILE_BYTES = 4096,
+};
+
+enum {	/* beside the mode bits of a file */
+	CONTROL_MODE_BITS = 0777,
+	CONTROL_LONG = 01000,		/* it may be longer than a page */
 };
 
 /* What a file belongs to. */
@@ -41,7 +47,7 @@ typedef int control_store_fn(struct control_store *store);
 
 struct control_file {
 	const char *name;
-	unsigned mode;			/* 0444, 0200 or 0644 */
+	unsigned mode;			/* 0444, 0400, 0200 or 0644, and CONTROL_... bits */
 	control_show_fn *show;
 	control_store_fn *store;
 	const char *help;		/* the manual's line */
@@ -61,6 +67,13 @@ struct control_store {
 	int (*answer)(int error);	/* set by store(): what the writer is told instead */
 	char subject_name[64];
 };
+
+/*
+ * A refusal that comes before any store (F3): of an open, of a name.  `error` is -errno, and
+ * returned.
+ */
+int control_refuse(const struct control_subject *subject, const char *name, int error,
+		   const char *why);
 
 /* `file` can be stored.  `done` is called later, from a step. */
 void control_store_start(struct control_store *store);

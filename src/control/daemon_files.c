@@ -100,7 +100,7 @@ static int store_register_quiet(struct control_store *store)
 }
 
 const struct control_file control_daemon_files[] = {
-	{ "last_error", 0444, show_last_error, NULL, "why a control file refused last" },
+	{ "last_error", 0400, show_last_error, NULL, "why a control file refused last" },
 	{ "pendings_cleanup", 0200, NULL, store_pendings_cleanup,
 	  "any text: stops backing devices whose set is not here" },
 	{ "pid", 0444, show_pid, NULL, "process number of the daemon" },
@@ -116,7 +116,8 @@ static void show_metrics(const struct control_subject *subject, struct text *tex
 }
 
 const struct control_file control_root_files[] = {
-	{ "metrics", 0444, show_metrics, NULL, "everything that can be counted, for Prometheus" },
+	{ "metrics", 0444 | CONTROL_LONG, show_metrics, NULL,
+	  "everything that can be counted, for Prometheus" },
 	{ 0 },
 };
 
@@ -154,7 +155,7 @@ static void show_diskstats(const struct control_subject *subject, struct text *t
 }
 
 const struct control_file control_system_files[] = {
-	{ "diskstats", 0444, show_diskstats, NULL,
+	{ "diskstats", 0444 | CONTROL_LONG, show_diskstats, NULL,
 	  "what was asked of the volumes, as /proc/diskstats" },
 	{ 0 },
 };

@@ -12,19 +12,30 @@
 #include "base/numbers.h"
 #include "base/units.h"
 
-/* "bcache0", "1f3a...-..." or nothing: kept, since the subject may be gone at the end (F4). */
-static void name_subject(struct control_store *store)
+enum { SUBJECT_NAME_BYTES = sizeof(((struct control_store *)0)->subject_name) };
+
+/* "bcache0/", "1f3a...-.../" or nothing. */
+static void name_subject(const struct control_subject *subject, char name[SUBJECT_NAME_BYTES])
 {
 	char uuid[40];
 
-	if (store->subject.volume)
-		snprintf(store->subject_name, sizeof(store->subject_name), "%s/",
-			 store->subject.volume->name);
-	else if (store->subject.set)
-		snprintf(store->subject_name, sizeof(store->subject_name), "%s/",
-			 set_name(store->subject.set, uuid));
+	if (subject->volume)
+		snprintf(name, SUBJECT_NAME_BYTES, "%s/", subject->volume->name);
+	else if (subject->set)
+		snprintf(name, SUBJECT_NAME_BYTES, "%s/", set_name(subject->set, uuid));
 	else
-		store->subject_name[0] = '\0';
+		name[0] = '\0';
+}
+
+int control_refuse(const struct control_subject *subject, const char *name, int error,
+		   const char *why)
+{
+	char subject_name[SUBJECT_NAME_BYTES];
+
+	name_subject(subject, subject_name);
+	error_set(&subject->daemon->last_error, -error, "%s%s: %s", subject_name, name, why);
+	log_info("%s", subject->daemon->last_error.text);
+	return error;
 }
 
 /* Writes the sentence where people look for it (F3). */
@@ -64,7 +75,8 @@ void control_store_start(struct control_store *store)
 	store->error = (struct error){ 0 };
 	store->answer = NULL;
 	op_init(&store->op, daemon->reactor, control_store_step);
-	name_subject(store);
+	/* Kept, since the subject may be gone at the end (F4). */
+	name_subject(&store->subject, store->subject_name);
 	op_await(&store->op);
 	if (daemon->is_stopping)
 		error = error_set(&store->error, EBUSY, "the daemon is stopping");

@@ -554,7 +554,7 @@ static void describe(struct tree_node *node)
 		node->mode = 0777;
 		break;
 	case TREE_FILE:
-		node->mode = node->file->mode;
+		node->mode = node->file->mode & CONTROL_MODE_BITS;
 		node->bytes = CONTROL_FILE_BYTES;
 		break;
 	case TREE_VOLUME:

@@ -24,8 +24,11 @@ static struct inodes *inodes_of(fuse_req_t request)
 	return fuse_req_userdata(request);
 }
 
-/* As sysfs does it: root may not either. */
-static int check_mode(const struct tree_node *node, int flags)
+/*
+ * As sysfs does it: what no mode bit allows, and what the file cannot do, root may not either.  A
+ * read leaves last_error alone: who looks at all files would take the sentence from its writer.
+ */
+static int check_mode(const struct tree_node *node, mode_t mode, int flags)
 {
 	bool reads = (flags & O_ACCMODE) != O_WRONLY;
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
@@ -33,10 +36,15 @@ static int check_mode(const struct tree_node *node, int flags)
 	if (node->type != TREE_FILE)
 		return -EIO;
 	if (writes && node->subject.daemon->options.read_only)
-		return -EROFS;
-	if ((reads && !(node->mode & 0444)) || (writes && !(node->mode & 0222)))
-		return -EACCES;
-	return 0;
+		return control_refuse(&node->subject, node->file->name, -EROFS,
+				      "mounted read-only");
+	if (writes && !node->file->store)
+		return control_refuse(&node->subject, node->file->name, -EACCES,
+				      "cannot be written: it can only be read");
+	if (writes && !(mode & 0222))
+		return control_refuse(&node->subject, node->file->name, -EACCES,
+				      "cannot be written: its mode was changed so");
+	return reads && (!node->file->show || !(mode & 0444)) ? -EACCES : 0;
 }
 
 static void control_handle_free(struct handle *handle)
@@ -54,7 +62,8 @@ static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse
 	int error = tree_resolve(inodes_of(request)->tree, number, &node);
 
 	if (!error)
-		error = check_mode(&node, file->flags);
+		error = check_mode(&node, inodes_mode(inodes_of(request), number, &node),
+				   file->flags);
 	if (error) {
 		fuse_reply_err(request, -error);
 		return;
@@ -67,14 +76,15 @@ static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse
 	fuse_reply_open(request, file);
 }
 
-static int take_snapshot(struct tree *tree, uint64_t number, struct control_handle *handle)
+static int take_snapshot(struct inodes *inodes, uint64_t number, struct control_handle *handle)
 {
 	struct tree_node node;
 
-	if (tree_resolve(tree, number, &node))
+	if (tree_resolve(inodes->tree, number, &node))
 		return -ENODEV;
 	text_done(&handle->snapshot);
-	node.file->show(&node.subject, &handle->snapshot);
+	if (!inodes_take_told(inodes, number, &handle->snapshot))
+		node.file->show(&node.subject, &handle->snapshot);
 	handle->is_shown = true;
 	return 0;
 }
@@ -87,7 +97,7 @@ static void control_file_read(fuse_req_t request, fuse_ino_t number, size_t size
 	int error = 0;
 
 	if (!offset || !handle->is_shown)
-		error = take_snapshot(inodes_of(request)->tree, number, handle);
+		error = take_snapshot(inodes_of(request), number, handle);
 	if (error)
 		fuse_reply_err(request, -error);
 	else if (offset < 0 || (size_t)offset >= text->used)
@@ -144,7 +154,8 @@ static void control_file_write(fuse_req_t request, fuse_ino_t number, const char
 	else if (node.type != TREE_FILE || !node.file->store)
 		fuse_reply_err(request, EIO);
 	else if (bytes > CONTROL_TEXT_MAX)
-		fuse_reply_err(request, EINVAL);
+		fuse_reply_err(request, -control_refuse(&node.subject, node.file->name, -EINVAL,
+							"more than 4095 bytes in one write"));
 	else
 		control_write_start(request, &node, text, bytes);
 }

@@ -14,7 +14,8 @@
 enum {
 	SECTOR_BYTES = 512,
 	DIRECTORY_BLOCK_BYTES = 4096,
-	VOLUME_ATTRIBUTE_SECONDS = 3600,	/* neither size nor mode ever change */
+	VOLUME_ATTRIBUTE_SECONDS = 3600,	/* size and mode change only as the kernel asks */
+	TOLD_NS_MAX = 1000000000,
 };
 
 static struct inodes *inodes_of(fuse_req_t request)
@@ -36,17 +37,171 @@ static mode_t type_bits(enum tree_type type)
 	return S_IFREG;
 }
 
-static void fill_attributes(const struct inodes *inodes, uint64_t number,
+/* ---- what was changed (N2) ---- */
+
+static uint64_t birth_of(const struct tree_node *node)
+{
+	const struct control_subject *subject = &node->subject;
+
+	return subject->volume ? subject->volume->birth : subject->set ? subject->set->birth : 0;
+}
+
+/* The place of the first change whose number is not below. */
+static unsigned change_place(const struct inodes *inodes, uint64_t number)
+{
+	unsigned low = 0, high = inodes->change_count;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (inodes->changes[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* NULL: the node is as it was made, or another one had its number. */
+static const struct inode_change *change_of(const struct inodes *inodes, uint64_t number,
+					    const struct tree_node *node)
+{
+	unsigned place = change_place(inodes, number);
+	const struct inode_change *change = &inodes->changes[place];
+
+	return place < inodes->change_count && change->number == number &&
+		       change->birth == birth_of(node) ? change : NULL;
+}
+
+static struct inode_change *change_make(struct inodes *inodes, uint64_t number,
+					const struct tree_node *node)
+{
+	unsigned place = change_place(inodes, number);
+	struct inode_change *change;
+
+	if (inodes->change_count == inodes->change_room) {
+		inodes->change_room = inodes->change_room ? inodes->change_room * 2 : 16;
+		inodes->changes = reallocarray(inodes->changes, inodes->change_room,
+					       sizeof(*inodes->changes));
+		assert(inodes->changes);
+	}
+	change = &inodes->changes[place];
+	if (place == inodes->change_count || change->number != number) {
+		memmove(change + 1, change,
+			(inodes->change_count - place) * sizeof(*change));
+		inodes->change_count++;
+		*change = (struct inode_change){ 0 };
+	}
+	if (change->number != number || change->birth != birth_of(node))
+		*change = (struct inode_change){ .number = number, .birth = birth_of(node) };
+	return change;
+}
+
+static void change_attributes(struct inodes *inodes, uint64_t number, const struct tree_node *node,
+			      const struct stat *wanted, int what)
+{
+	struct inode_change *change = change_make(inodes, number, node);
+
+	if (what & FUSE_SET_ATTR_MODE) {
+		change->has_mode = true;
+		change->mode = wanted->st_mode & 0777;	/* nothing here is a program */
+	}
+	if (what & FUSE_SET_ATTR_UID) {
+		change->has_uid = true;
+		change->uid = wanted->st_uid;
+	}
+	if (what & FUSE_SET_ATTR_GID) {
+		change->has_gid = true;
+		change->gid = wanted->st_gid;
+	}
+}
+
+void inodes_done(struct inodes *inodes)
+{
+	for (unsigned i = 0; i < LONG_FILES_MAX; i++)
+		text_done(&inodes->told[i].text);
+	free(inodes->changes);
+}
+
+mode_t inodes_mode(const struct inodes *inodes, uint64_t number, const struct tree_node *node)
+{
+	const struct inode_change *change = change_of(inodes, number, node);
+
+	if (change && change->has_mode)
+		return change->mode;
+	return node->type == TREE_VOLUME ? node->mode & ~inodes->umask : node->mode;
+}
+
+/* N1 */
+static void fill_owner(const struct inodes *inodes, uint64_t number, const struct tree_node *node,
+		       struct stat *attributes)
+{
+	const struct inode_change *change = change_of(inodes, number, node);
+	bool is_volume = node->type == TREE_VOLUME;
+
+	attributes->st_uid = is_volume ? inodes->uid : inodes->owner_uid;
+	attributes->st_gid = is_volume ? inodes->gid : inodes->owner_gid;
+	if (change && change->has_uid)
+		attributes->st_uid = change->uid;
+	if (change && change->has_gid)
+		attributes->st_gid = change->gid;
+}
+
+/* ---- long files (N3) ---- */
+
+/* The place of this file, or one that nobody waits for any more. */
+static struct told_text *told_place(struct inodes *inodes, uint64_t number)
+{
+	struct told_text *place = &inodes->told[0];
+
+	for (unsigned i = 0; i < LONG_FILES_MAX; i++) {
+		struct told_text *told = &inodes->told[i];
+
+		if (told->number == number)
+			return told;
+		if (told->told_ns < place->told_ns)
+			place = told;
+	}
+	return place;
+}
+
+static uint64_t tell_size(struct inodes *inodes, uint64_t number, const struct tree_node *node)
+{
+	struct told_text *told = told_place(inodes, number);
+
+	text_done(&told->text);
+	node->file->show(&node->subject, &told->text);
+	told->number = number;
+	told->told_ns = clock_ns(inodes->reactor);
+	return told->text.used;
+}
+
+bool inodes_take_told(struct inodes *inodes, uint64_t number, struct text *text)
+{
+	for (unsigned i = 0; i < LONG_FILES_MAX; i++) {
+		struct told_text *told = &inodes->told[i];
+
+		if (told->number != number)
+			continue;
+		told->number = 0;
+		if (clock_ns(inodes->reactor) - told->told_ns > TOLD_NS_MAX)
+			return false;
+		*text = told->text;
+		told->text = (struct text){ 0 };
+		return true;
+	}
+	return false;
+}
+
+/* ---- attributes ---- */
+
+static void fill_attributes(struct inodes *inodes, uint64_t number,
 			    const struct tree_node *node, struct stat *attributes)
 {
-	mode_t umask = node->type == TREE_LINK ? 0 : inodes->umask;
-
 	*attributes = (struct stat){
 		.st_ino = number,
-		.st_mode = type_bits(node->type) | (node->mode & ~umask),
+		.st_mode = type_bits(node->type) | inodes_mode(inodes, number, node),
 		.st_nlink = node->type == TREE_DIRECTORY ? 2 : 1,
-		.st_uid = inodes->uid,
-		.st_gid = inodes->gid,
 		.st_size = node->bytes,
 		.st_blksize = node->block_bytes,
 		.st_blocks = node->type == TREE_VOLUME ? node->bytes / SECTOR_BYTES : 0,
@@ -54,6 +209,11 @@ static void fill_attributes(const struct inodes *inodes, uint64_t number,
 		.st_mtime = inodes->since,
 		.st_ctime = inodes->since,
 	};
+	fill_owner(inodes, number, node, attributes);
+	if (node->type == TREE_FILE && node->file->mode & CONTROL_LONG) {
+		attributes->st_size = tell_size(inodes, number, node);
+		attributes->st_blocks = divide_up(attributes->st_size, SECTOR_BYTES);
+	}
 }
 
 static double attribute_seconds(const struct tree_node *node)
@@ -63,7 +223,7 @@ static double attribute_seconds(const struct tree_node *node)
 
 static void inodes_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	const struct inodes *inodes = inodes_of(request);
+	struct inodes *inodes = inodes_of(request);
 	struct fuse_entry_param entry = { 0 };
 	struct tree_node node;
 	uint64_t number;
@@ -104,8 +264,6 @@ static void inodes_getattr(fuse_req_t request, fuse_ino_t number,
 /* A disk ignores O_TRUNC and keeps its size; times and the sizes of control files mean nothing. */
 static int check_change(const struct tree_node *node, const struct stat *wanted, int what)
 {
-	if (what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
-		return -EPERM;
 	if (!(what & FUSE_SET_ATTR_SIZE) || node->type == TREE_FILE || !wanted->st_size)
 		return 0;
 	return node->type == TREE_VOLUME && (uint64_t)wanted->st_size == node->bytes ? 0 : -EINVAL;
@@ -119,10 +277,13 @@ static void inodes_setattr(fuse_req_t request, fuse_ino_t number, struct stat *w
 
 	if (!error)
 		error = check_change(&node, wanted, what);
-	if (error)
+	if (error) {
 		fuse_reply_err(request, -error);
-	else
-		reply_attributes(request, number, &node);
+		return;
+	}
+	if (what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		change_attributes(inodes_of(request), number, &node, wanted, what);
+	reply_attributes(request, number, &node);
 }
 
 static void inodes_readlink(fuse_req_t request, fuse_ino_t number)
@@ -138,46 +299,54 @@ static void inodes_readlink(fuse_req_t request, fuse_ino_t number)
 }
 
 /* Names neither come nor go by these. */
-static void refuse_mknod(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+static void refuse_name(fuse_req_t request, const char *name)
+{
+	struct control_subject subject = { .daemon = inodes_of(request)->tree->daemon };
+
+	fuse_reply_err(request, -control_refuse(&subject, name, -EPERM,
+						"nothing can be made, renamed or removed here"));
+}
+
+static void refuse_mknod(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name,
 			 mode_t mode UNUSED, dev_t device UNUSED)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
-static void refuse_create(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+static void refuse_create(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name,
 			  mode_t mode UNUSED, struct fuse_file_info *file UNUSED)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
-static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+static void refuse_mkdir(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name,
 			 mode_t mode UNUSED)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
-static void refuse_removal(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED)
+static void refuse_removal(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
 static void refuse_symlink(fuse_req_t request, const char *target UNUSED,
-			   fuse_ino_t parent UNUSED, const char *name UNUSED)
+			   fuse_ino_t parent UNUSED, const char *name)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
-static void refuse_rename(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name UNUSED,
+static void refuse_rename(fuse_req_t request, fuse_ino_t parent UNUSED, const char *name,
 			  fuse_ino_t new_parent UNUSED, const char *new_name UNUSED,
 			  unsigned flags UNUSED)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
 static void refuse_link(fuse_req_t request, fuse_ino_t number UNUSED, fuse_ino_t parent UNUSED,
-			const char *name UNUSED)
+			const char *name)
 {
-	fuse_reply_err(request, EPERM);
+	refuse_name(request, name);
 }
 
 /* ---- what is open ---- */
@@ -332,7 +501,7 @@ static void inodes_lseek(fuse_req_t request, fuse_ino_t number, off_t offset, in
 	struct tree_node node;
 	int error = tree_resolve(inodes_of(request)->tree, number, &node);
 
-	if (!error && whence != SEEK_DATA && whence != SEEK_HOLE)
+	if (!error && (node.type != TREE_VOLUME || (whence != SEEK_DATA && whence != SEEK_HOLE)))
 		error = -EINVAL;
 	if (!error && (offset < 0 || (uint64_t)offset >= node.bytes))
 		error = -ENXIO;

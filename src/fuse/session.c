@@ -560,6 +560,9 @@ static void session_begin(struct session *session)
 	tree_init(&session->tree, &session->daemon);
 	session->inodes = (struct inodes){
 		.tree = &session->tree,
+		.reactor = session->reactor,
+		.owner_uid = geteuid(),
+		.owner_gid = getegid(),
 		.uid = setup->uid,
 		.gid = setup->gid,
 		.umask = setup->umask,
@@ -597,6 +600,7 @@ static void session_end(struct session *session)
 	if (session->fuse)
 		fuse_session_destroy(session->fuse);
 	inodes_close_all(&session->inodes);
+	inodes_done(&session->inodes);
 	tree_done(&session->tree);
 	daemon_done(&session->daemon);
 }

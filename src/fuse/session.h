@@ -29,7 +29,7 @@ struct session_setup {
 	const struct session_tunable *tunables;
 	unsigned tunable_count;
 	bool read_only, allow_other;
-	uid_t uid;			/* of all files */
+	uid_t uid;			/* of the volumes; all else is the daemon's owner's */
 	gid_t gid;
 	mode_t umask;
 	uint64_t node_memory_bytes;	/* of each set; 0: the default */

@@ -113,6 +113,16 @@ Test(store, keeps_the_last_sentence_when_the_next_is_done)
 	cr_expect(eq(str, the_daemon.last_error.text, "register: no path was given"));
 }
 
+Test(store, that_does_not_begin_leaves_a_sentence)	/* F3 */
+{
+	struct control_subject subject = { .daemon = &the_daemon };
+
+	cr_expect(eq(int, store("register", ""), -EINVAL));
+	cr_expect(eq(int, control_refuse(&subject, "pid", -EACCES, "cannot be written"), -EACCES));
+	cr_expect(eq(int, the_daemon.last_error.code, EACCES));
+	cr_expect(eq(str, the_daemon.last_error.text, "pid: cannot be written"));
+}
+
 Test(store, is_refused_while_the_daemon_stops)
 {
 	the_daemon.is_stopping = true;
