@@ -30,6 +30,7 @@ enum {
 enum {	/* beside the mode bits of a file */
 	CONTROL_MODE_BITS = 0777,
 	CONTROL_LONG = 01000,		/* it may be longer than a page */
+	CONTROL_OF_PARTITION = 02000,	/* it is there only where the member is a partition */
 };
 
 /* What a file belongs to. */
@@ -37,6 +38,7 @@ struct control_subject {
 	struct daemon *daemon;
 	struct cache_set *set;		/* NULL: of the daemon, or a volume without a set */
 	struct volume *volume;		/* NULL: of the daemon or a set */
+	const struct device_disk *disk;	/* not NULL: of a disk with partitions that are members */
 	enum stats_period period;	/* of a file in stats_... */
 };
 
@@ -89,8 +91,12 @@ extern const struct control_file control_device_files[];	/* the cache device's b
 extern const struct control_file control_device_block_files[];	/* beside it */
 extern const struct control_file control_backing_files[];
 extern const struct control_file control_backing_block_files[];
+extern const struct control_file control_disk_files[];		/* of a member's partition */
 extern const struct control_file control_flash_files[];
 extern const struct control_file control_volume_block_files[];	/* sys/block/bcacheN */
 
-/* Shared by the tables: a number between two limits, silently brought there; -EINVAL, -ERANGE. */
+/* Shared by the tables: of a member's device. */
+bool control_is_partition(const struct control_subject *subject);
+void control_show_partition(const struct control_subject *subject, struct text *text);
+/* A number between two limits, silently brought there; -EINVAL, -ERANGE. */
 int control_parse_clamped(const char *text, uint64_t low, uint64_t high, uint64_t *value);

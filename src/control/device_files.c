@@ -106,6 +106,21 @@ const struct control_file control_device_files[] = {
 	{ 0 },
 };
 
+static const struct device_disk *disk_of(const struct control_subject *subject)
+{
+	return device_disk(subject->volume ? subject->volume->backing : subject->set->device);
+}
+
+bool control_is_partition(const struct control_subject *subject)
+{
+	return disk_of(subject);
+}
+
+void control_show_partition(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, disk_of(subject)->partition);
+}
+
 static void show_dev(const struct control_subject *subject, struct text *text)
 {
 	uint64_t number = device_number(subject->set->device);
@@ -120,6 +135,24 @@ static void show_size(const struct control_subject *subject, struct text *text)
 
 const struct control_file control_device_block_files[] = {
 	{ "dev", 0444, show_dev, NULL, "number of the block device; 0:0 for a file" },
+	{ "partition", 0444 | CONTROL_OF_PARTITION, control_show_partition, NULL,
+	  "number of the partition, where it is one" },
 	{ "size", 0444, show_size, NULL, "sectors of 512 bytes" },
+	{ 0 },
+};
+
+static void show_disk_dev(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "%u:%u\n", major(subject->disk->number), minor(subject->disk->number));
+}
+
+static void show_disk_size(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->disk->sectors);
+}
+
+const struct control_file control_disk_files[] = {
+	{ "dev", 0444, show_disk_dev, NULL, "number of the block device" },
+	{ "size", 0444, show_disk_size, NULL, "sectors of 512 bytes" },
 	{ 0 },
 };

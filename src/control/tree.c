@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "base/escape.h"
 #include "base/units.h"
@@ -56,10 +57,26 @@ enum kind {
 	KIND_BLOCK_DEVICE,		/* DIR/sys/block/<cache device> */
 	KIND_DEVICE,			/* .../bcache */
 	KIND_DEVICE_SET_LINK,
+	KIND_DISK,			/* DIR/sys/block/<disk of partitions that are members> */
+	KIND_PARTITION_BACKING_LINK,	/* DIR/sys/block/<partition>, which lies below its disk */
+	KIND_PARTITION_DEVICE_LINK,
+	KIND_VOLUME_HOLDERS,		/* DIR/sys/block/bcacheN/holders: nobody whom we know */
+	KIND_BACKING_HOLDERS,		/* DIR/sys/block/<backing device>/holders */
+	KIND_BACKING_HOLDER_LINK,
+	KIND_DEVICE_HOLDERS,		/* DIR/sys/block/<cache device>/holders */
+	KIND_DEVICE_HOLDER_LINK,
+	KIND_CLASS,			/* DIR/sys/class */
+	KIND_CLASS_BLOCK,		/* DIR/sys/class/block: links by name */
+	KIND_DEV,			/* DIR/sys/dev */
+	KIND_DEV_BLOCK,			/* DIR/sys/dev/block: the same links by number */
+	KIND_ANY_VOLUME_LINK,
+	KIND_ANY_BACKING_LINK,
+	KIND_ANY_DEVICE_LINK,
+	KIND_ANY_DISK_LINK,
 	KINDS,
 };
 
-enum belongs { OF_DAEMON, OF_SET, OF_VOLUME };
+enum belongs { OF_DAEMON, OF_SET, OF_VOLUME, OF_DISK };
 
 /* A listing under way. */
 struct listing {
@@ -93,52 +110,169 @@ static uint64_t number_of(unsigned object, enum kind kind, unsigned row)
 
 /* ---- objects ---- */
 
+static bool is_same_object(const struct tree_object *a, const struct tree_object *b)
+{
+	return a->is_set == b->is_set && a->number == b->number &&
+	       uuid_is_equal(a->uuid, b->uuid) && !strcmp(a->disk, b->disk);
+}
+
+static unsigned hash_of(const struct tree *tree, const struct tree_object *object)
+{
+	uint64_t hash = object->is_set * 3 + object->number;
+
+	for (unsigned i = 0; i < sizeof(object->uuid); i++)
+		hash = hash * 0x100000001b3 + object->uuid[i];
+	for (const char *c = object->disk; *c; c++)
+		hash = hash * 0x100000001b3 + (unsigned char)*c;
+	return (hash ^ hash >> 29) % tree->room;
+}
+
+static void objects_hash(struct tree *tree)
+{
+	tree->chains = calloc(tree->room, sizeof(*tree->chains));
+	assert(tree->chains);
+	for (unsigned i = 1; i < tree->count; i++) {
+		unsigned *chain = &tree->chains[hash_of(tree, &tree->objects[i])];
+
+		tree->objects[i].next = *chain;
+		*chain = i;
+	}
+}
+
+static void objects_grow(struct tree *tree)
+{
+	tree->room *= 2;
+	tree->objects = reallocarray(tree->objects, tree->room, sizeof(*tree->objects));
+	assert(tree->objects);
+	free(tree->chains);
+	objects_hash(tree);
+}
+
 void tree_init(struct tree *tree, struct daemon *daemon)
 {
 	*tree = (struct tree){ .daemon = daemon, .room = OBJECTS_AT_FIRST };
 	tree->objects = calloc(tree->room, sizeof(*tree->objects));
 	assert(tree->objects);
 	tree->count = 1;	/* 0 is the daemon */
+	objects_hash(tree);
 }
 
 void tree_done(struct tree *tree)
 {
 	free(tree->objects);
+	free(tree->chains);
 	tree->objects = NULL;
+	tree->chains = NULL;
 }
 
-static unsigned tree_object(struct tree *tree, bool is_set, const uint8_t uuid[16], unsigned number)
+static unsigned tree_object(struct tree *tree, const struct tree_object *wanted)
 {
-	struct tree_object *object;
+	unsigned *chain, i;
 
-	for (unsigned i = 1; i < tree->count; i++) {
-		object = &tree->objects[i];
-		if (object->is_set == is_set && object->number == number &&
-		    uuid_is_equal(object->uuid, uuid))
+	for (i = tree->chains[hash_of(tree, wanted)]; i; i = tree->objects[i].next)
+		if (is_same_object(&tree->objects[i], wanted))
 			return i;
-	}
-	if (tree->count == tree->room) {
-		tree->room *= 2;
-		tree->objects = reallocarray(tree->objects, tree->room, sizeof(*tree->objects));
-		assert(tree->objects);
-	}
-	object = &tree->objects[tree->count];
-	*object = (struct tree_object){ .is_set = is_set, .number = number };
-	memcpy(object->uuid, uuid, sizeof(object->uuid));
+	if (tree->count == tree->room)
+		objects_grow(tree);
+	chain = &tree->chains[hash_of(tree, wanted)];
+	tree->objects[tree->count] = *wanted;
+	tree->objects[tree->count].next = *chain;
+	*chain = tree->count;
 	return tree->count++;
 }
 
 static unsigned object_of_set(struct tree *tree, const struct cache_set *set)
 {
-	return tree_object(tree, true, set->superblock.set_uuid, 0);
+	struct tree_object object = { .is_set = true };
+
+	memcpy(object.uuid, set->superblock.set_uuid, sizeof(object.uuid));
+	return tree_object(tree, &object);
 }
 
 static unsigned object_of_volume(struct tree *tree, const struct volume *volume)
 {
-	return tree_object(tree, false, volume->uuid, volume->number);
+	struct tree_object object = { .number = volume->number };
+
+	memcpy(object.uuid, volume->uuid, sizeof(object.uuid));
+	return tree_object(tree, &object);
 }
 
-/* The set or volume behind an object, if it is there (T2). */
+static unsigned object_of_disk(struct tree *tree, const struct device_disk *disk)
+{
+	struct tree_object object = { .number = 0 };
+
+	snprintf(object.disk, sizeof(object.disk), "%s", disk->name);
+	return tree_object(tree, &object);
+}
+
+/* ---- members ---- */
+
+static struct volume *volume_first(const struct daemon *daemon)
+{
+	struct list_link *link = list_first(&daemon->volumes);
+
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+static struct volume *volume_next(const struct daemon *daemon, const struct volume *volume)
+{
+	struct list_link *link = list_next(&daemon->volumes, &volume->daemon_link);
+
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+static struct cache_set *set_first(const struct daemon *daemon)
+{
+	struct list_link *link = list_first(&daemon->sets);
+
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
+static struct cache_set *set_after(const struct daemon *daemon, const struct cache_set *set)
+{
+	struct list_link *link = list_next(&daemon->sets, &set->link);
+
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
+static bool name_is_member(const struct daemon *daemon, const char *name)
+{
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		if (!v->is_flash && !strcmp(v->member_name, name))
+			return true;
+	for (struct cache_set *set = set_first(daemon); set; set = set_after(daemon, set))
+		if (!strcmp(set->member_name, name))
+			return true;
+	return false;
+}
+
+/* The disk below which a member lies.  None, too, where an older member has the disk's name. */
+static const struct device_disk *disk_of(const struct daemon *daemon, const struct device *device)
+{
+	const struct device_disk *disk = device ? device_disk(device) : NULL;
+
+	return disk && !name_is_member(daemon, disk->name) ? disk : NULL;
+}
+
+/* The disk of this name, if a member lies below it. */
+static const struct device_disk *find_disk(const struct daemon *daemon, const char *name)
+{
+	const struct device_disk *disk;
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v)) {
+		disk = disk_of(daemon, v->backing);
+		if (disk && !strcmp(disk->name, name))
+			return disk;
+	}
+	for (struct cache_set *set = set_first(daemon); set; set = set_after(daemon, set)) {
+		disk = disk_of(daemon, set->device);
+		if (disk && !strcmp(disk->name, name))
+			return disk;
+	}
+	return NULL;
+}
+
+/* The set, volume or disk behind an object, if it is there (T2). */
 static bool find_subject(struct tree *tree, unsigned number, struct control_subject *subject)
 {
 	const struct tree_object *object;
@@ -149,6 +283,10 @@ static bool find_subject(struct tree *tree, unsigned number, struct control_subj
 	if (number >= tree->count)
 		return false;
 	object = &tree->objects[number];
+	if (object->disk[0]) {
+		subject->disk = find_disk(tree->daemon, object->disk);
+		return subject->disk;
+	}
 	if (object->is_set) {
 		subject->set = daemon_find_set(tree->daemon, object->uuid);
 		return subject->set;
@@ -183,20 +321,6 @@ static void list_stats(struct listing *listing, enum kind first)
 		list_own(listing, stats_names[period], first + period);
 }
 
-static struct volume *volume_first(const struct daemon *daemon)
-{
-	struct list_link *link = list_first(&daemon->volumes);
-
-	return link ? container_of(link, struct volume, daemon_link) : NULL;
-}
-
-static struct volume *volume_next(const struct daemon *daemon, const struct volume *volume)
-{
-	struct list_link *link = list_next(&daemon->volumes, &volume->daemon_link);
-
-	return link ? container_of(link, struct volume, daemon_link) : NULL;
-}
-
 static void list_volumes(struct listing *listing, enum kind kind)
 {
 	const struct daemon *daemon = listing->tree->daemon;
@@ -214,36 +338,72 @@ static void list_root(struct listing *listing)
 	list_own(listing, "sys", KIND_SYS);
 }
 
-static bool is_same_uuid(const struct volume *a, const struct volume *b)
+/* ---- names that several volumes may bear: a copy of a device has its uuid ---- */
+
+struct bearer {
+	const struct volume *volume;
+	unsigned place;		/* in the daemon's list */
+};
+
+static int compare_places(const struct bearer *a, const struct bearer *b)
 {
-	return uuid_is_equal(a->uuid, b->uuid);
+	return a->place < b->place ? -1 : a->place > b->place;
 }
 
-static bool is_same_label(const struct volume *a, const struct volume *b)
+static int compare_uuids(const void *first, const void *second)
 {
-	return !strcmp(a->label, b->label);
+	const struct bearer *a = first, *b = second;
+	int order = memcmp(a->volume->uuid, b->volume->uuid, sizeof(a->volume->uuid));
+
+	return order ? order : compare_places(a, b);
 }
 
-/* Of several that bear one name, the first has the link: a copy of a device has its uuid. */
-static bool is_first(const struct daemon *daemon, const struct volume *volume,
-		     bool (*is_same)(const struct volume *a, const struct volume *b))
+static int compare_labels(const void *first, const void *second)
 {
-	const struct volume *v = volume_first(daemon);
+	const struct bearer *a = first, *b = second;
+	int order = strcmp(a->volume->label, b->volume->label);
 
-	while (v != volume && !(v->is_exported && is_same(v, volume)))
-		v = volume_next(daemon, v);
-	return v == volume;
+	return order ? order : compare_places(a, b);
+}
+
+typedef int compare_fn(const void *first, const void *second);
+typedef const char *name_fn(const struct volume *volume, char name[LABEL_NAME_BYTES]);
+
+/* Of several with one name the first has the link.  NULL instead of a name: it has none. */
+static void list_bearers(struct listing *listing, compare_fn *compare, name_fn *name_of,
+			 enum kind kind)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+	autofree struct bearer *bearers = NULL;
+	char name[LABEL_NAME_BYTES], before[LABEL_NAME_BYTES] = "";
+	unsigned count = 0, volumes = 0;
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		volumes++;
+	bearers = calloc(volumes + 1, sizeof(*bearers));
+	assert(bearers);
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		if (v->is_exported) {
+			bearers[count] = (struct bearer){ v, count };
+			count++;
+		}
+	qsort(bearers, count, sizeof(*bearers), compare);
+	for (unsigned i = 0; i < count && !listing->ended; i++) {
+		if (!name_of(bearers[i].volume, name) || !strcmp(name, before))
+			continue;
+		list_name(listing, name, object_of_volume(listing->tree, bearers[i].volume), kind);
+		strcpy(before, name);
+	}
+}
+
+static const char *uuid_name(const struct volume *volume, char name[LABEL_NAME_BYTES])
+{
+	return units_print_uuid(name, volume->uuid);
 }
 
 static void list_by_uuid(struct listing *listing)
 {
-	const struct daemon *daemon = listing->tree->daemon;
-	char uuid[40];
-
-	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
-		if (v->is_exported && is_first(daemon, v, is_same_uuid))
-			list_name(listing, units_print_uuid(uuid, v->uuid),
-				  object_of_volume(listing->tree, v), KIND_BY_UUID_LINK);
+	list_bearers(listing, compare_uuids, uuid_name, KIND_BY_UUID_LINK);
 }
 
 /* As udev has it: what would be odd in a name becomes \x2f. */
@@ -252,42 +412,28 @@ static bool is_plain_in_links(char c, bool is_first)
 	return isalnum((unsigned char)c) || strchr("#+-=@_:", c) || (c == '.' && !is_first);
 }
 
+static const char *label_name(const struct volume *volume, char name[LABEL_NAME_BYTES])
+{
+	escape_name(name, LABEL_NAME_BYTES, volume->label, is_plain_in_links);
+	return *name ? name : NULL;
+}
+
 static void list_by_label(struct listing *listing)
 {
-	const struct daemon *daemon = listing->tree->daemon;
-	char name[LABEL_NAME_BYTES];
-
-	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v)) {
-		if (!v->is_exported || !v->label[0] || !is_first(daemon, v, is_same_label))
-			continue;
-		escape_name(name, sizeof(name), v->label, is_plain_in_links);
-		list_name(listing, name, object_of_volume(listing->tree, v), KIND_BY_LABEL_LINK);
-	}
+	list_bearers(listing, compare_labels, label_name, KIND_BY_LABEL_LINK);
 }
 
 static void list_sys(struct listing *listing)
 {
 	list_own(listing, "fs", KIND_SYS_FS);
 	list_own(listing, "block", KIND_BLOCK);
+	list_own(listing, "class", KIND_CLASS);
+	list_own(listing, "dev", KIND_DEV);
 }
 
 static void list_sys_fs(struct listing *listing)
 {
 	list_own(listing, "bcache", KIND_SYS_FS_BCACHE);
-}
-
-static struct cache_set *set_first(const struct daemon *daemon)
-{
-	struct list_link *link = list_first(&daemon->sets);
-
-	return link ? container_of(link, struct cache_set, link) : NULL;
-}
-
-static struct cache_set *set_after(const struct daemon *daemon, const struct cache_set *set)
-{
-	struct list_link *link = list_next(&daemon->sets, &set->link);
-
-	return link ? container_of(link, struct cache_set, link) : NULL;
 }
 
 static void list_sets(struct listing *listing)
@@ -318,18 +464,122 @@ static void list_set(struct listing *listing)
 	}
 }
 
-static void list_block(struct listing *listing)
+/* Calls for each member; its disk is NULL if it lies below none. */
+struct member {
+	const char *name;
+	const struct device *device;
+	const struct device_disk *disk;
+	unsigned object;
+	bool is_backing;
+};
+typedef void member_fn(struct listing *listing, const struct member *member);
+
+static void list_members(struct listing *listing, member_fn *list)
 {
 	struct tree *tree = listing->tree;
+	const struct daemon *daemon = tree->daemon;
 
-	list_volumes(listing, KIND_BLOCK_VOLUME);
-	for (struct volume *v = volume_first(tree->daemon); v; v = volume_next(tree->daemon, v))
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
 		if (!v->is_flash)
-			list_name(listing, v->member_name, object_of_volume(tree, v),
-				  KIND_BLOCK_BACKING);
-	for (struct cache_set *set = set_first(tree->daemon); set;
-	     set = set_after(tree->daemon, set))
-		list_name(listing, set->member_name, object_of_set(tree, set), KIND_BLOCK_DEVICE);
+			list(listing, &(struct member){ v->member_name, v->backing,
+							disk_of(daemon, v->backing),
+							object_of_volume(tree, v), true });
+	for (struct cache_set *set = set_first(daemon); set; set = set_after(daemon, set))
+		list(listing, &(struct member){ set->member_name, set->device,
+						disk_of(daemon, set->device),
+						object_of_set(tree, set), false });
+}
+
+static void list_block_member(struct listing *listing, const struct member *member)
+{
+	/* Of several partitions of a disk, that which find_disk() finds lists it. */
+	bool is_first = member->disk &&
+			find_disk(listing->tree->daemon, member->disk->name) == member->disk;
+
+	if (is_first)
+		list_name(listing, member->disk->name,
+			  object_of_disk(listing->tree, member->disk), KIND_DISK);
+	if (member->is_backing)
+		list_name(listing, member->name, member->object,
+			  member->disk ? KIND_PARTITION_BACKING_LINK : KIND_BLOCK_BACKING);
+	else
+		list_name(listing, member->name, member->object,
+			  member->disk ? KIND_PARTITION_DEVICE_LINK : KIND_BLOCK_DEVICE);
+}
+
+static void list_block(struct listing *listing)
+{
+	list_volumes(listing, KIND_BLOCK_VOLUME);
+	list_members(listing, list_block_member);
+}
+
+static void list_disk_member(struct listing *listing, const struct member *member)
+{
+	if (member->disk && !strcmp(member->disk->name, listing->subject->disk->name))
+		list_name(listing, member->name, member->object,
+			  member->is_backing ? KIND_BLOCK_BACKING : KIND_BLOCK_DEVICE);
+}
+
+static void list_disk(struct listing *listing)
+{
+	list_members(listing, list_disk_member);
+}
+
+static void list_class(struct listing *listing)
+{
+	list_own(listing, "block", KIND_CLASS_BLOCK);
+}
+
+static void list_dev(struct listing *listing)
+{
+	list_own(listing, "block", KIND_DEV_BLOCK);
+}
+
+static void list_class_member(struct listing *listing, const struct member *member)
+{
+	if (member->disk && find_disk(listing->tree->daemon, member->disk->name) == member->disk)
+		list_name(listing, member->disk->name,
+			  object_of_disk(listing->tree, member->disk), KIND_ANY_DISK_LINK);
+	list_name(listing, member->name, member->object,
+		  member->is_backing ? KIND_ANY_BACKING_LINK : KIND_ANY_DEVICE_LINK);
+}
+
+static void list_class_block(struct listing *listing)
+{
+	list_volumes(listing, KIND_ANY_VOLUME_LINK);
+	list_members(listing, list_class_member);
+}
+
+static const char *print_number(char text[32], uint64_t number)
+{
+	snprintf(text, 32, "%u:%u", major(number), minor(number));
+	return text;
+}
+
+/* Files have no number. */
+static void list_dev_member(struct listing *listing, const struct member *member)
+{
+	uint64_t number = device_number(member->device);
+	char name[32];
+
+	if (member->disk && find_disk(listing->tree->daemon, member->disk->name) == member->disk)
+		list_name(listing, print_number(name, member->disk->number),
+			  object_of_disk(listing->tree, member->disk), KIND_ANY_DISK_LINK);
+	if (number)
+		list_name(listing, print_number(name, number), member->object,
+			  member->is_backing ? KIND_ANY_BACKING_LINK : KIND_ANY_DEVICE_LINK);
+}
+
+static void list_dev_block(struct listing *listing)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+	char name[32];
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		if (v->is_exported)
+			list_name(listing, print_number(name, makedev(0, v->number)),
+				  object_of_volume(listing->tree, v), KIND_ANY_VOLUME_LINK);
+	list_members(listing, list_dev_member);
 }
 
 static void list_block_volume(struct listing *listing)
@@ -337,6 +587,7 @@ static void list_block_volume(struct listing *listing)
 	bool is_flash = listing->subject->volume->is_flash;
 
 	list_own(listing, "bcache", is_flash ? KIND_FLASH : KIND_BLOCK_VOLUME_LINK);
+	list_own(listing, "holders", KIND_VOLUME_HOLDERS);
 	list_own(listing, "slaves", KIND_SLAVES);
 }
 
@@ -359,6 +610,15 @@ static void list_cache_link(struct listing *listing)
 static void list_block_backing(struct listing *listing)
 {
 	list_own(listing, "bcache", KIND_BACKING);
+	list_own(listing, "holders", KIND_BACKING_HOLDERS);
+}
+
+static void list_backing_holders(struct listing *listing)
+{
+	const struct volume *volume = listing->subject->volume;
+
+	if (volume->is_exported)
+		list_own(listing, volume->name, KIND_BACKING_HOLDER_LINK);
 }
 
 static void list_backing(struct listing *listing)
@@ -372,6 +632,17 @@ static void list_backing(struct listing *listing)
 static void list_block_device(struct listing *listing)
 {
 	list_own(listing, "bcache", KIND_DEVICE);
+	list_own(listing, "holders", KIND_DEVICE_HOLDERS);
+}
+
+static void list_device_holders(struct listing *listing)
+{
+	const struct daemon *daemon = listing->tree->daemon;
+
+	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
+		if (v->is_exported && v->set == listing->subject->set)
+			list_name(listing, v->name, object_of_volume(listing->tree, v),
+				  KIND_DEVICE_HOLDER_LINK);
 }
 
 static void list_device(struct listing *listing)
@@ -386,46 +657,118 @@ static void target_volume(const struct control_subject *subject, struct text *te
 	text_print(text, "../%s", subject->volume->name);
 }
 
+/* What leads up from a member's directory to that of its disk. */
+static const char *up_from(const struct control_subject *subject, const struct device *device)
+{
+	return disk_of(subject->daemon, device) ? "../" : "";
+}
+
+/* "sdb", "sda/sda3". */
+static void print_member(const struct control_subject *subject, const struct device *device,
+			 const char *name, struct text *text)
+{
+	const struct device_disk *disk = disk_of(subject->daemon, device);
+
+	text_print(text, disk ? "%s/" : "%s", disk ? disk->name : "");
+	text_print(text, "%s", name);
+}
+
+static void print_backing(const struct control_subject *subject, struct text *text)
+{
+	print_member(subject, subject->volume->backing, subject->volume->member_name, text);
+}
+
+static void print_device(const struct control_subject *subject, struct text *text)
+{
+	print_member(subject, subject->set->device, subject->set->member_name, text);
+}
+
 static void target_of_set_volume(const struct control_subject *subject, struct text *text)
 {
 	const struct volume *volume = subject->volume;
 
-	text_print(text, "../../../block/%s/bcache",
-		   volume->is_flash ? volume->name : volume->member_name);
+	text_print(text, "../../../block/");
+	if (volume->is_flash)
+		text_print(text, "%s", volume->name);
+	else
+		print_backing(subject, text);
+	text_print(text, "/bcache");
 }
 
 static void target_of_set_device(const struct control_subject *subject, struct text *text)
 {
-	text_print(text, "../../../block/%s/bcache", subject->set->member_name);
+	text_print(text, "../../../block/");
+	print_device(subject, text);
+	text_print(text, "/bcache");
 }
 
 static void target_backing(const struct control_subject *subject, struct text *text)
 {
-	text_print(text, "../../%s", subject->volume->member_name);
+	text_print(text, "../../");
+	print_backing(subject, text);
 }
 
 static void target_device(const struct control_subject *subject, struct text *text)
 {
-	if (subject->set)
-		text_print(text, "../../%s", subject->set->member_name);
+	if (!subject->set)
+		return;
+	text_print(text, "../../");
+	print_device(subject, text);
 }
 
 static void target_backing_bcache(const struct control_subject *subject, struct text *text)
 {
-	text_print(text, "../%s/bcache", subject->volume->member_name);
+	text_print(text, "../");
+	print_backing(subject, text);
+	text_print(text, "/bcache");
 }
 
+/* From the directories bcache/ and holders/ of a member. */
 static void target_block_volume(const struct control_subject *subject, struct text *text)
 {
-	text_print(text, "../../%s", subject->volume->name);
+	text_print(text, "%s../../%s", up_from(subject, subject->volume->backing),
+		   subject->volume->name);
+}
+
+static void target_device_holder(const struct control_subject *subject, struct text *text)
+{
+	if (subject->set)
+		text_print(text, "%s../../%s", up_from(subject, subject->set->device),
+			   subject->volume->name);
 }
 
 static void target_set(const struct control_subject *subject, struct text *text)
 {
+	const struct volume *volume = subject->volume;
 	char name[40];
 
 	if (subject->set)
-		text_print(text, "../../../fs/bcache/%s", set_name(subject->set, name));
+		text_print(text, "%s../../../fs/bcache/%s",
+			   up_from(subject, volume ? volume->backing : subject->set->device),
+			   set_name(subject->set, name));
+}
+
+/* From class/block/ and dev/block/. */
+static void target_any_volume(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../block/%s", subject->volume->name);
+}
+
+static void target_any_backing(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../block/");
+	print_backing(subject, text);
+}
+
+static void target_any_device(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../block/");
+	print_device(subject, text);
+}
+
+static void target_any_disk(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "../../block/%s", subject->disk->name);
 }
 
 /* ---- the table ---- */
@@ -471,6 +814,22 @@ static const struct kind_row kinds[KINDS] = {
 				list_block_device, NULL },
 	[KIND_DEVICE] = { TREE_DIRECTORY, OF_SET, control_device_files, list_device, NULL },
 	[KIND_DEVICE_SET_LINK] = { TREE_LINK, OF_SET, NULL, NULL, target_set },
+	[KIND_DISK] = { TREE_DIRECTORY, OF_DISK, control_disk_files, list_disk, NULL },
+	[KIND_PARTITION_BACKING_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, print_backing },
+	[KIND_PARTITION_DEVICE_LINK] = { TREE_LINK, OF_SET, NULL, NULL, print_device },
+	[KIND_VOLUME_HOLDERS] = { TREE_DIRECTORY, OF_VOLUME, NULL, NULL, NULL },
+	[KIND_BACKING_HOLDERS] = { TREE_DIRECTORY, OF_VOLUME, NULL, list_backing_holders, NULL },
+	[KIND_BACKING_HOLDER_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_block_volume },
+	[KIND_DEVICE_HOLDERS] = { TREE_DIRECTORY, OF_SET, NULL, list_device_holders, NULL },
+	[KIND_DEVICE_HOLDER_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_device_holder },
+	[KIND_CLASS] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_class, NULL },
+	[KIND_CLASS_BLOCK] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_class_block, NULL },
+	[KIND_DEV] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_dev, NULL },
+	[KIND_DEV_BLOCK] = { TREE_DIRECTORY, OF_DAEMON, NULL, list_dev_block, NULL },
+	[KIND_ANY_VOLUME_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_any_volume },
+	[KIND_ANY_BACKING_LINK] = { TREE_LINK, OF_VOLUME, NULL, NULL, target_any_backing },
+	[KIND_ANY_DEVICE_LINK] = { TREE_LINK, OF_SET, NULL, NULL, target_any_device },
+	[KIND_ANY_DISK_LINK] = { TREE_LINK, OF_DISK, NULL, NULL, target_any_disk },
 };
 
 /* ---- from number to node ---- */
@@ -504,6 +863,11 @@ static const struct control_file *file_of(const struct kind_row *kind, unsigned 
 	return NULL;
 }
 
+static bool file_is_there(const struct control_file *file, const struct control_subject *subject)
+{
+	return !(file->mode & CONTROL_OF_PARTITION) || control_is_partition(subject);
+}
+
 static enum stats_period period_of(unsigned kind)
 {
 	if (kind >= KIND_SET_STATS && kind <= KIND_SET_STATS_LAST)
@@ -520,7 +884,9 @@ static bool is_there(enum kind kind, const struct control_subject *subject)
 
 	switch (kinds[kind].of) {
 	case OF_DAEMON:
-		return !volume && !subject->set;
+		return !volume && !subject->set && !subject->disk;
+	case OF_DISK:
+		return subject->disk;
 	case OF_SET:
 		return !volume && subject->set;
 	case OF_VOLUME:
@@ -531,10 +897,15 @@ static bool is_there(enum kind kind, const struct control_subject *subject)
 	switch (kind) {
 	case KIND_BLOCK_BACKING:
 	case KIND_BACKING:
+	case KIND_BACKING_HOLDERS:
+	case KIND_ANY_BACKING_LINK:
 		return !volume->is_flash;
+	case KIND_PARTITION_BACKING_LINK:
+		return disk_of(subject->daemon, volume->backing);
 	case KIND_SET_VOLUME_LINK:
 	case KIND_CACHE_LINK:
 	case KIND_SLAVE_DEVICE_LINK:
+	case KIND_DEVICE_HOLDER_LINK:
 		return volume->set;
 	default:
 		return volume->is_exported ||
@@ -583,7 +954,7 @@ int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node)
 	if (parts.row) {
 		node->file = file_of(kind, parts.row);
 		node->type = TREE_FILE;
-		if (!node->file)
+		if (!node->file || !file_is_there(node->file, &node->subject))
 			return -ENOENT;
 	}
 	describe(node);
@@ -597,9 +968,11 @@ static void list_files(struct listing *listing, const struct parts *parts)
 	const struct control_file *files = kinds[parts->kind].files;
 
 	for (unsigned i = 0; files && files[i].name && !listing->ended; i++)
-		listing->ended = !listing->visit(listing->context, files[i].name,
-						 number_of(parts->object, parts->kind, i + 1),
-						 TREE_FILE);
+		if (file_is_there(&files[i], listing->subject))
+			listing->ended =
+				!listing->visit(listing->context, files[i].name,
+						number_of(parts->object, parts->kind, i + 1),
+						TREE_FILE);
 }
 
 int tree_list(struct tree *tree, uint64_t directory, tree_visit_fn *visit, void *context)

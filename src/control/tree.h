@@ -7,8 +7,8 @@
  *	 63      32 31      16 15       0
  *	[ object   ][ kind     ][ row    ]
  *
- * The object is a set or a volume (0: the daemon), by its place in a table of
- * all that were ever seen; the kind says which directory, link or volume it is;
+ * The object is a set, a volume or a disk with partitions (0: the daemon), by its
+ * place in a table of all that were ever seen; the kind says which directory, link or volume it is;
  * the row which file of the directory's table, from 1 on (0: the directory).
  *
  * (T1) A number names the same thing as long as the daemon runs; when the thing
@@ -33,12 +33,15 @@ struct tree_object {
 	bool is_set;
 	uint8_t uuid[16];
 	unsigned number;	/* of a volume */
+	char disk[32];		/* its name; empty: it is no disk */
+	unsigned next;		/* of the same hash; 0: none */
 };
 
 struct tree {
 	struct daemon *daemon;
 	struct tree_object *objects;
 	unsigned count, room;
+	unsigned *chains;	/* `room` of them: the first object of each hash */
 };
 
 struct tree_node {

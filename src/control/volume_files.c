@@ -292,6 +292,8 @@ static void show_backing_size(const struct control_subject *subject, struct text
 
 const struct control_file control_backing_block_files[] = {
 	{ "dev", 0444, show_backing_dev, NULL, "number of the block device; 0:0 for a file" },
+	{ "partition", 0444 | CONTROL_OF_PARTITION, control_show_partition, NULL,
+	  "number of the partition, where it is one" },
 	{ "size", 0444, show_backing_size, NULL, "sectors of 512 bytes" },
 	{ 0 },
 };

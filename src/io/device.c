@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
@@ -49,6 +51,7 @@ struct device {
 	struct stat stat;
 	uint64_t sectors;
 	unsigned logical_block_bytes;
+	struct device_disk disk;	/* partition 0: none */
 	bool can_discard;		/* until one was refused */
 	bool is_in_memory;		/* on tmpfs */
 	bool direct;
@@ -240,6 +243,58 @@ static int device_refuse_locked_below(const struct device *device, struct error 
 
 /* Size, kind and abilities. */
 
+static bool device_read_sysfs(const struct device *device, const char *name, char text[32])
+{
+	char path[80];
+	FILE *file;
+	bool is_read;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device->stat.st_rdev),
+		 minor(device->stat.st_rdev), name);
+	file = fopen(path, "re");
+	is_read = file && fscanf(file, "%31s", text) == 1;
+	if (file)
+		fclose(file);
+	return is_read;
+}
+
+/* ".../block/sda/sda3": the disk's directory holds that of the partition. */
+static bool device_find_disk_name(const struct device *device, char name[32])
+{
+	char path[64], target[PATH_MAX];
+	ssize_t length;
+	char *slash;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(device->stat.st_rdev),
+		 minor(device->stat.st_rdev));
+	length = readlink(path, target, sizeof(target) - 1);
+	target[length > 0 ? length : 0] = 0;
+	slash = strrchr(target, '/');
+	if (!slash)
+		return false;
+	*slash = 0;
+	slash = strrchr(target, '/');
+	return slash && (size_t)snprintf(name, 32, "%s", slash + 1) < 32;
+}
+
+static void device_look_at_disk(struct device *device)
+{
+	struct device_disk disk = { .partition = 0 };
+	char partition[32], number[32], sectors[32];
+	unsigned major, minor;
+
+	if (!device_read_sysfs(device, "partition", partition) ||
+	    !device_read_sysfs(device, "../dev", number) ||
+	    !device_read_sysfs(device, "../size", sectors) ||
+	    sscanf(partition, "%u", &disk.partition) != 1 ||
+	    sscanf(number, "%u:%u", &major, &minor) != 2 ||
+	    sscanf(sectors, "%" SCNu64, &disk.sectors) != 1 ||
+	    !device_find_disk_name(device, disk.name))
+		return;
+	disk.number = makedev(major, minor);
+	device->disk = disk;
+}
+
 static int device_look_at_block_device(struct device *device, struct error *error)
 {
 	uint64_t bytes;
@@ -255,6 +310,7 @@ static int device_look_at_block_device(struct device *device, struct error *erro
 				 device->path);
 	device->sectors = bytes / SECTOR_BYTES;
 	device->logical_block_bytes = block;
+	device_look_at_disk(device);
 	device->can_discard = device->mode == DEVICE_READ_WRITE;
 	return 0;
 }
@@ -402,6 +458,11 @@ bool device_is_block_device(const struct device *device)
 uint64_t device_number(const struct device *device)
 {
 	return device_is_block_device(device) ? device->stat.st_rdev : 0;
+}
+
+const struct device_disk *device_disk(const struct device *device)
+{
+	return device->disk.partition ? &device->disk : NULL;
 }
 
 bool device_is_same(const struct device *a, const struct device *b)

@@ -58,6 +58,16 @@ uint64_t device_number(const struct device *device);	/* st_rdev, or 0 for a file
 bool device_is_same(const struct device *a, const struct device *b);
 /* Is it what stands at `path`?  May block. */
 bool device_is_at(const struct device *device, const char *path);
+
+/* The disk of a partition, as sysfs tells it. */
+struct device_disk {
+	char name[32];
+	unsigned partition;		/* number of the partition on it */
+	uint64_t number, sectors;	/* of the disk */
+};
+/* NULL: it is no partition. */
+const struct device_disk *device_disk(const struct device *device);
+
 /* Does a file, or that below a loop device, lie on the file system of this st_dev?  May block. */
 bool device_is_on(const struct device *device, uint64_t file_system);
 const char *device_path(const struct device *device);	/* as given */

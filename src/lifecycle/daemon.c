@@ -104,16 +104,25 @@ void daemon_remove_volume(struct daemon *daemon, struct volume *volume)
 	daemon->first_free_number = min_u64(daemon->first_free_number, volume->number);
 }
 
+static bool is_name_of_disk(const struct device *device, const char *name)
+{
+	const struct device_disk *disk = device ? device_disk(device) : NULL;
+
+	return disk && !strcmp(disk->name, name);
+}
+
 static bool name_is_taken(const struct daemon *daemon, const char *name)
 {
 	struct list_link *link;
 
 	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
 		if (!strcmp(volume_at(link)->member_name, name) ||
-		    !strcmp(volume_at(link)->name, name))
+		    !strcmp(volume_at(link)->name, name) ||
+		    is_name_of_disk(volume_at(link)->backing, name))
 			return true;
 	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		if (!strcmp(set_at(link)->member_name, name))
+		if (!strcmp(set_at(link)->member_name, name) ||
+		    is_name_of_disk(set_at(link)->device, name))
 			return true;
 	return false;
 }

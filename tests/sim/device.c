@@ -450,6 +450,11 @@ bool device_is_at(const struct device *device, const char *path)
 	return device->disk == disk_find(path);
 }
 
+const struct device_disk *device_disk(const struct device *device UNUSED)
+{
+	return NULL;
+}
+
 bool device_is_on(const struct device *device UNUSED, uint64_t file_system UNUSED)
 {
 	return false;

@@ -32,6 +32,7 @@ static const struct table tables[] = {
 	{ "sys/block/<backing device>", control_backing_block_files },
 	{ "sys/block/<cache device>/bcache", control_device_files },
 	{ "sys/block/<cache device>", control_device_block_files },
+	{ "sys/block/<disk>", control_disk_files },
 	{ "sys/block/bcacheN/bcache of a flash-only volume", control_flash_files },
 	{ "sys/block/bcacheN", control_volume_block_files },
 };

@@ -60,7 +60,7 @@ Test(tree, of_an_empty_daemon_has_no_volumes_and_no_sets)
 	struct names names;
 
 	cr_expect(eq(str, (char *)list(&names, TREE_ROOT), "metrics by-uuid/ by-label/ sys/"));
-	cr_expect(eq(str, (char *)list(&names, walk("sys")), "diskstats fs/ block/"));
+	cr_expect(eq(str, (char *)list(&names, walk("sys")), "diskstats fs/ block/ class/ dev/"));
 	cr_expect(eq(str, (char *)list(&names, walk("sys/fs")), "bcache/"));
 	cr_expect(eq(str, (char *)list(&names, walk("sys/block")), ""));
 	cr_expect(eq(str, (char *)list(&names, walk("by-uuid")), ""));
@@ -119,7 +119,7 @@ Test(tree, describes_files)
 
 Test(tree, has_nothing_behind_other_numbers)
 {
-	enum { KINDS = 70, ROWS = 40, KIND = 1 << 16 };
+	enum { KINDS = 90, ROWS = 40, KIND = 1 << 16 };
 	static const uint64_t objects[] = { 0, 1, 2, 17, UINT32_MAX };
 	struct text text = { 0 };
 	struct tree_node node;
@@ -179,6 +179,41 @@ Test(tree, shows_no_empty_file)
 
 	cr_assert(zero(int, tree_list(&tree, TREE_ROOT, visit_shown, &count)));
 	cr_expect(eq(uint, count, 4));	/* metrics, diskstats, last_error, pid */
+}
+
+enum { MANY = 8192, LISTINGS = 40 };
+
+static bool visit_nothing(void *context, const char *name UNUSED, uint64_t number UNUSED,
+			  enum tree_type type UNUSED)
+{
+	++*(unsigned *)context;
+	return true;
+}
+
+/* Of two with one uuid and one label, the first has the links. */
+Test(tree, lists_many_volumes_by_their_names_soon, .timeout = 10)
+{
+	struct volume *volumes = calloc(MANY, sizeof(*volumes));
+	unsigned uuids = 0, labels = 0;
+
+	cr_assert(volumes != NULL);
+	for (unsigned i = 0; i < MANY; i++) {
+		unsigned name = i / 2 * 2654435761U;
+
+		volumes[i].number = i;
+		volumes[i].is_exported = volumes[i].is_flash = true;
+		memcpy(volumes[i].uuid, &name, sizeof(name));
+		snprintf(volumes[i].label, sizeof(volumes[i].label), "%u", name);
+		list_add_last(&the_daemon.volumes, &volumes[i].daemon_link);
+	}
+	for (unsigned i = 0; i < LISTINGS; i++) {
+		cr_assert(zero(int, tree_list(&tree, walk("by-uuid"), visit_nothing, &uuids)));
+		cr_assert(zero(int, tree_list(&tree, walk("by-label"), visit_nothing, &labels)));
+	}
+	cr_expect(eq(uint, uuids, LISTINGS * MANY / 2));
+	cr_expect(eq(uint, labels, LISTINGS * MANY / 2));
+	list_init(&the_daemon.volumes);
+	free(volumes);
 }
 
 Test(tree_read_only, takes_away_what_writes)
