@@ -66,6 +66,11 @@ static int check(const struct attaching *job)
 			"couldn't attach %s: block size less than set's block size: "
 			"found %u sectors, wanted %u or more",
 			path, volume->superblock.block_sectors, job->set->superblock.block_sectors);
+	if (uuid_is_retired(volume->uuid))
+		return error_set(error, EINVAL,
+				 "couldn't attach %s: found the UUID that marks slots of detached "
+				 "volumes, wanted its own",
+				 path);
 	if (is_attached_twin(job))
 		return error_set(error, EINVAL,
 				 "tried to attach %s but duplicate UUID already attached", path);

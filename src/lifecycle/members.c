@@ -198,6 +198,8 @@ static bool table_has(const unsigned char *table, unsigned bytes, unsigned journ
 	unsigned each = journal_version ? sizeof(struct uuid_entry_disk) :
 					  sizeof(struct uuid_entry_v0_disk);
 
+	if (uuid_is_retired(uuid))
+		return false;
 	for (unsigned at = 0; at + each <= bytes; at += each) {
 		if (journal_version)
 			uuid_entry_decode(&entry, (const struct uuid_entry_disk *)(table + at));

@@ -59,8 +59,11 @@ void uuids_retire(struct cache_set *set, unsigned slot)
 	set_leave(set);
 }
 
+/* Free and retired slots are nobody's, whatever a superblock says of itself. */
 int uuids_find(const struct cache_set *set, const uint8_t uuid[16])
 {
+	if (uuid_is_zero(uuid) || uuid_is_retired(uuid))
+		return -1;
 	for (unsigned i = 0; i < set->uuid_slots; i++)
 		if (uuid_is_equal(set->uuids[i].uuid, uuid))
 			return i;

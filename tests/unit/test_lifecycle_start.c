@@ -119,6 +119,32 @@ Test(start, the_lowest_number_that_is_free_again_is_taken_first)
 	crafted_done(&backing);
 }
 
+Test(start, a_volume_whose_uuid_marks_retired_slots_is_not_attached)
+{
+	static const uint8_t retired[16] = UUID_RETIRED_BYTES;
+	struct crafted backing;
+	struct error error;
+	struct cache_set *set;
+
+	crafted_make_used(&c, &of_512k, 512, 1);
+	crafted_add_set(&c, NULL, 0);
+	crafted_add_entry(&c, NULL, 0);
+	make_backing(&backing);
+	memcpy(backing.sb.uuid, retired, sizeof(retired));
+	crafted_write_superblock(&backing);
+	crafted_daemon_begin(false);
+	cr_assert(zero(int, crafted_register(&c, &error)), "%s", error.text);
+	cr_assert(zero(int, crafted_register(&backing, &error)), "%s", error.text);
+	set = container_of(list_first(&crafted_daemon.sets), struct cache_set, link);
+	memcpy(set->uuids[1].uuid, retired, sizeof(retired));
+	volume_attach(daemon_find_volume(&crafted_daemon, 1), set, &error, &crafted_awaiter.op);
+	cr_expect(eq(int, awaiter_wait(&crafted_awaiter), -EINVAL));
+	cr_expect(ne(ptr, strstr(error.text, "marks slots of detached volumes"), NULL), "%s",
+		  error.text);
+	crafted_daemon_end();
+	crafted_done(&backing);
+}
+
 /* ---- fresh caches of odd geometry ---- */
 
 /* `left`: buckets behind the journal. */
