@@ -10,6 +10,10 @@
  * ahead nobody has written there: the bucket ends before them.  They must not count,
  * since whether such a tail is read at all depends on how far the ring has come.
  *
+ * The newest entry may be torn, and then it was never there.  But an entry is only
+ * begun when the one before it is durable: a valid one behind a bad one, and newer
+ * than all that can be reached, tells that something durable was damaged.
+ *
  * A bucket is read through a window that moves on as its entries are taken: its
  * size, which a superblock says, is not ours to believe in memory.
  */
@@ -42,6 +46,7 @@ struct reading {
 	unsigned window_at, window_sectors;	/* what of the bucket is in it */
 	uint64_t needed_from;		/* last_sequence of the newest seen so far */
 	uint64_t newest;
+	uint64_t unreachable;		/* the newest valid entry behind a bad one; 0: none */
 	struct journal_found *found;
 };
 
@@ -185,35 +190,97 @@ static int move_window(struct reading *reading, unsigned index, unsigned at, str
 				  strerror(-failed)) : 0;
 }
 
-static int read_bucket(struct reading *reading, const struct candidate *candidate,
+/* The valid entry at sector `at` of the bucket; NULL: there is none. */
+static int entry_at(struct reading *reading, unsigned index, unsigned at,
+		    const struct journal_entry_disk **entry, struct error *error)
+{
+	int failed = move_window(reading, index, at, error);
+	unsigned bytes = (reading->window_at + reading->window_sectors - at) * 512;
+
+	*entry = NULL;
+	if (failed)
+		return failed;
+	*entry = (const void *)(reading->window + (at - reading->window_at) * 512);
+	if (!journal_entry_is_valid(*entry, bytes, reading->setup->set_magic))
+		*entry = NULL;
+	return 0;
+}
+
+/*
+ * The log of the bucket ends at `at`; its newest entry, `before`, ended at `from`.  What was begun
+ * behind that lies no further away than an entry is long, and its sequence is higher by the
+ * entries that fit between.
+ */
+static int look_behind(struct reading *reading, unsigned index, unsigned from, unsigned at,
+		       uint64_t before, struct error *error)
+{
+	unsigned block = reading->setup->block_sectors;
+	unsigned end = min_u64(reading->setup->bucket_sectors, at + ENTRY_SECTORS_MAX + 1);
+	int failed = 0;
+
+	for (; at < end && !failed; at += block) {
+		const struct journal_entry_disk *entry;
+		uint64_t sequence;
+
+		failed = entry_at(reading, index, at, &entry, error);
+		sequence = entry ? le64_get(entry->sequence) : 0;
+		if (sequence > before + 1 && sequence <= before + 1 + (at - from) / block)
+			reading->unreachable = max_u64(reading->unreachable, sequence);
+	}
+	return failed;
+}
+
+/* `before`: the sequence that the first entry should follow. */
+static int read_bucket(struct reading *reading, unsigned index, uint64_t before,
 		       struct error *error)
 {
 	const struct journal_setup *setup = reading->setup;
-	unsigned at = 0, bytes;
-	uint64_t before = 0;	/* sequence of the entry before this one */
-	int failed = 0;
+	unsigned at = 0, newest_end = 0;
+	uint64_t newest = before;
 
 	reading->window_at = reading->window_sectors = 0;
 	while (at < setup->bucket_sectors) {
 		const struct journal_entry_disk *entry;
+		int failed = entry_at(reading, index, at, &entry, error);
 
-		failed = move_window(reading, candidate->index, at, error);
 		if (failed)
-			break;
-		entry = (const void *)(reading->window + (at - reading->window_at) * 512);
-		bytes = (reading->window_at + reading->window_sectors - at) * 512;
-		if (!journal_entry_is_valid(entry, bytes, setup->set_magic))
-			break;
-		if (before && le64_get(entry->sequence) > before + 1)
-			break;
+			return failed;
+		if (!entry || (at && le64_get(entry->sequence) > before + 1))
+			return look_behind(reading, index, newest_end, at, newest, error);
 		before = le64_get(entry->sequence);
-		failed = take_entry(reading, candidate->index, entry, error);
+		failed = take_entry(reading, index, entry, error);
 		if (failed)
-			break;
+			return failed;
 		at += round_up(journal_entry_bytes(le32_get(entry->words)),
 			       setup->block_sectors * 512) / 512;
+		if (before >= newest) {
+			newest = before;
+			newest_end = at;
+		}
 	}
-	return failed;
+	return 0;
+}
+
+/* The bucket that was to come next does not begin with an entry: is one further behind? */
+static int read_next_bucket(struct reading *reading, struct error *error)
+{
+	unsigned next = (reading->found->current + 1) % reading->setup->bucket_count;
+
+	for (unsigned i = 0; i < reading->setup->bucket_count; i++)
+		if (reading->candidates[i].index == next && reading->candidates[i].first_sequence)
+			return 0;	/* by what it said, it was read or is old */
+	return read_bucket(reading, next, reading->newest, error);
+}
+
+static int check_unreachable(const struct reading *reading, struct error *error)
+{
+	if (reading->unreachable <= reading->newest)
+		return 0;
+	return error_set(error, EIO,
+			 "journal entries %llu-%llu missing! (found entry %llu behind them)",
+			 (unsigned long long)reading->newest + 1,
+			 (unsigned long long)reading->unreachable - 1,
+			 (unsigned long long)reading->unreachable);
 }
 
 static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, struct error *error)
@@ -257,7 +324,8 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 
 		if (!candidate->first_sequence)
 			break;
-		failed = read_bucket(reading, candidate, error);
+		failed = read_bucket(reading, candidate->index, candidate->first_sequence - 1,
+				     error);
 		if (failed)
 			return failed;
 		if (reading->newest && candidate->first_sequence < reading->needed_from) {
@@ -271,6 +339,9 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 	if (!reading->newest)
 		return error_set(error, EINVAL, "no journal entries found in %u journal buckets",
 				 reading->setup->bucket_count);
+	failed = read_next_bucket(reading, error) ?: check_unreachable(reading, error);
+	if (failed)
+		return failed;
 	sort_entries(reading);
 	if (!reading->count)
 		return error_set(error, EINVAL,

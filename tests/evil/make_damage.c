@@ -531,6 +531,27 @@ static void newest_checksum(uint64_t bits)
 	newest()->checksum = le64_of(le64_get(newest()->checksum) ^ bits);
 }
 
+/* One before the newest, in the same bucket: it was durable when that was begun. */
+static struct journal_entry_disk *entry_before(uint64_t before)
+{
+	struct journal_entry_disk *entry = image.entries[image.entry_count - 1 - before];
+	ptrdiff_t bucket = ((uint8_t *)entry - image.bytes) / image.bucket_bytes;
+
+	if (((uint8_t *)newest() - image.bytes) / image.bucket_bytes != bucket)
+		die("it is in another bucket");
+	return entry;
+}
+
+static void earlier_checksum(uint64_t before)
+{
+	entry_before(before)->checksum.raw ^= 1;
+}
+
+static void earlier_header(uint64_t before)
+{
+	memset(entry_before(before), 0, image.block_bytes);
+}
+
 static void newest_words(uint64_t words) { newest()->words = le32_of(words); }
 
 /* An entry between the oldest and the newest claims to be another one. */
@@ -848,11 +869,15 @@ static const struct damage {
 	/* The kernel, too, believes the entry before one that is torn. */
 	{ "journal-newest-checksum", "wb-crash", "-", newest_checksum, 1 },
 	{ "journal-newest-words-huge", "wb-crash", "-", newest_words, UINT32_MAX },
-	{ "journal-gap", "wb-crash", "missing! (replaying", journal_gap, 1 },
+	{ "journal-second-checksum", "wb-crash", "missing! (found entry", earlier_checksum, 1 },
+	{ "journal-third-checksum", "wb-crash", "missing! (found entry", earlier_checksum, 2 },
+	{ "journal-third-header", "wb-crash", "missing! (found entry", earlier_header, 2 },
+	{ "journal-gap", "wb-crash", "missing! (found entry", journal_gap, 1 },
 	{ "journal-empty", "wb-crash", "no journal entries found", journal_zero, 0 },
 	{ "journal-last-after", "wb-crash", "last_seq", journal_last, 1 },
 	{ "journal-last-old", "wb-crash", "missing! (replaying", journal_last, 0 },
-	{ "journal-sequence-end", "wb-crash", "sequence", journal_sequence, UINT64_MAX },
+	/* Nobody writes an entry that jumps ahead: the log ends before it. */
+	{ "journal-sequence-end", "wb-crash", "-", journal_sequence, UINT64_MAX },
 	{ "journal-key-outside", "wb-crash", "spotted extent", spoil_journal_key, OUTSIDE },
 	{ "journal-key-before-first", "wb-crash", "spotted extent", spoil_journal_key,
 	  BEFORE_FIRST },
