@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 
 enum {
@@ -150,6 +151,8 @@ static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_
 	}
 	mark_node_itself(gc, path[0]);
 	leaf = mark_leaf(gc, path[0]);
+	SIM_SOMETIMES_IF(leaf.has_remains, "gc finds keys of a volume that has gone");
+	SIM_SOMETIMES_IF(leaf.stalest > STALE_MAX, "gc finds a pointer far behind");
 	if (leaf.stalest > STALE_MAX || leaf.bad * 2 > leaf.keys || leaf.has_remains)
 		rewrite = 0;
 	return rewrite;
@@ -186,6 +189,7 @@ static IN_SET void visit(struct gc *gc)
 
 	if (!error)
 		error = settle_leaf(gc, path[0]);
+	SIM_SOMETIMES_IF(error == -EAGAIN, "gc waits for a leaf");
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -199,6 +203,8 @@ static IN_SET void visit(struct gc *gc)
 	gc->state = GC_NEXT;
 	if (rewrite >= 0 && !gc->is_stopping &&
 	    !index_rewrite(&set->index, gc->at, rewrite, &gc->op)) {
+		SIM_SOMETIMES_IF(!rewrite, "gc rewrites a leaf");
+		SIM_SOMETIMES_IF(rewrite, "gc rewrites an interior node");
 		gc->rewrites++;
 		return;
 	}
@@ -218,6 +224,7 @@ static IN_SET void go_on(struct gc *gc)
 {
 	gc->at = gc->next;
 	gc->state = GC_NODE;
+	SIM_SOMETIMES_IF(gc->is_stopping, "a gc ends because its set stops");
 	if (gc->is_stopping) {		/* marks stay invalid: nothing is reused any more */
 		gc->state = GC_IDLE;
 	} else if (gc->is_last) {
@@ -225,6 +232,7 @@ static IN_SET void go_on(struct gc *gc)
 		op_queue(&gc->op);
 	} else if (gc->nodes % NODES_BETWEEN_PAUSES == 0 &&
 		   !somebody_waits_for_buckets(&gc->set->space)) {
+		SIM_SOMETIMES("gc pauses");
 		timer_start(&gc->pause, PAUSE_NS, &gc->op);
 	} else {
 		op_queue(&gc->op);

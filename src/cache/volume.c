@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "io/buffer.h"
 
@@ -83,6 +84,7 @@ static void superblock_step(struct op *op)
 	if (error) {
 		volume->io_errors++;
 		if (volume->dirty == DIRTY_WRITING) {
+			SIM_SOMETIMES("the superblock that says dirty cannot be written");
 			superblock_set_state(&volume->superblock, STATE_CLEAN);
 			volume->dirty = DIRTY_NO;
 		}
@@ -105,8 +107,10 @@ int volume_make_dirty(struct volume *volume, struct op *op)
 		volume_write_superblock(volume, op);
 	} else if (volume->superblock_is_writing &&
 		   volume->superblock_writes_state == STATE_DIRTY) {
+		SIM_SOMETIMES("two dirty writes wait for one write of the superblock");
 		waitlist_join(&volume->superblock_now, op);
 	} else {
+		SIM_SOMETIMES("dirty is to be said while another superblock is written");
 		waitlist_join(&volume->superblock_next, op);
 	}
 	return -EAGAIN;
@@ -141,6 +145,7 @@ void volume_drain(struct volume *volume, struct op *op)
 {
 	assert(volume->gate_closed);
 	if (volume->in_flight) {
+		SIM_SOMETIMES("a gate waits for requests in flight");
 		waitlist_join(&volume->drained, op);
 		return;
 	}
@@ -151,6 +156,7 @@ void volume_drain(struct volume *volume, struct op *op)
 bool volume_enter(struct volume *volume, struct op *op)
 {
 	if (volume->gate_closed) {
+		SIM_SOMETIMES("a request waits at a closed gate");
 		waitlist_join(&volume->gate, op);
 		return false;
 	}

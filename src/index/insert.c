@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "index/internal.h"
 
 enum {
@@ -70,6 +71,7 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
 {
 	struct bkey *k = &insert->keys[insert->next];
 
+	SIM_SOMETIMES_IF(bkey_end(part) != bkey_end(k), "an extent goes into two leaves");
 	insert->inserted_sectors += inserted_sectors;
 	if (insert->is_replace || bkey_end(part) == bkey_end(k))
 		insert->next++;	/* a replace goes no further than its first match */
@@ -93,8 +95,10 @@ static IN_SET void insert_part(struct insert *insert, struct node *leaf, const s
 
 static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
 {
-	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX)
+	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX) {
+		SIM_SOMETIMES("the keys of a fill are dropped");
 		return INSERT_DROPPED;
+	}
 	waitlist_join(list, &insert->op);
 	return INSERT_WAITS;
 }
@@ -106,8 +110,10 @@ static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct 
 	if (!leaf->write) {
 		if (leaf_write_start(index, leaf))
 			return INSERTED;	/* its open run is empty now: ask again */
+		SIM_SOMETIMES("an insert finds all leaf writes in use");
 		return drop_or_wait(insert, &index->write_slots);
 	}
+	SIM_SOMETIMES("an insert waits for the write of its leaf");
 	leaf->write_wanted = true;
 	return drop_or_wait(insert, &leaf->waiting);
 }
@@ -121,6 +127,7 @@ static IN_SET enum insert_answer insert_into(struct insert *insert, struct node 
 	int error;
 
 	assert(!index->setup.memory_only);
+	SIM_SOMETIMES_IF(leaf->is_frozen, "an insert finds its leaf being replaced");
 	if (leaf->is_frozen)
 		return drop_or_wait(insert, &leaf->waiting);
 	switch (leaf_room(index, leaf, words)) {
@@ -173,14 +180,18 @@ static IN_SET void insert_go(struct insert *insert)
 			finish(insert, error);
 			return;
 		}
-		if (insert->cancelled && *insert->cancelled)
+		if (insert->cancelled && *insert->cancelled) {
+			SIM_SOMETIMES("a fill is cancelled before all its keys are in");
 			break;
+		}
 		if (!insert_next_part(insert, leaf, &part))
 			continue;
 		answer = insert_into(insert, leaf, &part);
 		if (answer == INSERT_WAITS)
 			return;
 		if (answer == INSERT_FULL) {
+			SIM_SOMETIMES_IF(insert->replayed, "a replay finds a leaf full");
+			SIM_SOMETIMES_IF(insert->may_drop, "a fill finds its leaf full");
 			insert->state = INSERT_PLAN;
 			plan_start(index, position_of(&part), 0, insert, &insert->op);
 			return;

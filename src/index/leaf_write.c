@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "format/bset.h"
 #include "index/internal.h"
 
@@ -159,6 +160,7 @@ static void go_on(struct node_write *write)
 
 	if (write->state != LEAF_WRITE_TAIL &&
 	    !flush_covers(index->setup.flush, write->newest_key)) {
+		SIM_SOMETIMES("a leaf's write flushes its data first");
 		write->state = LEAF_WRITE_FLUSH;
 		flush_wait(index->setup.flush, write->newest_key, &write->op);
 		return;
@@ -167,6 +169,7 @@ static void go_on(struct node_write *write)
 		write_head(write);
 		return;
 	}
+	SIM_SOMETIMES("a bset of several blocks");
 	write->state = LEAF_WRITE_TAIL;
 	device_write(index->setup.device, write->buffer + head * 512, write->at + head,
 		     write->sectors - head, true, &write->op);
@@ -178,6 +181,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 
 	assert(!leaf->write && !leaf->is_frozen && node_is_dirty(leaf));
 	assert(!index->setup.memory_only);
+	SIM_SOMETIMES_IF(!write, "all leaf writes are in use");
 	if (!write)
 		return false;
 	seal_open_run(index, leaf, write);
@@ -217,6 +221,8 @@ static IN_SET void write_ended(struct node_write *write, int error)
 		leaf->settled = write->inserted;
 	index->leaves_written++;
 	index->sectors_written += write->sectors;
+	SIM_SOMETIMES_IF(leaf->is_frozen, "a leaf's write ends when it is being replaced");
+	SIM_SOMETIMES_IF(node_is_dirty(leaf), "keys come to a leaf that is being written");
 	if (!error && leaf->write_wanted && node_is_dirty(leaf) && !leaf->is_frozen)
 		leaf_write_start(index, leaf);
 	waitlist_wake_all(&leaf->waiting, error);
@@ -251,6 +257,7 @@ int index_clean_leaf(struct index *index, struct node *leaf, struct op *op)
 
 	if (error)
 		return error;
+	SIM_SOMETIMES_IF(leaf->is_frozen, "a leaf to be cleaned is being replaced");
 	if (leaf->is_frozen || leaf->write) {
 		leaf->write_wanted = true;
 		waitlist_join(&leaf->waiting, op);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "index/internal.h"
 
 static struct list *hash_of(struct index *index, uint64_t ptr)
@@ -105,6 +106,8 @@ static IN_SET void forget_down_to(struct index *index, unsigned most)
 		struct node *node = container_of(link, struct node, lru_link);
 
 		next = list_next(&index->lru, link);
+		SIM_SOMETIMES_IF(node->level && may_be_forgotten(index, node),
+				 "an interior node is forgotten");
 		if (may_be_forgotten(index, node))
 			node_forget(index, node);
 	}
@@ -157,6 +160,7 @@ static IN_SET int begin_read(struct index *index, const struct bkey *key, unsign
 		return health_error(index->setup.health);
 	}
 	if (!make_room(index)) {
+		SIM_SOMETIMES("a node waits for memory");
 		waitlist_join(&index->memory, op);
 		return -EAGAIN;
 	}
@@ -200,6 +204,7 @@ int node_get(struct index *index, const struct bkey *key, unsigned level, struct
 	if (!found)
 		return begin_read(index, key, level, op);
 	if (found->state == NODE_READING) {
+		SIM_SOMETIMES("two want a node that is being read");
 		waitlist_join(&found->waiting, op);
 		return -EAGAIN;
 	}

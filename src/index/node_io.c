@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "format/bset.h"
 #include "index/internal.h"
 
@@ -100,6 +101,7 @@ bool node_read_start(struct index *index, struct node *node, struct op *op)
 	struct node_read *read = free_slot(index);
 
 	if (!read) {
+		SIM_SOMETIMES("all node reads are in use");
 		waitlist_join(&index->read_slots, op);
 		return false;
 	}
@@ -383,6 +385,8 @@ static IN_SET void read_ended(struct node_read *read, int failed, const struct e
 	struct node *node = read->node;
 
 	give_memory_back(read);
+	SIM_SOMETIMES_IF(failed, "a node cannot be read");
+	SIM_SOMETIMES_IF(!failed && node->level, "an interior node is read");
 	if (failed) {
 		read_failed(read, error);
 	} else {

@@ -11,6 +11,7 @@
  *
  * Dirty sectors are counted here: an extent counts while it is usable.
  */
+#include "base/sometimes.h"
 #include "index/internal.h"
 
 static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_t sectors)
@@ -32,6 +33,9 @@ static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey 
 	uint64_t hidden_to = ends_after ? bkey_end(k) : bkey_end(old);
 
 	count_dirty(index, old, -(int64_t)(hidden_to - hidden_from));
+	SIM_SOMETIMES_IF(starts_before && ends_after, "an extent is cut in two");
+	SIM_SOMETIMES_IF(bkey_is_dirty(old) && !bkey_is_dirty(k), "clean keys hide dirty data");
+	SIM_SOMETIMES_IF(!bkey_pointers(k) && bkey_is_dirty(old), "a hole hides dirty data");
 	if (starts_before && ends_after) {
 		*tail = *old;
 		bkey_cut_front(tail, bkey_end(k));
@@ -107,6 +111,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 	add_open(leaf, k);
 	if (have_tail)
 		add_open(leaf, &tail);
+	SIM_SOMETIMES_IF(have_open_tail, "an extent is cut in two that is not written yet");
 	if (have_open_tail)
 		add_open(leaf, &open_tail);
 	count_dirty(index, k, bkey_sectors(k));

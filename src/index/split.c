@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "format/bset.h"
 #include "index/internal.h"
 
@@ -149,6 +150,7 @@ bool plan_start(struct index *index, struct position from, unsigned level, struc
 	struct plan *plan = free_plan(index);
 
 	if (!plan) {
+		SIM_SOMETIMES("all plans are in use");
 		waitlist_join(&index->plan_slots, op);
 		return false;
 	}
@@ -330,6 +332,8 @@ static bool is_in_the_way(struct plan *plan, struct node *node)
 {
 	if (!node->is_frozen && !node->write)
 		return false;
+	SIM_SOMETIMES_IF(node->is_frozen, "a plan waits for another plan");
+	SIM_SOMETIMES_IF(node->write, "a plan waits for the write of a leaf");
 	waitlist_join(&node->waiting, &plan->op);
 	return true;
 }
@@ -339,6 +343,7 @@ static bool is_promised(struct plan *plan, struct node *node)
 {
 	if (!node->counted_sectors && !node->is_appended)
 		return false;
+	SIM_SOMETIMES("a plan waits for another that appends to the node");
 	waitlist_join(&node->waiting, &plan->op);
 	return true;
 }
@@ -466,6 +471,8 @@ static IN_SET void make_nodes(struct plan *plan, unsigned level, const uint32_t 
 	unsigned left = plan->content.count, total = run_words(&plan->content);
 	unsigned i;
 
+	SIM_SOMETIMES_IF(level && at->count > 1, "an interior node is split");
+	SIM_SOMETIMES_IF(!plan->insert && at->count > 1, "gc splits a node");
 	for (i = 0; i + 1 < at->count; i++) {
 		unsigned taken = keys_of_first(plan->index, keys, left, total, at->count - i);
 
@@ -743,6 +750,11 @@ static IN_SET void switch_over(struct plan *plan)
 				 space_bucket_of(index->setup.space, old->key.ptr));
 	}
 	plan->state = PLAN_PARENT;
+	SIM_SOMETIMES_IF(plan->parent, "a parent is appended");
+	SIM_SOMETIMES_IF(!plan->parent && plan->root.node, "the tree grows by a level");
+	SIM_SOMETIMES_IF(!plan->parent && !plan->root.node, "the root is replaced by one node");
+	SIM_SOMETIMES_IF(plan->top > plan->bottom, "a plan replaces several levels");
+	SIM_SOMETIMES_IF(!index->is_running, "a plan runs during a replay");
 	if (plan->parent) {
 		append_to_parent(plan);
 	} else {
@@ -838,6 +850,7 @@ void index_run(struct index *index)
 
 static IN_SET void plan_failed(struct plan *plan, int error)
 {
+	SIM_SOMETIMES("a plan fails");
 	health_fail(plan->index->setup.health, -error, "io error replacing btree nodes: %s",
 		    strerror(-error));
 	plan_ends(plan, error);

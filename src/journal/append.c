@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "io/buffer.h"
 #include "journal/internal.h"
 
@@ -41,7 +42,7 @@ static void delay_step(struct op *op)
 	op_take_error(op);
 	lock_acquire(journal->setup.lock);
 	if (!journal->words && !journal->roots_changed) {
-		/* Somebody was faster. */
+		SIM_SOMETIMES("the journal's delay ends when its entry is written");
 	} else if (!is_due) {
 		start_delay(journal);
 	} else {
@@ -116,6 +117,7 @@ int journal_room(struct journal *journal, unsigned words, struct op *op)
 	assert(words <= journal->words_max);
 	if (journal->words + words <= journal->words_max)
 		return 0;
+	SIM_SOMETIMES("keys wait for the next journal entry");
 	waitlist_join(&journal->room, op);
 	journal->write_wanted = true;
 	journal_kick(journal);
@@ -145,18 +147,20 @@ static void arrive_now(struct op *op, int error)
 	op_arrive(op, error);
 }
 
+static bool is_writing(const struct journal *journal)
+{
+	return journal->state == JOURNAL_FLUSH || journal->state == JOURNAL_WRITE;
+}
+
 /* Waits for the open entry, which is to be written as soon as possible. */
 static IN_SET void wait_for_open(struct journal *journal, struct op *op)
 {
 	waitlist_join(&journal->open_waiters, op);
 	journal->write_wanted = true;
+	SIM_SOMETIMES_IF(is_writing(journal), "a commit waits for the entry after the next");
+	SIM_SOMETIMES_IF(journal->state == JOURNAL_ROOM, "a commit comes to an entry without room");
 	timer_cancel(&journal->delay);
 	journal_kick(journal);
-}
-
-static bool is_writing(const struct journal *journal)
-{
-	return journal->state == JOURNAL_FLUSH || journal->state == JOURNAL_WRITE;
 }
 
 void journal_commit(struct journal *journal, struct op *op)

@@ -23,6 +23,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "io/buffer.h"
 #include "journal/journal.h"
 
@@ -329,6 +330,7 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 		if (failed)
 			return failed;
 		if (reading->newest && candidate->first_sequence < reading->needed_from) {
+			SIM_SOMETIMES("old journal buckets need not be read");
 			/* All that follow are older still, hence free. */
 			for (unsigned k = i + 1; k < reading->setup->bucket_count; k++)
 				reading->found->bucket_newest[reading->candidates[k].index] =

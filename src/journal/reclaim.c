@@ -7,6 +7,7 @@
  * A bucket is free when the newest *durable* entry does not need it (J3);
  * the memory of what will be needed is ahead of that.
  */
+#include "base/sometimes.h"
 #include "journal/internal.h"
 
 static struct list *pins_of(struct journal *journal, uint64_t sequence)
@@ -32,6 +33,7 @@ void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequ
 	assert(sequence >= journal->oldest && sequence <= journal->open);	/* J1 */
 	if (pin->sequence && pin->sequence <= sequence)
 		return;
+	SIM_SOMETIMES_IF(pin->sequence, "a leaf's pin moves to an older entry");
 	if (pin->sequence)
 		list_remove(&pin->link);
 	pin->sequence = sequence;
@@ -76,9 +78,18 @@ bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned
 	*index = next;
 	for (unsigned i = 0; i < count; i++)
 		free_buckets += i != journal->current && is_free(journal, i, journal->durable_last);
+	SIM_SOMETIMES_IF(!is_free(journal, next, journal->durable_last) &&
+			 is_free(journal, next, journal->oldest),
+			 "a bucket is free in memory and not yet durably");
 	if (!is_free(journal, next, journal->durable_last))
 		return false;
 	/* What a replay frees it frees step by step: it may enter the bucket kept for it (L8). */
+	SIM_SOMETIMES_IF(free_buckets == 1 && journal->replaying,
+			 "a replay enters the last free journal bucket");
+	SIM_SOMETIMES_IF(free_buckets == 1 && frees_another(journal, next, journal->oldest),
+			 "an entry enters the last free journal bucket");
+	SIM_SOMETIMES_IF(free_buckets == 1 && !frees_another(journal, next, journal->oldest),
+			 "the last free journal bucket is kept");
 	return free_buckets > 1 || journal->replaying ||
 	       frees_another(journal, next, journal->oldest);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "journal/internal.h"
 
 static unsigned open_sectors(const struct journal *journal)
@@ -56,6 +57,9 @@ static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned
 	assert(journal->oldest >= journal->last_begun);			/* J3 */
 	journal->writing_last = journal->last_begun = journal->oldest;
 	seal(journal, entry, sectors);
+	SIM_SOMETIMES_IF(sectors > journal->setup.block_sectors, "an entry of several blocks");
+	SIM_SOMETIMES_IF(!journal->words, "an entry without keys");
+	SIM_SOMETIMES_IF(index < journal->current, "the ring of journal buckets wraps");
 	if (index != journal->current) {
 		journal->current = index;
 		journal->current_sectors = 0;
@@ -90,6 +94,7 @@ static IN_SET void begin_entry(struct journal *journal)
 				    "the journal has no room for what its replay needs");
 			return;
 		}
+		SIM_SOMETIMES("an entry waits for room in the ring");
 		waitlist_join(&journal->reclaimed, &journal->writer);
 		journal_press(journal);
 		return;
@@ -124,6 +129,7 @@ static IN_SET void entry_is_durable(struct journal *journal)
 /* Without its journal a set can't promise anything: it ends. */
 static void writer_failed(struct journal *journal, int error)
 {
+	SIM_SOMETIMES("the journal cannot be written");
 	journal->state = JOURNAL_IDLE;
 	health_fail(journal->setup.health, -error, "journal io error: %s", strerror(-error));
 	waitlist_wake_all(&journal->writing_waiters, error);
@@ -155,6 +161,7 @@ void journal_stop(struct journal *journal)
 
 void journal_abort(struct journal *journal, int error)
 {
+	SIM_SOMETIMES_IF(!waitlist_empty(&journal->reclaimed), "a set dies while its ring is full");
 	timer_cancel(&journal->delay);
 	waitlist_wake_all(&journal->room, error);
 	waitlist_wake_all(&journal->open_waiters, error);

@@ -9,6 +9,7 @@
 
 #include "base/escape.h"
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
@@ -241,6 +242,7 @@ void job_begin_in_turn(struct job *job, const struct volume *volume,
 	job->volume_birth = volume ? volume->birth : 0;
 	job->set_birth = set ? set->birth : 0;
 	if (daemon->sequence_is_running) {
+		SIM_SOMETIMES("a job of lifecycle waits for its turn");
 		waitlist_join(&daemon->sequences, &job->op);
 		return;
 	}

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sometimes.h"
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
@@ -65,6 +66,8 @@ static void drained(struct detaching *job)
 {
 	struct volume *volume = job->volume;
 
+	SIM_SOMETIMES_IF(volume_dirty_bytes(volume),
+			 "the last write before the gate closes is dirty");
 	if (volume_dirty_bytes(volume)) {	/* a last write before the gate closed */
 		refuse_dirty(job);
 		reopen(job, -EBUSY, "");
@@ -108,6 +111,7 @@ static void retire(struct detaching *job)
 	volume->set = NULL;
 	list_remove(&volume->set_link);
 	uuids_retire(set, volume->slot);
+	SIM_SOMETIMES("a volume leaves its set");
 	log_info("%s is no longer cached", device_path(volume->backing));
 	volume->is_detaching = false;
 	volume_gate_open(volume);

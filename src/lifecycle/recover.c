@@ -39,6 +39,7 @@
 
 #include "base/log.h"
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "io/buffer.h"
 #include "lifecycle/internal.h"
 
@@ -532,6 +533,8 @@ static void replay(struct recover *recover)
 		op_queue(&recover->job.op);
 		return;
 	}
+	SIM_SOMETIMES("keys are replayed");
+	SIM_SOMETIMES_IF(recover->word, "an entry is replayed in parts");
 	take_keys(recover, wanted);
 	recover->insert.index = &set->index;
 	recover->insert.parent = &recover->job.op;
@@ -577,6 +580,7 @@ static void checkpoint_is_durable(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 
+	SIM_SOMETIMES("a replay needs a checkpoint");
 	log_info("no bucket is unused: the replay goes on after a refill");
 	set_enter(set);
 	run_parts(set);

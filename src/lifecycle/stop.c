@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sometimes.h"
 #include "lifecycle/internal.h"
 
 #define POLL_NS UINT64_C(1000000)
@@ -178,6 +179,7 @@ static void set_end_rest(struct set_end *job)
 	at_rest = is_at_rest(set);
 	set_leave(set);
 	if (!at_rest) {
+		SIM_SOMETIMES("a set that stops waits for its parts");
 		set_end_poll(job);
 		return;
 	}
@@ -256,13 +258,15 @@ static void set_end_step(struct job *base, int error)
 {
 	struct set_end *job = container_of(base, struct set_end, job);
 
-	if (job->state == SET_FLUSH)
+	if (job->state == SET_FLUSH) {
 		set_goes(job, error);
-	else if (job->state < SET_REST && job->state > SET_BEGIN &&
-		 health_error(&job->set->health))
+	} else if (job->state < SET_REST && job->state > SET_BEGIN &&
+		 health_error(&job->set->health)) {
+		SIM_SOMETIMES("a set dies while it stops");
 		set_end_abort(job);		/* E2 */
-	else
+	} else {
 		set_end_go_on(job);
+	}
 }
 
 void set_teardown(struct cache_set *set, struct error *error, struct op *op)
@@ -341,6 +345,7 @@ static void stopping_step(struct job *base, int error)
 		return;
 	}
 	if (job->is_detaching && error) {
+		SIM_SOMETIMES("a set stays since a volume could not leave it");
 		job_end(base, error);	/* a volume could not leave: the set stays */
 		return;
 	}

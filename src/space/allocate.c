@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "space/internal.h"
 
 /* While a set starts nothing refills, but nothing needs to: unused buckets serve. */
@@ -86,6 +87,7 @@ int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_
 		space->data_was_short |= use == USE_DATA;
 		if (op)
 			waitlist_join(&space->waiting[use], op);
+		SIM_SOMETIMES_IF(use == USE_BTREE, "a plan waits for buckets");
 		space_kick(space);
 		return -EAGAIN;
 	}
@@ -112,6 +114,7 @@ void space_give_back(struct space *space, enum bucket_use use, uint32_t number)
 	space_set_mark(space, number, MARK_NONE);
 	bucket->used_sectors = 0;
 	bucket->prio = PRIO_INITIAL;
+	SIM_SOMETIMES("a bucket is given back unused");
 	if (ring_push(&space->free[use], number)) {
 		bucket->is_listed = 1;
 		waitlist_wake_all(&space->waiting[use], 0);
@@ -240,6 +243,7 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 		return 0;
 	}
 	given = min_u64(sectors, open->sectors_left);
+	SIM_SOMETIMES_IF(given < sectors, "an extent ends with its bucket");
 	if (given < sectors)
 		given = round_down(given, stream->block_sectors);
 	assert(given && given % space->setup.block_sectors == 0);

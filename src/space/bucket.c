@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "io/buffer.h"
 #include "space/internal.h"
 
@@ -263,6 +264,7 @@ void space_raise(struct space *space, uint32_t number)
 
 	assert(!bucket->pins && !bucket->is_listed);			/* B2 */
 	assert((uint8_t)(bucket->generation - bucket->oldest) < GENERATIONS_BEHIND);	/* B4 */
+	SIM_SOMETIMES_IF(bucket->generation == UINT8_MAX, "a generation wraps");
 	bucket->generation++;
 	bucket->prio = PRIO_INITIAL;
 	bucket->used_sectors = 0;
@@ -277,6 +279,7 @@ void space_free_begin(struct space *space, uint32_t number)
 	struct bucket *bucket = &space->bucket[number];
 
 	assert(!bucket->freed_pending);
+	SIM_SOMETIMES_IF(!space->marks_valid, "a node is replaced during a gc");
 	bucket->generation++;
 	bucket->freed_pending = 1;
 }

@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "space/internal.h"
 
 #define STARVED_WAIT_NS UINT64_C(200000000)
@@ -278,6 +279,8 @@ static IN_SET void starve(struct space *space)
 		rest(space, REFILL_IDLE);
 		return;
 	}
+	SIM_SOMETIMES("refill finds no bucket to reuse");
+	SIM_SOMETIMES_IF(!space->marks_valid, "refill waits for the gc under way");
 	if (space->marks_valid) {	/* else the gc that is under way may bring some */
 		if (!space->gc_was_useless || somebody_waits(space))
 			space_want_gc(space);
@@ -305,6 +308,7 @@ static IN_SET void choose_victims(struct space *space)
 		space_raise(space, space->victims[i].bucket);
 		ring_push(&space->incoming, space->victims[i].bucket);
 	}
+	SIM_SOMETIMES_IF(count < wanted, "refill finds fewer buckets than it wants");
 	if (count < wanted / 2)
 		space_want_gc(space);
 	space->incoming_is_durable = false;
@@ -345,6 +349,9 @@ static IN_SET void entry_is_durable(struct space *space)
 
 static void refill_failed(struct space *space, int error)
 {
+	SIM_SOMETIMES_IF(space->refill_state == REFILL_TABLE, "a set dies at its priority table");
+	SIM_SOMETIMES_IF(space->refill_state == REFILL_ENTRY,
+			 "a set dies before its priority table is named");
 	if (space->refill_state == REFILL_TABLE)
 		health_fail(space->setup.health, -error, "accessing priorities: error %d", -error);
 	rest(space, REFILL_IDLE);
