@@ -99,6 +99,8 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
 			 (unsigned long long)v->volume->sectors, (unsigned long long)v->sectors);
+	if (life->is_read_only)		/* what is not in the table yet is not attached */
+		return true;
 	if (life->plan->has_set && !v->moves && !v->volume->set != v->is_detached)
 		return start_failed(life, v->is_detached ? "attached" : "not attached",
 				    v->model->id);
@@ -115,7 +117,8 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 
 bool life_start(struct life *life, struct plan *plan)
 {
-	struct daemon_options options = { .node_memory_bytes = plan->node_memory_bytes };
+	struct daemon_options options = { .node_memory_bytes = plan->node_memory_bytes,
+					  .read_only = life->is_read_only };
 	struct error error;
 
 	life->plan = plan;
@@ -131,7 +134,7 @@ bool life_start(struct life *life, struct plan *plan)
 	if (!register_all(life))
 		return false;
 	life_refresh(life);
-	if (plan->has_set && (!life->set || !life->set->is_running))
+	if (plan->has_set && (!life->set || !life->set->is_running) && !life->is_read_only)
 		return start_failed(life, "not running", 0);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		if (!volume_bring_up(life, &plan->volume[i]))
@@ -202,9 +205,9 @@ static void switch_faults(struct life *life, bool on)
 				     .stuck = on ? weight[SWARM_STUCK] * STUCK_RATE : 0 };
 
 	plan_set_faults(life->plan, &faults);
-	if (on)
+	if (on && !life->is_read_only)
 		switch_mild_faults(life->plan, &faults);
-	if (!on || !life->plan->has_errors || !sim_chance(60))
+	if (!on || !life->plan->has_errors || life->is_read_only || !sim_chance(60))
 		return;
 	faults.read_errors = weight[SWARM_READ_ERROR] * ERROR_RATE;
 	faults.write_errors = weight[SWARM_WRITE_ERROR] * ERROR_RATE;
@@ -258,13 +261,15 @@ static void be_quick(struct life *life)
 static bool load_ends(struct life *life)
 {
 	switch_faults(life, false);
+	life->left = 0;
 	slots_awake(life);
 	be_quick(life);
 	if (!slots_wait(life, life->deadline_ns - sim_now()) ||
 	    !tuners_end(life, life->deadline_ns - sim_now()))
 		return false;
 	life_refresh(life);
-	volumes_settle(life);
+	if (!life->is_read_only)
+		volumes_settle(life);
 	blame_death(life);
 	return true;
 }

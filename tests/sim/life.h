@@ -74,6 +74,7 @@ struct life {
 	/* who changes settings meanwhile */
 	struct tuner tuner[PLAN_TUNERS_MAX];
 	bool tuners_stop;
+	bool is_read_only;
 	bool has_died;			/* its set did */
 	uint64_t deadline_ns;		/* of what is under way, when no disk is slow any more */
 	uint64_t requests_done, requests_failed;

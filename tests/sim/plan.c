@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "format/journal_entry.h"
+#include "format/prio.h"
 #include "format/superblock.h"
 #include "format/uuid.h"
 
@@ -73,7 +74,7 @@ static void draw_cache(struct plan *plan)
 	uint64_t odd_tail = sim_random(2) * sim_random(plan->bucket_sectors);
 
 	plan->cache = sim_disk_new("cache", (uint64_t)plan->buckets * plan->bucket_sectors +
-				   odd_tail / 8 * 8, 512);
+				   odd_tail / 8 * 8, plan->logical_block_bytes);
 	sim_disk_set_atomic(plan->cache, plan->block_sectors);
 	plan->replacement = sim_random(3);
 	plan->discards = sim_chance(20);
@@ -94,7 +95,8 @@ static void draw_backing(struct plan *plan)
 	v->block_sectors = plan->block_sectors == 8 || sim_chance(50) ? 8 : 1;
 	v->mode = plan->is_storm ? MODE_WRITEBACK : plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
-	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors, 512);
+	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors,
+			       v->block_sectors == 8 ? plan->logical_block_bytes : SECTOR);
 	if (plan->dies_young || plan->hides)
 		v->mode = MODE_WRITEBACK;
 	v->slowness = plan->dies_young ? 1000 :
@@ -128,7 +130,7 @@ static void draw_storm(struct plan *plan)
 	plan->swarm.weight[SWARM_SLOW] = SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_LARGE] = plan->swarm.weight[SWARM_HUGE] = 0;
 	plan->fua_percent = 80;
-	plan->block_sectors = 8;
+	plan->block_sectors = sim_chance(70) ? 8 : 1;	/* 1: entries of several blocks */
 	plan->bucket_sectors = 8 << sim_random(2);
 }
 
@@ -205,11 +207,13 @@ void plan_make(struct plan *plan, uint64_t seed)
 	*plan = (struct plan){ .seed = seed, .has_set = seed % 16 != 13 };
 	draw_sizes(plan);
 	draw_load(plan);
+	plan->logical_block_bytes = plan->block_sectors == 8 && sim_chance(30) ? 4096 : SECTOR;
 	if (plan->has_set)
 		draw_cache(plan);
 	for (unsigned n = 1 + sim_chance(30) + 2 * sim_chance(10); n; n--)
 		draw_backing(plan);
 	plan->wants_flash = plan->has_set && sim_chance(30);
+	plan->ages = plan->has_set && sim_chance(20);
 	plan->flash_sectors = (uint64_t)plan->buckets * plan->bucket_sectors / 8;
 	plan->flash_sectors -= plan->flash_sectors % 8;
 }
@@ -258,9 +262,14 @@ void plan_forget_dirty(struct plan *plan)
 
 /* ---- a flash-only volume ---- */
 
-/* The pointer to the uuid table in the newest entry of the journal. */
-static uint64_t find_uuid_bucket(struct plan *plan, const struct superblock *sb)
+/* What the newest entry of the journal names: the table of volumes, the priority table. */
+struct tables {
+	uint64_t uuid_bucket, prio_bucket;
+};
+
+static struct tables find_tables(struct plan *plan, const struct superblock *sb)
 {
+	struct tables tables = { 0 };
 	unsigned bytes = plan->bucket_sectors * SECTOR;
 	unsigned char *bucket = sim_alloc(bytes);
 	uint64_t newest = 0;
@@ -280,6 +289,7 @@ static uint64_t find_uuid_bucket(struct plan *plan, const struct superblock *sb)
 			if (le64_get(entry->sequence) > newest) {
 				newest = le64_get(entry->sequence);
 				bkey_slot_decode(&found, &entry->uuid_bucket);
+				tables.prio_bucket = le64_get(entry->prio_bucket[0]);
 			}
 			length = journal_entry_bytes(le32_get(entry->words));
 			at += (length + block - 1) / block * block;
@@ -288,7 +298,8 @@ static uint64_t find_uuid_bucket(struct plan *plan, const struct superblock *sb)
 	sim_free(bucket);
 	if (!newest)
 		sim_fail("after a clean stop the journal has no entry");
-	return found.ptr;
+	tables.uuid_bucket = found.ptr;
+	return tables;
 }
 
 static void put_uuid(struct plan *plan, struct plan_volume *v, uint64_t table_sector)
@@ -328,8 +339,50 @@ void plan_add_flash(struct plan *plan)
 	draw_hot_spots(v);
 	sim_disk_read(plan->cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
 	superblock_decode_unchecked(&sb, &disk);
-	put_uuid(plan, v, pointer_sector(find_uuid_bucket(plan, &sb)));
+	put_uuid(plan, v, pointer_sector(find_tables(plan, &sb).uuid_bucket));
 	plan->volumes++;
+}
+
+/* ---- generations near their wrap ---- */
+
+/* Such a bucket was never used, so nothing points to it. */
+static bool was_never_used(const struct bucket_prio_disk *bucket)
+{
+	return !bucket->generation && le16_get(bucket->prio) == PRIO_NEVER_USED;
+}
+
+static void age_part(struct prio_part_disk *part, unsigned buckets)
+{
+	for (unsigned i = 0; i < buckets; i++)
+		if (was_never_used(&part->buckets[i]))
+			part->buckets[i].generation = 250 + sim_random(6);
+}
+
+void plan_age(struct plan *plan)
+{
+	unsigned bytes = plan->bucket_sectors * SECTOR, left = plan->buckets, per_part, count;
+	struct prio_part_disk *part = sim_alloc(bytes);
+	struct superblock_disk disk;
+	struct superblock sb;
+	uint64_t bucket;
+
+	plan->ages = false;
+	sim_disk_read(plan->cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+	superblock_decode_unchecked(&sb, &disk);
+	bucket = find_tables(plan, &sb).prio_bucket;
+	per_part = superblock_prio_per_part(&sb);
+	for (; left; left -= count) {
+		uint64_t sector = bucket * plan->bucket_sectors;
+
+		count = left < per_part ? left : per_part;
+		sim_disk_read(plan->cache, part, sector, plan->bucket_sectors);
+		age_part(part, count);
+		bucket = le64_get(part->next);
+		prio_part_seal(part, bytes, bytes, superblock_set_magic(&sb),
+			       le64_get(part->sequence), bucket);
+		sim_disk_write(plan->cache, part, sector, plan->bucket_sectors);
+	}
+	sim_free(part);
 }
 
 void plan_print(const struct plan *plan)

@@ -44,7 +44,7 @@ struct plan {
 	bool has_set;
 	struct sim_disk *cache;
 	uint8_t set_uuid[16];
-	unsigned buckets, bucket_sectors, block_sectors;
+	unsigned buckets, bucket_sectors, block_sectors, logical_block_bytes;
 	enum replacement replacement;
 	bool discards;
 	struct plan_volume volume[PLAN_VOLUMES_MAX];
@@ -57,6 +57,7 @@ struct plan {
 	struct swarm swarm;
 	bool has_errors;		/* some of its lives have faulty disks */
 	bool is_storm;
+	bool ages;			/* generations are near their wrap after the first stop */
 	bool dies_young;		/* cuts come while it starts or soon after */
 	bool hides;			/* discards and zeros over durable dirty data */
 };
@@ -66,6 +67,8 @@ void plan_make(struct plan *plan, uint64_t seed);
 void plan_done(struct plan *plan);
 /* The set was stopped: a flash-only volume is written into its uuid table. */
 void plan_add_flash(struct plan *plan);
+/* The set was stopped: buckets that nothing points to have generations near their wrap. */
+void plan_age(struct plan *plan);
 /*
  * What a kernel leaves, which does not wait for the superblock that says dirty: backing devices
  * that say clean, whatever the cache has of them.

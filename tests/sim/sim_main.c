@@ -41,7 +41,7 @@ struct seed {
 	const struct options *options;
 	struct plan plan;
 	struct life *life;
-	unsigned cuts, stops;
+	unsigned lives, cuts, stops;
 };
 
 /* ---- one life ---- */
@@ -105,6 +105,23 @@ static bool life_begin(struct seed *seed)
 	return life_start(seed->life, &seed->plan);
 }
 
+/* -o ro: all is there, and no disk hears of it. */
+static bool life_read_only(struct seed *seed, unsigned requests)
+{
+	uint64_t writes = sim_writes();
+	struct life *life = seed->life;
+
+	life->is_read_only = true;
+	if (!life_start(life, &seed->plan) || !life_look_at_all(life) ||
+	    !life_load(life, requests / 4) || !life_stop(life))
+		sim_fail("a life that only reads ended before its time");
+	life->is_read_only = false;
+	if (sim_writes() != writes)
+		sim_fail("%llu writes with -o ro", (unsigned long long)(sim_writes() - writes));
+	SIM_SOMETIMES("a set is read under -o ro");
+	return true;
+}
+
 /* Everything up to the ending; true if it came to a clean stop. */
 static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 		    enum ending ending)
@@ -113,6 +130,8 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 
 	if (sim_chance(15))
 		plan_forget_dirty(&seed->plan);
+	if (seed->lives++ && sim_chance(8))
+		return life_read_only(seed, requests);
 	if (!life_begin(seed))
 		return false;
 	if (sim_chance(look_percent) && !life_look_at_all(life))
@@ -173,13 +192,13 @@ static void seed_end(struct seed *seed)
 	sim_end();
 }
 
-/* A set with a flash-only volume is started and stopped once before. */
+/* A set with a flash-only volume, or of some age, is started and stopped once before. */
 static void seed_prepare(struct seed *seed)
 {
 	struct swarm swarm = seed->plan.swarm;
 	bool has_errors = seed->plan.has_errors;
 
-	if (!seed->plan.wants_flash)
+	if (!seed->plan.wants_flash && !seed->plan.ages)
 		return;
 	for (unsigned i = SWARM_GC; i <= SWARM_REST; i++)	/* it is to be stopped with all */
 		seed->plan.swarm.weight[i] = 0;
@@ -189,7 +208,10 @@ static void seed_prepare(struct seed *seed)
 	seed->plan.has_errors = has_errors;
 	if (!seed->stops)
 		sim_fail("the first life was to be stopped");
-	plan_add_flash(&seed->plan);
+	if (seed->plan.ages)
+		plan_age(&seed->plan);
+	if (seed->plan.wants_flash)
+		plan_add_flash(&seed->plan);
 }
 
 /* After how many writes: sometimes while it starts, sometimes after all requests. */

@@ -269,7 +269,9 @@ void tuners_start(struct life *life)
 	for (unsigned i = 0; i < life->plan->tuners; i++) {
 		struct tuner *tuner = &life->tuner[i];
 
-		*tuner = (struct tuner){ .life = life, .runs = true };
+		*tuner = (struct tuner){ .life = life, .runs = !life->is_read_only };
+		if (!tuner->runs)
+			continue;
 		op_init(&tuner->waiter.op, life->reactor, tuner_step);
 		op_queue(&tuner->waiter.op);
 	}

@@ -187,7 +187,7 @@ static uint64_t draw_offset(const struct plan *plan, struct plan_volume *v, uint
 static bool slot_draw_request(struct slot *slot)
 {
 	struct plan *plan = slot->life->plan;
-	enum request_kind kind = draw_kind(plan);
+	enum request_kind kind = slot->life->is_read_only ? REQUEST_READ : draw_kind(plan);
 	uint64_t align, bytes = draw_bytes(plan, &align), offset;
 
 	slot->v = &plan->volume[sim_random(plan->volumes)];
