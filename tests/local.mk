@@ -33,6 +33,7 @@ unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
 	tests/unit/test_cache_flash \
+	tests/unit/test_cache_placement \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
 	tests/unit/test_cache_request \
