@@ -30,6 +30,7 @@
 enum {
 	DEPTH_MAX = 16,		/* of mounts on loops on mounts */
 	BUSY_TRIES = 40,	/* after what was stacked is gone, its last users may linger */
+	BUSY_TRIES_OF_PASSERS_BY = 10,
 	BUSY_PAUSE_MS = 50,
 	PATIENCE_MS = 5000,	/* then we say whom we wait for */
 };
@@ -149,12 +150,16 @@ static int umount_line(const struct umount *umount, const struct mount_line *lin
 	return result;
 }
 
-/* With patience for users that are just leaving, where there may be some. */
+/*
+ * With patience for users that are just leaving (-R has sent some away), and a little for somebody
+ * who only looked at a file of the mount, as another mount command does that asks for its daemon.
+ */
 static int umount_patiently(const struct umount *umount, const struct mount_line *line)
 {
+	int tries = umount->recursive ? BUSY_TRIES : BUSY_TRIES_OF_PASSERS_BY;
 	int result = umount_line(umount, line);
 
-	for (int i = 0; i < BUSY_TRIES && result == -EBUSY && umount->recursive; i++) {
+	for (int i = 0; i < tries && result == -EBUSY; i++) {
 		pause_ms(BUSY_PAUSE_MS);
 		result = umount_line(umount, line);
 	}
