@@ -51,8 +51,10 @@ static void stats_step(struct op *op)
 	struct list_link *link;
 
 	op_take_error(op);
-	if (daemon->is_stopping)
+	if (daemon->is_stopping) {
+		op_arrive(daemon->stopped, 0);
 		return;
+	}
 	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
 		stats_tick(&volume_at(link)->stats);
 	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))

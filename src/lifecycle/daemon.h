@@ -39,6 +39,7 @@ struct daemon {
 	struct waitlist sequences;
 	struct error last_error;	/* why the last control write was refused */
 	uint64_t born;			/* sets and volumes so far: each has its number of birth */
+	struct op *stopped;		/* awaits the end of everything; NULL until daemon_stop() */
 	struct op stats_op;
 	struct timer stats_timer;
 };

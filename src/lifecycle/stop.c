@@ -424,7 +424,11 @@ static void mark_all(struct stopping *job)
 
 void daemon_stop(struct daemon *daemon, struct error *error, struct op *op)
 {
-	daemon->is_stopping = true;
-	timer_cancel(&daemon->stats_timer);
+	if (!daemon->is_stopping) {	/* stats_op is waiting or ready: its last step tells */
+		daemon->is_stopping = true;
+		daemon->stopped = op;
+		op_await(op);
+		timer_cancel(&daemon->stats_timer);
+	}
 	job_begin_in_turn(&stopping_new(daemon, mark_all, error, op)->job, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "base/sometimes.h"
 #include "base/numbers.h"
 #include "check.h"
+#include "format/uuid.h"
 
 /* How often out of a million for each unit of weight. */
 enum { SLOW_RATE = 400, STUCK_RATE = 2, ERROR_RATE = 60,
@@ -80,6 +81,12 @@ static void check_says_dirty(struct plan_volume *v)
 	v->says_clean = false;
 }
 
+/* One that names a set and is not in it waits for it. */
+static bool is_detached(const struct plan_volume *v)
+{
+	return !v->is_flash && uuid_is_zero(v->volume->superblock.set_uuid);
+}
+
 static bool volume_bring_up(struct life *life, struct plan_volume *v)
 {
 	life_refresh(life);
@@ -99,7 +106,8 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
 			 (unsigned long long)v->volume->sectors, (unsigned long long)v->sectors);
-	if (life->is_read_only)		/* what is not in the table yet is not attached */
+	/* What is not in the table yet is not attached; what was durable for a liar may be gone. */
+	if (life->is_read_only || life->is_lied_to)
 		return true;
 	if (life->plan->has_set && !v->moves && !v->volume->set != v->is_detached)
 		return start_failed(life, v->is_detached ? "attached" : "not attached",
@@ -110,7 +118,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (v->label_changes)
 		v->label[0] = '\0';
 	v->moves = v->label_changes = 0;
-	v->is_detached = !v->volume->set;
+	v->is_detached = is_detached(v);
 	check_says_dirty(v);
 	return true;
 }
@@ -205,7 +213,7 @@ static void switch_faults(struct life *life, bool on)
 				     .stuck = on ? weight[SWARM_STUCK] * STUCK_RATE : 0 };
 
 	plan_set_faults(life->plan, &faults);
-	if (on && !life->is_read_only)
+	if (on && !life->is_read_only && !life->plan->is_spared)
 		switch_mild_faults(life->plan, &faults);
 	if (!on || !life->plan->has_errors || life->is_read_only || !sim_chance(60))
 		return;
@@ -244,7 +252,7 @@ static void volumes_settle(const struct life *life)
 		if (v->moves && blame_has_cause(life))
 			continue;	/* a superblock that could not be written may be there */
 		v->moves = 0;
-		v->is_detached = !v->volume->set;
+		v->is_detached = is_detached(v);
 	}
 }
 

@@ -56,6 +56,7 @@ struct plan {
 	unsigned fua_percent, sync_percent, cut_percent;
 	struct swarm swarm;
 	bool has_errors;		/* some of its lives have faulty disks */
+	bool is_spared;			/* no disk fails in the life that prepares it */
 	bool is_storm;
 	bool ages;			/* generations are near their wrap after the first stop */
 	bool dies_young;		/* cuts come while it starts or soon after */

@@ -145,7 +145,8 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 		return false;
 	if (seed->plan.has_errors && sim_chance(25))
 		life_faults_at_once(&seed->plan);
-	return life_stop(life) && !life->stop_failed;
+	/* Of a set that died and was stopped before, nobody asks at the end. */
+	return life_stop(life) && !life->stop_failed && !life->has_died;
 }
 
 static void seed_live(struct seed *seed, unsigned number, unsigned requests, enum ending ending)
@@ -203,7 +204,9 @@ static void seed_prepare(struct seed *seed)
 	for (unsigned i = SWARM_GC; i <= SWARM_REST; i++)	/* it is to be stopped with all */
 		seed->plan.swarm.weight[i] = 0;
 	seed->plan.has_errors = false;
+	seed->plan.is_spared = true;
 	seed_live(seed, 0, 10, ENDING_STOP);
+	seed->plan.is_spared = false;
 	seed->plan.swarm = swarm;
 	seed->plan.has_errors = has_errors;
 	if (!seed->stops)

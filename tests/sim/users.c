@@ -68,7 +68,9 @@ static void slot_done(struct request *request, int error)
 	life->requests_failed += error != 0;
 	model_end(slot->v->model, &slot->model, life->is_lied_to ? -EIO : error,
 		  slot->data + request->skew);
-	if (life->look && !error && !life->is_lied_to && request->kind == REQUEST_READ)
+	/* Of a set that has died what is seen may be in memory only. */
+	if (life->look && !error && !life->is_lied_to && !life->has_died &&
+	    request->kind == REQUEST_READ)
 		for (uint64_t at = 0; at < request->bytes; at += SECTOR)
 			model_settle(slot->v->model, (request->offset + at) / SECTOR,
 				     slot->data + request->skew + at);
