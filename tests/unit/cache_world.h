@@ -106,7 +106,20 @@ static inline void world_pause(void)
 	awaiter_wait(&awaiter);
 }
 
-/* Serves what was formatted; there are buckets for data. */
+/*
+ * There are buckets for data, and nothing is under way that might lend them to metadata: clean
+ * data never wait for a bucket, they would go around the cache.
+ */
+static inline void world_rest(void)
+{
+	const struct cache_set *set = world.set;
+
+	while (set && (set->gc.state != GC_IDLE || set->space.refill_state != REFILL_IDLE ||
+		       !set->space.free[USE_DATA].count))
+		world_pause();
+}
+
+/* Serves what was formatted. */
 static inline void world_serve(void)
 {
 	struct daemon_options options = { .read_only = false };
@@ -120,8 +133,7 @@ static inline void world_serve(void)
 			  world.daemon.last_error.text);
 	world.set = set_at(list_first(&world.daemon.sets));
 	world.volume = volume_at(list_first(&world.daemon.volumes));
-	while (world.set && !world.set->space.free[USE_DATA].count)
-		world_pause();
+	world_rest();
 }
 
 static inline int world_stop(void)
@@ -147,6 +159,7 @@ static inline void world_attach(void)
 	awaiter_init(&awaiter, world.reactor);
 	volume_attach(world.volume, world.set, &error, &awaiter.op);
 	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", error.text);
+	world_rest();
 }
 
 static inline void world_begin_with(unsigned block_sectors, enum cache_mode mode)
