@@ -42,6 +42,11 @@ bool blame_has_cause(const struct life *life)
 	return failed || life->is_damaged;
 }
 
+bool blame_may_have_died(const struct life *life)
+{
+	return disk_failed(life->plan->cache, life->started_ns);
+}
+
 static const char *why_dead(struct life *life)
 {
 	return life_is_dead(life) && life->set ? life->set->health.reason.text : "";
@@ -49,7 +54,7 @@ static const char *why_dead(struct life *life)
 
 void blame_death(struct life *life)
 {
-	if (life_is_dead(life) && !disk_failed(life->plan->cache, life->started_ns))
+	if (life_is_dead(life) && !blame_may_have_died(life))
 		sim_fail("the set died, and its disk never failed: %s",
 			 why_dead(life));
 }

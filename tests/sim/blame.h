@@ -32,5 +32,7 @@ void blame_begin(struct slot *slot);
 void blame_end(const struct slot *slot, int error);
 /* Did any disk answer an error in this life? */
 bool blame_has_cause(const struct life *life);
+/* Could the set die in this life (E2)? */
+bool blame_may_have_died(const struct life *life);
 /* Fails the seed if the set is dead, and its disk never failed (E2). */
 void blame_death(struct life *life);

@@ -231,7 +231,9 @@ static void operation_ended(struct tuner *tuner, int error)
 		sim_fail("operation %s: error %d: %s", swarm_name(tuner->doing), error,
 			 tuner->waiter.error.text);
 	life_refresh(tuner->life);
-	tuner->life->has_died |= error && is_of_set && set_has_gone(tuner);
+	/* Not if another tuner stopped it before, or only a backing device failed meanwhile. */
+	tuner->life->has_died |= error && error != -ENODEV && is_of_set && set_has_gone(tuner) &&
+				 blame_may_have_died(tuner->life);
 	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
 	if (v)
 		snprintf(v->label, sizeof(v->label), "%s", error ? "" : tuner->label);
