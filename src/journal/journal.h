@@ -165,6 +165,11 @@ static inline uint64_t journal_entries_max(const struct journal *journal)
 {
 	return journal->entries_mask;
 }
+/*
+ * After journal_begin(): is the bucket behind the newest entry free?  Replay frees none before it
+ * has written an entry, so without one the set must be refused before anything is written.
+ */
+bool journal_can_go_on(const struct journal *journal) IN_SET;
 /* Could the open entry be written now, if it has no keys?  (a start cannot wait for that) */
 bool journal_has_place(const struct journal *journal) IN_SET;
 /* The set stops: nothing is written any more by itself. */

@@ -104,6 +104,8 @@ static void sort_entries(struct reading *reading)
 {
 	unsigned kept = 0;
 
+	if (!reading->count)
+		return;
 	qsort(reading->entries, reading->count, sizeof(*reading->entries), by_sequence);
 	for (unsigned i = 0; i < reading->count; i++) {
 		struct journal_entry_disk *entry = reading->entries[i];

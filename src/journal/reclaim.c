@@ -94,6 +94,13 @@ bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned
 	       frees_another(journal, next, journal->oldest);
 }
 
+bool journal_can_go_on(const struct journal *journal)
+{
+	unsigned next = (journal->current + 1) % journal->setup.bucket_count;
+
+	return is_free(journal, next, journal->durable_last);
+}
+
 bool journal_has_place(const struct journal *journal)
 {
 	unsigned index;

@@ -190,77 +190,89 @@ static unsigned find_cache(const struct looking *job, const struct superblock *s
 	return k;
 }
 
-/* Is the volume in the table, as one with a backing device? */
-static bool table_has(const unsigned char *table, unsigned bytes, unsigned journal_version,
-		      const uint8_t uuid[16])
+/* What a set's table of volumes says of a UUID. */
+enum knowledge {
+	KNOWN_NOT_READ,		/* the start of the set will say why */
+	KNOWN_NOT_AT_ALL,
+	KNOWN_AS_BACKED,
+	KNOWN_AS_FLASH_ONLY,
+};
+
+/* The first slot with the UUID counts, as in uuids_find(). */
+static enum knowledge table_knows(const unsigned char *table, unsigned bytes,
+				  unsigned journal_version, const uint8_t uuid[16])
 {
 	struct uuid_entry entry;
 	unsigned each = journal_version ? sizeof(struct uuid_entry_disk) :
 					  sizeof(struct uuid_entry_v0_disk);
 
 	if (uuid_is_retired(uuid))
-		return false;
+		return KNOWN_NOT_AT_ALL;
 	for (unsigned at = 0; at + each <= bytes; at += each) {
 		if (journal_version)
 			uuid_entry_decode(&entry, (const struct uuid_entry_disk *)(table + at));
 		else
 			uuid_entry_decode_v0(&entry,
 					     (const struct uuid_entry_v0_disk *)(table + at));
-		if (uuid_is_equal(entry.uuid, uuid) && !(entry.flags & UUID_FLASH_ONLY))
-			return true;
+		if (uuid_is_equal(entry.uuid, uuid))
+			return entry.flags & UUID_FLASH_ONLY ? KNOWN_AS_FLASH_ONLY
+							     : KNOWN_AS_BACKED;
 	}
-	return false;
+	return KNOWN_NOT_AT_ALL;
 }
 
-/* In the table that the newest entry names?  What can't be read is said when the set starts. */
-static bool newest_table_has(struct device *device, const struct superblock *cache,
-			     const struct journal_found *found, const uint8_t uuid[16])
+/* By the table that the newest entry names. */
+static enum knowledge newest_table_knows(struct device *device, const struct superblock *cache,
+					 const struct journal_found *found,
+					 const uint8_t uuid[16])
 {
 	const struct journal_entry_disk *entry = found->entries[found->count - 1];
 	uint64_t device_end = cache->buckets * cache->bucket_sectors;
 	unsigned char *table;
 	unsigned bytes;
-	bool is_there = true;
+	enum knowledge known = KNOWN_NOT_READ;
 	struct bkey k;
 
 	if (!bkey_slot_decode(&k, &entry->uuid_bucket) || !bkey_sectors(&k) ||
 	    bkey_sectors(&k) > superblock_meta_bucket_sectors(cache) || !bkey_pointers(&k) ||
 	    pointer_sector(k.ptr) + bkey_sectors(&k) > device_end)
-		return true;
+		return KNOWN_NOT_READ;
 	bytes = bkey_sectors(&k) * 512;
 	table = buffer_new(bytes);
 	if (!device_read_now(device, table, pointer_sector(k.ptr), bkey_sectors(&k)))
-		is_there = table_has(table, bytes, le32_get(entry->version), uuid);
+		known = table_knows(table, bytes, le32_get(entry->version), uuid);
 	buffer_free(table);
-	return is_there;
+	return known;
 }
 
-static bool set_knows(const char *path, const struct superblock *cache, const uint8_t uuid[16])
+static enum knowledge set_knows(const char *path, const struct superblock *cache,
+				const uint8_t uuid[16])
 {
 	struct cache_set set = { .superblock = *cache };
 	struct journal_setup setup;
 	struct journal_found found;
 	struct error error;
-	bool is_known = true;
+	enum knowledge known = KNOWN_NOT_READ;
 
 	if (!superblock_is_sync(cache))
-		return false;
+		return KNOWN_NOT_AT_ALL;
 	if (device_open(&set.device, path, DEVICE_READ_ONLY, &error))
-		return true;
+		return KNOWN_NOT_READ;
 	device_set_block(set.device, cache->block_sectors);
 	set_journal_setup(&set, &setup);
 	if (!journal_read(&found, &setup, true, &error)) {
-		is_known = newest_table_has(set.device, cache, &found, uuid);
+		known = newest_table_knows(set.device, cache, &found, uuid);
 		journal_found_done(&found);
 	}
 	device_close(set.device);
-	return is_known;
+	return known;
 }
 
 static int check_volume(const struct looking *job, unsigned i, struct error *error)
 {
 	const struct superblock *sb = &job->superblocks[i];
 	unsigned k = find_cache(job, sb);
+	enum knowledge known;
 
 	if (!needs_its_set(sb))
 		return 0;
@@ -269,10 +281,16 @@ static int check_volume(const struct looking *job, unsigned i, struct error *err
 	if (sb->block_sectors < job->superblocks[k].block_sectors)
 		return member_say_not_taken(job->paths[i], sb,
 					    "block size less than set's block size", error);
-	if (superblock_state(sb) == STATE_DIRTY &&
-	    !set_knows(job->paths[k], &job->superblocks[k], sb->uuid))
+	known = set_knows(job->paths[k], &job->superblocks[k], sb->uuid);
+	if (known == KNOWN_AS_FLASH_ONLY)
+		return member_say_not_taken(job->paths[i], sb,
+					    "a flash-only volume of the set has its UUID", error);
+	if (superblock_state(sb) == STATE_DIRTY && known == KNOWN_NOT_AT_ALL)
 		return member_say_not_taken(job->paths[i], sb,
 					    "it is not in the set's table of volumes", error);
+	if (uuid_is_retired(sb->uuid))
+		return member_say_not_taken(job->paths[i], sb,
+					    "its UUID marks slots of detached volumes", error);
 	return 0;
 }
 

@@ -191,10 +191,11 @@ static int take_roots(struct recover *recover)
 }
 
 /* Where the journal goes on: its counters, and what its next entry would say of roots. */
-static void begin_journal(struct recover *recover)
+static int begin_journal(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	struct journal_roots *roots = &set->journal.roots;
+	int error = 0;
 
 	set_enter(set);
 	journal_begin(&set->journal, le64_get(recover->found.entries[0]->sequence),
@@ -204,7 +205,15 @@ static void begin_journal(struct recover *recover)
 	roots->btree_level = recover->root_level;
 	roots->uuid_bucket = set->uuid_bucket;
 	roots->prio_bucket = le64_get(newest(recover)->prio_bucket[set->superblock.member]);
+	if (!set->is_read_only && !journal_can_go_on(&set->journal))
+		error = error_set(recover->job.error, ENOSPC,
+				  "no journal bucket is free behind entry %llu: all have entries "
+				  "from %llu on",
+				  (unsigned long long)le64_get(newest(recover)->sequence),
+				  (unsigned long long)
+				  le64_get(recover->found.entries[0]->sequence));
 	set_leave(set);
+	return error;
 }
 
 /* ---- ROOT, UUIDS ---- */
@@ -769,11 +778,12 @@ static void have_read(struct recover *recover)
 				  "found %llu journal entries to be replayed, wanted at most %llu",
 				  (unsigned long long)entries + 1, (unsigned long long)
 				  journal_entries_max(&recover->set->journal));
+	if (!error)
+		error = begin_journal(recover);
 	if (error) {
 		recover_end(recover, error);
 		return;
 	}
-	begin_journal(recover);
 	recover->state = RECOVER_ROOT;
 	op_queue(&recover->job.op);
 }

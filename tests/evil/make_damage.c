@@ -942,7 +942,7 @@ static const struct damage {
 	{ "uuid-zero", "wb-crash", "it is not in the set's table of volumes", uuid_garbage, 0 },
 	{ "uuid-garbage", "wb-crash", "it is not in the set's table of volumes", uuid_garbage, 7 },
 	{ "uuid-garbage-flash", "flash", "-", uuid_garbage, 8 },
-	{ "uuid-flash-flag", "wb-crash", "it is not in the set's table of volumes", flash_flag,
+	{ "uuid-flash-flag", "wb-crash", "a flash-only volume of the set has its UUID", flash_flag,
 	  2048 },
 	{ "flash-sectors-0", "flash", "-", flash_sectors, 0 },
 	{ "flash-sectors-end", "flash", "-", flash_sectors, UINT64_MAX },

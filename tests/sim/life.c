@@ -131,7 +131,7 @@ bool life_start(struct life *life, struct plan *plan)
 
 	life->plan = plan;
 	life->set = NULL;
-	life->start_failed = life->stop_failed = life->has_died = false;
+	life->start_failed = life->stop_failed = life->stopped_badly = life->has_died = false;
 	life->started_ns = sim_now();
 	memset(&life->daemon, 0, sizeof(life->daemon));
 	plan_set_slowness(plan, true);

@@ -65,6 +65,7 @@ struct life {
 	unsigned busy;			/* slots with a request, asleep or ready */
 	unsigned left;			/* requests to start */
 	bool start_failed, stop_failed;	/* which only errors of a device may make them */
+	bool stopped_badly;		/* a set, while there were requests */
 	bool is_damaged;		/* and damage */
 	bool is_lied_to;		/* flushes were none before a cut: nothing is promised */
 	uint64_t started_ns;

@@ -145,8 +145,8 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 		return false;
 	if (seed->plan.has_errors && sim_chance(25))
 		life_faults_at_once(&seed->plan);
-	/* Of a set that died and was stopped before, nobody asks at the end. */
-	return life_stop(life) && !life->stop_failed && !life->has_died;
+	/* Of a set that died, or was stopped before and could not flush, nobody asks at the end. */
+	return life_stop(life) && !life->stop_failed && !life->stopped_badly && !life->has_died;
 }
 
 static void seed_live(struct seed *seed, unsigned number, unsigned requests, enum ending ending)

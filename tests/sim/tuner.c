@@ -234,6 +234,7 @@ static void operation_ended(struct tuner *tuner, int error)
 	/* Not if another tuner stopped it before, or only a backing device failed meanwhile. */
 	tuner->life->has_died |= error && error != -ENODEV && is_of_set && set_has_gone(tuner) &&
 				 blame_may_have_died(tuner->life);
+	tuner->life->stopped_badly |= error && is_of_set && set_has_gone(tuner);
 	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
 	if (v)
 		snprintf(v->label, sizeof(v->label), "%s", error ? "" : tuner->label);
