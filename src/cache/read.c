@@ -104,7 +104,7 @@ static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
 	return min_u64(round_up(sectors, block), read->start + read->sectors - read->at);
 }
 
-/* What only a damaged extent is not: no transfer may begin or end within a block of the cache. */
+/* No transfer may begin or end within a block of the cache; only a damaged extent does. */
 static bool is_of_cache_blocks(const struct cache_set *set, uint64_t ptr, uint64_t sectors)
 {
 	unsigned block_sectors = set->superblock.block_sectors;

@@ -23,7 +23,7 @@
 
 enum {
 	CONTROL_TEXT_MAX = 4095,	/* of one write */
-	/* What stat() says, as in sysfs; of a file that may be longer, its true size. */
+	/* The size that stat() reports: as in sysfs; of a longer file, its true one. */
 	CONTROL_FILE_BYTES = 4096,
 };
 

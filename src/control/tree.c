@@ -657,7 +657,7 @@ static void target_volume(const struct control_subject *subject, struct text *te
 	text_print(text, "../%s", subject->volume->name);
 }
 
-/* What leads up from a member's directory to that of its disk. */
+/* The path from a member's directory up to that of its disk. */
 static const char *up_from(const struct control_subject *subject, const struct device *device)
 {
 	return disk_of(subject->daemon, device) ? "../" : "";

@@ -21,7 +21,7 @@
 #include "control/tree.h"
 #include "fuse/library.h"
 
-/* What chmod and chown made of a node (N2). */
+/* The mode and the owner of a node that chmod and chown changed (N2). */
 struct inode_change {
 	uint64_t number;
 	uint64_t birth;		/* of the set or volume that it belongs to; 0: of none */
@@ -33,7 +33,7 @@ struct inode_change {
 
 enum { LONG_FILES_MAX = 2 };	/* metrics, diskstats */
 
-/* What a long file was when its size was told (N3). */
+/* The content of a long file at the moment its size was told (N3). */
 struct told_text {
 	uint64_t number;	/* of the node; 0: nothing was told, or it was read */
 	struct text text;

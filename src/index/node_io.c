@@ -369,7 +369,7 @@ static IN_SET void read_failed(struct node_read *read, const struct error *error
 	node_forget(index, node);
 }
 
-/* What a node larger than ours needed is not kept for the next one. */
+/* The buffer of a node larger than ours is not kept for the next one. */
 static void give_memory_back(struct node_read *read)
 {
 	if (read->node->sectors <= read->index->setup.node_sectors)
