@@ -30,7 +30,7 @@ struct mount_options {
 	bool default_permissions;
 	bool fake, foreground, verbose, sloppy;
 	bool no_fail;			/* a member that is not there is no failure */
-	bool help, version;		/* asked for: spec and directory may be missing */
+	bool help, version;		/* then `spec` and `directory` may be missing */
 	bool has_uid, has_gid, has_umask;
 	uid_t uid;
 	gid_t gid;

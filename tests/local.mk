@@ -14,6 +14,7 @@ CLEANFILES =
 EXTRA_PROGRAMS =
 
 tidy_tests = \
+	tests/tidy/citations.sh \
 	tests/tidy/heads.sh \
 	tests/tidy/layers.sh \
 	tests/tidy/listed.sh \

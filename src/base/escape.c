@@ -48,7 +48,7 @@ static void target_init(struct target *target, char *to, size_t room)
 		to[0] = '\0';
 }
 
-/* All of it or nothing (E2). */
+/* All of it or nothing (ESCAPE-2). */
 static bool target_add(struct target *target, const char *bytes, size_t count)
 {
 	if (target->used + count >= target->room)

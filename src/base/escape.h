@@ -3,10 +3,10 @@
  *
  * A control character, and a byte that is not UTF-8, becomes \x1b.
  *
- * (E1) The result is UTF-8 without control characters: it stays one line, and a
- *      terminal finds nothing in it to obey.
- * (E2) Where there is too little room it is cut between two characters, never
- *      within one or within an escape.
+ * (ESCAPE-1) The result is UTF-8 without control characters: it stays one line, and a
+ *     terminal finds nothing in it to obey.
+ * (ESCAPE-2) Where there is too little room it is cut between two characters, never
+ *     within one or within an escape.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /*
  * Intrusive doubly linked lists.
  *
- * (L1) A link is in one list at a time; list_linked() tells whether it is in one.
- *      A link that is all zero counts as not linked, so zeroed memory is ready.
+ * (LIST-1) A link is in one list at a time; list_linked() tells whether it is in one. A
+ *     link that is all zero counts as not linked, so zeroed memory is ready.
  */
 #pragma once
 
@@ -36,7 +36,7 @@ static inline bool list_linked(const struct list_link *link)
 
 static inline void list_insert_after(struct list_link *where, struct list_link *link)
 {
-	assert(!list_linked(link));	/* L1 */
+	assert(!list_linked(link));	/* LIST-1 */
 	link->prev = where;
 	link->next = where->next;
 	where->next->prev = link;
@@ -55,7 +55,7 @@ static inline void list_add_last(struct list *list, struct list_link *link)
 
 static inline void list_remove(struct list_link *link)
 {
-	assert(list_linked(link));	/* L1 */
+	assert(list_linked(link));	/* LIST-1 */
 	link->prev->next = link->next;
 	link->next->prev = link->prev;
 	link->next = link->prev = NULL;

@@ -1,8 +1,8 @@
 /*
  * One line for each event.
  *
- * (G1) A line is one write: lines of several threads do not mix.
- * (G2) What a line quotes (labels, paths) cannot end it: it is escaped.
+ * (LOG-1) A line is one write: lines of several threads do not mix.
+ * (LOG-2) What a line quotes (labels, paths) cannot end it: it is escaped.
  */
 #include "base/log.h"
 
@@ -56,7 +56,7 @@ void log_open(enum log_target target, enum log_level level)
 		openlog("bcachefuse", LOG_PID, LOG_DAEMON);
 }
 
-/* (G1) A line that standard error does not take is lost; there is nobody left to tell. */
+/* (LOG-1) A line that standard error does not take is lost; there is nobody left to tell. */
 static void print_line(enum log_level level, const char *text)
 {
 	char line[LINE_BYTES_MAX + 64];
@@ -78,7 +78,7 @@ static void log_line(enum log_level level, const char *format, va_list arguments
 	int saved = errno;
 
 	vsnprintf(raw, sizeof(raw), format, arguments);
-	escape_line(text, sizeof(text), raw);	/* G2 */
+	escape_line(text, sizeof(text), raw);	/* LOG-2 */
 	if (log_state.target != LOG_TO_STDERR)
 		syslog(levels[level].priority, "%s", text);
 	if (log_state.target == LOG_TO_STDERR ||

@@ -1,7 +1,7 @@
 /*
  * Numbers and words as people write and read them in control files and options.
  *
- * Formats are those of the kernel's sysfs (control-files spec 0.2, 0.3).
+ * The formats are those of the kernel's sysfs.
  */
 #pragma once
 

@@ -8,8 +8,8 @@
  *	    |- volumes   who uses it
  *	    `- gc, settings, counters
  *
- * (C1) The lock is held for moments, never across a wait: between set_enter()
- *      and set_leave() nothing waits and nothing fails half-way.
+ * (SET-1) The lock is held for moments, never across a wait: between
+ *     set_enter() and set_leave() nothing waits and nothing fails half-way.
  */
 #pragma once
 

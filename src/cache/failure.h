@@ -2,7 +2,7 @@
  * When a set can't go on: everybody who waits is told, nobody waits any more.
  *
  * The association of its volumes stays as it was: a volume with dirty data
- * answers EIO rather than show what is old (contract 4).
+ * answers EIO rather than show what is old (ORDER-26).
  */
 #pragma once
 

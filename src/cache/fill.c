@@ -188,7 +188,7 @@ static void insert_keys(struct fill *fill)
 	insert->is_journaled = false;
 	insert->is_replace = false;
 	insert->may_drop = true;
-	insert->cancelled = &fill->range.is_struck;	/* F1 */
+	insert->cancelled = &fill->range.is_struck;	/* FILL-1 */
 	insert->replayed = 0;
 	fill->state = FILL_KEY;
 	insert_start(insert);

@@ -10,8 +10,8 @@
  * Where buckets have run out it waits for the refill under way, a few times at most, and
  * then goes on with what it got: refill never waits for a bucket itself, so it ends.
  *
- * (F1) A write that overlaps strikes the fill out; a struck fill inserts nothing
- *      (ranges.h).  Its key goes in unjournaled: after a cut it is a miss again.
+ * (FILL-1) A write that overlaps strikes the fill out; a struck fill inserts nothing
+ *     (ranges.h).  Its key goes in unjournaled: after a cut it is a miss again.
  */
 #pragma once
 
@@ -51,7 +51,7 @@ void fills_init(struct fills *fills, struct cache_set *set);
 void fills_done(struct fills *fills);
 /*
  * Copies `sectors` at `data` and begins; nothing happens if it can't now.  The
- * caller still holds the range of the read (ranges.h, R2).
+ * caller still holds the range of the read (ranges.h, RANGE-2).
  */
 void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const void *data,
 		uint32_t task);

@@ -166,7 +166,7 @@ static bool is_last(const struct node *leaf)
 }
 
 /*
- * G2: what the leaf held when we first came is durable before we go on.  What
+ * GC-2: what the leaf held when we first came is durable before we go on.  What
  * came since points to buckets that are marked as they were allocated.
  */
 static IN_SET int settle_leaf(struct gc *gc, struct node *leaf)

@@ -6,9 +6,10 @@
  *	  |                it is clean)    |  rewritten)
  *	  +--------------------------------+ that was the last
  *
- * (G1) Marks are invalid from the first leaf to the last: nothing is chosen for reuse then.
- * (G2) Every dirty leaf it passes is durable before END (R14): replaces are not
- *      journaled.
+ * (GC-1) Marks are invalid from the first leaf to the last: nothing is chosen for reuse
+ *     then.
+ * (GC-2) Every dirty leaf it passes is durable before END (ORDER-14): replaces are not
+ *     journaled.
  */
 #pragma once
 

@@ -49,7 +49,7 @@ static void strike_fills(struct ranges *ranges, const struct range *write)
 
 		if (fill->kind == RANGE_FILL && overlaps(fill, write)) {
 			SIM_SOMETIMES("a write cancels a pending fill");
-			fill->is_struck = true;		/* R1 */
+			fill->is_struck = true;		/* RANGE-1 */
 		}
 	}
 }

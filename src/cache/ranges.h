@@ -9,9 +9,9 @@
  * into the cache unless a write came meanwhile.  A write strikes out the
  * pending fills that it overlaps (request-path 4.0).
  *
- * (R1) A fill inserts only while it is not struck out.
- * (R2) A miss never begins while a write that overlaps it is in flight: reads
- *      wait for such writes, so striking is all that is needed.
+ * (RANGE-1) A fill inserts only while it is not struck out.
+ * (RANGE-2) A miss never begins while a write that overlaps it is in flight: reads wait
+ *     for such writes, so striking is all that is needed.
  *
  * Belongs to the volume's reactor; not guarded by the set's lock.
  */
@@ -43,7 +43,7 @@ bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind
 		uint64_t end, struct op *op) MUST_CHECK;
 /*
  * A read that missed has its data: they may go into the cache until a write strikes `fill` out.
- * Called while the read still holds its range, so that no write can slip between (R2).
+ * Called while the read still holds its range, so that no write can slip between (RANGE-2).
  */
 void range_begin_fill(struct ranges *ranges, struct range *fill, uint64_t start, uint64_t end);
 void range_release(struct ranges *ranges, struct range *range);

@@ -13,9 +13,9 @@
  * less than blocks; then what the cache has is read over it.
  *
  * The bucket of a hit is pinned until its data are here, so that it can't be
- * reused meanwhile (L43).  What the cache fails to give is read from the backing
+ * reused meanwhile (LESSON-43).  What the cache fails to give is read from the backing
  * device where it is clean; of what is dirty, the backing device has an older
- * version only, which nobody may see (L13, L14).
+ * version only, which nobody may see (LESSON-13, LESSON-14).
  *
  * A read works batch by batch: the transfers that one step started, or none where
  * it waits for a node.  The next step runs when all have arrived, so an error

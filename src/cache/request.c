@@ -57,7 +57,7 @@ static void finish(struct request *request, int error)
 	if (list_linked(&request->range.link))
 		range_release(&volume->ranges, &request->range);
 	volume_leave(volume);
-	request->done(request, error);	/* Q1; it may be gone now */
+	request->done(request, error);	/* REQUEST-1; it may be gone now */
 }
 
 /* ---- reads ---- */
@@ -346,7 +346,7 @@ static void start_flush(struct request *request)
 	op_await(&request->op);
 	if (set && !set->is_read_only) {
 		set_enter(set);
-		journal_commit(&set->journal, &request->op);	/* R10 */
+		journal_commit(&set->journal, &request->op);	/* ORDER-10 */
 		set_leave(set);
 	}
 	if (volume->backing && !volume->is_mounted_read_only) {
@@ -398,7 +398,7 @@ static bool is_change(const struct request *request)
 	return request->kind != REQUEST_READ && request->kind != REQUEST_FLUSH;
 }
 
-/* Behind the gate the volume's set stays what it is, and with it what is allowed (V1). */
+/* Behind the gate the volume's set stays what it is, and with it what is allowed (VOLUME-1). */
 static void pass_gate(struct request *request)
 {
 	if (!volume_enter(request->volume, &request->op))

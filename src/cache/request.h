@@ -7,8 +7,8 @@
  * page-aligned and has REQUEST_SLACK_BYTES more room than `bytes`, of a WRITE or
  * ZERO than REQUEST_BYTES_MAX: an unaligned request moves the blocks around it too.
  *
- * (Q1) Every request that was started calls `done` once.
- * (Q2) Requests of one volume that overlap run one after the other (ranges).
+ * (REQUEST-1) Every request that was started calls `done` once.
+ * (REQUEST-2) Requests of one volume that overlap run one after the other (ranges).
  */
 #pragma once
 

@@ -4,7 +4,7 @@
  * Every 300/22 s what was collected is added to four sets of numbers, each kept
  * as value << 16; then the decaying ones are scaled by 31/32: the five-minute
  * one at each tick, the hour's at every 12th, the day's at every 288th, so that
- * 22 scalings halve it (request-path spec 8).  The total includes what is still
+ * 22 scalings halve it, as the kernel's do.  The total includes what is still
  * being collected.
  */
 #pragma once

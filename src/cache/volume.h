@@ -2,10 +2,11 @@
  * A volume: what users see as bcacheN.  A backing device, attached to a set or
  * to none, or a flash-only volume that lives in a set alone.
  *
- * (V1) A request passes the gate before it reads `set` and is counted until its
- *      end; lifecycle closes the gate, waits for the count to reach zero,
- *      changes what it wants, opens it.
- * (V2) State DIRTY is durable before the first dirty write is answered (R17).
+ * (VOLUME-1) A request passes the gate before it reads `set` and is counted until its
+ *     end; lifecycle closes the gate, waits for the count to reach zero, changes what
+ *     it wants, opens it.
+ * (VOLUME-2) State DIRTY is durable before the first dirty write is answered
+ *     (ORDER-17).
  */
 #pragma once
 
@@ -69,7 +70,7 @@ struct volume {
 	struct waitlist superblock_now,
 		superblock_next; /* for the write under way, for the one after */
 
-	/* the gate (V1) */
+	/* the gate (VOLUME-1) */
 	bool gate_closed;
 	unsigned in_flight;
 	struct waitlist gate;			/* requests wait for it to open */

@@ -12,7 +12,7 @@
  * The keys go in after all data have arrived.  A write that takes dirty data
  * out of sight without being dirty itself must be durable on the backing device
  * before its keys can be: else a power cut could show what was there before the
- * dirty data, which may have been flushed (SETTLE; compare R15).
+ * dirty data, which may have been flushed (SETTLE; compare ORDER-15).
  */
 #include <errno.h>
 
@@ -115,7 +115,7 @@ static IN_SET int choose_way(struct cache_write *write, struct cache_set *set)
 	return 0;
 }
 
-/* 0: `way` is chosen. -EAGAIN: the superblock is to say DIRTY first (R17), or a gc is to end. */
+/* 0: `way` is chosen. -EAGAIN: the op waits for state DIRTY to be durable (ORDER-17), or for gc. */
 static int decide(struct cache_write *write)
 {
 	struct volume *volume = write->volume;

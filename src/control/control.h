@@ -9,11 +9,11 @@
  *	                          |                          ^
  *	                          `--op awaits a job---------'
  *
- * (F1) A file is never empty and ends in one newline.
- * (F2) Every store that was started calls `done` once.
- * (F3) A refusal is an errno for the writer, and a sentence in the daemon's
- *      last_error and in the log.
- * (F4) What store() began may have freed the subject by the time of `done`.
+ * (CONTROL-1) A file is never empty and ends in one newline.
+ * (CONTROL-2) Every store that was started calls `done` once.
+ * (CONTROL-3) A refusal is an errno for the writer, and a sentence in the daemon's
+ *     last_error and in the log.
+ * (CONTROL-4) What store() began may have freed the subject by the time of `done`.
  */
 #pragma once
 
@@ -71,7 +71,7 @@ struct control_store {
 };
 
 /*
- * A refusal that comes before any store (F3): of an open, of a name.  `error` is -errno, and
+ * A refusal that comes before any store (CONTROL-3): of an open, of a name.  `error` is -errno, and
  * returned.
  */
 int control_refuse(const struct control_subject *subject, const char *name, int error,

@@ -272,7 +272,7 @@ static const struct device_disk *find_disk(const struct daemon *daemon, const ch
 	return NULL;
 }
 
-/* The set, volume or disk behind an object, if it is there (T2). */
+/* The set, volume or disk behind an object, if it is there (TREE-2). */
 static bool find_subject(struct tree *tree, unsigned number, struct control_subject *subject)
 {
 	const struct tree_object *object;

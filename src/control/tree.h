@@ -11,10 +11,10 @@
  * place in a table of all that were ever seen; the kind says which directory, link or volume it is;
  * the row which file of the directory's table, from 1 on (0: the directory).
  *
- * (T1) A number names the same thing as long as the daemon runs; when the thing
- *      is gone the number leads nowhere (-ENOENT), and to the same thing when it
- *      comes back.
- * (T2) No pointer to a set or a volume is kept: each use looks it up anew.
+ * (TREE-1) A number names the same thing as long as the daemon runs; when the thing is
+ *     gone the number leads nowhere (-ENOENT), and to the same thing when it comes
+ *     back.
+ * (TREE-2) No pointer to a set or a volume is kept: each use looks it up anew.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 /*
  * The superblock as bytes.
  *
- * (S2) `keys` decides how many bytes the checksum covers, so it is checked
- *      before the checksum, and nothing is read behind the last journal bucket.
- * (S3) Sizes are compared by division or in 64 bits: no product overflows.
- * (S4) The bytes of a bucket and the numbers of buckets fit into 32 bits.
+ * (SUPERBLOCK-2) `keys` decides how many bytes the checksum covers, so it is checked
+ *     before the checksum, and nothing is read behind the last journal bucket.
+ * (SUPERBLOCK-3) Sizes are compared by division or in 64 bits: no product overflows.
+ * (SUPERBLOCK-4) The bytes of a bucket and the numbers of buckets fit into 32 bits.
  *
  * Backing devices carry bucket, member and journal fields too, as whoever made
  * them left them: they are read and written as they are, and never believed.
@@ -26,7 +26,7 @@ enum {
 	PAGE_SECTORS = 8,		/* of the kernels that read us */
 	MEMBERS_MAX = 8,
 	META_BUCKET_SECTORS_MAX = 8192,	/* what a kernel can allocate in one piece */
-	BUCKET_SECTORS_MAX = 1 << 22,	/* S4 */
+	BUCKET_SECTORS_MAX = 1 << 22,	/* SUPERBLOCK-4 */
 	NODE_SECTORS_FULL = 512,	/* up to this a node fills its bucket */
 	SECTOR_BYTES = 512,
 };
@@ -54,7 +54,7 @@ void superblock_set_state(struct superblock *sb, enum backing_state state)
 	set_flags(sb, 61, 3, state);
 }
 
-static unsigned journal_buckets(const struct superblock_disk *disk)	/* S2 */
+static unsigned journal_buckets(const struct superblock_disk *disk)	/* SUPERBLOCK-2 */
 {
 	return min_u64(le16_get(disk->keys), JOURNAL_BUCKETS_MAX);
 }
@@ -154,7 +154,7 @@ static bool is_zero(const uint8_t uuid[16])
 	return !memcmp(uuid, zero, sizeof(zero));
 }
 
-/* Rows 2 to 7: of every device. */
+/* The checks that hold for every device, in the kernel's order. */
 static int check_common(const struct superblock *sb, unsigned logical_block_bytes,
 			struct error *error)
 {
@@ -169,7 +169,7 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 	if (le16_get(disk->keys) > JOURNAL_BUCKETS_MAX)
 		return error_set(error, EINVAL,
 				 "Too many journal buckets: found %u, wanted at most %d",
-				 le16_get(disk->keys), JOURNAL_BUCKETS_MAX); /* S2 */
+				 le16_get(disk->keys), JOURNAL_BUCKETS_MAX); /* SUPERBLOCK-2 */
 	if (sb->checksum != superblock_checksum(disk))
 		return error_set(error, EINVAL, "Bad checksum: found %016llx, wanted %016llx",
 				 (ull)sb->checksum, (ull)superblock_checksum(disk));
@@ -184,7 +184,7 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 	return 0;
 }
 
-/* Row 11; no kernel checks it of a backing device, and none survives others. */
+/* Kernels do not check this for a backing device, and crash on other values. */
 static int check_block(const struct superblock *sb, struct error *error)
 {
 	if (!is_power_of_two(sb->block_sectors))
@@ -198,7 +198,7 @@ static int check_block(const struct superblock *sb, struct error *error)
 	return 0;
 }
 
-/* Row 8b. */
+/* A backing device: where its data begin, and its block. */
 static int check_backing(const struct superblock *sb, uint64_t device_sectors,
 			 unsigned logical_block_bytes, struct error *error)
 {
@@ -218,7 +218,7 @@ static int check_backing(const struct superblock *sb, uint64_t device_sectors,
 	return check_block(sb, error);
 }
 
-/* Row 8f; the words are zero where the version has none. */
+/* A version without feature words decodes them as zero. */
 static int check_features(const struct superblock *sb, struct error *error)
 {
 	uint64_t known = FEATURE_OBSOLETE_LARGE_BUCKET | FEATURE_LOG2_BUCKET_SIZE;
@@ -256,7 +256,7 @@ static int check_bucket(const struct superblock *sb, struct error *error)
 	return 0;
 }
 
-/* Rows 9 to 13. */
+/* Sizes of blocks and buckets, against the device. */
 static int check_sizes(const struct superblock *sb, uint64_t device_sectors, struct error *error)
 {
 	if (sb->buckets > INT64_MAX)
@@ -270,17 +270,17 @@ static int check_sizes(const struct superblock *sb, uint64_t device_sectors, str
 		return -EINVAL;
 	if (check_bucket(sb, error))
 		return -EINVAL;
-	if (sb->buckets > device_sectors / sb->bucket_sectors)	/* S3 */
+	if (sb->buckets > device_sectors / sb->bucket_sectors)	/* SUPERBLOCK-3 */
 		return error_set(error, EINVAL, "Invalid superblock: device too small: found %llu "
 				 "sectors, wanted %llu buckets of %u", (ull)device_sectors,
 				 (ull)sb->buckets, sb->bucket_sectors);
-	if (sb->buckets > UINT32_MAX)	/* S4 */
+	if (sb->buckets > UINT32_MAX)	/* SUPERBLOCK-4 */
 		return error_set(error, EINVAL, "Too many buckets: found %llu, wanted at most %llu",
 				 (ull)sb->buckets, (ull)UINT32_MAX);
 	return 0;
 }
 
-/* Row 16. */
+/* Kernels know only journals whose buckets follow each other. */
 static int check_journal_order(const struct superblock *sb, struct error *error)
 {
 	for (unsigned i = 0; i < sb->journal_buckets; i++)
@@ -292,7 +292,7 @@ static int check_journal_order(const struct superblock *sb, struct error *error)
 	return 0;
 }
 
-/* Rows 14 to 18. */
+/* The member's place in its set, and its journal. */
 static int check_members_and_journal(const struct superblock *sb, struct error *error)
 {
 	int bad;
@@ -313,7 +313,8 @@ static int check_members_and_journal(const struct superblock *sb, struct error *
 				 "Too many journal buckets: found %u from bucket %u on, "
 				 "wanted them within %llu",
 				 sb->journal_buckets, sb->first_bucket, (ull)sb->buckets);
-	if ((uint64_t)sb->first_bucket * sb->bucket_sectors < DATA_START_DEFAULT)	/* S3 */
+	/* SUPERBLOCK-3 */
+	if ((uint64_t)sb->first_bucket * sb->bucket_sectors < DATA_START_DEFAULT)
 		return error_set(error, EINVAL,
 				 "Invalid superblock: first bucket comes before end of "
 				 "super: found sector %llu, wanted at least %d",
@@ -350,7 +351,7 @@ int superblock_decode(struct superblock *sb, const struct superblock_disk *disk,
 	case SUPERBLOCK_CACHE_WITH_UUIDS:
 	case SUPERBLOCK_CACHE_WITH_FEATURES:
 		return check_cache(sb, device_sectors, error);
-	default:	/* row 19 */
+	default:
 		return error_set(error, EINVAL,
 				 "Unsupported superblock version: found %llu, wanted "
 				 "0, 1, 3, 4, 5 or 6",
@@ -358,7 +359,7 @@ int superblock_decode(struct superblock *sb, const struct superblock_disk *disk,
 	}
 }
 
-/* Bytes behind the label's end are somebody's too: they stay while the label does. (S1) */
+/* Bytes behind the label's end are kept unless the label itself changes (SUPERBLOCK-1). */
 static void label_encode(struct superblock *sb)
 {
 	size_t length = strnlen(sb->label, SUPERBLOCK_LABEL_BYTES);
@@ -376,7 +377,7 @@ static void features_encode(struct superblock *sb)
 	sb->disk.feature_read_only_compatible = le64_of(sb->feature_read_only_compatible);
 }
 
-/* What a version 1 backing device has in the place of the data offset means nothing. (S1) */
+/* A version 1 backing device has no data offset: its bytes there are kept (SUPERBLOCK-1). */
 static void size_encode(struct superblock *sb)
 {
 	if (!superblock_is_backing(sb))

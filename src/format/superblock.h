@@ -1,8 +1,8 @@
 /*
  * The superblock: decode, check against the device, encode.
  *
- * (S1) Encoding writes into the sector image that was read, so fields and bits
- *      that we do not know stay as they were.
+ * (SUPERBLOCK-1) Encoding writes into the sector image that was read, so fields and
+ *     bits that we do not know stay as they were.
  */
 #pragma once
 
@@ -79,7 +79,7 @@ void superblock_decode_unchecked(struct superblock *sb, const struct superblock_
 /* The checksum the image should have. */
 uint64_t superblock_checksum(const struct superblock_disk *disk);
 
-/* Writes the fields and the checksum into sb->disk. (S1) */
+/* Writes the fields and the checksum into sb->disk. (SUPERBLOCK-1) */
 void superblock_encode(struct superblock *sb);
 
 /* Sizes that follow from the bucket size (on-disk-format 10); in sectors. */

@@ -75,7 +75,7 @@ void data_files_init(struct data_files *files, struct tree *tree, unsigned slots
 
 void data_files_done(struct data_files *files)
 {
-	assert(!files->under_way && list_empty(&files->handles));	/* D1, D2 */
+	assert(!files->under_way && list_empty(&files->handles));	/* DATAFILE-1, DATAFILE-2 */
 	free(files->requests);
 	files->requests = NULL;
 }
@@ -110,7 +110,7 @@ static void data_reply(struct data_request *data, int error)
 	struct channel_slot *slot = data->slot;
 	struct fuse_write_out written = { .size = data->bytes };
 
-	assert(slot);	/* D1 */
+	assert(slot);	/* DATAFILE-1 */
 	data->slot = NULL;
 	data->files->under_way--;
 	if (error) {
@@ -190,7 +190,7 @@ static struct data_request *data_begin(struct data_files *files, struct channel_
 	const struct fuse_in_header *head = slot->in;
 	struct data_request *data = &files->requests[slot->index];
 
-	assert(slot->index < files->slots && !data->slot);	/* D1 */
+	assert(slot->index < files->slots && !data->slot);	/* DATAFILE-1 */
 	files->under_way++;
 	data->slot = slot;
 	data->unique = head->unique;
@@ -266,7 +266,7 @@ static struct data_handle *handle_new(struct data_files *files, struct volume *v
 	handle->volume = volume;
 	handle->is_durable = flags & O_DSYNC;
 	handle->can_write = (flags & O_ACCMODE) != O_RDONLY;
-	volume->opens++;	/* D2 */
+	volume->opens++;	/* DATAFILE-2 */
 	list_add_last(&files->handles, &handle->link);
 	return handle;
 }
@@ -277,7 +277,7 @@ static void handle_free(struct data_handle *handle)
 
 	list_remove(&handle->link);
 	free(handle);
-	assert(volume->opens);	/* D2 */
+	assert(volume->opens);	/* DATAFILE-2 */
 	if (!--volume->opens)
 		volume_closed(volume);
 }

@@ -9,10 +9,11 @@
  * A volume behaves as a disk does: its size is fixed, a write beyond the end is
  * ENOSPC, one across it is short, a read there is short or empty.
  *
- * (D1) Every request that was taken is answered exactly once.
- * (D2) A handle is counted in its volume's `opens`; a volume with handles stays.
- * (D3) A slot belongs to its request until the reply: the request's data lie
- *      in it, and whoever calls `done` no longer looks at them.
+ * (DATAFILE-1) Every request that was taken is answered exactly once.
+ * (DATAFILE-2) A handle is counted in its volume's `opens`; a volume with handles
+ *     stays.
+ * (DATAFILE-3) A slot belongs to its request until the reply: the request's data lie in
+ *     it, and whoever calls `done` no longer looks at them.
  */
 #pragma once
 

@@ -37,7 +37,7 @@ static mode_t type_bits(enum tree_type type)
 	return S_IFREG;
 }
 
-/* ---- what was changed (N2) ---- */
+/* ---- what was changed (INODE-2) ---- */
 
 static uint64_t birth_of(const struct tree_node *node)
 {
@@ -132,7 +132,7 @@ mode_t inodes_mode(const struct inodes *inodes, uint64_t number, const struct tr
 	return node->type == TREE_VOLUME ? node->mode & ~inodes->umask : node->mode;
 }
 
-/* N1 */
+/* INODE-1 */
 static void fill_owner(const struct inodes *inodes, uint64_t number, const struct tree_node *node,
 		       struct stat *attributes)
 {
@@ -147,7 +147,7 @@ static void fill_owner(const struct inodes *inodes, uint64_t number, const struc
 		attributes->st_gid = change->gid;
 }
 
-/* ---- long files (N3) ---- */
+/* ---- long files (INODE-3) ---- */
 
 /* The place of this file, or one that nobody waits for any more. */
 static struct told_text *told_place(struct inodes *inodes, uint64_t number)

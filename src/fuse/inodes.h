@@ -4,14 +4,14 @@
  * Inode numbers are the tree's node numbers, so nothing is remembered for the
  * kernel, and nothing has to be forgotten.
  *
- * (N1) -o uid=, gid= and umask= are for the volumes.  All else acts on the
- *      daemon, opens paths with its rights or tells of them: it is its owner's.
- * (N2) chmod and chown hold as long as the file lives: as long as its set or
- *      its volume is the one that it was.  The kernel lets only those change
- *      and open a file who may (default_permissions).
- * (N3) A file that may be longer than a page has its true size, by which the
- *      kernel ends sendfile() and others end their copies: what was counted for
- *      stat() is kept, and is what the next read begins with.
+ * (INODE-1) -o uid=, gid= and umask= are for the volumes.  All else acts on the
+ *     daemon, opens paths with its rights or tells of them: it is its owner's.
+ * (INODE-2) chmod and chown hold as long as the file lives: as long as its set
+ *     or its volume is the one that it was.  The kernel lets only those change
+ *     and open a file who may (default_permissions).
+ * (INODE-3) A file that may be longer than a page has its true size, by which
+ *     the kernel ends sendfile() and others end their copies: what was counted
+ *     for stat() is kept, and is what the next read begins with.
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 #include "control/tree.h"
 #include "fuse/library.h"
 
-/* The mode and the owner of a node that chmod and chown changed (N2). */
+/* The mode and the owner of a node that chmod and chown changed (INODE-2). */
 struct inode_change {
 	uint64_t number;
 	uint64_t birth;		/* of the set or volume that it belongs to; 0: of none */
@@ -33,7 +33,7 @@ struct inode_change {
 
 enum { LONG_FILES_MAX = 2 };	/* metrics, diskstats */
 
-/* The content of a long file at the moment its size was told (N3). */
+/* The content of a long file at the moment its size was told (INODE-3). */
 struct told_text {
 	uint64_t number;	/* of the node; 0: nothing was told, or it was read */
 	struct text text;

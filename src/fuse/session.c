@@ -4,11 +4,11 @@
  * SIGTERM, SIGINT, SIGHUP: the first asks it to leave, which it does once no
  * volume is open; the second makes it leave at once, as in a power cut.
  *
- * (S1) Once the kernel has gone, or we have left, nothing is read any more; all
- *      that was taken is answered before the daemon stops.
- * (S2) Jobs of the blocking thread have ended before the reactor does.
- * (S3) A mount is left as own_mount.h has it.  While another mount stands on
- *      ours we stay, and look again from time to time.
+ * (SESSION-1) Once the kernel has gone, or we have left, nothing is read any more; all
+ *     that was taken is answered before the daemon stops.
+ * (SESSION-2) Jobs of the blocking thread have ended before the reactor does.
+ * (SESSION-3) A mount is left as own_mount.h has it.  While another mount stands on
+ *     ours we stay, and look again from time to time.
  */
 #include "fuse/session.h"
 
@@ -321,7 +321,7 @@ static void session_tune(struct session *session)
 		session_fail(session, error);
 }
 
-/* S2 */
+/* SESSION-2 */
 static void session_jobs(struct session *session)
 {
 	session->state = SESSION_JOBS;
@@ -350,7 +350,7 @@ static void session_step(struct op *op)
 		return;
 	case SESSION_SERVE:
 		session->state = SESSION_DRAIN;
-		channel_drain(session->channel, op);	/* S1 */
+		channel_drain(session->channel, op);	/* SESSION-1 */
 		return;
 	case SESSION_DRAIN:
 		data_files_close_all(&session->data);
@@ -401,7 +401,7 @@ static void session_leave(struct session *session)
 	job_start(&session->leave);
 }
 
-/* S3 */
+/* SESSION-3 */
 static void leave_again_step(struct op *op)
 {
 	struct session *session = container_of(op, struct session, leave_again);

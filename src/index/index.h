@@ -10,14 +10,15 @@
  * newest-wins trimmed, and `open`, what came since the last write.  Extents of
  * a leaf never overlap across both: an insert trims what it hides.
  *
- * (I1) A key is in the index only after its data are written; with the key goes,
- *      in the same stay inside the set, its copy into the journal.
- * (I2) No bset is written before a flush of the cache device that began after
- *      the newest key in it came (R25); all bsets are written FUA.
- * (I3) A parent names a child only when the child's first bset is durable (R3).
- * (I4) A leaf that can't take the keys where it is counts as full, and a plan
- *      (split.c) replaces it.  So a dirty leaf can always be written in place.
- * (I5) Frozen nodes are read, but neither changed nor forgotten.
+ * (INDEX-1) A key is in the index only after its data are written; with the key goes,
+ *     in the same stay inside the set, its copy into the journal.
+ * (INDEX-2) No bset is written before a flush of the cache device that began after the
+ *     newest key in it came (ORDER-25); all bsets are written FUA.
+ * (INDEX-3) A parent names a child only when the child's first bset is durable
+ *     (ORDER-3).
+ * (INDEX-4) A leaf that can't take the keys where it is counts as full, and a plan
+ *     (split.c) replaces it.  So a dirty leaf can always be written in place.
+ * (INDEX-5) Frozen nodes are read, but neither changed nor forgotten.
  *
  * Every function is called inside the set, unless it says otherwise.
  */
@@ -69,12 +70,12 @@ struct node {
 	struct run keys;		/* leaf: on disk (or being written); else: live children */
 	struct run open; /* leaf: not on disk yet; else: dead pointers that are on disk */
 	unsigned open_words;		/* of a leaf's open run */
-	uint64_t newest_key;		/* flush ticket of when the newest key came (I2) */
+	uint64_t newest_key;		/* flush ticket of when the newest key came (INDEX-2) */
 	uint64_t inserted,
 		settled; /* keys since it is in memory; how many of them are durable in it */
 	struct journal_pin pin;		/* of the oldest key in the open run */
 	struct node_write *write;	/* under way */
-	bool is_frozen;			/* I5: a plan replaces it, or made it */
+	bool is_frozen;			/* INDEX-5: a plan replaces it, or made it */
 	bool is_appended;		/* a plan writes a bset behind its log (parents) */
 	bool write_wanted;		/* again, as soon as the one under way is done */
 	unsigned counted_sectors;	/* of its log, promised to plans (parents) */

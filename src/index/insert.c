@@ -2,7 +2,7 @@
  * Keys into the index: leaf by leaf, each part in one moment.
  *
  *	ASK --leaf, room there--> keys in --more--> ASK ... --> DONE
- *	 |  ^                      (journal and leaf in the same stay, I1)
+ *	 |  ^                      (journal and leaf in the same stay, INDEX-1)
  *	 |  +---- a node, room in the journal, a leaf write: asks again
  *	 +--leaf full--> PLAN --> ASK
  *

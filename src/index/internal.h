@@ -93,7 +93,7 @@ void ageing_step(struct op *op);
 enum leaf_room {
 	LEAF_FITS,
 	LEAF_WRITE_FIRST,	/* there is room once the open run is written */
-	LEAF_FULL,		/* it must be replaced (I4) */
+	LEAF_FULL,		/* it must be replaced (INDEX-4) */
 };
 enum leaf_room leaf_room(const struct index *index, const struct node *leaf, unsigned words);
 

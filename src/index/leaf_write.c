@@ -1,7 +1,7 @@
 /*
  * Leaf writes: the open run of a leaf becomes the next bset of its log.
  *
- *	FLUSH (the data of its keys are durable, I2) --> (TAIL) --> HEAD --> free
+ *	FLUSH (the data of its keys are durable, INDEX-2) --> (TAIL) --> HEAD --> free
  *
  * Both are written FUA.  A bset of several blocks gets its first one last: until
  * then there is no bset, so a cut cannot leave half of one, which no kernel would
@@ -135,7 +135,7 @@ static void join_runs(struct index *index, struct node *leaf)
 	leaf->open_words = 0;
 }
 
-/* J1: the pin goes with the keys, from the leaf to the write. */
+/* JOURNAL-1: the pin goes with the keys, from the leaf to the write. */
 static IN_SET void move_pin(struct index *index, struct node *leaf, struct node_write *write)
 {
 	if (!leaf->pin.sequence)
@@ -190,7 +190,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 	write->newest_key = leaf->newest_key;
 	write->inserted = leaf->inserted;
 	leaf->written_sectors += write->sectors;
-	assert(leaf->written_sectors <= leaf->sectors);		/* I4 */
+	assert(leaf->written_sectors <= leaf->sectors);		/* INDEX-4 */
 	leaf->write = write;
 	leaf->write_wanted = false;
 	move_pin(index, leaf, write);
@@ -291,7 +291,7 @@ int index_clean_all(struct index *index, struct op *op)
 	return busy ? index_clean_leaf(index, busy, op) : 0;
 }
 
-/* Writes the leaves that pin the oldest entry, as many as there are slots (L10). */
+/* Writes the leaves that pin the oldest entry, as many as there are slots (LESSON-10). */
 void pressure_step(struct op *op)
 {
 	struct index *index = container_of(op, struct index, pressure);

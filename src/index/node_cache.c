@@ -1,7 +1,8 @@
 /*
  * Nodes in memory: found by where they lie, forgotten when others need the room.
  *
- * (N1) Only a clean node that nobody reads, writes, replaces or waits for is forgotten.
+ * (NODE-1) Only a clean node that nobody reads, writes, replaces or waits for is
+ *     forgotten.
  */
 #include <errno.h>
 #include <string.h>

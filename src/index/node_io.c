@@ -198,7 +198,7 @@ static IN_SET int take_child_set(struct node_read *read, struct error *error)
 
 	run_reserve(&read->children, read->children.count + read->set.count);
 	for (unsigned i = 0; i < read->set.count; i++) {
-		int failed = space_survey(space, read->set.key[i].ptr, error);	/* R24 */
+		int failed = space_survey(space, read->set.key[i].ptr, error);	/* ORDER-24 */
 
 		if (failed)
 			return failed;

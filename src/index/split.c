@@ -18,13 +18,14 @@
  * needs is tested and taken in one stay: buckets, journal room for the keys that
  * go along, room in the first ancestor that has it.
  *
- * (P1) Old nodes are frozen from ASK's end, new ones until the parent's bset is
- *      durable: whatever was inserted earlier could be forgotten by the journal
- *      while the disk still leads to the old node.
- * (P2) Old nodes keep their bucket and pin until then; if the root was replaced,
- *      all old buckets wait for a durable entry that names the new root.
- * (P3) One plan at a time appends to a parent, so that its log has no gaps.
- * (P4) Freed record and children go into one bset (R23).
+ * (SPLIT-1) Old nodes are frozen from ASK's end, new ones until the parent's bset is
+ *     durable: whatever was inserted earlier could be forgotten by the journal while
+ *     the disk still leads to the old node.
+ * (SPLIT-2) Old nodes keep their bucket and pin until then; if the root was replaced,
+ *     all old buckets wait for a durable entry that names the new root.
+ * (SPLIT-3) One plan at a time appends to a parent, so that its log has no
+ *     gaps.
+ * (SPLIT-4) Freed record and children go into one bset (ORDER-23).
  */
 #include <errno.h>
 #include <string.h>
@@ -428,7 +429,7 @@ static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t b
 	words = 0;
 	set = (void *)new->buffer;
 	new->node = node_new(index, &key, level);
-	new->node->is_frozen = true;	/* P1 */
+	new->node->is_frozen = true;	/* SPLIT-1 */
 	new->node->sequence = random_next(&index->random) | 1;
 	run_reserve(&new->node->keys, count);
 	for (unsigned i = 0; i < count; i++) {
@@ -517,7 +518,7 @@ static IN_SET void recount_dirty(struct plan *plan, const struct node *leaf)
 	}
 }
 
-/* I1: the keys that go along enter the journal in this same stay. */
+/* INDEX-1: the keys that go along enter the journal in this same stay. */
 static IN_SET void board_passengers(struct plan *plan)
 {
 	struct insert *insert = plan->insert;
@@ -581,12 +582,13 @@ static IN_SET void begin_writing(struct plan *plan)
 
 	plan->writing = plan->bottom;
 	plan->state = PLAN_FLUSH;
-	flush_wait(index->setup.flush, flush_now(index->setup.flush), &plan->op);	/* I2 */
+	/* INDEX-2 */
+	flush_wait(index->setup.flush, flush_now(index->setup.flush), &plan->op);
 }
 
 /*
  * Gc's rewrites and fills never wait for buckets, which only the end of gc may
- * bring, and leave half of the list to those who must split (L1): -EBUSY.
+ * bring, and leave half of the list to those who must split (LESSON-1): -EBUSY.
  */
 static IN_SET int take_buckets(struct plan *plan, unsigned count, uint32_t *buckets)
 {
@@ -651,7 +653,7 @@ static IN_SET void ask(struct plan *plan)
 	begin_writing(plan);
 }
 
-/* ---- NODES: the new ones, children before parents (I3) ---- */
+/* ---- NODES: the new ones, children before parents (INDEX-3) ---- */
 
 static IN_SET void write_node(struct plan *plan, const struct new_node *new)
 {
@@ -706,7 +708,7 @@ static IN_SET void append_to_parent(struct plan *plan)
 	unsigned words = bkey_encode(&freed, set->keys);
 	uint64_t sector = pointer_sector(parent->key.ptr) + parent->written_sectors;
 
-	for (unsigned i = 0; i < at->count; i++)	/* P4 */
+	for (unsigned i = 0; i < at->count; i++)	/* SPLIT-4 */
 		words += bkey_encode(&at->new[i].node->key, set->keys + words);
 	memset(plan->parent_buffer + bset_bytes(words), 0,
 	       plan->parent_sectors * 512 - bset_bytes(words));
@@ -716,7 +718,7 @@ static IN_SET void append_to_parent(struct plan *plan)
 	add_dead(parent, &freed);
 	parent->counted_sectors -= plan->parent_sectors;
 	parent->written_sectors += plan->parent_sectors;
-	parent->is_appended = true;	/* P3 */
+	parent->is_appended = true;	/* SPLIT-3 */
 	device_write(index->setup.device, plan->parent_buffer, sector, plan->parent_sectors, true,
 		     &plan->op);
 	index->sectors_written += plan->parent_sectors;
@@ -772,7 +774,7 @@ static IN_SET void thaw_node(struct index *index, struct node *node)
 	waitlist_wake_all(&node->waiting, 0);
 }
 
-/* P2: the bucket's number is all that is left of an old node. */
+/* SPLIT-2: the bucket's number is all that is left of an old node. */
 static IN_SET uint32_t old_node_goes(struct index *index, struct node *old)
 {
 	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);

@@ -1,8 +1,8 @@
 /*
  * One thread for calls that can only block, and the queue of jobs before it.
  *
- * (K1) A job is the thread's from blocking_start() until its op arrives: the
- *      thread does not touch it after the post.
+ * (BLOCKING-1) A job is the thread's from blocking_start() until its op arrives: the
+ *     thread does not touch it after the post.
  */
 #include "io/blocking.h"
 
@@ -44,7 +44,7 @@ static void *blocking_run(void *argument)
 		int result = job->run(job);
 
 		job->result = result;
-		reactor_post(op, result);	/* K1 */
+		reactor_post(op, result);	/* BLOCKING-1 */
 	}
 	return NULL;
 }

@@ -52,7 +52,7 @@ void buffer_free(void *memory)
 void buffer_pool_init(struct buffer_pool *pool, unsigned count, size_t bytes)
 {
 	assert(count && bytes);
-	bytes = round_up(bytes, BUFFER_ALIGN);				/* B1 */
+	bytes = round_up(bytes, BUFFER_ALIGN);				/* BUFFER-1 */
 	*pool = (struct buffer_pool){ .count = count, .free_count = count, .bytes = bytes };
 	pool->memory = buffer_new(count * bytes);
 	pool->free = memory_or_end(calloc(count, sizeof(*pool->free)), count);

@@ -2,7 +2,7 @@
  * Aligned memory for device transfers: pools of equal buffers, made and
  * prefaulted at start, so that the I/O path never allocates.
  *
- * (B1) Every buffer begins on a page.
+ * (BUFFER-1) Every buffer begins on a page.
  */
 #pragma once
 

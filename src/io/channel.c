@@ -65,7 +65,7 @@ static void slot_read(struct slot *slot)
 	io_uring_prep_read(sqe, channel->fd, slot->visible.in, channel->message_bytes, 0);
 }
 
-/* C3 */
+/* CHANNEL-3 */
 static void channel_read_more(struct channel *channel)
 {
 	while (!channel->end && channel->reading < CHANNEL_READS) {
@@ -75,7 +75,7 @@ static void channel_read_more(struct channel *channel)
 		if (!link)
 			return;
 		slot = container_of(link, struct slot, link);
-		assert(slot->state == SLOT_IDLE);	/* C1 */
+		assert(slot->state == SLOT_IDLE);	/* CHANNEL-1 */
 		slot->state = SLOT_READING;
 		channel->reading++;
 		slot_read(slot);
@@ -169,7 +169,7 @@ static void slot_write(struct slot *slot)
 		io_uring_prep_writev(sqe, channel->fd, slot->pieces, slot->piece_count, 0);
 }
 
-/* Gives the slot back (C2). */
+/* Gives the slot back (CHANNEL-2). */
 static void slot_back(struct slot *slot)
 {
 	struct channel *channel = slot->channel;
@@ -208,7 +208,7 @@ void channel_reply_pieces(struct channel_slot *visible, const struct iovec *piec
 {
 	struct slot *slot = slot_of(visible);
 
-	assert(slot->state == SLOT_TAKEN);		/* C2 */
+	assert(slot->state == SLOT_TAKEN);		/* CHANNEL-2 */
 	assert(count > 0 && count <= CHANNEL_PIECES_MAX);
 	memcpy(slot->pieces, pieces, count * sizeof(*pieces));
 	slot->piece_count = count;
@@ -223,7 +223,7 @@ void channel_reply(struct channel_slot *visible, const void *message, size_t byt
 	channel_reply_pieces(visible, &whole, 1);
 }
 
-/* The end is not told from within a call (C4): it waits for a completion. */
+/* The end is not told from within a call (CHANNEL-4): it waits for a completion. */
 static void slot_released(struct completion *completion, int result UNUSED)
 {
 	struct slot *slot = container_of(completion, struct slot, completion);
@@ -237,7 +237,7 @@ void channel_release(struct channel_slot *visible)
 {
 	struct slot *slot = slot_of(visible);
 
-	assert(slot->state == SLOT_TAKEN);		/* C2 */
+	assert(slot->state == SLOT_TAKEN);		/* CHANNEL-2 */
 	slot->state = SLOT_LEAVING;
 	slot->completion.done = slot_released;
 	reactor_complete(slot->channel->reactor, &slot->completion, 0);

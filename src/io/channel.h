@@ -13,12 +13,13 @@
  * device as it is; a reply's head is 16 bytes, so a READ's answer leaves in one
  * piece from data - 16 (or from 16 bytes before any place within the data).
  *
- * (C1) A slot is idle, being read into, taken, or leaving with its reply.
- * (C2) Every slot that was handed to on_message is given back exactly once, by
- *      channel_reply() or channel_release(): a request without an answer would
- *      hang its caller until we die.
- * (C3) While slots are idle, CHANNEL_READS of them are being read into.
- * (C4) on_message is never called from within a step, nor from a call below.
+ * (CHANNEL-1) A slot is idle, being read into, taken, or leaving with its
+ *     reply.
+ * (CHANNEL-2) Every slot that was handed to on_message is given back exactly once, by
+ *     channel_reply() or channel_release(): a request without an answer would hang its
+ *     caller until we die.
+ * (CHANNEL-3) While slots are idle, CHANNEL_READS of them are being read into.
+ * (CHANNEL-4) on_message is never called from within a step, nor from a call below.
  */
 #pragma once
 
@@ -65,7 +66,7 @@ void channel_free(struct channel *channel);
 
 /* Ends the reading; messages that were taken can still be answered. */
 void channel_stop(struct channel *channel);
-/* Nothing is outstanding: no read, no reply, no slot in the callee's hands (C2). */
+/* Nothing is outstanding: no read, no reply, no slot in the callee's hands (CHANNEL-2). */
 bool channel_idle(const struct channel *channel);
 /* The op arrives when the channel has ended and is idle; one op at most. */
 void channel_drain(struct channel *channel, struct op *op);

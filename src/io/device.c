@@ -1,14 +1,14 @@
 /*
  * Devices on Linux: block devices and files.
  *
- * (D1) One user: a block device is opened O_EXCL to be written, a file is
- *      locked twice (record lock of the open file, and flock), and is refused
- *      when a loop device has it, as is a loop device on a file that is locked.
- *      To be read only, a block device is taken as it is.
- * (D2) With O_DIRECT, what the kernel would refuse as misaligned is bounced by
- *      the *_now calls; ops keep to the block that device_set_block() named.
- * (D3) Through the page cache, a failed flush may have dropped what it should
- *      have written, and the next would succeed: there, the first failure stays.
+ * (DEVICE-1) One user: a block device is opened O_EXCL to be written, a file is
+ *     locked twice (record lock of the open file, and flock), and is refused
+ *     when a loop device has it, as is a loop device on a file that is locked.
+ *     To be read only, a block device is taken as it is.
+ * (DEVICE-2) With O_DIRECT, what the kernel would refuse as misaligned is bounced by
+ *     the *_now calls; ops keep to the block that device_set_block() named.
+ * (DEVICE-3) Through the page cache, a failed flush may have dropped what it should
+ *     have written, and the next would succeed: there, the first failure stays.
  */
 #include "io/device.h"
 
@@ -56,7 +56,7 @@ struct device {
 	bool is_in_memory;		/* on tmpfs */
 	bool direct;
 	unsigned direct_bytes;		/* O_DIRECT wants multiples of this */
-	_Atomic int flush_error;	/* D3 */
+	_Atomic int flush_error;	/* DEVICE-3 */
 };
 
 /* O_DIRECT or not. */
@@ -116,7 +116,7 @@ void device_set_block(struct device *device, unsigned block_sectors)
 		device_turn_direct(device, false);
 }
 
-/* One user (D1). */
+/* One user (DEVICE-1). */
 
 static int device_busy(const struct device *device, struct error *error, const char *who)
 {
@@ -546,7 +546,7 @@ static bool device_is_aligned(const struct device *device, const void *data, uin
 				   bytes % device->direct_bytes == 0);
 }
 
-/* Through whole blocks in memory of our own (D2). */
+/* Through whole blocks in memory of our own (DEVICE-2). */
 static int device_move_bounced(struct device *device, bool write, char *data, uint64_t offset,
 			       size_t bytes)
 {
@@ -590,7 +590,7 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 	return device_move_now(device, true, (char *)data, sector, sectors);
 }
 
-/* What a flush has to report: its own failure, or an earlier one that stays (D3). */
+/* What a flush has to report: its own failure, or an earlier one that stays (DEVICE-3). */
 static int device_flush_result(struct device *device, int error)
 {
 	if (error && !device->direct)

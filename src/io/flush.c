@@ -7,7 +7,7 @@
 
 static void flush_start(struct flush *flush)
 {
-	assert(!flush->running);			/* F1 */
+	assert(!flush->running);			/* FLUSH-1 */
 	assert(waitlist_empty(&flush->waiting_now));
 	flush->running = true;
 	flush->started++;
@@ -23,7 +23,7 @@ static void flush_step(struct op *op)
 	assert(flush->running);
 	flush->running = false;
 	if (!error)
-		flush->completed = flush->started;	/* F4 */
+		flush->completed = flush->started;	/* FLUSH-4 */
 	waitlist_wake_all(&flush->waiting_now, error);
 	if (!waitlist_empty(&flush->waiting_next))
 		flush_start(flush);
@@ -40,7 +40,7 @@ void flush_init(struct flush *flush, struct device *device, struct reactor *reac
 void flush_wait(struct flush *flush, uint64_t ticket, struct op *op)
 {
 	assert(op->home == flush->op.home);
-	assert(ticket <= flush->started);		/* F2 */
+	assert(ticket <= flush->started);		/* FLUSH-2 */
 	if (flush_covers(flush, ticket)) {
 		op_await(op);
 		reactor_post(op, 0);
@@ -50,7 +50,7 @@ void flush_wait(struct flush *flush, uint64_t ticket, struct op *op)
 		waitlist_join(&flush->waiting_now, op);
 		return;
 	}
-	waitlist_join(&flush->waiting_next, op);	/* F3 */
+	waitlist_join(&flush->waiting_next, op);	/* FLUSH-3 */
 	if (!flush->running)
 		flush_start(flush);
 }

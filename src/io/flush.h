@@ -10,13 +10,14 @@
  * waits for a write and will want it durable takes a ticket when it has arrived,
  * and later asks for a flush that began after that.
  *
- * (F1) Flushes are numbered from 1 in the order in which they begin; one runs at a time.
- * (F2) A ticket is the number of flushes begun when it was taken: each flush
- *      with a greater number covers what had arrived before.
- * (F3) Who comes while one runs that is too early for him shares the next one
- *      with all who come until it begins.
- * (F4) A failed flush covers nothing; its error goes to all who waited for it,
- *      and the next who asks starts another.
+ * (FLUSH-1) Flushes are numbered from 1 in the order in which they begin; one runs at a
+ *     time.
+ * (FLUSH-2) A ticket is the number of flushes begun when it was taken: each
+ *     flush with a greater number covers what had arrived before.
+ * (FLUSH-3) Who comes while one runs that is too early for him shares the next one with
+ *     all who come until it begins.
+ * (FLUSH-4) A failed flush covers nothing; its error goes to all who waited for it, and
+ *     the next who asks starts another.
  */
 #pragma once
 

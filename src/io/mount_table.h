@@ -2,10 +2,10 @@
  * What is mounted where, as /proc/self/mountinfo has it; and how one mount, and
  * no other, is taken away.
  *
- * (M1) A mount is known by its id.  Its path may lead elsewhere by now: somebody
- *      mounted on top of it, or put a symbolic link in its way.  So the id is
- *      compared at the place itself, in a directory that is held open, just
- *      before the kernel is asked to unmount what is there.
+ * (MOUNT-1) A mount is known by its id.  Its path may lead elsewhere by now: somebody
+ *     mounted on top of it, or put a symbolic link in its way.  So the id is compared
+ *     at the place itself, in a directory that is held open, just before the kernel is
+ *     asked to unmount what is there.
  *
  * The table is as of the moment of the call; it may have changed since.
  */
@@ -39,7 +39,8 @@ const struct mount_line *mount_table_find_foreign(const struct mount_table *tabl
 						  const struct mount_line *line);
 
 /*
- * Unmounts this mount (M1), with the flags of umount2(); for those who may not, by fusermount3.
+ * Unmounts this mount (MOUNT-1), with the flags of umount2(); for users who may not call that,
+ * by fusermount3.
  * -ESTALE: it is not there any more, or another one is on top of it.  May block.
  */
 int mount_line_unmount(const struct mount_line *line, int flags) MUST_CHECK;

@@ -7,12 +7,13 @@
  * is queued on its home reactor, which calls the step.  So a step reads like
  * one moment: nothing else runs meanwhile, and waiting means to return.
  *
- * (O1) A step runs only when nothing is awaited; never nested in another step.
- * (O2) Only the home reactor touches an op.  Other threads hand it over with
- *      reactor_post().
- * (O3) An op waits in one list at a time; waitlists are first come, first served.
- * (O4) A woken op asks again from the start.  Nothing was changed meanwhile on
- *      its behalf, so asking again is always right.
+ * (OP-1) A step runs only when nothing is awaited; never nested in another
+ *     step.
+ * (OP-2) Only the home reactor touches an op.  Other threads hand it over with
+ *     reactor_post().
+ * (OP-3) An op waits in one list at a time; waitlists are first come, first served.
+ * (OP-4) A woken op asks again from the start.  Nothing was changed meanwhile
+ *     on its behalf, so asking again is always right.
  */
 #pragma once
 
@@ -49,7 +50,7 @@ static inline void op_await(struct op *op)
 /* One thing that was awaited has come.  Called on the home reactor. */
 static inline void op_arrive(struct op *op, int error)
 {
-	assert(op->awaited > 0);	/* O1 */
+	assert(op->awaited > 0);	/* OP-1 */
 	if (error && !op->error)
 		op->error = error;
 	if (--op->awaited == 0)

@@ -34,7 +34,7 @@ uint64_t own_mount_number(const struct own_mount *own)
 	return own->is_found ? makedev(own->major, own->minor) : 0;
 }
 
-/* W1: it can't be told apart from a later one that was given the same number. */
+/* OWNMOUNT-1: it can't be told apart from a later one that was given the same number. */
 static bool is_gone(const struct own_mount *own)
 {
 	struct pollfd connection = { .fd = own->connection };
@@ -47,7 +47,7 @@ static bool is_ours(const struct own_mount *own, const struct mount_line *line)
 	return line->major == own->major && line->minor == own->minor;
 }
 
-/* W2 */
+/* OWNMOUNT-2 */
 static int check_foreign(const struct own_mount *own, const struct mount_table *table,
 			 struct error *error)
 {

@@ -2,9 +2,9 @@
  * The daemon's own mount: found when it was made, known by the number of its
  * file system, left by nobody's path.
  *
- * (W1) As long as the kernel holds the connection, the number is ours alone.
- * (W2) Only mounts of our file system are unmounted, and none on which another
- *      file system stands: that would go with it.
+ * (OWNMOUNT-1) As long as the kernel holds the connection, the number is ours alone.
+ * (OWNMOUNT-2) Only mounts of our file system are unmounted, and none on which another
+ *     file system stands: that would go with it.
  */
 #pragma once
 
@@ -25,9 +25,9 @@ void own_mount_find(struct own_mount *own, int connection, const char *directory
 uint64_t own_mount_number(const struct own_mount *own);
 
 /*
- * Takes it out of sight, wherever it is mounted in our name space by now; who is inside stays.  0,
- * too, if it was gone already.  -EBUSY: another mount stands on it (W2); -errno and the reason.
- * May block.
+ * Detaches the mount lazily, wherever it is mounted in our mount namespace by now: processes that
+ * use it keep it.  0 also if it was unmounted already.  -EBUSY: another file system is mounted on
+ * top of it (OWNMOUNT-2); other -errno: the reason is in *error.  May block.
  */
 int own_mount_leave(const struct own_mount *own, struct error *error) MUST_CHECK;
 

@@ -8,15 +8,15 @@
  *	      |    timers that are due ------+                 v
  *	      +------------------------------------------ steps, at most STEPS_PER_TURN
  *
- * (R1) Only the thread that made the reactor touches it, but for the inbox,
- *      which has a mutex and an eventfd that the ring always reads.
- * (R2) Taking entries off the completion queue calls nobody: they go into a
- *      list first.  So it may be done at any moment, even in the middle of a step.
- * (R3) The eventfd is written when the inbox was empty: whoever finds it filled
- *      knows that the wake is under way.
- * (R4) One timeout of the ring, the alarm, is due no later than the first timer.
- *      It is set when a timer comes that is due before it, not at each turn: that
- *      would reprogram the processor's own timer every time.
+ * (REACTOR-1) Only the thread that made the reactor touches it, but for the inbox,
+ *     which has a mutex and an eventfd that the ring always reads.
+ * (REACTOR-2) Taking entries off the completion queue calls nobody: they go into a list
+ *     first.  So it may be done at any moment, even in the middle of a step.
+ * (REACTOR-3) The eventfd is written when the inbox was empty: whoever finds it filled
+ *     knows that the wake is under way.
+ * (REACTOR-4) One timeout of the ring, the alarm, is due no later than the first timer.
+ *     It is set when a timer comes that is due before it, not at each turn: that would
+ *     reprogram the processor's own timer every time.
  */
 #include "io/reactor.h"
 
@@ -82,7 +82,7 @@ struct reactor {
 	uint64_t wakes;		/* what is read from it */
 	struct completion wake;
 
-	struct completion alarm;	/* R4 */
+	struct completion alarm;	/* REACTOR-4 */
 	bool alarm_is_set;
 	uint64_t alarm_due_ns;
 	struct __kernel_timespec alarm_time;
@@ -94,7 +94,7 @@ struct reactor {
 
 void reactor_assert_home(const struct reactor *reactor)
 {
-	assert(pthread_equal(reactor->thread, pthread_self()));	/* O2 */
+	assert(pthread_equal(reactor->thread, pthread_self()));	/* OP-2 */
 }
 
 struct transfer_pool *reactor_transfers(struct reactor *reactor)
@@ -131,7 +131,7 @@ static void inbox_post(struct reactor *reactor, struct op *op, int error)
 
 	pthread_mutex_lock(&reactor->mutex);
 	post_box_add(&reactor->inbox, op, error);
-	if (reactor->inbox.count == 1)		/* R3 */
+	if (reactor->inbox.count == 1)		/* REACTOR-3 */
 		written = write(reactor->wake_fd, &one, sizeof(one));
 	pthread_mutex_unlock(&reactor->mutex);
 	assert(written == sizeof(one));
@@ -171,7 +171,7 @@ static void inbox_woken(struct completion *completion, int result)
 
 /* The ring. */
 
-/* Takes what completed off the queue; calls nobody (R2). */
+/* Takes what completed off the queue; calls nobody (REACTOR-2). */
 static void reactor_reap(struct reactor *reactor)
 {
 	struct io_uring_cqe *cqe;
@@ -205,7 +205,7 @@ struct io_uring_sqe *reactor_sqe(struct reactor *reactor, struct completion *com
 	struct io_uring_sqe *sqe;
 
 	reactor_assert_home(reactor);
-	while (!(sqe = io_uring_get_sqe(&reactor->ring))) {	/* U2 */
+	while (!(sqe = io_uring_get_sqe(&reactor->ring))) {	/* URING-2 */
 		reactor_check_enter(io_uring_submit_and_get_events(&reactor->ring));
 		reactor_reap(reactor);
 	}
@@ -218,7 +218,7 @@ struct io_uring_sqe *reactor_sqe(struct reactor *reactor, struct completion *com
 void reactor_complete(struct reactor *reactor, struct completion *completion, int result)
 {
 	completion->result = result;
-	list_add_last(&reactor->completed, &completion->link);	/* U1: it is in no list yet */
+	list_add_last(&reactor->completed, &completion->link);	/* URING-1: it is in no list yet */
 }
 
 void reactor_cancel_now(struct reactor *reactor, struct completion *completion)
@@ -328,7 +328,7 @@ static void reactor_run_timers(struct reactor *reactor)
 
 void op_queue(struct op *op)
 {
-	assert(op->awaited == 0);		/* O1 */
+	assert(op->awaited == 0);		/* OP-1 */
 	reactor_assert_home(op->home);
 	list_add_last(&op->home->ready, &op->link);
 }
@@ -344,7 +344,7 @@ static void reactor_run_steps(struct reactor *reactor)
 		if (!link)
 			return;
 		op = container_of(link, struct op, link);
-		assert(op->awaited == 0);	/* O1 */
+		assert(op->awaited == 0);	/* OP-1 */
 		op->step(op);
 	}
 }

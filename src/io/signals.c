@@ -15,7 +15,7 @@ struct signals {
 	signals_arrived *arrived;
 	void *context;
 	int fd;
-	sigset_t before;		/* what was blocked before (G1) */
+	sigset_t before;		/* what was blocked before (SIGNAL-1) */
 	struct completion completion;
 };
 

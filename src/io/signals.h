@@ -2,8 +2,8 @@
  * Signals as events of a reactor: they arrive between steps, not in the midst
  * of anything.
  *
- * (G1) While a struct signals is there, its signals are blocked in the thread
- *      that made it, and in those it makes later: nobody is interrupted.
+ * (SIGNAL-1) While a struct signals is there, its signals are blocked in the thread
+ *     that made it, and in those it makes later: nobody is interrupted.
  */
 #pragma once
 

@@ -1,9 +1,10 @@
 /*
  * What a device has under way on a reactor; io only.
  *
- * (T1) A transfer belongs to one op, which awaits it, and is at home on that op's reactor.
- * (T2) It ends once: all of it was done, or with the first error.  What the
- *      kernel did only in part is continued where it stopped.
+ * (TRANSFER-1) A transfer belongs to one op, which awaits it, and is at home on that
+ *     op's reactor.
+ * (TRANSFER-2) It ends once: all of it was done, or with the first error.  What the
+ *     kernel did only in part is continued where it stopped.
  *
  * The pool makes transfers in advance and more when they run out, and keeps
  * them: in flight are never more than DEVICE_TRANSFERS_MAX.

@@ -4,9 +4,9 @@
  * A completion stands for one submission; its `done` is called with the result,
  * in the turn after the ring had it: between steps, never within one.
  *
- * (U1) A completion has at most one submission outstanding.
- * (U2) Entries are never lost: when the submission queue is full it is
- *      submitted, when the completion queue is full it is emptied first.
+ * (URING-1) A completion has at most one submission outstanding.
+ * (URING-2) Entries are never lost: when the submission queue is full it is
+ *     submitted, when the completion queue is full it is emptied first.
  */
 #pragma once
 
@@ -36,7 +36,7 @@ int reactor_memory_index(const struct reactor *reactor, const void *memory, size
 /* Before registered memory is freed. */
 void reactor_forget_memory(struct reactor *reactor, const void *memory, size_t bytes);
 
-/* Asserts that the caller is the reactor's own thread (O2). */
+/* Asserts that the caller is the reactor's own thread (OP-2). */
 void reactor_assert_home(const struct reactor *reactor);
 
 /* The reactor's transfers to and from devices (transfer.h). */

@@ -187,7 +187,7 @@ void journal_commit_entry(struct journal *journal, uint64_t sequence, struct op 
 	} else if (sequence == journal->open) {
 		wait_for_open(journal, op);
 	} else {
-		assert(is_writing(journal) && sequence == journal->open - 1);	/* J2 */
+		assert(is_writing(journal) && sequence == journal->open - 1);	/* JOURNAL-2 */
 		waitlist_join(&journal->writing_waiters, op);
 	}
 }

@@ -4,7 +4,7 @@
  * Whoever finds that the set can't go on (a journal write failed, a node is
  * corrupt) says so here, once; the cache layer's failure op watches and takes
  * the set down.  Every question that may lead to a wait begins with
- * health_error(): a dead set answers, it never makes anybody wait (L3).
+ * health_error(): a dead set answers, it never makes anybody wait (LESSON-3).
  */
 #pragma once
 

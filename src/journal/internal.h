@@ -11,7 +11,7 @@ void journal_writer_step(struct op *op);
 
 /* Forgets entries that nobody pins; wakes the writer if that freed something. */
 void journal_advance(struct journal *journal) IN_SET;
-/* May an entry of `sectors` be written now, and into which ring index? (J3, J4) */
+/* May an entry of `sectors` be written now, and into which ring index? (JOURNAL-3, JOURNAL-4) */
 bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned *index) IN_SET;
 /* Wakes the index's flusher if entries should be let go. */
 void journal_press(struct journal *journal) IN_SET;

@@ -9,18 +9,18 @@
  *               |   pinned entries   |       |
  *        -------[====================[#######[+++
  *
- * (J1) An entry is needed until every key in it is also in a written index
- *      node.  The leaf that holds the oldest such key pins the entry.
- * (J2) Entries become durable in order; an entry is flushed before it and
- *      written FUA, so the data its keys point to are durable too (R9).
- * (J3) last_sequence only grows.  A bucket is overwritten only when no entry in
- *      it is needed by the newest *durable* entry (R13).
- * (J4) The last free bucket is entered only by an entry whose own last_sequence
- *      frees another one; until then it waits for leaf writes.  So a full ring
- *      can always say durably that it is less full, and after any cut there is
- *      a bucket for replay.
- * (J5) Root, level, uuid bucket and prio bucket are written as they are at the
- *      moment the entry closes (journal_roots).
+ * (JOURNAL-1) An entry is needed until every key in it is also in a written
+ *     index node.  The leaf that holds the oldest such key pins the entry.
+ * (JOURNAL-2) Entries become durable in order; an entry is flushed before it
+ *     and written FUA, so the data its keys point to are durable too (ORDER-9).
+ * (JOURNAL-3) last_sequence only grows.  A bucket is overwritten only when no entry in
+ *     it is needed by the newest *durable* entry (ORDER-13).
+ * (JOURNAL-4) The last free bucket is entered only by an entry whose own last_sequence
+ *     frees another one; until then it waits for leaf writes.  So a full ring can
+ *     always say durably that it is less full, and after any cut there is a bucket for
+ *     replay.
+ * (JOURNAL-5) Root, level, uuid bucket and prio bucket are written as they are at the
+ *     moment the entry closes (journal_roots).
  *
  * When there is no room, callers wait in `room`.  When entries should be let
  * go, `pressure` is woken: the index writes the leaves that pin the oldest.
@@ -51,7 +51,7 @@ struct journal_entry {
 	struct list pins;
 };
 
-/* What every entry's header says, as of now (J5). */
+/* What every entry's header says, as of now (JOURNAL-5). */
 struct journal_roots {
 	struct bkey btree_root;
 	unsigned btree_level;
@@ -61,7 +61,7 @@ struct journal_roots {
 
 enum journal_state {
 	JOURNAL_IDLE,		/* nobody wants a write */
-	JOURNAL_ROOM,		/* the entry waits for a bucket (J4) */
+	JOURNAL_ROOM,		/* the entry waits for a bucket (JOURNAL-4) */
 	JOURNAL_FLUSH,		/* the data its keys name become durable */
 	JOURNAL_WRITE,		/* FUA write under way */
 };
@@ -95,7 +95,7 @@ struct journal {
 	uint64_t open;			/* sequence of the open entry */
 	uint64_t durable;		/* newest durable entry */
 	uint64_t durable_last;		/* its last_sequence */
-	uint64_t last_begun;		/* of the newest entry that was closed (J3) */
+	uint64_t last_begun;		/* of the newest entry that was closed (JOURNAL-3) */
 
 	struct journal_entry_disk *buffer[2];
 	unsigned open_buffer;
@@ -115,7 +115,7 @@ struct journal {
 
 	struct waitlist room;		/* for keys in the open entry */
 	struct waitlist pressure;	/* the index's flusher waits here for work */
-	struct waitlist reclaimed;	/* the writer waits here for pins to go (J4) */
+	struct waitlist reclaimed;	/* the writer waits here for pins to go (JOURNAL-4) */
 	struct waitlist open_waiters;	/* for the open entry to be durable */
 	struct waitlist writing_waiters;
 

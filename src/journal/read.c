@@ -166,7 +166,7 @@ static int take_entry(struct reading *reading, unsigned index,
 	uint64_t sequence = le64_get(entry->sequence);
 	uint64_t *bucket_newest = &reading->found->bucket_newest[index];
 
-	*bucket_newest = max_u64(*bucket_newest, sequence);	/* L17 */
+	*bucket_newest = max_u64(*bucket_newest, sequence);	/* LESSON-17 */
 	if (sequence > reading->newest) {
 		reading->newest = sequence;
 		reading->needed_from = le64_get(entry->last_sequence);

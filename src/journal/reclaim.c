@@ -4,7 +4,7 @@
  *	 ring:   [ 7 ][ 8 ][ 9 ][ 3 ][ 4 ][ 5 ][ 6 ]
  *	                    ^current  ^ durable_last = 4: the bucket of 3 is free
  *
- * A bucket is free when the newest *durable* entry does not need it (J3);
+ * A bucket is free when the newest *durable* entry does not need it (JOURNAL-3);
  * the memory of what will be needed is ahead of that.
  */
 #include "base/sometimes.h"
@@ -30,7 +30,7 @@ void journal_advance(struct journal *journal)
 
 void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequence)
 {
-	assert(sequence >= journal->oldest && sequence <= journal->open);	/* J1 */
+	assert(sequence >= journal->oldest && sequence <= journal->open);	/* JOURNAL-1 */
 	if (pin->sequence && pin->sequence <= sequence)
 		return;
 	SIM_SOMETIMES_IF(pin->sequence, "a leaf's pin moves to an older entry");
@@ -54,7 +54,7 @@ static bool is_free(const struct journal *journal, unsigned index, uint64_t need
 	return journal->bucket_newest[index] < needed_from;
 }
 
-/* Would an entry with `last` as its last_sequence free a bucket other than `entered`? (J4) */
+/* Would an entry whose last_sequence is `last` free a bucket other than `entered`? (JOURNAL-4) */
 static bool frees_another(const struct journal *journal, unsigned entered, uint64_t last)
 {
 	for (unsigned i = 0; i < journal->setup.bucket_count; i++) {
@@ -83,7 +83,7 @@ bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned
 			 "a bucket is free in memory and not yet durably");
 	if (!is_free(journal, next, journal->durable_last))
 		return false;
-	/* What a replay frees it frees step by step: it may enter the bucket kept for it (L8). */
+	/* The last free bucket is kept for replay, which may enter it (LESSON-8). */
 	SIM_SOMETIMES_IF(free_buckets == 1 && journal->replaying,
 			 "a replay enters the last free journal bucket");
 	SIM_SOMETIMES_IF(free_buckets == 1 && frees_another(journal, next, journal->oldest),

@@ -4,10 +4,10 @@
  *	IDLE --wanted--> ROOM --bucket--> FLUSH ----> WRITE ----> IDLE
  *	                  |  ^             (entry closes at ROOM's end,
  *	                  +--+              the next one opens)
- *	             pins are to go (J4)
+ *	             pins are to go (JOURNAL-4)
  *
  * The entry closes when its flush begins: whatever key comes later is not
- * covered by that flush and goes into the next entry (J2).
+ * covered by that flush and goes into the next entry (JOURNAL-2).
  */
 #include <errno.h>
 #include <string.h>
@@ -31,7 +31,7 @@ void journal_kick(struct journal *journal)
 	op_queue(&journal->writer);
 }
 
-/* Header as of now (J5), checksum, zeroed padding. */
+/* Header as of now (JOURNAL-5), checksum, zeroed padding. */
 static void seal(struct journal *journal, struct journal_entry_disk *entry, unsigned sectors)
 {
 	const struct journal_roots *roots = &journal->roots;
@@ -54,7 +54,7 @@ static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned
 	struct journal_entry_disk *entry = journal->buffer[journal->open_buffer];
 
 	journal_advance(journal);
-	assert(journal->oldest >= journal->last_begun);			/* J3 */
+	assert(journal->oldest >= journal->last_begun);			/* JOURNAL-3 */
 	journal->writing_last = journal->last_begun = journal->oldest;
 	seal(journal, entry, sectors);
 	SIM_SOMETIMES_IF(sectors > journal->setup.block_sectors, "an entry of several blocks");

@@ -7,7 +7,7 @@
  *	  `-----with -o ro-------------------------------------^
  *
  * The table with the volume's slot is durable before any key with its number
- * (R19), and the superblock says CLEAN and names the set before the first write
+ * (ORDER-19), and the superblock says CLEAN and names the set before the first write
  * goes through it.  `volume->set` changes behind the closed gate only.
  *
  * The superblock is only believed where it says DIRTY.  A kernel does not wait for
@@ -291,7 +291,7 @@ struct running {
 	bool is_written;
 };
 
-/* What its set holds of it will never be believed again: that is durable first (R18). */
+/* What its set holds of it will never be believed again: that is durable first (ORDER-18). */
 static void running_step(struct job *base, int error)
 {
 	struct running *job = container_of(base, struct running, job);

@@ -5,8 +5,8 @@
  * sequences (register, attach, detach, stop) belong to the reactor, which runs
  * one at a time (the kernel's register lock): others wait in `sequences`.
  *
- * (D1) A volume's number is the lowest free one at its registration.
- * (D2) Under read_only no member is opened for writing and nothing is written.
+ * (DAEMON-1) A volume's number is the lowest free one at its registration.
+ * (DAEMON-2) Under read_only no member is opened for writing and nothing is written.
  */
 #pragma once
 

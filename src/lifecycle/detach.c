@@ -5,7 +5,7 @@
  *	      (the gate opens) --> TABLE (its slot is retired) --> done
  *
  * The superblock says NONE before the first write that goes around the cache
- * (R18, L12), and before the slot is retired (R20).  A volume with dirty data
+ * (ORDER-18, LESSON-12), and before the slot is retired (ORDER-20).  A volume with dirty data
  * is refused: what is in the cache alone would be lost to it.
  */
 #include <errno.h>
@@ -91,7 +91,7 @@ static void write_superblock(struct detaching *job)
 
 /*
  * The disk may say NONE all the same.  Nothing is dirty, so the next dirty write
- * shall say DIRTY there first, even if it was so before (R17).
+ * shall say DIRTY there first, even if it was so before (ORDER-17).
  */
 static void restore(struct detaching *job)
 {
@@ -123,7 +123,7 @@ static void detaching_step(struct job *base, int error)
 {
 	struct detaching *job = container_of(base, struct detaching, job);
 
-	/* That the slot could not be retired does not matter: the next attach does it (R20). */
+	/* If the slot could not be retired, the next attach does it (ORDER-20). */
 	if (error && job->state == DETACH_SUPERBLOCK)
 		restore(job);
 	if (error && job->state != DETACH_TABLE) {

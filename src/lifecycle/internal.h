@@ -6,9 +6,10 @@
  * begins when the one before it has ended.  It may begin others, which run
  * within its turn.
  *
- * (J1) A job ends once, by job_end(): its parent arrives, and it is gone.
- * (J2) A refusal is an errno and a sentence in job->error, which is the caller's.
- * (J3) A job whose subject has gone before its turn ends with ENODEV, without a step.
+ * (JOB-1) A job ends once, by job_end(): its parent arrives, and it is gone.
+ * (JOB-2) A refusal is an errno and a sentence in job->error, which is the caller's.
+ * (JOB-3) A job whose subject has gone before its turn ends with ENODEV, without a
+ *     step.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ struct job {
 	struct error *error;		/* never NULL */
 	struct error own_error;		/* where nobody wants to hear it */
 	bool has_turn, has_begun;
-	/* Whom it is about (0: nobody): either may have gone before its turn comes (J3). */
+	/* Whom it is about (0: nobody): either may have gone before its turn comes (JOB-3). */
 	uint64_t volume_birth, set_birth;
 };
 
@@ -42,7 +43,7 @@ void job_end_because(struct job *job, int code, const char *what);
 /* A name for DIR/sys/block, made of the device's and unlike all others. */
 void daemon_name_member(const struct daemon *daemon, const struct device *device,
 			char name[64]);
-/* Into the list of volumes, under the lowest free number (D1); out of it again. */
+/* Into the list of volumes, under the lowest free number (DAEMON-1); out of it again. */
 void daemon_add_volume(struct daemon *daemon, struct volume *volume);
 void daemon_remove_volume(struct daemon *daemon, struct volume *volume);
 struct volume *volume_at(struct list_link *link);	/* in daemon->volumes; NULL of NULL */

@@ -21,18 +21,18 @@
  *	                             |
  *	                           SUPERBLOCK ---> the set runs
  *
- * (E1) Nothing is allocated before every pointer on the disk was seen: until WALK's
- *      end no bucket is known to be unused.  Where pointers contradict each other
- *      (space/survey.c) the set is refused, and nothing was written.
- * (E2) Replay needs no room in the journal: roots are switched in memory, and
- *      one entry behind the last one names all.  All leaves are written before
- *      it, so it needs none of the older entries, and whatever the kernel left
- *      of its ring is enough.
- * (E3) If unused buckets run out, what was replayed so far is made durable, an
- *      entry says so (its last_sequence is the entry being replayed), and
- *      refill finds more.
- * (E4) With -o ro it ends behind REPLAY, and nothing was written: all keys of the
- *      journal become one run, which is laid over the leaves in memory (OVERLAY).
+ * (RECOVER-1) Nothing is allocated before every pointer on the disk was seen: until
+ *     WALK's end no bucket is known to be unused.  Where pointers contradict each other
+ *     (space/survey.c) the set is refused, and nothing was written.
+ * (RECOVER-2) Replay needs no room in the journal: roots are switched in memory, and
+ *     one entry behind the last one names all.  All leaves are written before it, so it
+ *     needs none of the older entries, and whatever the kernel left of its ring is
+ *     enough.
+ * (RECOVER-3) If unused buckets run out, what was replayed so far is made durable, an
+ *     entry says so (its last_sequence is the entry being replayed), and refill finds
+ *     more.
+ * (RECOVER-4) With -o ro it ends behind REPLAY, and nothing was written: all keys of
+ *     the journal become one run, which is laid over the leaves in memory (OVERLAY).
  */
 #include <errno.h>
 #include <string.h>
@@ -94,7 +94,7 @@ static void recover_end(struct recover *recover, int code)
 {
 	struct health *health = &recover->set->health;
 
-	if (code) {	/* what runs already ends by itself, then (L3) */
+	if (code) {	/* what runs already ends by itself, then (LESSON-3) */
 		set_enter(recover->set);
 		health_fail(health, -code, "%s",
 			    recover->job.error->code ? recover->job.error->text :
@@ -462,7 +462,7 @@ static void take_keys(struct recover *recover, unsigned wanted)
 	insert->replayed = le64_get(entry->sequence);
 }
 
-/* E4: the keys of some more entries for the overlay. */
+/* RECOVER-4: the keys of some more entries for the overlay. */
 static int gather_some(struct recover *recover)
 {
 	int error = 0;
@@ -533,7 +533,7 @@ static void replay(struct recover *recover)
 	}
 	set_enter(set);
 	wanted = keys_at_a_time(recover);
-	if (set->journal.replaying)	/* E3: what is behind us is held by pins now */
+	if (set->journal.replaying)	/* RECOVER-3: what is behind us is held by pins now */
 		set->journal.replaying =
 			le64_get(recover->found.entries[recover->entry]->sequence);
 	set_leave(set);
@@ -550,7 +550,7 @@ static void replay(struct recover *recover)
 	insert_start(&recover->insert);
 }
 
-/* ---- CHECKPOINT (E3), CLEAN (E2) ---- */
+/* ---- CHECKPOINT (RECOVER-3), CLEAN (RECOVER-2) ---- */
 
 /* All leaves, then an entry that needs none older than `needed_from` (0: itself). */
 static void clean_and_commit(struct recover *recover, uint64_t needed_from,
@@ -601,7 +601,7 @@ static void checkpoint_is_durable(struct recover *recover)
 /* ---- a fresh set ---- */
 
 /*
- * Entries of an older set with the same uuid would be believed (L46), wherever in the journal
+ * Entries of an older set with the same uuid would be believed (LESSON-46), wherever in the journal
  * they lie: the tail of a bucket counts, too.  So ours begin behind the last of them, and a
  * start that is cut short finds them again.  What no set can have come to is erased.
  */
@@ -746,7 +746,7 @@ static void write_superblock(struct recover *recover)
 	superblock_set_sync(&set->superblock, true);
 	set->superblock.last_mount = clock_epoch_seconds(set->reactor);
 	recover->state = RECOVER_SUPERBLOCK;
-	set_write_superblock(set, &recover->job.op);	/* R21 */
+	set_write_superblock(set, &recover->job.op);	/* ORDER-21 */
 }
 
 static void committed(struct recover *recover)

@@ -9,9 +9,9 @@
  *		    --> COMMIT (an entry that needs no other) --> REST (all is idle)
  *		    --> FLUSH --> gone
  *
- * (E1) After a clean stop a start has nothing to replay.
- * (E2) A set that failed goes straight to REST: what is on the device stays as
- *      after a power cut, and the association with its volumes, too.
+ * (STOP-1) After a clean stop a start has nothing to replay.
+ * (STOP-2) A set that failed goes straight to REST: what is on the device stays as
+ *     after a power cut, and the association with its volumes, too.
  */
 #include <errno.h>
 #include <string.h>
@@ -263,7 +263,7 @@ static void set_end_step(struct job *base, int error)
 	} else if (job->state < SET_REST && job->state > SET_BEGIN &&
 		 health_error(&job->set->health)) {
 		SIM_SOMETIMES("a set dies while it stops");
-		set_end_abort(job);		/* E2 */
+		set_end_abort(job);		/* STOP-2 */
 	} else {
 		set_end_go_on(job);
 	}

@@ -4,7 +4,7 @@
  *	TAKE (a bucket) --> WRITE --> COMMIT (an entry that names it) --> done
  *
  * The old table's bucket stays what it was until the next garbage collection
- * finds that nothing names it any more (R8).
+ * finds that nothing names it any more (ORDER-8).
  */
 #include <errno.h>
 #include <string.h>

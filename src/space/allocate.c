@@ -234,7 +234,7 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	if (!open) {
 		int error = health_error(space->setup.health);
 
-		if (op && error) {	/* nobody wakes who waits in a dead set (L3) */
+		if (op && error) {	/* nobody wakes who waits in a dead set (LESSON-3) */
 			op_await(op);
 			op_arrive(op, error);
 		} else if (op) {

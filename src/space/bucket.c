@@ -61,7 +61,7 @@ static bool make_lists(struct space *space)
 
 	space->data_min = space->data_target = clamp_u64(share, DATA_LIST_MIN, BATCH_MAX);
 	space->batch_min = max_u64(clamp_u64(share, BATCH_MIN, BATCH_MAX), 2 * parts);
-	return ring_init(&space->free[USE_PRIO], parts) &&	/* B5 */
+	return ring_init(&space->free[USE_PRIO], parts) &&	/* SPACE-5 */
 	       ring_init(&space->free[USE_BTREE],
 			 clamp_u64(share, BTREE_LIST_MIN, BTREE_LIST_MAX)) &&
 	       ring_init(&space->free[USE_DATA], max_u64(space->data_min, most)) &&
@@ -262,8 +262,9 @@ void space_raise(struct space *space, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];
 
-	assert(!bucket->pins && !bucket->is_listed);			/* B2 */
-	assert((uint8_t)(bucket->generation - bucket->oldest) < GENERATIONS_BEHIND);	/* B4 */
+	assert(!bucket->pins && !bucket->is_listed);			/* SPACE-2 */
+	/* SPACE-4 */
+	assert((uint8_t)(bucket->generation - bucket->oldest) < GENERATIONS_BEHIND);
 	SIM_SOMETIMES_IF(bucket->generation == UINT8_MAX, "a generation wraps");
 	bucket->generation++;
 	bucket->prio = PRIO_INITIAL;

@@ -34,7 +34,7 @@ static struct prio_part_disk *part_of(const struct space *space, unsigned part)
 					 part * space_part_used_bytes(space));
 }
 
-/* B3: what a crash must not make stale before the parent says so. */
+/* SPACE-3: what a crash must not make stale before the parent says so. */
 static uint8_t durable_generation(const struct bucket *bucket)
 {
 	return bucket->generation - bucket->freed_pending;
@@ -83,7 +83,7 @@ void space_start_table(struct space *space, struct op *op)
 	space->old_table = space->table;
 	space->table = kept;
 	space->table_sequence++;
-	assert(space->free[USE_PRIO].count == parts);	/* B5 */
+	assert(space->free[USE_PRIO].count == parts);	/* SPACE-5 */
 	for (unsigned i = 0; i < parts; i++) {
 		uint32_t number;
 
@@ -181,7 +181,7 @@ static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t
 		number = le64_get(disk->next);
 	}
 	space->have_table = true;
-	for (unsigned part = 0; part < space->setup.prio_parts; part++) {	/* S2 */
+	for (unsigned part = 0; part < space->setup.prio_parts; part++) {	/* SURVEY-2 */
 		struct bucket *bucket = &space->bucket[space->table[part]];
 
 		bucket->mark = MARK_METADATA;

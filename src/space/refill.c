@@ -9,7 +9,7 @@
  *	  +----------------- lists filled <-----------------------------+
  *
  * Refill never waits for a bucket: the table's own are in free[PRIO], which is
- * filled first (B5, L6).
+ * filled first (SPACE-5, LESSON-6).
  */
 #include <errno.h>
 
@@ -297,7 +297,7 @@ static IN_SET void choose_victims(struct space *space)
 	adapt_data_target(space);
 	wanted = batch_size(space);
 	count = space->marks_valid ? choose(space, wanted) : 0;
-	/* B5: what this table takes of free[PRIO] comes back by it, and more, or it is no gain. */
+	/* SPACE-5: the table empties free[PRIO], so the batch must refill that, and bring more. */
 	if (!count || space->incoming.count + count <= space->setup.prio_parts) {
 		lend_to_metadata(space);
 		starve(space);

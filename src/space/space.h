@@ -10,15 +10,15 @@
  *       ^                                                     |
  *       +----- gc: nobody needs it <---- used, pinned <-------+
  *
- * (B1) No byte is written into a reused bucket before R1 holds: the table and
- *      an entry that names it are durable.
- * (B2) A pinned bucket is never a victim.  Pins: reads in flight, extents whose
- *      key is not in the index yet, open buckets, buckets on free lists.
- * (B3) A bucket whose freed record is not durable yet has its old generation in
- *      a table (freed_pending), so refill never waits for a plan (R2).
- * (B4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer.
- *      On disk pointers may be one more apart, see survey.c.
- * (B5) free[PRIO] has room for exactly one table.
+ * (SPACE-1) No byte is written into a reused bucket before ORDER-1 holds: the table and
+ *     an entry that names it are durable.
+ * (SPACE-2) A pinned bucket is never a victim.  Pins: reads in flight, extents whose
+ *     key is not in the index yet, open buckets, buckets on free lists.
+ * (SPACE-3) A bucket whose freed record is not durable yet has its old generation in a
+ *     table (freed_pending), so refill never waits for a plan (ORDER-2).
+ * (SPACE-4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer. On
+ *     disk pointers may be one more apart, see survey.c.
+ * (SPACE-5) free[PRIO] has room for exactly one table.
  *
  * A table costs the same for one bucket as for thousands.  So how many are made free in
  * advance follows what data wanted lately (data_target): many where they ran out, or where
@@ -49,7 +49,7 @@ struct bucket {
 	uint8_t oldest;			/* generation of the oldest pointer (kernel: last_gc) */
 	uint8_t mark : 2;
 	uint8_t is_listed : 1;		/* on a free list, or incoming */
-	uint8_t freed_pending : 1;	/* B3 */
+	uint8_t freed_pending : 1;	/* SPACE-3 */
 	uint8_t is_chosen : 1;		/* while refill draws victims */
 };
 
@@ -67,7 +67,7 @@ struct open_bucket {
 	unsigned volume;		/* of the last extent, and where it ended: */
 	uint64_t end;
 	uint32_t stream;
-	bool is_flash;			/* flash volumes' and cached data are never mixed (L28) */
+	bool is_flash;	/* data of flash-only and of cached volumes are never mixed (LESSON-28) */
 };
 
 enum refill_state {
@@ -167,7 +167,7 @@ void space_count_io(struct space *space, unsigned sectors) IN_SET; /* priorities
 
 /*
  * `count` buckets of `use`, all or none.  0, -EAGAIN: `op` (if not NULL) waits, -errno: dead.
- * They come pinned, marked metadata unless for data; (B1) holds for them.
+ * They come pinned, marked metadata unless for data; (SPACE-1) holds for them.
  */
 int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_t *buckets,
 	       struct op *op) IN_SET MUST_CHECK;
@@ -177,7 +177,7 @@ uint64_t space_pointer(const struct space *space, uint32_t bucket) IN_SET;	/* to
 /* It was taken and not written: back to its list. */
 void space_give_back(struct space *space, enum bucket_use use, uint32_t bucket) IN_SET;
 
-/* The node in it was replaced: pointers of now are stale at once; (B3) until space_freed(). */
+/* The node in it was replaced: pointers of now are stale at once; (SPACE-3) until space_freed(). */
 void space_free_begin(struct space *space, uint32_t bucket) IN_SET;
 /* Its freed record (or the entry naming another root) is durable: it may be a victim. */
 void space_freed(struct space *space, uint32_t bucket) IN_SET;

@@ -5,13 +5,14 @@
  * bucket's generation above that of the table.  Where they contradict each other the
  * set is refused, and nothing was written:
  *
- * (S1) Of one bucket all pointers, and the generation in the table, are no further
- *      apart than GENERATIONS_APART_MAX (B4, and one more where a node in it was
- *      freed).  Generations are counted modulo 256: of pointers further apart an old
- *      one would be taken for new, whatever the bucket was used for since.
- * (S2) What is metadata (a node, the table of volumes, a part of the priority table)
- *      has its bucket for itself, and no pointer to that is newer.  It is not stale:
- *      whoever replaced it has named the new one before the bucket could be reused.
+ * (SURVEY-1) Of one bucket all pointers, and the generation in the table, are no
+ *     further apart than GENERATIONS_APART_MAX (SPACE-4, and one more where a node in
+ *     it was freed).  Generations are counted modulo 256: of pointers further apart an
+ *     old one would be taken for new, whatever the bucket was used for since.
+ * (SURVEY-2) What is metadata (a node, the table of volumes, a part of the priority
+ *     table) has its bucket for itself, and no pointer to that is newer.  It is not
+ *     stale: whoever replaced it has named the new one before the bucket could be
+ *     reused.
  *
  * When the set runs, nodes are read again, which can show nothing that is newer.
  * Stale extents, and pointers to nodes that were replaced, are no contradiction.

@@ -5,7 +5,7 @@
  * the kernel then refuses, we refuse here: too few buckets, blocks larger than a
  * page, buckets smaller than one, a policy nobody knows.
  *
- * (F1) Every device is checked before the first is written.
+ * (FORMAT-1) Every device is checked before the first is written.
  */
 #include "tools/tools.h"
 
@@ -531,7 +531,7 @@ static int format_all(struct format *format, struct error *error)
 		result = check_bucket(format, error);
 	if (result)
 		return result;
-	for (unsigned i = 0; i < format->count; i++) {	/* F1 */
+	for (unsigned i = 0; i < format->count; i++) {	/* FORMAT-1 */
 		result = check_target(format, &format->targets[i], error);
 		if (result)
 			return result;

@@ -33,7 +33,7 @@ static void print_string(struct json *json, const char *value)
 	fputc('"', json->stream);
 }
 
-/* What stands before every value: the comma of the one before, the name. (N1) */
+/* What stands before every value: the comma of the one before, the name. (JSON-1) */
 static void begin_value(struct json *json, const char *name)
 {
 	if (!json->is_first)
@@ -58,7 +58,7 @@ static void open_bracket(struct json *json, const char *name, char bracket)
 
 static void close_bracket(struct json *json, char bracket)
 {
-	assert(json->depth);	/* N1 */
+	assert(json->depth);	/* JSON-1 */
 	json->depth--;
 	if (!json->is_first) {
 		fputc('\n', json->stream);
@@ -75,7 +75,7 @@ void json_start(struct json *json, FILE *stream)
 
 void json_end(struct json *json)
 {
-	assert(!json->depth);	/* N1 */
+	assert(!json->depth);	/* JSON-1 */
 	fputc('\n', json->stream);
 }
 

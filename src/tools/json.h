@@ -1,9 +1,9 @@
 /*
  * Writes JSON to a stream, value by value.
  *
- * (N1) Commas and line breaks come by themselves; what is opened must be closed.
- * (N2) The result is valid whatever the strings hold: bytes that are not UTF-8
- *      become U+FFFD.
+ * (JSON-1) Commas and line breaks come by themselves; what is opened must be closed.
+ * (JSON-2) The result is valid whatever the strings hold: bytes that are not UTF-8
+ *     become U+FFFD.
  */
 #pragma once
 

@@ -6,8 +6,8 @@
  * superblocks.  DIR/sys/fs/bcache/pid says whom to wait for; it is asked before,
  * and held by a pidfd, so that no other process can be taken for it.
  *
- * (U1) What is unmounted is the mount that was found in the table, and no other
- *      that has come to its place since (io/mount_table.h).
+ * (UMOUNT-1) What is unmounted is the mount that was found in the table, and no other
+ *     that has come to its place since (io/mount_table.h).
  */
 #include "tools/tools.h"
 

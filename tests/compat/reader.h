@@ -6,10 +6,10 @@
  * starts it now (newest-wins over the runs of a node, then the journal), in
  * memory, and refuses what no sound set contains.
  *
- * (D1) What reader_load() accepts is consistent: checksums, order, generations,
- *      no bucket used for two things, no sector of the cache in two extents.
- * (D2) Nothing is written; a reader outlives changes of the device only as long
- *      as nobody reads data through it.
+ * (READER-1) What reader_load() accepts is consistent: checksums, order, generations,
+ *     no bucket used for two things, no sector of the cache in two extents.
+ * (READER-2) Nothing is written; a reader outlives changes of the device only as long
+ *     as nobody reads data through it.
  */
 #pragma once
 

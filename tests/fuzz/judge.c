@@ -111,7 +111,7 @@ static void begin(struct judge *judge)
 	op_init(&judge->op, judge->reactor, judge_step);
 }
 
-/* False: the power went. (F1) */
+/* False: the power went. (JUDGE-1) */
 static bool wait_for(struct judge *judge, const char *what)
 {
 	switch (sim_run_until(is_done, judge, 600 * SECOND)) {
@@ -140,7 +140,7 @@ static bool is_dead(struct judge *judge)
 	return set && health_error(&set->health);
 }
 
-/* F1: one sentence, about a member, without anything that a terminal obeys. */
+/* JUDGE-1: one sentence, about a member, without anything that a terminal obeys. */
 static void check_sentence(const struct judge *judge, const char *text)
 {
 	bool has_name = false;
@@ -214,7 +214,7 @@ static enum mounting mount(struct judge *judge, const char *life, bool read_only
 	if (!stop(judge))
 		return POWER_CUT;
 	if (sim_changes() != changes)
-		sim_fail("%s: refused, and written to", life);	/* F3 */
+		sim_fail("%s: refused, and written to", life);	/* JUDGE-3 */
 	return REFUSED;
 }
 
@@ -504,7 +504,7 @@ static void compare_sector(const struct judge *judge, const struct look *look, u
 		return;
 	sim_fail("%s: sector %llu of the volume in slot %u is not as it was before (%s)",
 		 judge->life, (unsigned long long)sector, look->slot,
-		 is_dirty(judge, look, sector) ? "dirty" : "clean");	/* F5 */
+		 is_dirty(judge, look, sector) ? "dirty" : "clean");	/* JUDGE-5 */
 }
 
 static bool compare_volume(struct judge *judge, struct volume *volume, const struct look *look)
@@ -520,7 +520,7 @@ static bool compare_volume(struct judge *judge, struct volume *volume, const str
 			sim_fail("%s: sector %llu of the volume in slot %u could be read before: "
 				 "error %d", judge->life,
 				 (unsigned long long)window_start(look, i), look->slot,
-				 judge->result);	/* F5 */
+				 judge->result);	/* JUDGE-5 */
 		for (unsigned s = 0; !judge->result && s < sectors; s++)
 			compare_sector(judge, look, i, s,
 				       judge->data + judge->request.skew + s * SECTOR);
@@ -536,11 +536,11 @@ static void compare_all(struct judge *judge)
 
 		if (!volume)
 			sim_fail("%s: the volume in slot %u is not there any more", judge->life,
-				 look->slot);	/* F4 */
+				 look->slot);	/* JUDGE-4 */
 		if (volume->sectors != look->sectors)
 			sim_fail("%s: the volume in slot %u has %llu sectors, not %llu",
 				 judge->life, look->slot, (unsigned long long)volume->sectors,
-				 (unsigned long long)look->sectors);	/* F4 */
+				 (unsigned long long)look->sectors);	/* JUDGE-4 */
 		compare_volume(judge, volume, look);
 	}
 }
@@ -587,7 +587,7 @@ static void live_again(struct judge *judge, const char *life, bool read_only)
 {
 	if (mount(judge, life, read_only) == REFUSED)
 		sim_fail("%s: refused, and was mounted before: %s", life,
-			 judge->error.text);	/* F4 */
+			 judge->error.text);	/* JUDGE-4 */
 	compare_all(judge);
 	stop(judge);
 }

@@ -15,9 +15,9 @@
  * was answered to an O_DSYNC handle is durable at once.  What died with one daemon
  * is not flushed by the next.
  *
- * (P1) A sector is of its last durable generation or of a later one that was
- *      written to it, whether answered or not; zeros are the generation of
- *      a hole, or of the time before the first write.
+ * (PROMISE-1) A sector is of its last durable generation or of a later one that was
+ *     written to it, whether answered or not; zeros are the generation of a hole, or of
+ *     the time before the first write.
  *
  * Each thread writes to its own stripes, one call after the other, so that a later
  * generation of a sector is a later write.
@@ -360,7 +360,7 @@ static void replay_record(struct checker *checker, const struct record *record)
 	}
 }
 
-/* P1; NULL, or what is wrong. */
+/* PROMISE-1; NULL, or what is wrong. */
 static const char *judge(const struct checker *checker, const uint32_t *word, uint32_t sector)
 {
 	uint32_t wanted[SECTOR_WORDS] = { 0 }, generation = word[2];

@@ -1,12 +1,13 @@
 /*
  * Recounts buckets from the keys of all leaves, and asks the independent reader.
  *
- * (K1) Every usable extent lies inside one bucket of its generation.
- * (K2) A bucket holds data or metadata; marks are right: dirty data in dirty buckets.
- * (K3) No two extents share a sector of the cache, unless they come from one.
- * (K4) The dirty count of a volume is the sum of its dirty extents; where it is
- *      not 0, the superblock on the disk says DIRTY.
- * (K5) Nothing is pinned but what is open or listed.
+ * (CHECK-1) Every usable extent lies inside one bucket of its generation.
+ * (CHECK-2) A bucket holds data or metadata; marks are right: dirty data in dirty
+ *     buckets.
+ * (CHECK-3) No two extents share a sector of the cache, unless they come from one.
+ * (CHECK-4) The dirty count of a volume is the sum of its dirty extents; where it is
+ *     not 0, the superblock on the disk says DIRTY.
+ * (CHECK-5) Nothing is pinned but what is open or listed.
  */
 #include "check.h"
 
@@ -46,13 +47,13 @@ static void check_place(struct checker *checker, const struct bkey *k) IN_SET
 	char text[BKEY_TEXT_BYTES];
 
 	if (!space_pointer_is_valid(space, k->ptr, bkey_sectors(k)))
-		sim_fail("%s points outside of a bucket", bkey_print(text, k));	/* K1 */
+		sim_fail("%s points outside of a bucket", bkey_print(text, k));	/* CHECK-1 */
 	if (!space->marks_valid)
 		return;
 	if (bucket->mark == MARK_METADATA || bucket->mark == MARK_NONE ||
 	    (bkey_is_dirty(k) && bucket->mark != MARK_DIRTY))
 		sim_fail("%s lies in bucket %llu of mark %u", bkey_print(text, k),
-			 (unsigned long long)number, bucket->mark);		/* K2 */
+			 (unsigned long long)number, bucket->mark);		/* CHECK-2 */
 	if (bucket->is_listed)
 		sim_fail("%s lies in bucket %llu, which is on a free list", bkey_print(text, k),
 			 (unsigned long long)number);
@@ -188,7 +189,7 @@ static void check_pins(const struct cache_set *set)
 		    space->bucket[n].mark != MARK_METADATA)
 			sim_fail("bucket %llu of mark %u has %u pins at rest, wanted %u",
 				 (unsigned long long)n, space->bucket[n].mark,
-				 space->bucket[n].pins, wanted_pins(space, n));	/* K5 */
+				 space->bucket[n].pins, wanted_pins(space, n));	/* CHECK-5 */
 }
 
 static bool set_is_at_rest(void *context)
@@ -309,7 +310,7 @@ static int slot_of(const struct reader *reader, const struct plan_volume *v)
 	if (slot >= 0 && reader_dirty_sectors(reader, slot) && backing.state != 2 &&
 	    !v->says_clean)
 		sim_fail("reader: volume %u has dirty data, and state %u", v->model->id,
-			 backing.state);	/* K4, durably */
+			 backing.state);	/* CHECK-4, durably */
 	return slot;
 }
 

@@ -147,7 +147,7 @@ static void version_settle(struct sim_disk *disk, struct version *version)
 	*at = NULL;
 }
 
-/* M2: what completed up to `covers` goes to the media, in its order. */
+/* SIM-2: what completed up to `covers` goes to the media, in its order. */
 static void flush_versions(struct sim_disk *disk, uint64_t covers)
 {
 	while (disk->first && disk->first->completion <= covers) {
@@ -337,7 +337,7 @@ static void settle_disk(struct sim_disk *disk, enum cut_style style, uint64_t sa
 	}
 }
 
-/* M3: the disks lose power together, and each has its own luck. */
+/* SIM-3: the disks lose power together, and each has its own luck. */
 void disks_settle(void)
 {
 	struct list_link *link = list_first(&world.disks);
@@ -618,7 +618,7 @@ static void end_read(struct transfer *t)
 	t->error = read_or_fail(t->device->disk, t->data, t->sector, t->sectors);
 }
 
-/* M4: what was started must be what is there at the end. */
+/* SIM-4: what was started must be what is there at the end. */
 static void check_unchanged(const struct transfer *t)
 {
 	for (uint64_t s = 0; s < t->sectors; s++)
@@ -792,7 +792,7 @@ void device_read(struct device *device, void *data, uint64_t sector, unsigned se
 	check_transfer(device, "read", data, sector, sectors);
 	t = transfer_new(device, TRANSFER_READ, sector, sectors, op);
 	t->data = data;
-	memset(data, JUNK, (size_t)sectors * SECTOR);	/* M4 */
+	memset(data, JUNK, (size_t)sectors * SECTOR);	/* SIM-4 */
 	transfer_start(t);
 }
 

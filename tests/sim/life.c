@@ -63,7 +63,7 @@ static bool register_all(struct life *life)
 	return true;
 }
 
-/* R17, also where it was otherwise before the start: no request has come yet. */
+/* ORDER-17, also where it was otherwise before the start: no request has come yet. */
 static void check_says_dirty(struct plan_volume *v)
 {
 	struct superblock_disk disk;

@@ -19,8 +19,8 @@ struct model_value {
 	uint64_t stamp;
 	unsigned char *image;		/* of a partial write: what the sector then is */
 	uint64_t begin, end;
-	uint64_t seen;			/* from here on it is known to have come: V1 */
-	bool fua, failed, survived;	/* survived a cut: V5 */
+	uint64_t seen;			/* from here on it is known to have come: MODEL-1 */
+	bool fua, failed, survived;	/* survived a cut: MODEL-5 */
 };
 
 /* ---- content ---- */
@@ -125,7 +125,7 @@ static bool is_durable(const struct model_volume *volume, const struct model_val
 {
 	if (value->end == NEVER || value->failed)
 		return false;
-	return value->fua || value->end < volume->flushed_before;	/* V3 */
+	return value->fua || value->end < volume->flushed_before;	/* MODEL-3 */
 }
 
 /*
@@ -157,7 +157,7 @@ static bool is_behind(const struct horizon *horizon, const struct model_value *v
 							horizon->latest->begin);
 }
 
-/* V1: behind it is what a read that began at `tick` could not show any more. */
+/* MODEL-1: behind it is what a read that began at `tick` could not show any more. */
 static struct horizon horizon_of_reads(const struct model_volume *volume, uint64_t sector,
 				       uint64_t tick)
 {
@@ -169,7 +169,7 @@ static struct horizon horizon_of_reads(const struct model_volume *volume, uint64
 	return horizon;
 }
 
-/* V2: behind it is what is gone after a cut. */
+/* MODEL-2: behind it is what is gone after a cut. */
 static struct horizon horizon_of_cuts(const struct model_volume *volume, uint64_t sector)
 {
 	struct horizon horizon = { .latest = NULL };
@@ -428,7 +428,7 @@ static void end_change(struct model_volume *volume, struct model_op *op, int err
 			if (v->begin != op->begin || v->end != NEVER || v->stamp != op->stamp)
 				continue;
 			v->end = volume->tick;
-			v->failed = error != 0;	/* V4 */
+			v->failed = error != 0;	/* MODEL-4 */
 			v->seen = error ? NEVER : volume->tick;
 		}
 		if (error == -EOPNOTSUPP)

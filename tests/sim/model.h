@@ -12,18 +12,19 @@
  *	value 30                    |--- ...
  *	read                          |---|  shows 21 or 30
  *
- * (V1) A read shows no value V for which another, W, began after V's end and ended
- *      before the read began.
- * (V2) After a cut, V is gone if a durable W began after V's end.
- * (V3) Durable: FUA and answered, or answered before a flush began that was answered.
- * (V4) A write that failed may show or not, until another one covers it; one that the
- *      device cannot do (-EOPNOTSUPP) changes nothing.
- * (V5) What may show after a cut stays possible until it is written again: an
- *      older clean copy in the cache may hide newer data of the backing device, and
- *      go.  Without a cache, and on volumes that live in it alone, the first
- *      look settles it.
+ * (MODEL-1) A read shows no value V for which another, W, began after V's end and ended
+ *     before the read began.
+ * (MODEL-2) After a cut, V is gone if a durable W began after V's end.
+ * (MODEL-3) Durable: FUA and answered, or answered before a flush began that was
+ *     answered.
+ * (MODEL-4) A write that failed may show or not, until another one covers it; one that
+ *     the device cannot do (-EOPNOTSUPP) changes nothing.
+ * (MODEL-5) What may show after a cut stays possible until it is written again: an
+ *     older clean copy in the cache may hide newer data of the backing device, and go.
+ *     Without a cache, and on volumes that live in it alone, the first look settles it.
  *
- * (V6) A discard is a write of zeros, and a volume that has left its set was flushed.
+ * (MODEL-6) A discard is a write of zeros, and a volume that has left its set was
+ *     flushed.
  *
  * Requests that cover a sector in part run alone on that sector (model_may_start):
  * their result then is known by what was there.
@@ -43,7 +44,7 @@ struct model_value;
 struct model_volume {
 	unsigned id;
 	uint64_t sectors;
-	bool settles;			/* V5 */
+	bool settles;			/* MODEL-5 */
 	bool began_as_pattern;		/* stamp 1 everywhere, else zeros */
 	struct model_value **values;	/* by sector; NULL: what it began with */
 	uint16_t *writers, *partials;	/* by sector: requests under way */
@@ -84,5 +85,5 @@ void model_cut(struct model_volume *volume);
 void model_stop(struct model_volume *volume);
 /* Nothing is under way, and the sector shows `data`: fails if it may not.  `who` shows it. */
 void model_compare(struct model_volume *volume, uint64_t sector, const void *data, const char *who);
-/* As it was just seen, so it stays (V5). */
+/* As it was just seen, so it stays (MODEL-5). */
 void model_settle(struct model_volume *volume, uint64_t sector, const void *data);

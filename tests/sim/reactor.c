@@ -57,7 +57,7 @@ void reactor_stop(struct reactor *reactor)
 void op_queue(struct op *op)
 {
 	if (op->awaited)
-		sim_fail("an op is queued while it awaits %u things", op->awaited);	/* O1 */
+		sim_fail("an op is queued while it awaits %u things", op->awaited);	/* OP-1 */
 	if (!op->home)
 		sim_fail("an op without a home is queued");
 	list_add_last(&world.ready, &op->link);

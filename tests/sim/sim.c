@@ -231,7 +231,7 @@ static void run_step(void)
 	op->step(op);
 	world.is_stepping = false;
 	if (world.inside)
-		sim_fail("a step ended inside a set");	/* M5 */
+		sim_fail("a step ended inside a set");	/* SIM-5 */
 	world.now += sim_random(2000);
 }
 

@@ -17,13 +17,14 @@
  * Transfers that fail may have been made in part: a beginning (a short transfer), or any
  * pieces.  The engine has them from device.h as errors, so that is all it can see of them.
  *
- * (M1) A write is visible and volatile when it completes, durable when it was FUA.
- * (M2) A flush makes durable what had completed before the flush was started.
- * (M3) At a cut each sector shows its durable content or any version since, torn
- *      writes in flight among them.
- * (M4) What is written is not changed while it is being written; what is read is
- *      junk until it has arrived.
- * (M5) Nobody is inside a set between two steps.
+ * (SIM-1) A write is visible and volatile when it completes, durable when it was FUA.
+ * (SIM-2) A flush makes durable what had completed before the flush was
+ *     started.
+ * (SIM-3) At a cut each sector shows its durable content or any version since, torn
+ *     writes in flight among them.
+ * (SIM-4) What is written is not changed while it is being written; what is read is
+ *     junk until it has arrived.
+ * (SIM-5) Nobody is inside a set between two steps.
  */
 #pragma once
 

@@ -15,7 +15,7 @@
 
 /* ---- what becomes durable by it ---- */
 
-/* Detaching is a flush of a volume (V6), stopping a set one of all its volumes. */
+/* Detaching is a flush of a volume (MODEL-6), stopping a set one of all its volumes. */
 static void flush_begin(struct tuner *tuner, struct plan_volume *v)
 {
 	unsigned i = v - tuner->life->plan->volume;

@@ -1,21 +1,26 @@
 # Prints C files as FILE:LINE:code, with comments taken out and strings emptied, so that a search
-# finds words of the program and not of its prose.
+# finds words of the program and not of its prose.  With -v comments=1 it prints only the comments.
 FNR == 1 { inside = 0 }
 {
 	rest = $0
-	code = ""
+	code = prose = ""
 	while (rest != "") {
 		if (inside) {
-			if (!(at = index(rest, "*/")))
+			if (!(at = index(rest, "*/"))) {
+				prose = prose rest
 				break
+			}
+			prose = prose substr(rest, 1, at - 1) " "
 			rest = substr(rest, at + 2)
 			inside = 0
 		} else if (match(rest, /\/\*|\/\/|"|'/)) {
 			code = code substr(rest, 1, RSTART - 1)
 			mark = substr(rest, RSTART, RLENGTH)
 			rest = substr(rest, RSTART + RLENGTH)
-			if (mark == "//")
+			if (mark == "//") {
+				prose = prose rest
 				break
+			}
 			if (mark == "/*") {
 				inside = 1
 			} else {
@@ -29,6 +34,7 @@ FNR == 1 { inside = 0 }
 			break
 		}
 	}
-	if (code ~ /[^ \t]/)
-		print FILENAME ":" FNR ":" code
+	shown = comments ? prose : code
+	if (shown ~ /[^ \t]/)
+		print FILENAME ":" FNR ":" shown
 }

@@ -10,7 +10,8 @@ failures=0
 clean_tree() {
 	rm -rf "${top:?}/tree"
 	mkdir -p "$top/tree/src/base" "$top/tree/src/index" "$top/tree/src/tools" \
-		"$top/tree/include" "$top/tree/tests/unit" "$top/tree/man"
+		"$top/tree/include" "$top/tree/tests/unit" "$top/tree/man" \
+		"$top/tree/tests/sim/planted" "$top/tree/doc"
 	cd "$top/tree" || exit 1
 	printf '%s\n' >src/base/list.h \
 		'/*' \
@@ -37,6 +38,9 @@ clean_tree() {
 		'{' \
 		'	return open("x", 0);' \
 		'}'
+	printf '* **ORDER-1**  What is first is durable first.\n' >doc/ordering.md
+	printf '/* A part, by LIST-1 and ORDER-1. */\n/*\n * (LIST-1) It is whole.\n */\n' \
+		>>src/base/list.h
 	printf '/* Tests of the node, one fact in each. */\n' >tests/unit/test_node.c
 	printf '.Dd November 22, 2025\n.Dt A 8\n.Os\n.Sh NAME\n.Nm a\n.Nd is a page\n' >man/a.8
 	echo 'src/base/list.h src/index/node.c src/tools/show.c' >src/local.mk
@@ -62,7 +66,7 @@ plant() {
 }
 
 clean_tree
-for check in heads layers listed man shared statics width words; do
+for check in citations heads layers listed man shared statics width words; do
 	content "$check"
 	status=$?
 	[ $status = 0 ] || [ $status = 77 ] || {
@@ -100,5 +104,14 @@ printf 'int c; \n' | plant width "blanks at an end" src/index/node.c
 echo "see ../sha""red/x" | plant shared "a way out of the tree" man/local.mk
 echo '/* A file that is forgotten by all. */' | plant listed "a file not listed" src/index/lost.c
 echo '/* A test that is forgotten by all. */' | plant listed "a test not listed" tests/unit/test_l.c
+echo '/* A bucket is free then (TREE-9). */' |
+	plant citations "a citation of nothing" src/index/node.c
+printf '/*\n * (LIST-1) One thing.\n * (LIST-1) Another. */\n/* See LIST-1. */\n' |
+	plant citations "a name defined twice" src/index/node.c
+echo '/* A bucket is free then (R17). */' |
+	plant citations "a number without a name" src/index/node.c
+echo 'The superblock is late (contract 4).' |
+	plant citations "one in a planted fault" tests/sim/planted/late.patch
+echo 'Entries go in order (J2).' | plant citations "one in a document" doc/a.md
 ! command -v mandoc >/dev/null || echo '.Xy' | plant man "a macro that is not there" man/a.8
 [ $failures = 0 ]

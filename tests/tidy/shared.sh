@@ -4,5 +4,5 @@
 srcdir=${srcdir:-$(dirname "$0")/../..}
 cd "$srcdir" || exit 1
 found=$(grep -rnE --exclude-dir=images '(\.\.|/work)/sha[r]ed' \
-	.ci ./*.md NEWS configure.ac Makefile.am src include tests man contrib 2>/dev/null)
+	.ci ./*.md NEWS configure.ac Makefile.am src include tests man doc contrib 2>/dev/null)
 [ -z "$found" ] || { echo "these lead out of the tree:"; echo "$found"; exit 1; }

@@ -72,7 +72,7 @@ static int store(const char *name, const char *text)
 	cr_expect(zero(told.count), "done is called from a step");
 	while (!told.count)
 		reactor_run(reactor);
-	cr_expect(eq(uint, told.count, 1));	/* F2 */
+	cr_expect(eq(uint, told.count, 1));	/* CONTROL-2 */
 	return told.error;
 }
 
@@ -90,7 +90,7 @@ Test(store, of_a_command_is_done)
 	cr_expect(eq(str, the_daemon.last_error.text, ""));
 }
 
-Test(store, that_is_refused_leaves_a_sentence)	/* F3 */
+Test(store, that_is_refused_leaves_a_sentence)	/* CONTROL-3 */
 {
 	cr_expect(eq(int, store("register", "\n"), -EINVAL));
 	cr_expect(eq(str, the_daemon.last_error.text, "register: no path was given"));
@@ -113,7 +113,7 @@ Test(store, keeps_the_last_sentence_when_the_next_is_done)
 	cr_expect(eq(str, the_daemon.last_error.text, "register: no path was given"));
 }
 
-Test(store, that_does_not_begin_leaves_a_sentence)	/* F3 */
+Test(store, that_does_not_begin_leaves_a_sentence)	/* CONTROL-3 */
 {
 	struct control_subject subject = { .daemon = &the_daemon };
 

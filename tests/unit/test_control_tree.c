@@ -89,7 +89,7 @@ Test(tree, looks_names_up)
 	cr_expect(eq(int, tree_lookup(&tree, walk("metrics"), "x", &number), -ENOTDIR));
 }
 
-Test(tree, gives_a_name_the_same_number_each_time)	/* T1 */
+Test(tree, gives_a_name_the_same_number_each_time)	/* TREE-1 */
 {
 	uint64_t number = walk("sys/fs/bcache/pid");
 	struct names names;
@@ -153,7 +153,7 @@ Test(tree, knows_that_files_and_directories_are_no_links)
 	cr_expect(not(tree_is_volume(walk("metrics"))));
 }
 
-/* F1, as far as it can be seen here. */
+/* CONTROL-1, as far as it can be seen here. */
 static bool visit_shown(void *context, const char *name, uint64_t number, enum tree_type type)
 {
 	struct tree_node node;

@@ -407,7 +407,7 @@ Test(journal, pins_the_older_of_two_entries)
 	cr_expect(eq(u64, leaf.sequence, 1));
 }
 
-/* J4: the entry behind the last free bucket's border waits for pins to go. */
+/* JOURNAL-4: the entry behind the last free bucket's border waits for pins to go. */
 Test(journal, enters_its_last_free_bucket_only_when_that_frees_another)
 {
 	struct journal_pin leaf = { .sequence = 0 };

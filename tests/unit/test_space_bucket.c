@@ -1079,7 +1079,7 @@ Test(victims, of_random_are_neither_pinned_nor_dirty_nor_metadata)
 	expect_only_victims_allowed(REPLACEMENT_RANDOM);
 }
 
-/* B4: or its oldest pointer would look like a new one some day. */
+/* SPACE-4: or its oldest pointer would look like a new one some day. */
 Test(victims, are_not_too_far_ahead_of_their_oldest_pointer)
 {
 	fill_cache(REPLACEMENT_LRU);
