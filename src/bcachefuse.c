@@ -20,7 +20,7 @@ struct command {
 
 static const struct command commands[] = {
 	{ "mount", tool_mount, "start the daemon and mount a set's volumes" },
-	{ "umount", tool_umount, "unmount, and wait until the devices are closed" },
+	{ "umount", tool_umount, "unmount and wait until the devices are closed" },
 	{ "format", tool_format, "write the superblocks of new cache and backing devices" },
 	{ "show", tool_show, "print superblocks" },
 	{ "status", tool_not_yet, NULL },

@@ -100,13 +100,15 @@ static int store_register_quiet(struct control_store *store)
 }
 
 const struct control_file control_daemon_files[] = {
-	{ "last_error", 0400, show_last_error, NULL, "why a control file refused last" },
+	{ "last_error", 0400, show_last_error, NULL,
+	  "the last error of a control file, with its reason" },
 	{ "pendings_cleanup", 0200, NULL, store_pendings_cleanup,
-	  "any text: stops backing devices whose set is not here" },
-	{ "pid", 0444, show_pid, NULL, "process number of the daemon" },
-	{ "register", 0200, NULL, store_register, "path of a device or file: makes it a member" },
+	  "any text: stops backing devices whose set is not registered" },
+	{ "pid", 0444, show_pid, NULL, "process ID of the daemon" },
+	{ "register", 0200, NULL, store_register,
+	  "absolute path of a device or file: adds it as a member" },
 	{ "register_quiet", 0200, NULL, store_register_quiet,
-	  "the same, content with one that is in use already" },
+	  "like register, but no error if the device is already in use" },
 	{ 0 },
 };
 
@@ -117,7 +119,7 @@ static void show_metrics(const struct control_subject *subject, struct text *tex
 
 const struct control_file control_root_files[] = {
 	{ "metrics", 0444 | CONTROL_LONG, show_metrics, NULL,
-	  "everything that can be counted, for Prometheus" },
+	  "metrics of all sets and volumes, in Prometheus text format" },
 	{ 0 },
 };
 
@@ -156,6 +158,6 @@ static void show_diskstats(const struct control_subject *subject, struct text *t
 
 const struct control_file control_system_files[] = {
 	{ "diskstats", 0444 | CONTROL_LONG, show_diskstats, NULL,
-	  "what was asked of the volumes, as /proc/diskstats" },
+	  "I/O statistics of the volumes, in the format of /proc/diskstats" },
 	{ 0 },
 };

@@ -88,20 +88,23 @@ static void show_written(const struct control_subject *subject, struct text *tex
 }
 
 const struct control_file control_device_files[] = {
-	{ "block_size", 0444, show_block_size, NULL, "the unit of all writes" },
+	{ "block_size", 0444, show_block_size, NULL,
+	  "block size: writes to the cache device are multiples of it" },
 	{ "btree_written", 0444, show_btree_written, NULL, "bytes of index nodes written" },
-	{ "bucket_size", 0444, show_bucket_size, NULL, "the unit of reuse" },
+	{ "bucket_size", 0444, show_bucket_size, NULL,
+	  "bucket size: space is reused a whole bucket at a time" },
 	{ "cache_replacement_policy", 0444, show_replacement, NULL,
 	  "which buckets are reused first: lru, fifo or random" },
 	{ "clear_stats", 0200, NULL, store_clear_stats,
-	  "any text: written, btree_written, metadata_written and io_errors begin anew" },
-	{ "discard", 0444, show_discard, NULL, "1: a bucket is discarded before its reuse" },
-	{ "io_errors", 0444, show_io_errors, NULL, "errors of the device" },
+	  "any text: resets written, btree_written, metadata_written and io_errors" },
+	{ "discard", 0444, show_discard, NULL,
+	  "1: the superblock has the discard flag, which has no effect" },
+	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the cache device" },
 	{ "metadata_written", 0444, show_metadata_written, NULL,
-	  "bytes of index, journal and tables written" },
+	  "bytes of index nodes, journal and tables written" },
 	{ "nbuckets", 0444, show_buckets, NULL, "number of buckets" },
 	{ "priority_stats", 0444, show_priorities, NULL,
-	  "what the buckets hold, and how recently they were used" },
+	  "contents of the buckets, and how recently they were used" },
 	{ "written", 0444, show_written, NULL, "bytes of data written" },
 	{ 0 },
 };
@@ -134,10 +137,10 @@ static void show_size(const struct control_subject *subject, struct text *text)
 }
 
 const struct control_file control_device_block_files[] = {
-	{ "dev", 0444, show_dev, NULL, "number of the block device; 0:0 for a file" },
+	{ "dev", 0444, show_dev, NULL, "major:minor number of the block device; 0:0 for a file" },
 	{ "partition", 0444 | CONTROL_OF_PARTITION, control_show_partition, NULL,
-	  "number of the partition, where it is one" },
-	{ "size", 0444, show_size, NULL, "sectors of 512 bytes" },
+	  "partition number, if the device is a partition" },
+	{ "size", 0444, show_size, NULL, "size in sectors of 512 bytes" },
 	{ 0 },
 };
 
@@ -152,7 +155,7 @@ static void show_disk_size(const struct control_subject *subject, struct text *t
 }
 
 const struct control_file control_disk_files[] = {
-	{ "dev", 0444, show_disk_dev, NULL, "number of the block device" },
-	{ "size", 0444, show_disk_size, NULL, "sectors of 512 bytes" },
+	{ "dev", 0444, show_disk_dev, NULL, "major:minor number of the block device" },
+	{ "size", 0444, show_disk_size, NULL, "size in sectors of 512 bytes" },
 	{ 0 },
 };

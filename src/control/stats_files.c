@@ -60,17 +60,18 @@ static void show_readaheads(const struct control_subject *subject UNUSED, struct
 }
 
 const struct control_file control_stats_files[] = {
-	{ "bypassed", 0444, show_bypassed, NULL, "bytes that went around the cache" },
+	{ "bypassed", 0444, show_bypassed, NULL, "bytes that bypassed the cache" },
 	{ "cache_bypass_hits", 0444, show_bypass_hits, NULL,
-	  "reads around the cache of what was in it" },
+	  "bypassed reads whose data were in the cache" },
 	{ "cache_bypass_misses", 0444, show_bypass_misses, NULL,
-	  "reads around the cache of what was not in it" },
-	{ "cache_hit_ratio", 0444, show_hit_ratio, NULL, "hits in percent of hits and misses" },
-	{ "cache_hits", 0444, show_hits, NULL, "reads that the cache answered" },
+	  "bypassed reads whose data were not all in the cache" },
+	{ "cache_hit_ratio", 0444, show_hit_ratio, NULL,
+	  "hits as a percentage of hits and misses" },
+	{ "cache_hits", 0444, show_hits, NULL, "reads answered from the cache alone" },
 	{ "cache_miss_collisions", 0444, show_miss_collisions, NULL,
-	  "misses whose data a write overtook on their way into the cache" },
-	{ "cache_misses", 0444, show_misses, NULL, "reads that the cache could not answer" },
-	{ "cache_readaheads", 0444, show_readaheads, NULL,
-	  "reads ahead into the cache: always 0" },
+	  "misses not cached because a write changed the data meanwhile" },
+	{ "cache_misses", 0444, show_misses, NULL,
+	  "reads that needed data from the backing device" },
+	{ "cache_readaheads", 0444, show_readaheads, NULL, "always 0: nothing is read ahead" },
 	{ 0 },
 };

@@ -245,34 +245,39 @@ static void show_writeback_debug(const struct control_subject *subject, struct t
 
 const struct control_file control_backing_files[] = {
 	{ "attach", 0200, NULL, store_attach,
-	  "the uuid of a registered set: caches the volume there" },
-	{ "backing_dev_name", 0444, show_backing_name, NULL, "base name of the backing device" },
-	{ "backing_dev_uuid", 0444, show_backing_uuid, NULL, "uuid in its superblock" },
+	  "UUID of a registered set: attaches the volume to it" },
+	{ "backing_dev_name", 0444, show_backing_name, NULL, "name of the backing device" },
+	{ "backing_dev_uuid", 0444, show_backing_uuid, NULL, "UUID in its superblock" },
 	{ "cache_mode", 0644, show_cache_mode, store_cache_mode,
 	  "writethrough, writeback, writearound or none" },
-	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: stats_total begins anew" },
-	{ "detach", 0200, NULL, store_detach, "any text: the volume leaves its set" },
-	{ "dirty_data", 0444, show_dirty_data, NULL, "bytes that are only in the cache" },
-	{ "io_errors", 0444, show_io_errors, NULL, "errors of the backing device" },
-	{ "label", 0644, show_label, store_label, "a name of up to 31 bytes" },
-	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: stripes are not heeded" },
-	{ "readahead", 0644, show_readahead, store_readahead, "always 0.0k; 0 can be written" },
+	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: resets stats_total" },
+	{ "detach", 0200, NULL, store_detach,
+	  "any text: detaches the volume from its set; refused while it has dirty data" },
+	{ "dirty_data", 0444, show_dirty_data, NULL,
+	  "amount of dirty data: data that only the cache holds" },
+	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the backing device" },
+	{ "label", 0644, show_label, store_label, "label of up to 31 bytes" },
+	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: not supported" },
+	{ "readahead", 0644, show_readahead, store_readahead,
+	  "always 0.0k: not supported; only 0 can be written" },
 	{ "running", 0644, show_running, store_running,
-	  "1: there is a volume; written: runs the device without its set, and what only "
-	  "the cache holds of it is lost" },
+	  "1: the volume exists; writing 1 starts the volume without its cache. WARNING: all "
+	  "dirty data are discarded, at the latest when the cache returns." },
 	{ "sequential_cutoff", 0444, show_sequential_cutoff, NULL,
-	  "always 0.0k: long streams are cached like others" },
+	  "always 0.0k: sequential data are cached like all others" },
 	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent" },
-	{ "stop", 0200, NULL, store_stop, "any text: the volume goes away at its last close" },
-	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: stripes are not heeded" },
+	{ "stop", 0200, NULL, store_stop,
+	  "any text: stops the volume once its last user has closed it" },
+	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },
 	{ "writeback_delay", 0444, show_writeback_delay, NULL,
-	  "seconds; without effect while writeback_running is 0" },
+	  "seconds; no effect while writeback_running is 0" },
 	{ "writeback_percent", 0444, show_writeback_percent, NULL,
-	  "percent of the cache that dirty data should take; see writeback_rate_debug" },
+	  "target for dirty data, in percent of the cache; no effect while writeback_running "
+	  "is 0" },
 	{ "writeback_rate", 0444, show_writeback_rate, NULL,
 	  "always 0.0k while writeback_running is 0" },
 	{ "writeback_rate_debug", 0444, show_writeback_debug, NULL,
-	  "dirty data, and how much of it there should be" },
+	  "amount of dirty data, and its target" },
 	{ "writeback_running", 0444, show_zero, NULL,
 	  "always 0: dirty data stay in the cache until a later version writes them back" },
 	{ 0 },
@@ -291,10 +296,11 @@ static void show_backing_size(const struct control_subject *subject, struct text
 }
 
 const struct control_file control_backing_block_files[] = {
-	{ "dev", 0444, show_backing_dev, NULL, "number of the block device; 0:0 for a file" },
+	{ "dev", 0444, show_backing_dev, NULL,
+	  "major:minor number of the block device; 0:0 for a file" },
 	{ "partition", 0444 | CONTROL_OF_PARTITION, control_show_partition, NULL,
-	  "number of the partition, where it is one" },
-	{ "size", 0444, show_backing_size, NULL, "sectors of 512 bytes" },
+	  "partition number, if the device is a partition" },
+	{ "size", 0444, show_backing_size, NULL, "size in sectors of 512 bytes" },
 	{ 0 },
 };
 
@@ -304,8 +310,8 @@ static void show_flash_size(const struct control_subject *subject, struct text *
 }
 
 const struct control_file control_flash_files[] = {
-	{ "label", 0444, show_label, NULL, "its name" },
-	{ "size", 0444, show_flash_size, NULL, "its size" },
+	{ "label", 0444, show_label, NULL, "label of the volume" },
+	{ "size", 0444, show_flash_size, NULL, "size of the volume" },
 	{ 0 },
 };
 
@@ -327,7 +333,7 @@ static void show_read_only(const struct control_subject *subject, struct text *t
 
 const struct control_file control_volume_block_files[] = {
 	{ "dev", 0444, show_volume_dev, NULL, "0:N for bcacheN, which is a file" },
-	{ "ro", 0444, show_read_only, NULL, "1: cannot be written" },
-	{ "size", 0444, show_volume_size, NULL, "sectors of 512 bytes" },
+	{ "ro", 0444, show_read_only, NULL, "1: the volume is read-only" },
+	{ "size", 0444, show_volume_size, NULL, "size in sectors of 512 bytes" },
 	{ 0 },
 };

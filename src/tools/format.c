@@ -40,8 +40,8 @@ enum {
 
 static const char usage_text[] =
 	"Usage: bcachefuse format [OPTION]... -C CACHE... -B BACKING...\n"
-	"Makes devices or files a cache, or ready to be cached. All of one call share a set, so\n"
-	"that they come together by themselves when they are mounted.\n"
+	"Writes bcache superblocks to devices or files. All devices of one command belong to the\n"
+	"same set, so backing devices attach to the cache when they are first mounted.\n"
 	"\n"
 	"  -C, --cache              the devices that follow are caches (a set has one)\n"
 	"  -B, --bdev               the devices that follow are backing devices\n"
@@ -50,12 +50,12 @@ static const char usage_text[] =
 	"  -o, --data-offset=N      first data sector of backing devices, from 16 on (default 16)\n"
 	"      --cset-uuid=UUID     the set's UUID (default: a random one)\n"
 	"      --label=TEXT         label of the backing device, or of a cache without one\n"
-	"      --writeback          backing devices begin in mode writeback\n"
-	"      --discard            the cache is told of what is no longer needed\n"
-	"      --cache_replacement_policy=lru|fifo|random   what to drop first (default lru)\n"
-	"      --wipe-bcache        overwrite bcache devices\n"
-	"      --force              overwrite what else is there, and with --wipe-bcache\n"
-	"                           also data that is in the cache only\n"
+	"      --writeback          set the cache mode of backing devices to writeback\n"
+	"      --discard            set the discard flag of the cache, for kernels that use it\n"
+	"      --cache_replacement_policy=lru|fifo|random   which data go first (default lru)\n"
+	"      --wipe-bcache        overwrite bcache superblocks\n"
+	"      --force              overwrite other content, and with --wipe-bcache also dirty\n"
+	"                           data\n"
 	"  -h, --help               print this help\n";
 
 struct target {

@@ -28,7 +28,7 @@ static const char usage_text[] =
 	"      --json   print an array with an object for each device\n"
 	"  -h, --help   print this help\n"
 	"\n"
-	"Exit codes: 0 printed, 1 usage, 2 not a superblock or a damaged one,\n"
+	"Exit codes: 0 success, 1 usage error, 2 no superblock or a damaged one,\n"
 	"3 an experimental format.\n";
 
 static const char *const replacement_names[] = { "lru", "fifo", "random" };

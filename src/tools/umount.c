@@ -39,15 +39,15 @@ static const char usage_text[] =
 	"Usage: bcachefuse umount [-R] DIR\n"
 	"Unmounts DIR and returns when the daemon has closed its devices.\n"
 	"\n"
-	"  -R, --recursive  first take down what is stacked on it: file systems on loop devices\n"
-	"                   on its volumes, and these loop devices\n"
-	"  -l, --lazy       detach now, let the daemon go when the last user has left\n"
-	"  -f, --force      give up what is under way, as after a power cut\n"
-	"  -v, --verbose    say more\n"
-	"  -n, -r, -N, -t   accepted, as umount(8) passes them\n"
+	"  -R, --recursive  first unmount file systems on its volumes and remove loop devices\n"
+	"                   that use them\n"
+	"  -l, --lazy       detach now; the daemon exits when its last user has closed it\n"
+	"  -f, --force      abort outstanding requests; unsynced writes are lost\n"
+	"  -v, --verbose    verbose\n"
+	"  -n, -r, -N, -t   accepted for umount(8)\n"
 	"  -h, --help       print this help\n"
 	"\n"
-	"Exit codes: 0 unmounted, 1 usage, 2 system, 32 the unmounting failed.\n";
+	"Exit codes: 0 success, 1 usage error, 2 system error, 32 unmount failure.\n";
 
 struct umount {
 	const char *directory;		/* as given */
