@@ -64,7 +64,9 @@ unit_tests = \
 	tests/unit/test_options \
 	tests/unit/test_numbers \
 	tests/unit/test_prio \
+	tests/unit/test_space_allocate \
 	tests/unit/test_space_bucket \
+	tests/unit/test_space_refill \
 	tests/unit/test_superblock \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
@@ -75,6 +77,7 @@ EXTRA_DIST += \
 	tests/unit/cache_world.h \
 	tests/unit/control_world.h \
 	tests/unit/crafted_set.h \
+	tests/unit/space_world.h \
 	$(NULL)
 if HAVE_CRITERION
 check_PROGRAMS += $(unit_tests)

@@ -1,0 +1,312 @@
+/* Taking buckets, and filling them extent by extent. */
+#include <signal.h>
+
+#include "space_world.h"
+
+enum {
+	OPEN_BUCKETS = 4,	/* open at a time */
+	ME = 7, YOU = 8,	/* tasks */
+};
+
+static const struct stream my_stream = {
+	.volume = 1,
+	.start = 1000,
+	.task = ME,
+	.block_sectors = 1,
+};
+
+/* ---- allocating ---- */
+
+TestSuite(allocate, .init = setup, .fini = teardown, .timeout = 60);
+
+struct extent {
+	unsigned sectors;
+	uint32_t bucket;
+	unsigned offset;	/* into the bucket */
+};
+
+static struct extent place_for(const struct stream *stream, unsigned sectors, bool dirty)
+{
+	struct extent extent = { .bucket = 0 };
+	uint64_t ptr = 0;
+
+	lock_acquire(lock);
+	extent.sectors = space_allocate(&space, stream, sectors, dirty, &ptr, NULL);
+	cr_expect(zero(u32, space_staleness(&space, ptr)));
+	extent.bucket = space_bucket_of(&space, ptr);
+	lock_release(lock);
+	extent.offset = pointer_sector(ptr) % BUCKET_SECTORS;
+	return extent;
+}
+
+static void expect_behind(struct extent next, struct extent before)
+{
+	cr_expect(eq(u32, next.bucket, before.bucket));
+	cr_expect(eq(u32, next.offset, before.offset + before.sectors));
+}
+
+static struct stream stream_of(unsigned volume, uint64_t start, uint32_t task)
+{
+	struct stream stream = my_stream;
+
+	stream.volume = volume;
+	stream.start = start;
+	stream.task = task;
+	return stream;
+}
+
+/* Where the stream goes on after `sectors` more. */
+static struct stream continued(struct stream stream, unsigned sectors)
+{
+	stream.start += sectors;
+	return stream;
+}
+
+Test(allocate, begins_at_the_start_of_a_bucket)
+{
+	struct extent extent = place_for(&my_stream, 4, false);
+
+	cr_expect(eq(u32, extent.sectors, 4));
+	cr_expect(zero(u32, extent.offset));
+	cr_expect(ge(u32, extent.bucket, FIRST_OTHER));
+}
+
+Test(allocate, gives_no_more_than_a_bucket_has)
+{
+	struct extent first = place_for(&my_stream, 12, false);
+	struct stream next = continued(my_stream, 12);
+	struct extent second = place_for(&next, 12, false);
+
+	expect_behind(second, first);
+	cr_expect(eq(u32, second.sectors, 4));
+}
+
+/* A cache device may know nothing else. */
+Test(allocate, gives_whole_blocks_of_the_set_only, .signal = SIGABRT)
+{
+	space.setup.block_sectors = BLOCK_SECTORS;
+	place_for(&my_stream, 3, false);
+}
+
+Test(allocate, leaves_a_bucket_that_has_no_room_for_a_block)
+{
+	struct stream large = continued(my_stream, 14);
+	struct extent small = place_for(&my_stream, 14, false), extent;
+
+	large.block_sectors = 8;
+	extent = place_for(&large, 8, false);
+	cr_expect(eq(u32, extent.sectors, 8));
+	cr_expect(ne(u32, extent.bucket, small.bucket));
+}
+
+Test(allocate, cuts_what_does_not_fit_to_whole_blocks)
+{
+	struct stream large = continued(my_stream, 3);
+	struct extent small = place_for(&my_stream, 3, false), extent;
+
+	large.block_sectors = 8;
+	extent = place_for(&large, 16, false);
+	expect_behind(extent, small);
+	cr_expect(eq(u32, extent.sectors, 8));
+}
+
+Test(allocate, takes_the_next_bucket_when_one_is_full)
+{
+	struct extent first = place_for(&my_stream, BUCKET_SECTORS, false);
+	struct stream next = continued(my_stream, BUCKET_SECTORS);
+	struct extent second = place_for(&next, 1, false);
+
+	cr_expect(eq(u32, first.sectors, BUCKET_SECTORS));
+	cr_expect(ne(u32, second.bucket, first.bucket));
+	cr_expect(zero(u32, second.offset));
+}
+
+Test(allocate, pins_the_bucket_for_each_extent_and_while_it_is_open)
+{
+	struct extent extent = place_for(&my_stream, 4, false);
+	struct stream next = continued(my_stream, 4);
+
+	cr_expect(eq(u32, space.bucket[extent.bucket].pins, 2));
+	place_for(&next, 4, false);
+	cr_expect(eq(u32, space.bucket[extent.bucket].pins, 3));
+	next = continued(next, 4);
+	place_for(&next, 8, false);
+	cr_expect(eq(u32, space.bucket[extent.bucket].pins, 3));	/* it is full: closed */
+}
+
+Test(allocate, marks_the_bucket_by_what_goes_into_it)
+{
+	struct extent clean = place_for(&my_stream, 4, false);
+	struct stream next = continued(my_stream, 4);
+
+	cr_expect(eq(u32, space.bucket[clean.bucket].mark, MARK_RECLAIMABLE));
+	expect_behind(place_for(&next, 4, true), clean);
+	cr_expect(eq(u32, space.bucket[clean.bucket].mark, MARK_DIRTY));
+	next = continued(next, 4);
+	place_for(&next, 4, false);
+	cr_expect(eq(u32, space.bucket[clean.bucket].mark, MARK_DIRTY));
+}
+
+Test(allocate, puts_an_extent_behind_the_one_it_continues)
+{
+	struct stream yours = stream_of(1, 5000, YOU);
+	struct extent mine = place_for(&my_stream, 4, false);
+	struct extent other = place_for(&yours, 4, false);
+	struct stream next = continued(my_stream, 4);
+
+	next.task = YOU;	/* whoever writes it: that it continues counts more */
+	cr_expect(ne(u32, other.bucket, mine.bucket));
+	expect_behind(place_for(&next, 4, false), mine);
+}
+
+Test(allocate, keeps_a_task_s_extents_together)
+{
+	struct stream yours = stream_of(1, 5000, YOU);
+	struct stream elsewhere = stream_of(1, 9000, ME);
+	struct extent mine = place_for(&my_stream, 4, false);
+
+	place_for(&yours, 4, false);
+	expect_behind(place_for(&elsewhere, 4, false), mine);
+}
+
+Test(allocate, keeps_volumes_apart_while_there_are_places)
+{
+	struct stream other_volume = stream_of(2, 1004, ME);
+	struct extent mine = place_for(&my_stream, 4, false);
+	struct extent other = place_for(&other_volume, 4, false);
+
+	cr_expect(ne(u32, other.bucket, mine.bucket));
+}
+
+Test(allocate, goes_where_nothing_was_written_for_longest_when_all_places_are_taken)
+{
+	struct extent extent[OPEN_BUCKETS];
+	struct stream stranger = stream_of(2, 1, 99);
+	struct stream next = continued(my_stream, 4);
+
+	extent[0] = place_for(&my_stream, 4, false);
+	for (unsigned i = 1; i < OPEN_BUCKETS; i++) {
+		struct stream stream = stream_of(1, 5000 * i, 10 + i);
+
+		extent[i] = place_for(&stream, 4, false);
+		cr_expect(ne(u32, extent[i].bucket, extent[i - 1].bucket));
+	}
+	expect_behind(place_for(&next, 4, false), extent[0]);
+	expect_behind(place_for(&stranger, 4, false), extent[1]);
+}
+
+Test(allocate, never_mixes_flash_and_cached_data)
+{
+	struct stream flash = continued(my_stream, 4);
+	struct extent cached = place_for(&my_stream, 4, true), stored;
+
+	flash.is_flash = true;
+	stored = place_for(&flash, 4, true);
+	cr_expect(ne(u32, stored.bucket, cached.bucket));
+	flash.is_flash = false;
+	expect_behind(place_for(&flash, 4, true), cached);
+}
+
+Test(allocate, never_mixes_flash_and_cached_data_even_when_all_places_are_taken)
+{
+	struct stream flash = stream_of(1, 1, 99);
+	struct extent extent[OPEN_BUCKETS], stored;
+
+	for (unsigned i = 0; i < OPEN_BUCKETS; i++) {
+		struct stream stream = stream_of(1, 5000 * i, 10 + i);
+
+		extent[i] = place_for(&stream, 4, true);
+	}
+	flash.is_flash = true;
+	stored = place_for(&flash, 4, true);
+	for (unsigned i = 0; i < OPEN_BUCKETS; i++)
+		cr_expect(ne(u32, stored.bucket, extent[i].bucket));
+	cr_expect(eq(u32, space.bucket[extent[0].bucket].pins, 1));	/* closed in its favour */
+}
+
+Test(allocate, counts_what_is_written)
+{
+	struct stream next = continued(my_stream, 4);
+
+	place_for(&my_stream, 4, true);
+	place_for(&next, 5, false);
+	cr_expect(eq(u64, space.sectors_written, 9));
+}
+
+Test(allocate, wants_a_gc_when_much_was_written)
+{
+	struct stream next = my_stream;
+
+	for (unsigned i = 0; i < BUCKETS / 16; i++, next = continued(next, BUCKET_SECTORS))
+		place_for(&next, BUCKET_SECTORS, false);
+	cr_expect(not(space.gc_is_wanted));
+	place_for(&next, BUCKET_SECTORS, false);
+	cr_expect(space.gc_is_wanted);
+}
+
+Test(allocate, gives_nothing_when_nothing_is_unused)
+{
+	struct extent extent = { .sectors = 1 };
+	uint64_t ptr;
+
+	for (unsigned i = FIRST_OTHER; i < BUCKETS; i++)
+		pointer_is_found(i, 8, false, true);
+	lock_acquire(lock);
+	extent.sectors = space_allocate(&space, &my_stream, 4, true, &ptr, NULL);
+	lock_release(lock);
+	cr_expect(zero(u32, extent.sectors));
+}
+
+/* ---- taking ---- */
+
+TestSuite(take, .init = setup, .fini = teardown, .timeout = 60);
+
+Test(take, gives_nodes_pinned_and_marked)
+{
+	uint32_t bucket[2];
+
+	lock_acquire(lock);
+	cr_expect(zero(int, space_take(&space, USE_BTREE, 2, bucket, NULL)));
+	lock_release(lock);
+	cr_expect(ne(u32, bucket[0], bucket[1]));
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect(eq(u32, space.bucket[bucket[i]].pins, 1));
+		cr_expect(zero(u32, space.bucket[bucket[i]].is_listed));
+		cr_expect(eq(u32, space.bucket[bucket[i]].mark, MARK_METADATA));
+	}
+}
+
+Test(take, gives_all_or_none)
+{
+	uint32_t bucket[5];
+
+	for (unsigned i = FIRST_OTHER; i < BUCKETS - 4; i++)
+		pointer_is_found(i, 8, false, true);
+	lock_acquire(lock);
+	cr_expect(eq(int, space_take(&space, USE_BTREE, 5, bucket, NULL), -ENOSPC));
+	cr_expect(zero(int, space_take(&space, USE_BTREE, 4, bucket, NULL)));
+	lock_release(lock);
+}
+
+Test(take, may_be_taken_back)
+{
+	uint32_t bucket, again;
+
+	lock_acquire(lock);
+	cr_assert(zero(int, space_take(&space, USE_DATA, 1, &bucket, NULL)));
+	space_give_back(&space, USE_DATA, bucket);
+	cr_expect(eq(u32, space.bucket[bucket].is_listed, 1));
+	cr_assert(zero(int, space_take(&space, USE_DATA, 1, &again, NULL)));
+	lock_release(lock);
+	cr_expect(eq(u32, again, bucket));
+}
+
+Test(take, gives_the_number_of_what_is_wrong_in_a_dead_set)
+{
+	uint32_t bucket;
+
+	health_fail(&health, EIO, "dead");
+	lock_acquire(lock);
+	cr_expect(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EIO));
+	lock_release(lock);
+}
