@@ -58,6 +58,7 @@ unit_tests = \
 	tests/unit/test_io_signals \
 	tests/unit/test_journal_append \
 	tests/unit/test_journal_entry \
+	tests/unit/test_journal_read \
 	tests/unit/test_lifecycle_start \
 	tests/unit/test_list \
 	tests/unit/test_log \
@@ -66,6 +67,7 @@ unit_tests = \
 	tests/unit/test_prio \
 	tests/unit/test_space_allocate \
 	tests/unit/test_space_bucket \
+	tests/unit/test_space_prio \
 	tests/unit/test_space_refill \
 	tests/unit/test_superblock \
 	tests/unit/test_units \
@@ -76,6 +78,7 @@ EXTRA_DIST += \
 	tests/unit/awaiter.h \
 	tests/unit/cache_world.h \
 	tests/unit/control_world.h \
+	tests/unit/counted_memory.h \
 	tests/unit/crafted_set.h \
 	tests/unit/space_world.h \
 	$(NULL)
@@ -84,6 +87,13 @@ check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
 LDADD = $(ENGINE) $(CRITERION_LIBS) $(ENGINE_LIBS)
+# tests/unit/counted_memory.h
+counted_memory = $(AM_LDFLAGS) \
+	-Wl,--wrap=calloc,--wrap=free,--wrap=malloc,--wrap=posix_memalign,--wrap=realloc
+tests_unit_test_journal_append_LDFLAGS = $(counted_memory)
+tests_unit_test_journal_read_LDFLAGS = $(counted_memory)
+tests_unit_test_space_bucket_LDFLAGS = $(counted_memory)
+tests_unit_test_space_prio_LDFLAGS = $(counted_memory)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.

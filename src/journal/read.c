@@ -331,7 +331,7 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 				     error);
 		if (failed)
 			return failed;
-		if (reading->newest && candidate->first_sequence < reading->needed_from) {
+		if (candidate->first_sequence < reading->needed_from) {
 			SIM_SOMETIMES("old journal buckets need not be read");
 			/* All that follow are older still, hence free. */
 			for (unsigned k = i + 1; k < reading->setup->bucket_count; k++)

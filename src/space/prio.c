@@ -159,34 +159,26 @@ static int read_part(struct space *space, struct prio_part_disk *disk, unsigned 
 static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t number,
 		      struct error *error)
 {
-	autofree uint8_t *is_part = calloc(space->setup.buckets / 8 + 1, 1);	/* bits */
-
-	if (!is_part)
-		return error_set(error, ENOMEM, "no memory to read the table of priorities");
 	for (unsigned part = 0; part < space->setup.prio_parts; part++) {
 		int failed = read_part(space, disk, part, number, error);
 
 		if (failed)
 			return failed;
-		if (is_part[number / 8] & 1 << number % 8)
+		if (space->bucket[number].mark == MARK_METADATA)
 			return error_set(
 				error, EINVAL,
 				"IO error reading priorities: found part %u of the table in bucket "
 				"%llu, which holds an earlier one",
 				part, (unsigned long long)number);
-		is_part[number / 8] |= 1 << number % 8;
+		space->bucket[number].mark = MARK_METADATA;	/* SURVEY-2 */
 		take_part(space, part, disk);
 		space->table[part] = number;
 		space->table_sequence = le64_get(disk->sequence);
 		number = le64_get(disk->next);
 	}
 	space->have_table = true;
-	for (unsigned part = 0; part < space->setup.prio_parts; part++) {	/* SURVEY-2 */
-		struct bucket *bucket = &space->bucket[space->table[part]];
-
-		bucket->mark = MARK_METADATA;
-		bucket->prio = PRIO_METADATA;
-	}
+	for (unsigned part = 0; part < space->setup.prio_parts; part++)
+		space->bucket[space->table[part]].prio = PRIO_METADATA;
 	return 0;
 }
 

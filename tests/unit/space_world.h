@@ -104,7 +104,8 @@ static inline void teardown(void)
 }
 
 /* A pointer to some sectors of the bucket is found; its staleness. */
-static inline unsigned pointer_is_found(uint32_t bucket, unsigned sectors, bool metadata, bool dirty)
+static inline unsigned pointer_is_found(uint32_t bucket, unsigned sectors, bool metadata,
+					bool dirty)
 {
 	unsigned stale;
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "awaiter.h"
+#include "counted_memory.h"
 #include "journal/internal.h"
 
 enum {
@@ -500,4 +501,32 @@ Test(journal, goes_on_behind_what_it_found)
 	cr_expect(lies_at(3, 1, 0));
 	read_again();
 	cr_expect(eq(u64, sequence_of(0), 3));
+}
+
+/* ---- memory ---- */
+
+Test(journal, gives_its_memory_back)
+{
+	int before;
+
+	journal_done(&journal);
+	before = memory_pieces;
+	journal_init(&journal, &journal_setup);
+	cr_expect(gt(int, memory_pieces, before));
+	journal_done(&journal);
+	cr_expect(eq(int, memory_pieces, before));
+	journal_init(&journal, &journal_setup);
+}
+
+/* Pins of as many entries as its ring has blocks, the open one, and that being written. */
+Test(journal, has_memory_for_the_pins_of_a_full_ring)
+{
+	enum { BLOCKS = RING * BUCKET_SECTORS / BLOCK_SECTORS };
+
+	cr_expect(ge(u64, journal_entries_max(&journal), BLOCKS + 2));
+	cr_expect(zero(u64, journal.entries_mask & (journal.entries_mask + 1)));
+	journal_done(&journal);
+	journal_setup.bucket_sectors = 1 << 20;
+	journal_init(&journal, &journal_setup);
+	cr_expect(eq(u64, journal_entries_max(&journal), 32768 - 1));
 }

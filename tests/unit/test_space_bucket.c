@@ -1,5 +1,6 @@
 /* Buckets: rings, pins, generations, what a survey and a gc find. */
 #include "cache/request.h"
+#include "counted_memory.h"
 #include "space_world.h"
 
 /* ---- rings ---- */
@@ -527,4 +528,68 @@ Test(in_use, promises_no_bucket_twice)
 		space_promise_ends(&space, BUCKET_SECTORS);
 	cr_expect(zero(u64, space.dirty_promised));
 	lock_release(lock);
+}
+
+/* ---- memory ---- */
+
+TestSuite(space, .init = setup, .fini = teardown, .timeout = 60);
+
+static void expect_no_memory_at_any_allocation(unsigned at_least)
+{
+	unsigned allocations = 0;
+	struct error error;
+	int before, failed;
+
+	space_done(&space);
+	before = memory_pieces;
+	do {
+		memory_allocations_left = allocations++;
+		failed = space_init(&space, &space_setup, &error);
+		memory_allocations_left = UINT_MAX;
+		if (failed) {
+			cr_assert(eq(int, failed, -ENOMEM));
+			cr_expect(eq(int, memory_pieces, before));
+		}
+	} while (failed);
+	cr_expect(eq(u32, allocations, at_least + 1));
+	space_done(&space);
+	cr_expect(eq(int, memory_pieces, before));
+	make_space(BUCKET_SECTORS, 1);
+}
+
+/* Buckets, four rings, victims, two tables, and what is written of one. */
+Test(space, that_finds_no_memory_is_refused)
+{
+	expect_no_memory_at_any_allocation(9);
+}
+
+/* No table will be written. */
+Test(space, that_is_read_only_takes_less_memory)
+{
+	space_setup.is_read_only = true;
+	expect_no_memory_at_any_allocation(8);
+}
+
+static void expect_sentence(uint64_t buckets, bool read_only, const char *sentence)
+{
+	struct error error;
+
+	space_done(&space);
+	space_setup.buckets = buckets;
+	space_setup.is_read_only = read_only;
+	memory_allocations_left = 0;
+	cr_assert(eq(int, space_init(&space, &space_setup, &error), -ENOMEM));
+	memory_allocations_left = UINT_MAX;
+	cr_expect(eq(str, error.text, (char *)sentence));
+}
+
+Test(space, says_how_much_memory_it_wants)
+{
+	cr_assert(eq(sz, sizeof(struct bucket), 12));
+	expect_sentence(1 << 20, false,
+			"no memory for so many buckets: found 1048576, which want 16 MiB");
+	expect_sentence(1 << 20, true,
+			"no memory for so many buckets: found 1048576, which want 13 MiB");
+	expect_sentence(1 << 10, true,
+			"no memory for so many buckets: found 1024, which want 1 MiB");
 }
