@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/test_journal_append \
 	tests/unit/test_journal_entry \
 	tests/unit/test_journal_read \
+	tests/unit/test_journal_ring \
 	tests/unit/test_lifecycle_start \
 	tests/unit/test_list \
 	tests/unit/test_log \
@@ -80,6 +81,7 @@ EXTRA_DIST += \
 	tests/unit/control_world.h \
 	tests/unit/counted_memory.h \
 	tests/unit/crafted_set.h \
+	tests/unit/journal_world.h \
 	tests/unit/space_world.h \
 	$(NULL)
 if HAVE_CRITERION

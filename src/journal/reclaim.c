@@ -54,11 +54,11 @@ static bool is_free(const struct journal *journal, unsigned index, uint64_t need
 	return journal->bucket_newest[index] < needed_from;
 }
 
-/* Would an entry whose last_sequence is `last` free a bucket other than `entered`? (JOURNAL-4) */
-static bool frees_another(const struct journal *journal, unsigned entered, uint64_t last)
+/* Is a bucket other than `next` free where entries from `needed_from` on are needed? */
+static bool another_is_free(const struct journal *journal, unsigned next, uint64_t needed_from)
 {
 	for (unsigned i = 0; i < journal->setup.bucket_count; i++) {
-		if (i != entered && journal->bucket_newest[i] < last)
+		if (i != next && is_free(journal, i, needed_from))
 			return true;
 	}
 	return false;
@@ -66,9 +66,7 @@ static bool frees_another(const struct journal *journal, unsigned entered, uint6
 
 bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned *index)
 {
-	unsigned count = journal->setup.bucket_count;
-	unsigned next = (journal->current + 1) % count;
-	unsigned free_buckets = 0;
+	unsigned next = (journal->current + 1) % journal->setup.bucket_count;
 
 	if (journal->open + 1 - journal->oldest > journal->entries_mask)
 		return false;
@@ -76,22 +74,23 @@ bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned
 	if (journal->current_sectors + sectors <= journal->setup.bucket_sectors)
 		return true;
 	*index = next;
-	for (unsigned i = 0; i < count; i++)
-		free_buckets += i != journal->current && is_free(journal, i, journal->durable_last);
 	SIM_SOMETIMES_IF(!is_free(journal, next, journal->durable_last) &&
 			 is_free(journal, next, journal->oldest),
 			 "a bucket is free in memory and not yet durably");
 	if (!is_free(journal, next, journal->durable_last))
 		return false;
-	/* The last free bucket is kept for replay, which may enter it (LESSON-8). */
-	SIM_SOMETIMES_IF(free_buckets == 1 && journal->replaying,
-			 "a replay enters the last free journal bucket");
-	SIM_SOMETIMES_IF(free_buckets == 1 && frees_another(journal, next, journal->oldest),
+	SIM_SOMETIMES_IF(!another_is_free(journal, next, journal->durable_last) &&
+			 another_is_free(journal, next, journal->oldest),
 			 "an entry enters the last free journal bucket");
-	SIM_SOMETIMES_IF(free_buckets == 1 && !frees_another(journal, next, journal->oldest),
+	SIM_SOMETIMES_IF(!another_is_free(journal, next, journal->oldest) && journal->replaying,
+			 "a replay enters the last free journal bucket");
+	SIM_SOMETIMES_IF(!another_is_free(journal, next, journal->oldest) && !journal->replaying,
 			 "the last free journal bucket is kept");
-	return free_buckets > 1 || journal->replaying ||
-	       frees_another(journal, next, journal->oldest);
+	/*
+	 * JOURNAL-4: if no other is free yet, the entry itself frees one, by its last_sequence.
+	 * The last free bucket is kept for replay, which may enter it (LESSON-8).
+	 */
+	return journal->replaying || another_is_free(journal, next, journal->oldest);
 }
 
 bool journal_can_go_on(const struct journal *journal)

@@ -31,13 +31,12 @@ void journal_kick(struct journal *journal)
 	op_queue(&journal->writer);
 }
 
-/* Header as of now (JOURNAL-5), checksum, zeroed padding. */
+/* Header as of now (JOURNAL-5), checksum, zeroed padding; unused fields are zero from the start. */
 static void seal(struct journal *journal, struct journal_entry_disk *entry, unsigned sectors)
 {
 	const struct journal_roots *roots = &journal->roots;
 	unsigned used = journal_entry_bytes(journal->words);
 
-	memset(entry, 0, sizeof(*entry));
 	memset((char *)entry + used, 0, sectors * 512 - used);
 	entry->sequence = le64_of(journal->open);
 	entry->last_sequence = le64_of(journal->writing_last);
@@ -53,7 +52,6 @@ static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned
 {
 	struct journal_entry_disk *entry = journal->buffer[journal->open_buffer];
 
-	journal_advance(journal);
 	assert(journal->oldest >= journal->last_begun);			/* JOURNAL-3 */
 	journal->writing_last = journal->last_begun = journal->oldest;
 	seal(journal, entry, sectors);
