@@ -34,11 +34,13 @@ unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
 	tests/unit/test_cache_flash \
+	tests/unit/test_cache_gc \
 	tests/unit/test_cache_placement \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
 	tests/unit/test_cache_request \
 	tests/unit/test_cache_stats \
+	tests/unit/test_cache_volume \
 	tests/unit/test_control_manual \
 	tests/unit/test_control_store \
 	tests/unit/test_control_text \
@@ -46,8 +48,13 @@ unit_tests = \
 	tests/unit/test_crc64 \
 	tests/unit/test_error \
 	tests/unit/test_escape \
+	tests/unit/test_index_insert \
+	tests/unit/test_index_leaf_write \
+	tests/unit/test_index_nodes \
 	tests/unit/test_index_overlap \
+	tests/unit/test_index_overlay \
 	tests/unit/test_index_run \
+	tests/unit/test_index_split \
 	tests/unit/test_io_blocking \
 	tests/unit/test_io_buffer \
 	tests/unit/test_io_channel \
@@ -81,6 +88,7 @@ EXTRA_DIST += \
 	tests/unit/control_world.h \
 	tests/unit/counted_memory.h \
 	tests/unit/crafted_set.h \
+	tests/unit/index_world.h \
 	tests/unit/journal_world.h \
 	tests/unit/space_world.h \
 	$(NULL)
