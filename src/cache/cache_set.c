@@ -1,5 +1,5 @@
 /*
- * The set as a whole: its parts, in the sizes that its superblock says.
+ * Makes and frees the parts of a set, sized by its superblock.
  */
 #include "cache/cache_set.h"
 
@@ -8,8 +8,9 @@
 
 enum {
 	NODE_MEMORY_DEFAULT_MIB = 256,
-	CUTOFF_WRITEBACK = 40,		/* percent in use: nobody waits for the write */
-	CUTOFF_WRITEBACK_SYNC = 70,
+	/* Percent of buckets in use above which writes are no longer kept dirty; the kernel's. */
+	CUTOFF_WRITEBACK = 40,
+	CUTOFF_WRITEBACK_SYNC = 70,	/* for writes that somebody waits for */
 };
 
 void set_enter(struct cache_set *set)

@@ -1,15 +1,19 @@
 /*
- * The set: one lock, and all that it guards.
+ * A cache set: one cache device, its journal, buckets and index, and the lock
+ * that guards these three.
  *
  *	    cache_set
- *	    |- journal   what must survive
- *	    |- space     buckets          guarded by the one lock:
- *	    |- index     keys             set_enter() .. set_leave()
- *	    |- volumes   who uses it
- *	    `- gc, settings, counters
+ *	    |- journal   recent index changes  \
+ *	    |- space     buckets                > guarded by the set lock:
+ *	    |- index     keys                  /  set_enter() .. set_leave()
+ *	    |- gc        walks the index, holding the set lock at each step
+ *	    `- volumes, superblock, settings, counters: the reactor thread only
  *
- * (SET-1) The lock is held for moments, never across a wait: between
- *     set_enter() and set_leave() nothing waits and nothing fails half-way.
+ * The lock is there so that journal, space and index may be used from several
+ * reactors one day; today one reactor runs all steps, and nobody ever waits for it.
+ *
+ * (SET-1) A critical section is short: between set_enter() and set_leave()
+ *     nothing waits, and nothing fails half-way through a change.
  */
 #pragma once
 
@@ -32,59 +36,70 @@
 struct daemon;
 struct volume;
 
+/*
+ * What guards a field stands first in its comment:
+ *	const	set before the set runs, never changed afterwards
+ *	lock	the set lock
+ *	reactor	only steps on the set's reactor touch it; no lock
+ */
 struct cache_set {
-	struct lock *lock;
-	struct list_link link;			/* in daemon->sets */
-	struct daemon *daemon;
-	uint64_t birth;				/* unlike that of any other volume or set */
-	struct reactor *reactor;
-	struct device *device;			/* the cache device */
-	char member_name[64];			/* DIR/sys/block/<member_name> */
-	struct superblock superblock;
-	unsigned char *superblock_buffer;	/* 4 KiB, for its writes */
-	struct health health;
-	struct flush flush;			/* of the cache device */
-	struct journal journal;
-	struct space space;
-	struct index index;
-	struct gc gc;
-	struct fills fills;
-	struct failure failure;
-	struct list volumes;			/* attached ones and flash-only ones */
-	struct uuid_entry *uuids;		/* the table */
-	unsigned uuid_slots;
-	struct bkey uuid_bucket;		/* where the table lies */
-	bool is_running, is_stopping, is_read_only;
-	struct stats stats;
+	struct lock *lock;			/* const: the set lock */
+	struct list_link link;			/* reactor: in daemon->sets */
+	struct daemon *daemon;			/* const */
+	uint64_t birth;				/* const: no other volume or set has it */
+	struct reactor *reactor;		/* const */
+	struct device *device;			/* const: the cache device */
+	char member_name[64];			/* const: DIR/sys/block/<member_name> */
+	struct superblock superblock;		/* reactor: geometry const */
+	unsigned char *superblock_buffer;	/* reactor: 4 KiB, for writing it */
+	struct health health;			/* lock to set; read without, it only gets worse */
+	struct flush flush;			/* reactor: of the cache device */
+	struct journal journal;			/* lock */
+	struct space space;			/* lock */
+	struct index index;			/* lock */
+	struct gc gc;				/* lock */
+	struct fills fills;			/* reactor */
+	struct failure failure;			/* reactor */
+	struct list volumes;			/* reactor: attached ones and flash-only ones */
+	struct uuid_entry *uuids;		/* reactor: the table of volumes */
+	unsigned uuid_slots;			/* const */
+	struct bkey uuid_bucket;		/* lock: location of that table, which gc marks */
+	bool is_running, is_stopping;		/* reactor */
+	bool is_read_only;			/* const */
+	struct stats stats;			/* reactor */
 
-	unsigned cutoff_writeback, cutoff_writeback_sync;	/* percent in use */
-	uint64_t io_errors;
-	uint64_t cache_read_races, writeback_keys_done, writeback_keys_failed;
+	unsigned cutoff_writeback, cutoff_writeback_sync;	/* const: percent in use */
+	uint64_t io_errors;			/* reactor: of the cache device */
+	uint64_t cache_read_races, writeback_keys_done, writeback_keys_failed;	/* reactor: 0 */
 };
 
+/* Acquires and releases the set lock. */
 void set_enter(struct cache_set *set) ENTERS_SET;
 void set_leave(struct cache_set *set) LEAVES_SET;
 
 /*
- * Makes the parts that depend on the superblock's geometry; nothing is read or
- * written.  `set` is zeroed memory with device and superblock filled in.  -ENOMEM: there is
- * nothing to be done.
+ * Allocates everything that depends on the geometry in the superblock; reads and writes nothing.
+ * `set` is zeroed memory with `device` and `superblock` filled in.  On -ENOMEM everything is freed
+ * again.
  */
 int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
 	     size_t node_memory_bytes, bool read_only, struct error *error) MUST_CHECK;
 void set_done(struct cache_set *set);
-/* What must be known to read a journal, before there is a set: by superblock. */
+/* Fills in, from the superblock alone, what journal_read() needs before the set is started. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup);
 
-/* A layout that the kernel gave up: its volumes can be read only, as with the kernel. */
+/* The obsolete layout of large buckets: as in the kernel, its volumes are read-only. */
 static inline bool set_is_obsolete(const struct cache_set *set)
 {
 	return set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET;
 }
 
-/* Is there a volume of this number? */
+/* Is the slot in use, by a volume that was not detached? */
 bool set_has_volume(const struct cache_set *set, unsigned slot);
-/* The table of volumes was read, or one was retired: the index forgets what that left in it. */
+/*
+ * To be called after slots of the table changed: keys of retired slots count as unusable from
+ * now on, and gc removes them.
+ */
 void set_volumes_changed(struct cache_set *set) IN_SET;
 
 /* "1f3a...-...": the set's uuid as text. */

@@ -1,5 +1,5 @@
 /*
- * One op watches the health of a set.
+ * One op per set waits in health->watchers and aborts the set when it fails.
  */
 #include "cache/failure.h"
 
@@ -16,7 +16,7 @@ static void failure_step(struct op *op)
 
 	op_take_error(op);
 	if (!health_error(&set->health))
-		return;		/* stopped */
+		return;		/* woken by failure_stop() */
 	log_error("error on %s: %s, disabling caching", set_name(set, name),
 		  set->health.reason.text);
 	set_enter(set);

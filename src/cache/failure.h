@@ -1,8 +1,8 @@
 /*
- * When a set can't go on: everybody who waits is told, nobody waits any more.
+ * Takes a failed set down: wakes every op that waits in it, with an error.
  *
- * The association of its volumes stays as it was: a volume with dirty data
- * answers EIO rather than show what is old (ORDER-26).
+ * The set's volumes stay attached: a volume with dirty data answers EIO rather
+ * than return the older data of its backing device (ORDER-26).
  */
 #pragma once
 
@@ -16,9 +16,9 @@ struct failure {
 };
 
 void failure_init(struct failure *failure, struct cache_set *set);
-/* Begins to watch the set's health; outside the set. */
+/* Starts to watch the health of the set.  Called without the set lock. */
 void failure_watch(struct failure *failure);
-/* Ends the watching of a set that stops; outside the set. */
+/* Stops watching, when the set stops.  Called without the set lock. */
 void failure_stop(struct failure *failure);
-/* Everybody who waits in the set is told -EIO. */
+/* Wakes all waiters of journal, space and index with -EIO, and stops gc. */
 void set_abort(struct cache_set *set) IN_SET;

@@ -1,5 +1,5 @@
 /*
- * One fill: a copy of what was read, its place, its data, its key.
+ * The steps of a fill: copy the data, allocate cache space, write, insert the keys.
  */
 #include "cache/fill.h"
 
@@ -48,7 +48,7 @@ static struct fill *free_fill(struct fills *fills)
 	return NULL;
 }
 
-/* Places for as much as there are; keys[] and pinned[] say where.  True: that is all. */
+/* Allocates cache space into keys[] and pinned[], as far as there is any.  True: for everything. */
 static IN_SET bool allocate(struct fill *fill)
 {
 	struct volume *volume = fill->volume;
@@ -74,7 +74,10 @@ static IN_SET bool allocate(struct fill *fill)
 	return true;
 }
 
-/* True: it waits for more, as long as nobody waits for it to end. */
+/*
+ * Allocates; true: the fill now waits for a refill.  It does not wait when the set stops or the
+ * volume is being frozen, since these wait for the fill.
+ */
 static IN_SET bool find_places(struct fill *fill)
 {
 	struct cache_set *set = fill->set;
@@ -154,7 +157,7 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 	fill->buffer = set->fills.buffers[--set->fills.buffer_count];
 	memcpy(fill->buffer, data, sectors * 512);
 	range_begin_fill(&volume->ranges, &fill->range, start, start + sectors);
-	volume_hold(volume);	/* the request that missed is still behind the gate */
+	volume_hold(volume);	/* allowed: the request that missed is still in flight */
 	set->fills.under_way++;
 	if (waits)
 		fill->state = FILL_PLACE;
@@ -162,7 +165,7 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 		write_data(fill);
 }
 
-/* The refill that it waited for has ended. */
+/* The awaited refill has ended, with or without new buckets. */
 static void look_again(struct fill *fill)
 {
 	bool waits;

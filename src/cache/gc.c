@@ -1,9 +1,10 @@
 /*
- * One walk over all leaves; every pointer on the way is marked.
+ * One walk over all leaves, from left to right, that marks the bucket of every pointer.
  *
- * An interior node is marked when the walk first comes through it.  A node
- * whose oldest pointer is far behind, or of whose keys more than half can't be
- * read any more, is rewritten if a plan can be had at once.
+ * An interior node is marked when the walk first passes it.  A node is rewritten,
+ * if a plan can be had without waiting, when its oldest pointer is far behind the
+ * generation of its bucket (it would keep that bucket from being reused), or when
+ * more than half of its keys are unusable.
  */
 #include "cache/gc.h"
 
@@ -14,7 +15,7 @@
 #include "cache/cache_set.h"
 
 enum {
-	STALE_MAX = 10,			/* generations behind before a node is rewritten */
+	STALE_MAX = 10,			/* a pointer further behind has its node rewritten */
 	NODES_PER_STAY = 1,
 	NODES_BETWEEN_PAUSES = 100,
 };
@@ -30,12 +31,12 @@ void gc_init(struct gc *gc, struct cache_set *set)
 
 /* ---- marking ---- */
 
-/* What a leaf's keys are like. */
+/* What marking a leaf found out about its keys. */
 struct leaf_facts {
-	unsigned keys, bad;	/* bad: can't be read */
-	unsigned stalest;
-	/* Of a volume that is gone: they go first, and their buckets with the next gc, since
-	 * a kernel complains of dirty keys that are stale. */
+	unsigned keys, bad;	/* bad: unusable */
+	unsigned stalest;	/* generations by which the oldest pointer is behind */
+	/* Some keys are of a volume that is gone.  They are removed in this run; their buckets
+	 * become free in the next one, since a kernel complains of stale dirty keys. */
 	bool has_remains;
 };
 
@@ -134,7 +135,7 @@ static IN_SET void end(struct gc *gc)
 	gc->state = GC_IDLE;
 }
 
-/* Marks what of the path the walk has not seen; the lowest level to be rewritten, or -1. */
+/* Marks the nodes of the path that are not marked yet.  The lowest level to rewrite, or -1. */
 static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct leaf_facts leaf;
@@ -166,8 +167,8 @@ static bool is_last(const struct node *leaf)
 }
 
 /*
- * GC-2: what the leaf held when we first came is durable before we go on.  What
- * came since points to buckets that are marked as they were allocated.
+ * GC-2: the keys that the leaf held when gc first came must be durable before gc moves on.  Later
+ * keys need not be: their buckets were marked when they were allocated.
  */
 static IN_SET int settle_leaf(struct gc *gc, struct node *leaf)
 {
@@ -225,7 +226,7 @@ static IN_SET void go_on(struct gc *gc)
 	gc->at = gc->next;
 	gc->state = GC_NODE;
 	SIM_SOMETIMES_IF(gc->is_stopping, "a gc ends because its set stops");
-	if (gc->is_stopping) {		/* marks stay invalid: nothing is reused any more */
+	if (gc->is_stopping) {		/* marks stay invalid, so that nothing is reused */
 		gc->state = GC_IDLE;
 	} else if (gc->is_last) {
 		end(gc);

@@ -1,15 +1,20 @@
 /*
- * Garbage collection: which buckets are still in use, by walking the index.
+ * Garbage collection: walks the whole index to find which buckets are still in use.
  *
- *	IDLE --wanted--> NODE --marked--> NEXT --another leaf--> NODE ...
- *	  ^               (it is read,     | (perhaps it was
- *	  |                it is clean)    |  rewritten)
- *	  +--------------------------------+ that was the last
+ *	IDLE --wanted--> NODE -----marked-----> NEXT --another leaf--> NODE ...
+ *	  ^               waits for the leaf     | waits for its rewrite,
+ *	  |               to be read, then to    | if it is rewritten
+ *	  |               be written             |
+ *	  +--------------------------------------+ that was the last leaf
  *
- * (GC-1) Marks are invalid from the first leaf to the last: nothing is chosen for reuse
- *     then.
- * (GC-2) Every dirty leaf it passes is durable before END (ORDER-14): replaces are not
- *     journaled.
+ * Each step handles one leaf in one critical section, so that requests run between.
+ *
+ * (GC-1) Marks are invalid from the first leaf to the last: refill chooses no victims
+ *     meanwhile.
+ * (GC-2) Every dirty leaf that gc passes is durable before gc ends (ORDER-14).  Keys
+ *     of fills are not journaled: if gc freed the bucket of a key that one of them has
+ *     replaced in memory only, a power cut would leave the index with the old key, and
+ *     a bucket that holds something else by now.
  */
 #pragma once
 
@@ -26,13 +31,13 @@ struct gc {
 	enum gc_state state;
 	struct op op;
 	struct timer pause;
-	struct position at, next;
-	bool is_last;			/* no leaf follows */
-	uint64_t seen[INDEX_LEVELS_MAX];	/* pointers of the interior nodes on the way */
-	uint64_t leaf, leaf_inserted;	/* the leaf that is to be durable, and its keys then */
+	struct position at, next;	/* start of the current leaf, and of the next one */
+	bool is_last;			/* the current leaf is the last */
+	uint64_t seen[INDEX_LEVELS_MAX];	/* by level: the interior node marked last */
+	uint64_t leaf, leaf_inserted;	/* the leaf that must be durable, up to this many keys */
 	bool is_stopping;
-	uint64_t nodes, keys, key_words, data_sectors;	/* of the run under way */
-	/* of the last complete one */
+	uint64_t nodes, keys, key_words, data_sectors;	/* of the current run */
+	/* of the last complete run */
 	uint64_t last_nodes, last_keys, last_key_words, last_data_sectors;
 	uint64_t runs, rewrites;
 	uint64_t began_ns, last_end_ns, duration_average_ns, duration_max_ns, interval_average_ns,
@@ -40,7 +45,7 @@ struct gc {
 };
 
 void gc_init(struct gc *gc, struct cache_set *set);
-void gc_run(struct gc *gc);	/* begins to wait for work; outside the set */
-void gc_stop(struct gc *gc) IN_SET;	/* ends as soon as it is through */
+void gc_run(struct gc *gc);	/* starts to wait for work; called without the set lock */
+void gc_stop(struct gc *gc) IN_SET;	/* ends after the current leaf; see gc_is_idle() */
 bool gc_is_idle(const struct gc *gc);
-void gc_trigger(struct gc *gc) IN_SET;
+void gc_trigger(struct gc *gc) IN_SET;	/* by hand: trigger_gc */

@@ -1,5 +1,5 @@
 /*
- * Ranges in flight: few at a time, so lists do.
+ * Ranges in flight are few at a time, so lists suffice.
  */
 #include "base/sometimes.h"
 #include "cache/ranges.h"
@@ -20,7 +20,7 @@ static bool overlaps(const struct range *a, const struct range *b)
 	return a->start < b->end && b->start < a->end;
 }
 
-/* Fills never make anybody wait, nor do reads one another. */
+/* A fill delays nothing, and reads do not delay each other. */
 static bool conflicts(const struct range *a, const struct range *b)
 {
 	if (a->kind == RANGE_FILL || b->kind == RANGE_FILL)
@@ -28,7 +28,7 @@ static bool conflicts(const struct range *a, const struct range *b)
 	return (a->kind == RANGE_WRITE || b->kind == RANGE_WRITE) && overlaps(a, b);
 }
 
-/* Does anything in `list`, up to `end` (NULL: all), stand in the way of `range`? */
+/* Does any range in `list` before `end` (NULL: any at all) conflict with `range`? */
 static bool is_in_the_way(const struct list *list, const struct range *range,
 			  const struct range *end)
 {

@@ -1,19 +1,20 @@
 /*
- * What is in flight on a volume, as ranges of key sectors.
+ * The ranges of key sectors that requests and fills of a volume have in flight.
  *
- * Requests that overlap, of which one writes, run one after the other: the
- * later waits until the earlier one has gone.  Reads overlap freely with reads.
- * So index, cache and backing device agree on who was last.
+ * If two requests overlap and one of them writes, the later one waits until the
+ * earlier one has ended; reads may overlap.  So index, cache device and backing
+ * device see overlapping writes in the same order.
  *
- * A read that missed becomes a pending fill when it is answered: its data may go
- * into the cache unless a write came meanwhile.  A write strikes out the
- * pending fills that it overlaps (request-path 4.0).
+ * When a read that missed is answered, its range becomes that of a pending fill.
+ * A write cancels the pending fills that it overlaps: otherwise a fill could
+ * insert the data from before the write over the write's own.
  *
- * (RANGE-1) A fill inserts only while it is not struck out.
- * (RANGE-2) A miss never begins while a write that overlaps it is in flight: reads wait
- *     for such writes, so striking is all that is needed.
+ * (RANGE-1) A cancelled fill inserts nothing.
+ * (RANGE-2) A read that may miss never runs while an overlapping write is in flight,
+ *     since reads wait for such writes.  So every fill that a write could harm is
+ *     already pending when the write starts, and cancelling it is enough.
  *
- * Belongs to the volume's reactor; not guarded by the set's lock.
+ * Only the volume's reactor thread uses this; the set lock does not guard it.
  */
 #pragma once
 
@@ -25,25 +26,25 @@
 enum range_kind { RANGE_READ, RANGE_WRITE, RANGE_FILL };
 
 struct range {
-	struct list_link link; /* in ranges->active or ranges->blocked, in order of arrival */
+	struct list_link link;		/* in ranges->active or ranges->blocked */
 	enum range_kind kind;
-	uint64_t start, end;
-	bool is_struck;			/* a fill that must not be inserted any more */
-	struct op *op;			/* waits, while blocked */
+	uint64_t start, end;		/* key sectors; `end` is the first one after it */
+	bool is_struck;			/* a cancelled fill */
+	struct op *op;			/* of a request; waits while the range is blocked */
 };
 
 struct ranges {
-	struct list active;
-	struct list blocked;		/* in order of arrival */
+	struct list active;		/* in flight, in order of arrival */
+	struct list blocked;		/* waiting, in order of arrival: nobody overtakes */
 };
 
 void ranges_init(struct ranges *ranges);
-/* Takes the range: true; or `op` waits until it has it (it is taken when `op` arrives). */
+/* True: the range is taken.  False: `op` waits, and the range is taken when `op` is woken. */
 bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
 		uint64_t end, struct op *op) MUST_CHECK;
 /*
- * A read that missed has its data: they may go into the cache until a write strikes `fill` out.
- * Called while the read still holds its range, so that no write can slip between (RANGE-2).
+ * Registers the pending fill of a read that missed.  Called while the read still holds its range,
+ * so that no write can start in between (RANGE-2).
  */
 void range_begin_fill(struct ranges *ranges, struct range *fill, uint64_t start, uint64_t end);
 void range_release(struct ranges *ranges, struct range *range);

@@ -1,25 +1,26 @@
 /*
- * Reading: from the cache what is there, the rest from the backing device.
+ * Reads: cached extents from the cache, gaps from the backing device.
  *
- *	LOOKUP --each extent--> transfers --all there--> DATA ----> done
- *	  ^  ^ |                                           |
- *	  |  +-+ a node is read                   a cache read failed,
- *	  |                                       and some of it was clean
- *	  |                                                |
- *	UNDER <--a gap of parts of blocks -----------------+
+ *	LOOKUP --transfers started--> DATA --end of the range--> done
+ *	 ^  |  ^                       | |
+ *	 |  |  `-------more------------' | a gap is not aligned to blocks, or
+ *	 |  `-waits for a node-.         | a cache read failed and some of it
+ *	 |  ^------------------'         | was clean
+ *	 |                               v
+ *	 `-----start again------------ UNDER: all of it from the backing device
  *
- * Where a gap begins or ends within a block of the volume (a kernel cuts extents
- * anywhere), all is read from the backing device, which may not be able to read
- * less than blocks; then what the cache has is read over it.
+ * A gap that is not aligned to the volume's blocks (kernels cut extents anywhere)
+ * cannot be read alone from a backing device that transfers whole blocks only.  Then
+ * the whole range is read from there first, and the cached extents are read over it.
  *
- * The bucket of a hit is pinned until its data are here, so that it can't be
- * reused meanwhile (LESSON-43).  What the cache fails to give is read from the backing
- * device where it is clean; of what is dirty, the backing device has an older
- * version only, which nobody may see (LESSON-13, LESSON-14).
+ * The bucket of a hit is pinned until its data have arrived, so that it cannot be
+ * reused meanwhile (LESSON-43).  When a cache read fails, clean extents are read from
+ * the backing device instead.  For dirty extents the read fails, since the backing
+ * device has an older version (LESSON-13, LESSON-14).
  *
- * A read works batch by batch: the transfers that one step started, or none where
- * it waits for a node.  The next step runs when all have arrived, so an error
- * belongs to the batch, and what earlier ones were like does not matter for it.
+ * A read proceeds in batches: the transfers that one step started.  The next step
+ * runs when all of them have ended, so an error belongs to the current batch, and
+ * whether earlier batches were clean or dirty does not matter for it.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +30,7 @@
 #include "cache/request.h"
 #include "cache/volume.h"
 
-/* All transfers of requests; as many again for what the engine has of its own. */
+/* Half of all transfers are for requests, half for the engine itself. */
 _Static_assert((uint64_t)REQUESTS_MAX * (REQUEST_PARTS_MAX + 1) <= DEVICE_TRANSFERS_MAX / 2,
 	       "no request is refused a transfer");
 _Static_assert((uint64_t)REQUESTS_MAX * (REQUEST_PARTS_MAX + INSERT_KEYS_MAX) <= UINT32_MAX / 2,
@@ -75,7 +76,7 @@ static bool is_of_blocks(const struct cache_read *read, uint64_t start, uint64_t
 	       (to % volume->block_sectors == 0 || to == volume->sectors);
 }
 
-/* The read awaits one arrival for all that comes from the backing device. */
+/* `read->op` awaits `backing_op` once; that awaits all transfers from the backing device. */
 static void read_backing(struct cache_read *read, uint64_t start, uint64_t sectors)
 {
 	if (op_is_idle(&read->backing_op))
@@ -93,7 +94,10 @@ static void backing_step(struct op *op)
 	op_arrive(&read->op, 0);
 }
 
-/* A key that ends with the volume, within a block: as a kernel leaves it in a flash-only one. */
+/*
+ * In a flash-only volume of a kernel, the last key may end inside a block, with the volume; the
+ * cache device is read in whole blocks all the same.
+ */
 static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
 {
 	const struct volume *volume = read->volume;
@@ -104,7 +108,7 @@ static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
 	return min_u64(round_up(sectors, block), read->start + read->sectors - read->at);
 }
 
-/* No transfer may begin or end within a block of the cache; only a damaged extent does. */
+/* Transfers of the cache device must be whole blocks; an extent is, unless it is damaged. */
 static bool is_of_cache_blocks(const struct cache_set *set, uint64_t ptr, uint64_t sectors)
 {
 	unsigned block_sectors = set->superblock.block_sectors;
@@ -133,10 +137,10 @@ static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
 		return;
 	}
 	op_await(&read->op);
-	op_arrive(&read->op, -EIO);	/* as if the device had refused it */
+	op_arrive(&read->op, -EIO);	/* as if the device had failed */
 }
 
-/* False: the gap is no gap of blocks, and all is to be read first. */
+/* False: the gap is not aligned to blocks, so the whole range must be read first. */
 static bool take_gap(struct cache_read *read, const struct lookup *found)
 {
 	read->missed = true;
@@ -154,13 +158,13 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 		read->gap_start = read->at;
 		read->gap_sectors = found->sectors;
 	} else if (read->gap_start + read->gap_sectors == read->at) {
-		read->gap_sectors += found->sectors;	/* the same gap, across leaves */
+		read->gap_sectors += found->sectors;	/* the gap continues in the next leaf */
 	}
 	read_backing(read, read->at, found->sectors);
 	return true;
 }
 
-/* Starts transfers for as much as is known and REQUEST_PARTS_MAX allows. */
+/* Looks up extents and starts their transfers, up to the end, a wait, or REQUEST_PARTS_MAX. */
 static IN_SET enum lookup_result look_up(struct cache_read *read)
 {
 	struct volume *volume = read->volume;
@@ -195,7 +199,7 @@ static void unpin_all(struct cache_read *read)
 	set_leave(set);
 }
 
-/* Is anything only in the cache, as far as is known? */
+/* Could the volume have dirty data?  By its superblock, since the index may be unreadable. */
 static bool may_be_dirty(const struct volume *volume)
 {
 	return volume->is_flash || volume_state(volume) == STATE_DIRTY ||
@@ -203,8 +207,8 @@ static bool may_be_dirty(const struct volume *volume)
 }
 
 /*
- * There is no set, or it is dead: only what can't be dirty may be read, and all of it, since
- * the index may have failed anywhere within a block.
+ * The volume has no set, or the set failed.  If it cannot have dirty data, the whole range is read
+ * from the backing device: not only the rest, since the index may have failed inside a block.
  */
 static void read_without_index(struct cache_read *read)
 {
@@ -226,13 +230,13 @@ static void go_on(struct cache_read *read)
 	read->batch.start = read->at;
 	read->batch.transfers = 0;
 	read->batch.has_clean = false;
-	op_await(&read->op);		/* for our own part: perhaps nothing else is to wait for */
+	op_await(&read->op);		/* holds the op until all transfers are started */
 	if (set) {
 		set_enter(set);
 		result = look_up(read);
 		set_leave(set);
 	}
-	/* Transfers under way arrive first: they may be to the same memory. */
+	/* Transfers in flight must end first: they may write to the same memory. */
 	if (result == LOOKUP_ERROR && !read->batch.transfers)
 		read_without_index(read);
 	read->state = result == LOOKUP_WAIT ? READ_LOOKUP : READ_DATA;
@@ -251,7 +255,7 @@ static void read_under(struct cache_read *read)
 	read_backing(read, read->start, read->sectors);
 }
 
-/* The cache did not give what was asked for: an extent, or a node, since the set is dead. */
+/* A transfer from the cache failed, or a node could not be read and the set is dead. */
 static void cache_failed(struct cache_read *read, int error)
 {
 	struct volume *volume = read->volume;

@@ -6,8 +6,10 @@
  *	  |        `--discard-----> TRIM --> HOLES --more--> ... -----> done
  *	  `--flush--> FLUSHING ----------------------------------------> done
  *
- * What covers blocks in part takes the range of all that it touches, reads
- * those blocks through the cache, and writes them whole.
+ * In GATE the volume is frozen; in RANGE an overlapping request is in flight.
+ *
+ * A write that covers blocks only in part takes the range of all blocks it
+ * touches, reads the blocks at its edges through the cache, and writes whole blocks.
  */
 #include "cache/request.h"
 
@@ -26,7 +28,7 @@ static uint64_t block_bytes(const struct request *request)
 	return request->volume->block_sectors * 512;
 }
 
-/* Key sector of the byte at `offset`, which begins a block. */
+/* The key sector of `offset`, a multiple of the block. */
 static uint64_t key_sector(const struct volume *volume, uint64_t offset)
 {
 	return offset / 512 + volume->data_offset;
@@ -38,9 +40,9 @@ static uint64_t block_start(const struct request *request, uint64_t offset)
 }
 
 /*
- * The end of the block that ends at or behind `offset`.  The last block of a backing device may be
- * short.  Of a flash-only volume all are whole, also where its size is no multiple of them: cache
- * devices know nothing else, and what lies behind the end is nobody's.
+ * `offset` rounded up to the end of a block.  The last block of a backing device may be short.  All
+ * blocks of a flash-only volume are whole, even if its size is not a multiple of them: a cache
+ * device transfers whole blocks only, and nobody uses the sectors beyond the end.
  */
 static uint64_t block_end(const struct request *request, uint64_t offset)
 {
@@ -57,7 +59,7 @@ static void finish(struct request *request, int error)
 	if (list_linked(&request->range.link))
 		range_release(&volume->ranges, &request->range);
 	volume_leave(volume);
-	request->done(request, error);	/* REQUEST-1; it may be gone now */
+	request->done(request, error);	/* REQUEST-1; `request` may be freed now */
 }
 
 /* ---- reads ---- */
@@ -105,7 +107,7 @@ static void count_read(struct request *request)
 		volume_count(request->volume, STATS_BYPASSED_SECTORS, read->sectors);
 }
 
-/* The first gap of a read goes into the cache, whole blocks of it. */
+/* Caches the first gap of a read, if it consists of whole blocks of the set. */
 static void fill_gap(struct request *request)
 {
 	const struct cache_read *read = &request->read;
@@ -166,7 +168,7 @@ static void write_chunk(struct request *request)
 	cache_write_start(write);
 }
 
-/* Two blocks behind the data, for an unaligned write. */
+/* Room for the two edge blocks of an unaligned write, after the data. */
 static unsigned char *edges(const struct request *request)
 {
 	return (unsigned char *)request->data + REQUEST_BYTES_MAX + 2 * REQUEST_BLOCK_BYTES_MAX;
@@ -186,7 +188,7 @@ static void read_edge(struct request *request, uint64_t offset, unsigned char *d
 	cache_read_start(read);
 }
 
-/* Is the last block covered in part, and another than the first one? */
+/* Must the last block be read, and is it not the first one, which is read anyway? */
 static bool has_tail_edge(const struct request *request, bool has_head_edge)
 {
 	uint64_t end = request->chunk_offset + request->chunk_bytes;
@@ -215,7 +217,7 @@ static void start_chunk(struct request *request)
 	read_edge(request, block_start(request, end), edges(request) + block_bytes(request));
 }
 
-/* The payload moves to its place in the block; around it goes what was there. */
+/* Moves the payload to its place in the blocks, and completes them from the edge blocks. */
 static void merge_edges(struct request *request)
 {
 	unsigned char *data = request->data;
@@ -260,16 +262,16 @@ static void start_write(struct request *request)
 /* ---- discards ---- */
 
 /*
- * The backing device first: while dirty data above it is still in sight, what a
- * cut leaves is those or nothing.  If there is any, the discard is durable before
- * the keys that hide it (compare SETTLE in write.c).
+ * The backing device discards first: until the holes are inserted, dirty data still hide what is
+ * below them, so a power cut leaves either the dirty data or zeros.  If the volume has dirty data,
+ * the discard is made durable before the holes that hide them (ORDER-15).
  */
 static void start_discard(struct request *request)
 {
 	struct volume *volume = request->volume;
 
 	if (volume->set && health_error(&volume->set->health)) {
-		finish(request, -EIO);	/* as with writes: see decide() in write.c */
+		finish(request, -EIO);	/* as for writes, see decide() in write.c */
 		return;
 	}
 	volume_count(volume, STATS_BYPASSED_SECTORS, request->end - request->start);
@@ -288,7 +290,10 @@ static void trimmed(struct request *request, int error)
 	struct volume *volume = request->volume;
 	bool has_dirty = volume->set && volume_dirty_bytes(volume);
 
-	/* Dirty data stay in sight; else nobody knows what is there, and clean data say the old. */
+	/*
+	 * After an error, dirty data stay visible.  Without any, the holes are inserted all the
+	 * same: the range may be discarded in part, and cached clean data would differ from it.
+	 */
 	if (error == -EOPNOTSUPP || (error && has_dirty)) {
 		finish(request, error);
 		return;
@@ -302,12 +307,12 @@ static void trimmed(struct request *request, int error)
 		op_queue(&request->op);
 }
 
-/* Keys without a pointer over the next part. */
+/* Inserts holes (keys without pointers) for the next part of the range. */
 static void insert_holes(struct request *request)
 {
 	struct volume *volume = request->volume;
 	struct insert *insert = &request->insert;
-	uint64_t at = request->chunk_offset;	/* here a key sector */
+	uint64_t at = request->chunk_offset;	/* for a discard, a key sector */
 
 	if (at == request->end || !volume->set) {
 		finish(request, request->error);
@@ -360,7 +365,7 @@ static void start_flush(struct request *request)
 
 /* ---- the op ---- */
 
-/* The blocks it touches; a discard only those that it covers whole. */
+/* The blocks that the request touches; for a discard, those that it covers entirely. */
 static void find_blocks(struct request *request)
 {
 	const struct volume *volume = request->volume;
@@ -398,7 +403,7 @@ static bool is_change(const struct request *request)
 	return request->kind != REQUEST_READ && request->kind != REQUEST_FLUSH;
 }
 
-/* Behind the gate the volume's set stays what it is, and with it what is allowed (VOLUME-1). */
+/* Once a request has entered, its volume's set is constant, and so is what it allows (VOLUME-1). */
 static void pass_gate(struct request *request)
 {
 	if (!volume_enter(request->volume, &request->op))

@@ -2,13 +2,17 @@
  * One request to a volume: the state machine between FUSE (or the simulator)
  * and the cache.
  *
- * Offsets and lengths are bytes, of any alignment; whole sectors (blocks, where
- * the device below has larger ones) are what the engine moves.  `data` is
- * page-aligned and has REQUEST_SLACK_BYTES more room than `bytes`, of a WRITE or
- * ZERO than REQUEST_BYTES_MAX: an unaligned request moves the blocks around it too.
+ * Offsets and lengths are in bytes, of any alignment; the engine transfers whole
+ * blocks of the volume.  An unaligned request therefore transfers the blocks around
+ * it, too, so the page-aligned buffer `data` must be REQUEST_SLACK_BYTES larger than
+ * `bytes` (for WRITE and ZERO, than REQUEST_BYTES_MAX).
  *
- * (REQUEST-1) Every request that was started calls `done` once.
- * (REQUEST-2) Requests of one volume that overlap run one after the other (ranges).
+ * Positions inside the engine are *key sectors*: sectors of the backing device,
+ * data offset included, as the keys of the index have them.
+ *
+ * (REQUEST-1) Every request that was started calls `done` exactly once.
+ * (REQUEST-2) Requests of one volume that overlap run one after the other if one of
+ *     them writes (ranges.h).
  */
 #pragma once
 
@@ -23,19 +27,19 @@ enum request_kind {
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
-	REQUEST_DISCARD,	/* reads as zeros afterwards; -EOPNOTSUPP: by writing them only */
-	REQUEST_ZERO,		/* the same, by writing; to the device below, where there is one */
+	REQUEST_DISCARD,	/* then reads as zeros; -EOPNOTSUPP: the caller must use ZERO */
+	REQUEST_ZERO,		/* writes zeros, around the cache if there is a backing device */
 };
 
 enum {
 	REQUEST_BYTES_MAX = 1 << 20,	/* of READ and WRITE */
 	REQUEST_BLOCK_BYTES_MAX = 4096,
-	/* A block before and one behind, and two that an unaligned write reads first. */
+	/* One block before and one after the data, and two edge blocks that are read first. */
 	REQUEST_SLACK_BYTES = 4 * REQUEST_BLOCK_BYTES_MAX,
-	IN_USE_BYPASS_ABOVE = 95,	/* percent of the cache: nothing clean goes in */
-	/* Transfers of one request under way at a time: of a read, a megabyte of pages. */
+	IN_USE_BYPASS_ABOVE = 95,	/* percent in use above which no clean data are cached */
+	/* Transfers of one request in flight: enough for a megabyte in pages. */
 	REQUEST_PARTS_MAX = 264,
-	/* Requests under way at a time: in the kernel's background, and the others. */
+	/* Requests in flight: the kernel's background requests, and some others. */
 	REQUESTS_BACKGROUND_MAX = 4096,
 	REQUESTS_MORE = 16,
 	REQUESTS_MAX = REQUESTS_BACKGROUND_MAX + REQUESTS_MORE,
@@ -45,34 +49,40 @@ struct volume;
 
 /* ---- reading whole sectors through the cache (read.c) ---- */
 
-enum read_state { READ_LOOKUP, READ_DATA, READ_UNDER };
+enum read_state {
+	READ_LOOKUP,	/* waits for a node; transfers of the batch may be in flight, too */
+	READ_DATA,	/* waits for the transfers of a batch */
+	READ_UNDER,	/* waits for the backing device's data of the whole read */
+};
 
-/* Transfers that were started together, up to REQUEST_PARTS_MAX, and what came of them. */
+/* The transfers that one step of a read started, at most REQUEST_PARTS_MAX. */
 struct read_batch {
-	uint64_t start;			/* the first sector it is about */
+	uint64_t start;			/* key sector at which the batch begins */
 	unsigned transfers;
-	bool has_clean;			/* extents that are on the backing device, too */
+	bool has_clean;			/* some are of clean extents, which have a copy below */
 	unsigned pinned_count;
 	uint64_t pinned[REQUEST_PARTS_MAX];	/* pointers whose buckets are pinned */
 };
 
-/* Key sectors into `data`; `parent` arrives at the end. */
+/* Reads key sectors into `data`; `parent` awaits the end. */
 struct cache_read {
 	struct volume *volume;
 	struct op *parent;
 	uint64_t start, sectors;
 	unsigned char *data;
-	bool bypass;			/* a miss leaves no trace in the cache */
+	bool bypass;			/* a miss is not to be cached */
 	/* results */
-	bool missed;
-	uint64_t gap_start, gap_sectors;	/* the first gap, which a fill may use */
-	/* inside */
+	bool missed;			/* not all came from the cache */
+	uint64_t gap_start, gap_sectors;	/* the first gap, which a fill may cache */
+	/* private to read.c */
 	struct op op;
 	enum read_state state;
-	uint64_t at;
-	bool wants_under, has_under;	/* the backing device's blocks, below what the cache has */
-	bool skips_clean;		/* a read of the cache failed */
-	struct op backing_op;		/* all transfers from the backing device */
+	uint64_t at;			/* key sector of the next lookup */
+	/* The whole range shall be, or was, read from the backing device; then what the cache
+	 * has is read over it. */
+	bool wants_under, has_under;
+	bool skips_clean;		/* a read of the cache failed: take dirty extents only */
+	struct op backing_op;		/* awaits the transfers from the backing device */
 	int backing_error;
 	struct read_batch batch;
 };
@@ -81,36 +91,38 @@ void cache_read_start(struct cache_read *read);
 
 /* ---- writing whole blocks through the cache (write.c) ---- */
 
+/* What the write waits for. */
 enum write_state {
-	WRITE_DECIDE,
-	WRITE_LOOK, /* does it hide dirty data? */
-	WRITE_DATA, /* to the cache, the backing device, or both */
-	WRITE_SETTLE, /* what was dirty below must be durable on the backing device first */
-	WRITE_KEYS,
-	WRITE_DURABLE, /* fua: the entry with the keys */
+	WRITE_DECIDE,	/* for state DIRTY in the superblock, or for gc to make room */
+	WRITE_LOOK,	/* for a node, to find out whether the write hides dirty data */
+	WRITE_DATA,	/* for a bucket; transfers may be in flight already */
+	WRITE_SETTLE,	/* for all its transfers, to the cache and to the backing device */
+	WRITE_KEYS,	/* for its keys to be inserted */
+	WRITE_DURABLE,	/* FUA: for the journal entry with its keys */
 };
 
-enum write_way { WRITE_BACK, WRITE_THROUGH, WRITE_AROUND, WRITE_DIRECT };
+enum write_way { WRITE_BACK, WRITE_THROUGH, WRITE_AROUND, WRITE_DIRECT };	/* see write.c */
 
 struct cache_write {
 	struct volume *volume;
 	struct op *parent;
 	uint64_t start, sectors;
 	unsigned char *data;
-	bool fua, sync;
-	bool around;			/* not worth a place in the cache */
-	uint32_t task;
-	/* inside */
+	bool fua;			/* durable when done */
+	bool sync;			/* somebody waits for it: not writeback of the page cache */
+	bool around;			/* do not cache the data */
+	uint32_t task;			/* as in struct request */
+	/* private to write.c */
 	struct op op;
 	enum write_state state;
 	enum write_way way;
-	uint64_t at;			/* of looking, then of allocating */
-	bool hides_dirty;
-	bool is_promised;		/* room for dirty data */
-	struct op backing_op;		/* the transfer to the backing device */
+	uint64_t at;			/* key sector: of the lookup, then of the allocation */
+	bool hides_dirty;		/* clean data or holes would replace dirty data */
+	bool is_promised;		/* holds a promise of space_promise_dirty() */
+	struct op backing_op;		/* awaits the transfer to the backing device */
 	bool backing_started;
 	int backing_error;
-	uint64_t pinned[INSERT_KEYS_MAX];
+	uint64_t pinned[INSERT_KEYS_MAX];	/* pointers whose buckets are pinned */
 	unsigned pinned_count;
 	struct insert insert;
 };
@@ -123,7 +135,7 @@ enum request_state {
 	REQUEST_GATE,
 	REQUEST_RANGE,
 	REQUEST_READING,
-	REQUEST_EDGES,		/* the blocks that an unaligned write covers in part are read */
+	REQUEST_EDGES,		/* reads the blocks that an unaligned write covers in part */
 	REQUEST_WRITING,
 	REQUEST_TRIM,
 	REQUEST_HOLES,
@@ -131,27 +143,27 @@ enum request_state {
 };
 
 struct request {
-	/* filled by the caller: */
+	/* filled in by the caller: */
 	enum request_kind kind;
 	struct volume *volume;
 	uint64_t offset, bytes;
 	void *data;			/* ZERO: room for REQUEST_BYTES_MAX; FLUSH, DISCARD: none */
 	bool fua;			/* WRITE, ZERO: durable when done (O_SYNC, O_DSYNC) */
-	bool sync;			/* somebody waits for it (not from the page cache) */
-	uint32_t task;			/* whose stream it belongs to */
+	bool sync;			/* somebody waits for it: not writeback of the page cache */
+	uint32_t task;			/* id of the task whose sequential stream it continues */
 	void (*done)(struct request *request, int error);
-	void *context;
-	/* READ, at done: the bytes asked for begin at data + skew. */
+	void *context;			/* the caller's */
+	/* READ, when done: the requested bytes begin at data + skew. */
 	unsigned skew;
 
-	/* inside (request.c) */
+	/* private to request.c */
 	struct op op;
 	enum request_state state;
-	int error;			/* that it will end with */
+	int error;			/* DISCARD: of the backing device; reported at the end */
 	struct range range;
 	uint64_t start, end;		/* key sectors, whole blocks around the request */
-	uint64_t chunk_offset, chunk_bytes;	/* WRITE, ZERO: the part under way */
-	bool has_tail_edge;
+	uint64_t chunk_offset, chunk_bytes;	/* WRITE, ZERO: the part in progress */
+	bool has_tail_edge;		/* the last block of the chunk must still be read */
 	union {
 		struct cache_read read;
 		struct cache_write write;
@@ -160,5 +172,5 @@ struct request {
 	};
 };
 
-/* Called outside the set, on the volume's reactor. */
+/* Called on the volume's reactor, without the set lock. */
 void request_start(struct request *request);

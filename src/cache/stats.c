@@ -1,4 +1,4 @@
-/* Hits and misses over time: collecting, folding in, decaying. */
+/* Collects hits and misses, adds them to the four sets of counters, and lets three decay. */
 #include "cache/stats.h"
 
 #include <assert.h>
@@ -19,7 +19,7 @@ void stats_count(struct stats *stats, enum stats_counter counter, uint64_t n)
 static void stats_decay(uint64_t shown[STATS_COUNTERS])
 {
 	for (unsigned i = 0; i < STATS_COUNTERS; i++)
-		/* x * 31 / 32, that never overflows: what is cut off is the same. */
+		/* x * 31 / 32 without overflow; it truncates to the same value. */
 		shown[i] = shown[i] / 32 * 31 + shown[i] % 32 * 31 / 32;
 }
 
@@ -63,7 +63,7 @@ unsigned stats_hit_ratio(const struct stats *stats, enum stats_period period)
 	return hits + misses ? hits * 100 / (hits + misses) : 0;
 }
 
-/* What was collected still counts for the other periods, so it moves to them first. */
+/* Events since the last tick still count for the other periods, so add them there first. */
 void stats_clear_total(struct stats *stats)
 {
 	stats_fold(stats);

@@ -1,11 +1,12 @@
 /*
- * Hits and misses: in all, and decaying over five minutes, an hour, a day.
+ * Counters of hits and misses: a total, and three that decay with half-lives of
+ * five minutes, an hour and a day.
  *
- * Every 300/22 s what was collected is added to four sets of numbers, each kept
- * as value << 16; then the decaying ones are scaled by 31/32: the five-minute
- * one at each tick, the hour's at every 12th, the day's at every 288th, so that
- * 22 scalings halve it, as the kernel's do.  The total includes what is still
- * being collected.
+ * Every 300/22 s a tick adds the events since the last one to all four sets of
+ * counters, which are kept as value << 16, and scales the decaying ones by 31/32: the
+ * five-minute set at every tick, the hour's at every 12th, the day's at every 288th.
+ * 22 scalings halve a value; the kernel uses the same numbers.  The total as shown
+ * includes the events since the last tick.
  */
 #pragma once
 

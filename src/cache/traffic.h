@@ -1,9 +1,8 @@
 /*
- * What was asked of a volume, and how long it took: the numbers that the kernel
- * keeps for every disk (diskstats).
+ * I/O statistics of a volume: the numbers that the kernel keeps for every disk in
+ * /proc/diskstats.
  *
- * Whoever brings requests to the volume counts them: one traffic_begin(), one
- * traffic_end().
+ * src/fuse calls traffic_begin() and traffic_end() once for each request.
  */
 #pragma once
 
@@ -18,8 +17,8 @@ struct traffic {
 	} of[TRAFFIC_KINDS];
 	unsigned under_way;
 	uint64_t changed_ns;	/* when under_way changed last */
-	uint64_t busy_ns;	/* while any request was under way */
-	uint64_t waited_ns;	/* the same, times their number */
+	uint64_t busy_ns;	/* time during which any request was in flight */
+	uint64_t waited_ns;	/* the same, weighted by the number of requests in flight */
 };
 
 static inline void traffic_pass(struct traffic *traffic, uint64_t now_ns)

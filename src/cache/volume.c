@@ -1,5 +1,5 @@
 /*
- * A volume's gate and its superblock.
+ * A volume: freezing and thawing, and the writes of its superblock.
  */
 #include "cache/volume.h"
 

@@ -1,12 +1,16 @@
 /*
- * A volume: what users see as bcacheN.  A backing device, attached to a set or
- * to none, or a flash-only volume that lives in a set alone.
+ * A volume, bcacheN: a backing device, attached to a set or not, or a flash-only
+ * volume, which is stored in a set alone.
  *
- * (VOLUME-1) A request passes the gate before it reads `set` and is counted until its
- *     end; lifecycle closes the gate, waits for the count to reach zero, changes what
- *     it wants, opens it.
- * (VOLUME-2) State DIRTY is durable before the first dirty write is answered
- *     (ORDER-17).
+ * Freezing: to attach, detach or stop a volume, lifecycle closes its gate, so that
+ * new requests wait, and then waits until no request is in flight
+ * (volume_gate_close(), volume_drain()).  Opening the gate thaws the volume.
+ *
+ * (VOLUME-1) `set` and everything that lifecycle changes with it change only while
+ *     the volume is frozen.  A request enters by volume_enter() before it reads
+ *     `set`, and counts as in flight until volume_leave(), so for it `set` is constant.
+ * (VOLUME-2) State DIRTY is durable in the backing superblock before the first dirty
+ *     write is answered (ORDER-17).
  */
 #pragma once
 
@@ -25,62 +29,68 @@ struct cache_set;
 struct daemon;
 
 enum dirty_state {
-	DIRTY_NO,		/* the superblock says CLEAN (or NONE, STALE) */
-	DIRTY_WRITING,		/* DIRTY is on its way; dirty writes wait for it */
-	DIRTY_YES,
+	DIRTY_NO,		/* the superblock on disk says CLEAN (or NONE, STALE) */
+	DIRTY_WRITING,		/* DIRTY is being written; dirty writes wait for it */
+	DIRTY_YES,		/* the superblock on disk says DIRTY */
 };
 
+/*
+ * Only steps on the daemon's reactor touch a volume: no field is guarded by the set lock.  What
+ * else restricts a field stands first in its comment:
+ *	const	set before the volume is registered, never changed afterwards
+ *	frozen	changes only while the volume is frozen (VOLUME-1)
+ */
 struct volume {
 	struct list_link daemon_link;		/* in daemon->volumes */
-	struct list_link set_link;		/* in set->volumes, when attached */
-	struct daemon *daemon;
-	uint64_t birth;				/* unlike that of any other volume or set */
-	unsigned number;			/* the N of bcacheN */
-	char name[16];				/* "bcacheN" */
-	uint8_t uuid[16];
+	struct list_link set_link;		/* frozen: in set->volumes, while attached */
+	struct daemon *daemon;			/* const */
+	uint64_t birth;				/* const: no other volume or set has it */
+	unsigned number;			/* const: the N of bcacheN */
+	char name[16];				/* const: "bcacheN" */
+	uint8_t uuid[16];			/* const */
 	char label[33];
-	uint64_t sectors;			/* as users see it */
-	unsigned block_sectors;
-	bool is_exported;			/* bcacheN exists */
-	bool is_flash;
-	bool is_mounted_read_only;		/* nothing may be written: all of its life */
-	unsigned opens;				/* handles */
-	bool is_stopping;			/* goes away at the last close */
+	uint64_t sectors;			/* const: the size that users see */
+	unsigned block_sectors;			/* const */
+	bool is_exported;			/* bcacheN exists: attached, or runs uncached */
+	bool is_flash;				/* const */
+	bool is_mounted_read_only;		/* const: -o ro */
+	unsigned opens;				/* open handles */
+	bool is_stopping;			/* stops at the last close */
 
-	/* a backing device: */
-	struct device *backing;			/* NULL for flash */
+	/* the backing device; not for a flash-only volume */
+	struct device *backing;			/* const: NULL for a flash-only volume */
 	struct flush backing_flush;
-	struct superblock superblock;
-	char member_name[64];			/* DIR/sys/block/<member_name> */
-	uint64_t data_offset;			/* key sector = volume sector + data_offset */
+	struct superblock superblock;		/* as the next write of it will say */
+	char member_name[64];			/* const: DIR/sys/block/<member_name> */
+	uint64_t data_offset;			/* const: added to a volume's sector */
 
 	/* attachment */
-	struct cache_set *set;			/* NULL: none */
-	unsigned slot;				/* in the set's uuid table */
+	struct cache_set *set;			/* frozen: NULL while not attached */
+	unsigned slot;				/* frozen: index in the set's table of volumes */
 	enum cache_mode mode;
 	enum dirty_state dirty;
 	bool is_detaching;
-	struct error attach_error;		/* why its set did not take it; code 0: none */
+	struct error attach_error;		/* why the set refused it; code 0: it did not */
 
-	/* the one writer of the backing superblock */
-	struct op superblock_op;
+	/* the superblock has one write in flight at a time */
+	struct op superblock_op;		/* its home is the reactor of all requests */
 	unsigned char *superblock_buffer;
 	bool superblock_is_writing;
-	enum backing_state superblock_writes_state;
-	struct waitlist superblock_now,
-		superblock_next; /* for the write under way, for the one after */
+	enum backing_state superblock_writes_state;	/* the state in the write in flight */
+	struct waitlist superblock_now,		/* for the write in flight */
+		superblock_next;		/* for the one after it */
 
 	/* the gate (VOLUME-1) */
 	bool gate_closed;
-	unsigned in_flight;
-	struct waitlist gate;			/* requests wait for it to open */
+	unsigned in_flight;			/* requests, and fills that they left behind */
+	struct waitlist gate;			/* requests that wait for it to open */
 	struct waitlist drained;		/* lifecycle waits for in_flight == 0 */
 
 	struct ranges ranges;
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
-	uint64_t io_errors;
-	/* tunables as the kernel has them; those without effect yet keep their value */
+	uint64_t io_errors;			/* of the backing device */
+	/* Tunables of the kernel.  They have no effect as long as nothing is written back. */
 	unsigned writeback_percent, writeback_delay;
 };
 
@@ -89,35 +99,38 @@ static inline enum backing_state volume_state(const struct volume *volume)
 	return superblock_state(&volume->superblock);
 }
 /*
- * Does it refuse what changes its content?  Mounted read-only, or as long as it is in a set that
- * is not written to.  It may come to be so while handles are open: requests ask behind the gate.
+ * Must writes be refused?  True if it is mounted read-only, or attached to a set with an obsolete
+ * layout.  An attach can change the answer while handles are open, so requests ask after they
+ * have entered.
  */
 bool volume_is_read_only(const struct volume *volume);
-/* Bytes that are only in the cache. */
+/* Amount of dirty data, which only the cache holds. */
 uint64_t volume_dirty_bytes(const struct volume *volume);
 
-/* A volume without a backing device or a set yet; `backing` may be NULL (flash). */
+/* Initializes a volume that is not attached; `backing` is NULL for a flash-only volume. */
 void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,
 		 struct device *backing);
 void volume_done(struct volume *volume);
 
 /*
- * The superblock as it is in memory becomes durable; `op` awaits it.  Several
- * who ask at once share a write.
+ * Makes the superblock durable as it is in memory; `op` awaits that.  Callers during a write share
+ * the next one.
  */
 void volume_write_superblock(struct volume *volume, struct op *op);
-/* 0: the superblock says DIRTY, durably. -EAGAIN: `op` waits for that; ask again. */
+/* 0: state DIRTY is durable.  -EAGAIN: `op` waits for it; ask again. */
 int volume_make_dirty(struct volume *volume, struct op *op);
 
-/* Adds to a statistic of the volume and of its set; flash-only volumes have none. */
+/* Adds to a counter of the volume and of its set; does nothing for a flash-only volume. */
 void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n);
 
+/* Freezing and thawing; see the head. */
 void volume_gate_close(struct volume *volume);
 void volume_gate_open(struct volume *volume);
-/* `op` arrives when no request is in flight; the gate is closed. */
+/* After volume_gate_close(): `op` awaits the moment when no request is in flight. */
 void volume_drain(struct volume *volume, struct op *op);
-/* By requests: past the gate, or `op` waits for it to open. */
+/* Counts a request as in flight: true; or the gate is closed and `op` waits for it to open. */
 bool volume_enter(struct volume *volume, struct op *op);
-/* By work that a request leaves behind: counted like one, until volume_leave(). */
+/* One more reference, for work that outlives its request (a fill); dropped by volume_leave(). */
 void volume_hold(struct volume *volume);
+/* The request, or that work, has ended. */
 void volume_leave(struct volume *volume);

@@ -1,7 +1,15 @@
 /*
- * Writing: into the cache, to the backing device, or both.
+ * Writes: into the cache, to the backing device, or both.
  *
- *	DECIDE --> LOOK --> DATA --> (SETTLE) --> KEYS --> (DURABLE) --> done
+ *	DECIDE --> LOOK --> DATA --> SETTLE --> KEYS --> (DURABLE) --> done
+ *	                     ^                    |
+ *	                     +----more extents----+
+ *
+ * DECIDE waits for the superblock to say DIRTY, or for a gc that may make room;
+ * LOOK for a node; DATA for a bucket; SETTLE for all transfers that were started;
+ * KEYS for the insert; DURABLE, if FUA, for the journal entry with the keys.
+ *
+ * The way decides where the data go:
  *
  *	way         backing device   cache                     key
  *	back        -                data                      dirty
@@ -9,10 +17,11 @@
  *	around      data             -                         a hole
  *	direct      data             - (not attached)          -
  *
- * The keys go in after all data have arrived.  A write that takes dirty data
- * out of sight without being dirty itself must be durable on the backing device
- * before its keys can be: else a power cut could show what was there before the
- * dirty data, which may have been flushed (SETTLE; compare ORDER-15).
+ * Keys are inserted after all data were written (ORDER-9).  LOOK is there for a write
+ * that is not dirty itself and hides dirty data: its data must be durable on the
+ * backing device before its keys can be (ORDER-15), so it is written FUA there.
+ * Otherwise a power cut could bring back what the backing device had before the dirty
+ * data, although these had been flushed.
  */
 #include <errno.h>
 
@@ -74,7 +83,7 @@ static IN_SET bool wants_writeback(const struct cache_write *write, const struct
 	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
 }
 
-/* Where it goes if not into the cache as dirty data. */
+/* The way of a write that is not kept dirty. */
 static IN_SET enum write_way choose_other_way(const struct cache_write *write,
 					      const struct cache_set *set)
 {
@@ -87,7 +96,7 @@ static IN_SET enum write_way choose_other_way(const struct cache_write *write,
 	return WRITE_THROUGH;
 }
 
-/* 0: `way` is chosen. -EAGAIN: room for a flash-only volume may come. -ENOSPC. */
+/* 0: `way` is chosen.  -EAGAIN: `op` waits for a gc, which may make room.  -ENOSPC: it can't. */
 static IN_SET int choose_way(struct cache_write *write, struct cache_set *set)
 {
 	struct volume *volume = write->volume;
@@ -127,7 +136,7 @@ static int decide(struct cache_write *write)
 		return 0;
 	}
 	if (health_error(&set->health))
-		return -EIO;	/* what is on the backing device may be old: no mixture with it */
+		return -EIO;	/* the backing device may have older data: do not mix */
 	set_enter(set);
 	error = choose_way(write, set);
 	if (!error && write->way != WRITE_AROUND)
@@ -142,7 +151,7 @@ static int decide(struct cache_write *write)
 
 /* ---- LOOK ---- */
 
-/* Is anything dirty below?  True when the answer is known. */
+/* Does the write hide dirty data (hides_dirty)?  False: `op` waits for a node to find out. */
 static bool look(struct cache_write *write)
 {
 	struct volume *volume = write->volume;
@@ -164,7 +173,7 @@ static bool look(struct cache_write *write)
 			break;
 		}
 		if (result == LOOKUP_ERROR)
-			break; /* decided() has seen a living set, keys will see a dead one */
+			break;	/* the set failed: looked() sees it */
 		write->hides_dirty = result == LOOKUP_HIT && bkey_is_dirty(&found.key);
 		write->at += found.sectors;
 	}
@@ -203,7 +212,10 @@ static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned 
 	write->at += sectors;
 }
 
-/* Places for the data, and their transfers.  False: dirty data wait for a bucket. */
+/*
+ * Allocates cache space and starts the transfers.  False: `op` waits for a bucket,
+ * and for the transfers that were started.
+ */
 static IN_SET bool allocate(struct cache_write *write)
 {
 	struct volume *volume = write->volume;
@@ -231,7 +243,7 @@ static IN_SET bool allocate(struct cache_write *write)
 		}
 		SIM_SOMETIMES_IF(dirty, "a dirty write has more extents than keys fit");
 		SIM_SOMETIMES_IF(!dirty, "a write through the cache finds no bucket");
-		if (dirty)	/* so fragmented that its keys don't fit: what fits goes first */
+		if (dirty)	/* too fragmented for one insert: the rest follows after KEYS */
 			break;
 		add_hole(write, write->at, end);
 		write->at = end;
@@ -289,7 +301,10 @@ static void unpin_all(struct cache_write *write)
 	set_leave(set);
 }
 
-/* Nobody knows what the cache or the backing device holds now: neither shall be believed. */
+/*
+ * After a failed transfer the cache device and the backing device may differ.  Holes make sure
+ * that neither the new copy in the cache nor an older one is used.
+ */
 static void holes_instead(struct cache_write *write)
 {
 	write->insert.count = 0;
@@ -311,7 +326,7 @@ static void insert_keys(struct cache_write *write)
 	insert_start(insert);
 }
 
-/* All data have arrived, in the cache and on the backing device, or failed to. */
+/* All transfers have ended, to the cache and to the backing device. */
 static void data_arrived(struct cache_write *write, int cache_error)
 {
 	if (cache_error)
@@ -328,7 +343,7 @@ static void data_arrived(struct cache_write *write, int cache_error)
 	}
 	if (write->backing_error && write->hides_dirty) {
 		SIM_SOMETIMES("a write that was to hide dirty data fails on the backing device");
-		unpin_all(write);	/* the dirty data stay in sight */
+		unpin_all(write);	/* no keys: the dirty data stay visible */
 		finish(write, write->backing_error);
 		return;
 	}
@@ -404,7 +419,7 @@ static void cache_write_step(struct op *op)
 		looked(write, error);
 		return;
 	case WRITE_DATA:
-		if (error) { /* the set died while we waited for a bucket, or a transfer failed */
+		if (error) {	/* the set failed during the wait for a bucket, or a transfer did */
 			write->state = WRITE_SETTLE;
 			data_arrived(write, error);
 			return;
