@@ -1,20 +1,21 @@
 /*
- * A volume joins a set; a volume runs without one.
+ * Attaches a volume to a set; runs a volume without one.
  *
- *	CHECK --new in the set-----> TABLE --> SUPERBLOCK --> GATE --> done
- *	  |  |--known, but dirty---> TABLE -----^              ^
- *	  |  `--known there--------> TABLE --------------------+
- *	  `-----with -o ro-------------------------------------^
+ *	CHECK --new in the set---------------> TABLE --> SUPERBLOCK --> GATE --> done
+ *	  |  |--known; says clean, is dirty--> TABLE -----^              ^
+ *	  |  `--known------------------------> TABLE --------------------+
+ *	  `-----with -o ro-----------------------------------------------^
  *
- * The table with the volume's slot is durable before any key with its number
- * (ORDER-19), and the superblock says CLEAN and names the set before the first write
- * goes through it.  `volume->set` changes behind the closed gate only.
+ * TABLE makes the table of volumes durable, before any key with the volume's number
+ * (ORDER-19).  SUPERBLOCK makes the backing superblock durable, which names the set,
+ * before the first write goes through the set.  GATE freezes the volume, since
+ * `volume->set` changes only then (VOLUME-1).
  *
- * The superblock is only believed where it says DIRTY.  A kernel does not wait for
- * the write that says so: after a power cut the index may have dirty keys of a
- * volume that is CLEAN.  So the index is asked, and DIRTY is durable (with -o ro:
- * is so in memory) before the volume opens.  Else, once the set is lost, what is
- * on the backing device would be taken for all there is.
+ * A superblock that says CLEAN is not trusted.  A kernel does not wait for the write
+ * that says DIRTY, so after a power cut the index may have dirty keys of a volume
+ * that says CLEAN.  Therefore the dirty count of the index decides: if it is not 0,
+ * DIRTY is made durable (with -o ro: set in memory) before the volume appears.
+ * Otherwise, if the cache were lost, the backing device would pass for complete.
  */
 #include <errno.h>
 #include <string.h>
@@ -77,7 +78,7 @@ static int check(const struct attaching *job)
 	return 0;
 }
 
-/* What the set holds of the volume must not be believed any more. */
+/* The volume was used without the set, so the data that the set has of it are outdated. */
 static void retire(struct cache_set *set, unsigned slot, const char *path)
 {
 	char size[UNITS_TEXT_BYTES];
@@ -89,7 +90,7 @@ static void retire(struct cache_set *set, unsigned slot, const char *path)
 	uuids_retire(set, slot);
 }
 
-/* The volume's slot in the table, an old or a new one. */
+/* Finds the volume's slot in the table, or a free one for a volume that is new to the set. */
 static int find_slot(struct attaching *job)
 {
 	struct cache_set *set = job->set;
@@ -117,7 +118,7 @@ static int find_slot(struct attaching *job)
 			    "are lost", path);
 	job->is_new = true;
 	if (set->is_read_only)
-		return 0;		/* it runs without: nothing of it is in the cache */
+		return 0;		/* it runs uncached: the cache has no data of it */
 	if (slot >= 0)
 		retire(set, slot, path);
 	job->slot = uuids_find_free(set);
@@ -168,7 +169,7 @@ static void begin(struct attaching *job)
 	uuids_write(set, job->job.error, &job->job.op);
 }
 
-/* Its superblock does not say that data of it are only in the cache, but they are. */
+/* Does the index have dirty data of the volume although its superblock does not say DIRTY? */
 static bool is_secretly_dirty(const struct attaching *job)
 {
 	return !job->is_new && job->set->index.dirty_sectors[job->slot] &&
@@ -196,7 +197,7 @@ static void write_superblock(struct attaching *job, enum backing_state state)
 	volume_write_superblock(volume, &job->job.op);
 }
 
-/* No request of this volume is under way yet, so nothing of it becomes dirty meanwhile. */
+/* No request of the volume goes through the set yet, so its dirty count cannot change here. */
 static void go_on_with_superblock(struct attaching *job)
 {
 	if (job->is_new) {
@@ -291,7 +292,7 @@ struct running {
 	bool is_written;
 };
 
-/* What its set holds of it will never be believed again: that is durable first (ORDER-18). */
+/* State STALE is durable before the volume can be written without its set (ORDER-18). */
 static void running_step(struct job *base, int error)
 {
 	struct running *job = container_of(base, struct running, job);

@@ -1,5 +1,6 @@
 /*
- * The daemon's lists, the turns of its jobs, and the clock of its statistics.
+ * The daemon's lists of sets and volumes, the queue of its jobs, and the ticks of
+ * its statistics.
  */
 #include "lifecycle/daemon.h"
 
@@ -130,7 +131,7 @@ static bool name_is_taken(const struct daemon *daemon, const char *name)
 	return false;
 }
 
-/* "bcacheN" is a volume's, now or later. */
+/* "bcacheN" is reserved for volumes. */
 static bool is_name_of_volumes(const char *name)
 {
 	unsigned digits;
@@ -146,7 +147,7 @@ static bool is_plain_in_names(char c, bool is_first UNUSED)
 	return c != '\\';
 }
 
-/* A file may be called anything; what stands below DIR/sys is one word that can be shown. */
+/* A file may have any name; names below DIR/sys are escaped to one printable word. */
 void daemon_name_member(const struct daemon *daemon, const struct device *device, char name[64])
 {
 	char base[57];
@@ -157,7 +158,7 @@ void daemon_name_member(const struct daemon *daemon, const struct device *device
 		snprintf(name, 64, "%s-%u", base, i);
 }
 
-/* ---- is all there that was asked for? ---- */
+/* ---- is every volume ready? ---- */
 
 static int say_incomplete(struct daemon *daemon, struct volume *volume, struct error *error)
 {

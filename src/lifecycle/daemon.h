@@ -1,12 +1,15 @@
 /*
- * The root of all state: sets, volumes, what waits for its set.
+ * The daemon: all sets and volumes, those that wait for their set included.
  *
- * main owns a daemon; it owns the reactor, the sets and the volumes.  Lifecycle
- * sequences (register, attach, detach, stop) belong to the reactor, which runs
- * one at a time (the kernel's register lock): others wait in `sequences`.
+ * The session (src/fuse) owns the daemon, its reactor and its blocking thread; the
+ * daemon owns sets and volumes.  Only the reactor's thread touches a daemon: nothing
+ * here needs a lock.
  *
- * (DAEMON-1) A volume's number is the lowest free one at its registration.
- * (DAEMON-2) Under read_only no member is opened for writing and nothing is written.
+ * What users ask for (register, attach, detach, stop, ...) is a *job*.  Jobs run one
+ * after the other, as under the kernel's register lock; the others wait in `sequences`.
+ *
+ * (DAEMON-1) A volume gets the lowest number that is free when it is registered.
+ * (DAEMON-2) With read_only, members are opened read-only and nothing is written.
  */
 #pragma once
 
@@ -21,25 +24,25 @@
 
 struct daemon_options {
 	bool read_only;
-	size_t node_memory_bytes;	/* for all nodes of a set; 0: default */
+	size_t node_memory_bytes;	/* for the index nodes of each set; 0: default */
 };
 
 struct daemon {
 	struct reactor *reactor;
 	struct blocking *blocking;
 	struct daemon_options options;
-	const char *directory;		/* where our volumes are; NULL: not mounted yet */
-	uint64_t file_system;		/* st_dev of all that is there; 0: not known */
-	struct list sets;		/* of struct cache_set */
-	struct list volumes; /* of struct volume: exported ones and those that wait for their set */
+	const char *directory;		/* the mounted directory; NULL: not mounted yet */
+	uint64_t file_system;		/* its st_dev; 0: not known */
+	struct list sets;		/* running ones, of struct cache_set */
+	struct list volumes;		/* of struct volume, also those that wait for their set */
 	struct volume **numbered;	/* the same volumes by number; NULL: the number is free */
 	unsigned numbers_room, first_free_number;
 	bool is_stopping;
-	bool sequence_is_running;
-	struct waitlist sequences;
-	struct error last_error;	/* why the last control write was refused */
-	uint64_t born;			/* sets and volumes so far: each has its number of birth */
-	struct op *stopped;		/* awaits the end of everything; NULL until daemon_stop() */
+	bool sequence_is_running;	/* a job has its turn */
+	struct waitlist sequences;	/* jobs that wait for their turn */
+	struct error last_error;	/* of control files: DIR/sys/fs/bcache/last_error */
+	uint64_t born;			/* sets and volumes so far: the last `birth` given */
+	struct op *stopped;		/* awaits the end of stats_op; NULL until daemon_stop() */
 	struct op stats_op;
 	struct timer stats_timer;
 };
@@ -49,35 +52,35 @@ void daemon_init(struct daemon *daemon, struct reactor *reactor, struct blocking
 void daemon_done(struct daemon *daemon);
 
 /*
- * A job of lifecycle: `op` awaits it; its error arrives, with the sentence in *error.
- * The memory of `error` must stay until then.  All run one at a time.
+ * Each of the following is a job: `op` awaits its end and receives its error; *error gets the
+ * reason, and must stay in place until then.
  */
 
 /*
- * Refuses what of these members could not be used together, before any of them is opened to
- * be written (members.c).  The paths must stay until `op` has arrived.
+ * Checks whether these members can be used together, before any of them is opened for writing
+ * (members.c).  The paths must stay in place until the end.
  */
 void daemon_look_at(struct daemon *daemon, const char *const *paths, unsigned count,
 		    struct error *error, struct op *op);
 /* Registers the device or file at `path` (register.c). */
 void daemon_register(struct daemon *daemon, const char *path, struct error *error, struct op *op);
-/* Names what is missing: a volume that needs a set that is not there. 0 if all is well. */
+/* 0: every volume is ready.  -ENOENT: one needs a set that is missing, or that refused it. */
 int daemon_check_complete(struct daemon *daemon, struct error *error);
 /* Runs a backing device without its set (kernel: running = 1). */
 void volume_run(struct volume *volume, struct error *error, struct op *op);
 void volume_attach(struct volume *volume, struct cache_set *set, struct error *error,
 		   struct op *op);
-/* Returns when detaching has begun; it goes on by itself until `state` is "no cache". */
+/* Detaches the volume; ends when its state is "no cache".  A dirty volume is refused (-EBUSY). */
 void volume_detach(struct volume *volume, struct error *error, struct op *op);
 void volume_stop(struct volume *volume, struct error *error, struct op *op);
 void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
 		     struct op *op);
 void volume_set_label(struct volume *volume, const char *label, struct error *error, struct op *op);
-/* The last handle was closed. */
+/* To be called when the last handle was closed: a volume that is stopping goes then. */
 void volume_closed(struct volume *volume);
 void set_stop(struct cache_set *set, struct error *error, struct op *op);
 void set_unregister(struct cache_set *set, struct error *error, struct op *op);
-/* Stops all sets and volumes and closes their devices: everything is durable. */
+/* Makes everything durable, stops all sets and volumes, and closes their devices. */
 void daemon_stop(struct daemon *daemon, struct error *error, struct op *op);
 
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16]);

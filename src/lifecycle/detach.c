@@ -1,12 +1,14 @@
 /*
- * A volume leaves its set; its mode and its label change.
+ * Detaches a volume from its set; changes its mode and its label.
  *
- *	GATE (closed, nothing in flight) --> FLUSH (backing) --> SUPERBLOCK (none, no set)
- *	      (the gate opens) --> TABLE (its slot is retired) --> done
+ *	GATE ----------> FLUSH ---------> SUPERBLOCK --> TABLE --> done
+ *	freeze; no       the backing      says NONE,     thawed; its slot
+ *	request in       device           without set    is retired
+ *	flight
  *
- * The superblock says NONE before the first write that goes around the cache
- * (ORDER-18, LESSON-12), and before the slot is retired (ORDER-20).  A volume with dirty data
- * is refused: what is in the cache alone would be lost to it.
+ * The superblock says NONE before the first write that bypasses the index (ORDER-18,
+ * LESSON-12), and before the slot is retired (ORDER-20).  A volume with dirty data is
+ * refused, since it would lose them.
  */
 #include <errno.h>
 #include <string.h>
@@ -68,7 +70,7 @@ static void drained(struct detaching *job)
 
 	SIM_SOMETIMES_IF(volume_dirty_bytes(volume),
 			 "the last write before the gate closes is dirty");
-	if (volume_dirty_bytes(volume)) {	/* a last write before the gate closed */
+	if (volume_dirty_bytes(volume)) {	/* a write made it dirty before it was frozen */
 		refuse_dirty(job);
 		reopen(job, -EBUSY, "");
 		return;
@@ -90,8 +92,8 @@ static void write_superblock(struct detaching *job)
 }
 
 /*
- * The disk may say NONE all the same.  Nothing is dirty, so the next dirty write
- * shall say DIRTY there first, even if it was so before (ORDER-17).
+ * The write of the superblock failed, but the disk may say NONE all the same.  No data are dirty,
+ * so let the next dirty write make DIRTY durable again, even if that was the state (ORDER-17).
  */
 static void restore(struct detaching *job)
 {
@@ -180,11 +182,11 @@ struct setting {
 	unsigned writes;	/* under way or done */
 };
 
-/* What could not be written is not so. */
+/* The superblock could not be written: takes the setting back in memory. */
 static void setting_failed(struct setting *job, int error, const char *what)
 {
 	struct volume *volume = job->volume;
-	enum backing_state state = volume_state(volume);	/* it may have changed meanwhile */
+	enum backing_state state = volume_state(volume);	/* perhaps DIRTY meanwhile */
 
 	volume->superblock = job->before;
 	superblock_set_state(&volume->superblock, state);

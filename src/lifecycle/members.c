@@ -1,9 +1,10 @@
 /*
- * A look at all members before the first is opened to be written: what would be
- * refused later, when a set runs already, is refused now, and nothing was written.
+ * Checks all members of a mount before any is opened for writing, so that members that
+ * do not fit together are refused before anything is written.
  *
- * Blocking: superblocks of all; then, for dirty backing devices, whether the table
- * of volumes of their set knows them.
+ * All of it blocks, and runs on the blocking thread: it reads all superblocks and
+ * compares them; for backing devices that need their set, it also reads the newest
+ * table of volumes of that set.
  */
 #include <errno.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static uint64_t usable_buckets(const struct superblock *sb)
 	return sb->buckets - sb->first_bucket - superblock_fresh_journal_buckets(sb);
 }
 
-/* What a fresh set takes before it runs: two tables, root and volumes, and some to go on with. */
+/* Buckets that a fresh set needs: two priority tables, root, table of volumes, and a btree list. */
 static uint64_t fresh_buckets(const struct superblock *sb)
 {
 	return 2 * (uint64_t)superblock_prio_parts(sb) + BUCKETS_TO_START + BTREE_BUCKETS_FIRST;
@@ -67,7 +68,7 @@ int member_check_cache(const char *path, const struct superblock *sb, struct err
 				 "%s: ca->sb.nbuckets is too small: found %llu buckets, wanted at "
 				 "least %d",
 				 path, (ull)sb->buckets, BUCKETS_MIN);
-	if (sb->buckets > BUCKETS_MAX)	/* some 30 bytes of memory each */
+	if (sb->buckets > BUCKETS_MAX)	/* each takes some 30 bytes of memory */
 		return error_set(error, EFBIG, "%s: found %llu buckets, wanted at most %d", path,
 				 (ull)sb->buckets, BUCKETS_MAX);
 	if (sb->first_bucket + (uint64_t)superblock_fresh_journal_buckets(sb) >= sb->buckets)
@@ -154,7 +155,7 @@ static int look_at(const char *path, struct superblock *sb, struct error *error)
 	return superblock_is_backing(sb) ? 0 : member_check_cache(path, sb, error);
 }
 
-/* Two of them that can't be members together? */
+/* Do two members have the same UUID, or are they caches of one set? */
 static int check_twins(const struct looking *job, unsigned i, struct error *error)
 {
 	const struct superblock *a = &job->superblocks[i];
@@ -174,7 +175,7 @@ static int check_twins(const struct looking *job, unsigned i, struct error *erro
 	return 0;
 }
 
-/* The cache device of its set; count: there is none. */
+/* The index of the cache device of the volume's set; job->count if there is none. */
 static unsigned find_cache(const struct looking *job, const struct superblock *sb)
 {
 	unsigned k = 0;
@@ -190,15 +191,15 @@ static unsigned find_cache(const struct looking *job, const struct superblock *s
 	return k;
 }
 
-/* What a set's table of volumes says of a UUID. */
+/* What the table of volumes of a set has for a UUID. */
 enum knowledge {
-	KNOWN_NOT_READ,		/* the start of the set will say why */
+	KNOWN_NOT_READ,		/* it cannot be read; starting the set will report why */
 	KNOWN_NOT_AT_ALL,
 	KNOWN_AS_BACKED,
 	KNOWN_AS_FLASH_ONLY,
 };
 
-/* The first slot with the UUID counts, as in uuids_find(). */
+/* Looks at the first slot with the UUID, as uuids_find() does. */
 static enum knowledge table_knows(const unsigned char *table, unsigned bytes,
 				  unsigned journal_version, const uint8_t uuid[16])
 {
@@ -221,7 +222,7 @@ static enum knowledge table_knows(const unsigned char *table, unsigned bytes,
 	return KNOWN_NOT_AT_ALL;
 }
 
-/* By the table that the newest entry names. */
+/* Looks the UUID up in the table that the newest journal entry names. */
 static enum knowledge newest_table_knows(struct device *device, const struct superblock *cache,
 					 const struct journal_found *found,
 					 const uint8_t uuid[16])

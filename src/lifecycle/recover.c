@@ -1,38 +1,38 @@
 /*
- * From what is on a cache device to a running set.
+ * Starts a set from the content of its cache device: recovery, or a fresh set.
  *
- *	a set that was used before                      a fresh one
+ *	a set that was in use                           a fresh set
  *
- *	READ     journal, priority table (blocking)     ERASE    what the journal was (blocking)
+ *	READ     journal, priority table (blocking)     ERASE    old journal entries (blocking)
  *	  |                                               |
  *	ROOT     the root node                          TABLES   table, root and uuids, written
  *	  |                                               |
  *	UUIDS    the table of volumes                     |
  *	  |                                               |
- *	WALK     every leaf: generations, marks, dirt     |
+ *	WALK     every leaf: generations, marks, dirty    |
+ *	  |      counts                                   |
  *	  |                                               |
- *	REPLAY   the journal's keys, in their order       |
+ *	REPLAY   inserts the journal's keys, in order     |
  *	  |  ^                                            |
- *	  |  +-- CHECKPOINT: no bucket is unused any more |
+ *	  |  +-- CHECKPOINT: unused buckets have run out  |
  *	  v                                               |
- *	CLEAN    all leaves -----> COMMIT <---------------+
- *	                             |     an entry that names all
- *	                           UUIDS_AGAIN   where they had the old layout
+ *	CLEAN    writes all -----> COMMIT <---------------+
+ *	         leaves              |     an entry that names root, tables and uuids
+ *	                           UUIDS_AGAIN   if the table of volumes had the old layout
  *	                             |
  *	                           SUPERBLOCK ---> the set runs
  *
- * (RECOVER-1) Nothing is allocated before every pointer on the disk was seen: until
- *     WALK's end no bucket is known to be unused.  Where pointers contradict each other
- *     (space/survey.c) the set is refused, and nothing was written.
- * (RECOVER-2) Replay needs no room in the journal: roots are switched in memory, and
- *     one entry behind the last one names all.  All leaves are written before it, so it
- *     needs none of the older entries, and whatever the kernel left of its ring is
- *     enough.
- * (RECOVER-3) If unused buckets run out, what was replayed so far is made durable, an
- *     entry says so (its last_sequence is the entry being replayed), and refill finds
- *     more.
- * (RECOVER-4) With -o ro it ends behind REPLAY, and nothing was written: all keys of
- *     the journal become one run, which is laid over the leaves in memory (OVERLAY).
+ * (RECOVER-1) Nothing is allocated before WALK has shown every pointer on the disk to
+ *     space/survey.c, since until then no bucket is known to be unused.  If pointers
+ *     contradict each other the set is refused, and nothing has been written.
+ * (RECOVER-2) Replay needs no journal room: roots are switched in memory only, and one
+ *     entry after the last one names them.  All leaves are written before that entry,
+ *     so it needs no older entry.  One free journal bucket is enough for it.
+ * (RECOVER-3) If unused buckets run out, all leaves are written, and an entry whose
+ *     last_sequence is the entry being replayed makes that progress durable; then
+ *     refill may run, and finds more buckets.
+ * (RECOVER-4) With -o ro, recovery ends after REPLAY, without a write: all keys of the
+ *     journal are merged into one run, which OVERLAY applies to the leaves in memory.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,9 +45,9 @@
 
 enum {
 	JOURNAL_WINDOW_SECTORS = 2048,
-	ENTRIES_A_STEP = 64,		/* others get their turn between */
+	ENTRIES_A_STEP = 64,		/* then other ops get their turn */
 };
-#define FRESH_SEQUENCE_MAX (UINT64_C(1) << 62)	/* an entry a nanosecond for a century */
+#define FRESH_SEQUENCE_MAX (UINT64_C(1) << 62)	/* no set gets that far in a century */
 
 enum recover_state {
 	RECOVER_READ,
@@ -75,14 +75,14 @@ struct recover {
 	struct journal_found found;
 	struct bkey root;
 	unsigned root_level, journal_version;
-	void *table;				/* of volumes, as bytes */
-	struct position at;			/* of the walk */
-	uint64_t seen[INDEX_LEVELS_MAX];	/* interior nodes marked already */
-	unsigned entry, word;			/* the key to replay next */
+	void *table;				/* of volumes, as on disk */
+	struct position at;			/* where WALK is */
+	uint64_t seen[INDEX_LEVELS_MAX];	/* by level: interior node marked last */
+	unsigned entry, word;			/* the next key to replay */
 	struct insert insert;
 	struct overlay *overlay;
-	uint32_t fresh[2];			/* buckets of a fresh root and table of volumes */
-	uint64_t older_sequence;		/* the last in a fresh set's journal; 0: none */
+	uint32_t fresh[2];			/* fresh: buckets of root and uuids */
+	uint64_t older_sequence;		/* fresh set: highest old entry; 0: none */
 };
 
 static const struct journal_entry_disk *newest(const struct recover *recover)
@@ -94,7 +94,7 @@ static void recover_end(struct recover *recover, int code)
 {
 	struct health *health = &recover->set->health;
 
-	if (code) {	/* what runs already ends by itself, then (LESSON-3) */
+	if (code) {	/* the parts that run already stop by themselves then (LESSON-3) */
 		set_enter(recover->set);
 		health_fail(health, -code, "%s",
 			    recover->job.error->code ? recover->job.error->text :
@@ -128,7 +128,7 @@ static int read_run(struct blocking_job *blocking)
 				&recover->blocking_error);
 }
 
-/* A whole node, or table of volumes: clean, and at the start of a bucket that is there. */
+/* Can `k` point to a node or a table of volumes: clean, at the start of a valid bucket? */
 static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey *k)
 {
 	return bkey_pointers(k) && bkey_sectors(k) && !bkey_is_dirty(k) &&
@@ -137,7 +137,7 @@ static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey
 	       pointer_sector(k->ptr) % set->superblock.bucket_sectors == 0;
 }
 
-/* The root itself is marked by the walk. */
+/* Marks the table of volumes; the walk marks the root. */
 static IN_SET int survey_roots(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -190,7 +190,7 @@ static int take_roots(struct recover *recover)
 	return 0;
 }
 
-/* Where the journal goes on: its counters, and what its next entry would say of roots. */
+/* Continues the journal after its newest entry, with the roots that this one names. */
 static int begin_journal(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -272,14 +272,14 @@ static IN_SET int mark_extent(struct recover *recover, const struct bkey *k)
 	return error_prefix(error, "extent %s", bkey_print(text, k));
 }
 
-/* Does all of it lie before a position? */
+/* Does all of `k` lie before `from`? */
 static bool lies_before(const struct bkey *k, struct position from)
 {
 	return bkey_volume(k) != from.volume ? bkey_volume(k) < from.volume :
 					       bkey_end(k) <= from.sector && from.sector;
 }
 
-/* A leaf begins at `from`, where the one before it ended. */
+/* Marks the extents of a leaf, which begins at recover->at, and counts the dirty ones. */
 static IN_SET int mark_leaf(struct recover *recover, const struct node *leaf)
 {
 	struct cache_set *set = recover->set;
@@ -312,7 +312,7 @@ static IN_SET int mark_node(struct recover *recover, const struct node *node)
 	return 0;
 }
 
-/* From the root down: what the walk has not come through before. */
+/* Marks the nodes of the path that are not marked yet, from the root down. */
 static IN_SET int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct cache_set *set = recover->set;
@@ -329,7 +329,7 @@ static IN_SET int mark_path(struct recover *recover, struct node *const path[IND
 	return 0;
 }
 
-/* The next leaf; true when all have been seen. */
+/* Visits the next leaf; *is_complete: it was the last. */
 static IN_SET int walk_on(struct recover *recover, bool *is_complete)
 {
 	struct cache_set *set = recover->set;
@@ -354,7 +354,7 @@ static IN_SET bool is_sound_extent(const struct cache_set *set, const struct bke
 		space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)));
 }
 
-/* What replay will insert is in use, too. */
+/* Marks the extents of the keys to be replayed, so that their buckets count as used. */
 static IN_SET int mark_journal(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -368,7 +368,7 @@ static IN_SET int mark_journal(struct recover *recover)
 			char text[BKEY_TEXT_BYTES];
 
 			if (!bkey_decode(&k, entry->keys + at, words - at))
-				break;		/* journal_read() has checked them */
+				break;		/* cannot be: journal_read() has checked them */
 			if (!is_sound_extent(set, &k))
 				return error_set(recover->job.error, EINVAL,
 						 "journal entry %llu: spotted extent %s",
@@ -418,9 +418,9 @@ static void walk(struct recover *recover)
 /* ---- REPLAY ---- */
 
 /*
- * So many keys that the unused buckets suffice, whatever they split; 0: too few
- * are left.  Between two entries we are choosy: there a checkpoint frees journal
- * buckets, too.
+ * The number of keys to insert at once, such that the unused buckets suffice for all splits these
+ * may need.  0: a checkpoint is needed.  At the start of an entry it is needed earlier, since
+ * there a checkpoint frees journal buckets, too.
  */
 static IN_SET unsigned keys_at_a_time(struct recover *recover)
 {
@@ -436,7 +436,7 @@ static IN_SET unsigned keys_at_a_time(struct recover *recover)
 	return min_u64(unused / plan, INSERT_KEYS_MAX);
 }
 
-/* On to the next entry that has keys left; false: there is none. */
+/* Moves to the next entry that has keys left; false: there is none. */
 static bool find_keys(struct recover *recover)
 {
 	for (; recover->entry < recover->found.count; recover->entry++, recover->word = 0)
@@ -445,7 +445,7 @@ static bool find_keys(struct recover *recover)
 	return false;
 }
 
-/* The next keys, all of one entry. */
+/* Takes up to `wanted` keys into the insert, all from one entry. */
 static void take_keys(struct recover *recover, unsigned wanted)
 {
 	struct insert *insert = &recover->insert;
@@ -462,7 +462,7 @@ static void take_keys(struct recover *recover, unsigned wanted)
 	insert->replayed = le64_get(entry->sequence);
 }
 
-/* RECOVER-4: the keys of some more entries for the overlay. */
+/* RECOVER-4: adds the keys of up to ENTRIES_A_STEP entries to the overlay. */
 static int gather_some(struct recover *recover)
 {
 	int error = 0;
@@ -533,7 +533,7 @@ static void replay(struct recover *recover)
 	}
 	set_enter(set);
 	wanted = keys_at_a_time(recover);
-	if (set->journal.replaying)	/* RECOVER-3: what is behind us is held by pins now */
+	if (set->journal.replaying)	/* RECOVER-3: pins hold the entries replayed so far */
 		set->journal.replaying =
 			le64_get(recover->found.entries[recover->entry]->sequence);
 	set_leave(set);
@@ -552,7 +552,9 @@ static void replay(struct recover *recover)
 
 /* ---- CHECKPOINT (RECOVER-3), CLEAN (RECOVER-2) ---- */
 
-/* All leaves, then an entry that needs none older than `needed_from` (0: itself). */
+/*
+ * Writes all leaves, then an entry whose last_sequence is `needed_from` (0: the entry itself).
+ */
 static void clean_and_commit(struct recover *recover, uint64_t needed_from,
 			     enum recover_state next)
 {
@@ -601,9 +603,10 @@ static void checkpoint_is_durable(struct recover *recover)
 /* ---- a fresh set ---- */
 
 /*
- * Entries of an older set with the same uuid would be believed (LESSON-46), wherever in the journal
- * they lie: the tail of a bucket counts, too.  So ours begin behind the last of them, and a
- * start that is cut short finds them again.  What no set can have come to is erased.
+ * Entries of an older set with the same uuid look valid (LESSON-46), also in the tail of a bucket.
+ * The sequences of the fresh set therefore begin after the highest of them.  They are not erased,
+ * so a start that a power cut interrupted finds them again.  Entries with sequences that no set
+ * can have reached are erased.
  */
 static int look_for_entries(struct recover *recover, uint64_t sector, unsigned sectors,
 			    unsigned char *window)
@@ -647,9 +650,9 @@ static int look_through_journal(struct recover *recover)
 }
 
 /*
- * The list of journal buckets goes beyond the superblock's first sector.  It is
- * written now, while their number is still 0: so the write that makes the set
- * valid changes one sector, and a cut cannot leave half of it.
+ * The list of journal buckets extends beyond the first sector of the superblock.  Write it now,
+ * with a bucket count of 0; the write that makes the set valid then changes a single sector, and a
+ * power cut cannot tear it.
  */
 static int write_journal_list(const struct cache_set *set, void *buffer)
 {
@@ -678,8 +681,8 @@ static int erase_run(struct blocking_job *blocking)
 }
 
 /*
- * Root and volumes, the first table, the next one, and only then whatever may be left for the
- * btree: so it takes no more than member_check_cache() has counted.
+ * Takes buckets for root and table of volumes, for the first priority table, for the next one, and
+ * last what is left for the btree list: no more than member_check_cache() has counted.
  */
 static IN_SET int write_fresh_tables(struct recover *recover)
 {

@@ -1,14 +1,15 @@
 /*
- * A device or file becomes a member.
+ * Registers a device or file as a member.
  *
  *	OPEN (blocking: open, superblock, checks)
- *	  |--backing--> its volume --set is there--> ATTACH --> done
- *	  |                       `-----------------> runs, or waits for its set
- *	  `--cache----> its set --> RECOVER --> FLASH (some of its flash-only volumes a step)
- *	                                --> ATTACH each volume that waits for it --> done
+ *	  |--backing--> a volume --its set runs--> ATTACH --> done
+ *	  |                     `----------------> runs uncached, or waits for its set
+ *	  `--cache----> a set --> RECOVER --> FLASH (its flash-only volumes, some at a time)
+ *	                    --> ATTACH_OTHERS (each volume that waits for the set) --> done
+ *	                             `-failed--> TEARDOWN --> done
  *
- * A backing device that was never attached, or whose set must not be believed
- * any more, runs at once; one that is clean or dirty waits for its set.
+ * A backing device in state NONE or STALE runs uncached at once.  One that is CLEAN or
+ * DIRTY waits for its set, whose cached data it needs or may not bypass.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,9 +22,9 @@
 
 enum {
 	MEMBERS_MAX = 256,
-	VOLUMES_A_STEP = 64,		/* others get their turn between */
+	VOLUMES_A_STEP = 64,		/* then other ops get their turn */
 };
-#define FLASH_SECTORS_MAX (INT64_MAX / 512)	/* a file can't be larger */
+#define FLASH_SECTORS_MAX (INT64_MAX / 512)	/* the largest file */
 
 enum register_state {
 	REGISTER_OPEN,
@@ -42,14 +43,14 @@ struct registering {
 	uint64_t file_system;
 	struct blocking_job blocking;
 	struct error blocking_error;
-	const struct device *members[MEMBERS_MAX];	/* those there are, for comparison */
+	const struct device *members[MEMBERS_MAX];	/* the registered ones, for comparison */
 	unsigned member_count;
 	struct device *device;
 	struct superblock superblock;
 	struct volume *volume;
 	struct cache_set *set;
-	unsigned slot;			/* of the table of volumes: the next to look at */
-	int code;			/* of a set that failed to start */
+	unsigned slot;			/* FLASH: the next slot of the table of volumes */
+	int code;			/* TEARDOWN: why the set did not start */
 };
 
 static void registering_end(struct registering *job, int code)
@@ -68,7 +69,7 @@ static bool is_member(const struct registering *job)
 	return false;
 }
 
-/* Of what all transfers will be multiples: blocks, where the data begin at one. */
+/* The alignment of all transfers: the block, or what the data offset of a backing device allows. */
 static unsigned transfer_block(const struct superblock *sb)
 {
 	unsigned block = sb->block_sectors;
@@ -78,7 +79,7 @@ static unsigned transfer_block(const struct superblock *sb)
 	return block;
 }
 
-/* A member that is a volume of ours would make us wait for ourselves. */
+/* A file on our own mount is refused: its transfers would wait for ourselves. */
 static int check_device(struct registering *job)
 {
 	struct error *error = &job->blocking_error;
@@ -170,7 +171,7 @@ static void register_backing(struct registering *job)
 	attach_start(volume, job->set, &volume->attach_error, &job->job.op);
 }
 
-/* That its set does not take it is told by those who need it there (daemon_check_complete). */
+/* A refusal by the set is no error here; daemon_check_complete() reports it to `mount`. */
 static void attached(struct registering *job, int error)
 {
 	if (error)
@@ -236,7 +237,7 @@ static void register_cache(struct registering *job)
 	recover_start(set, job->job.error, &job->job.op);
 }
 
-/* Volumes without a backing device: all they need is in the set. */
+/* Makes the flash-only volume of a slot: it needs nothing but its set. */
 static void add_flash_volume(struct cache_set *set, unsigned slot)
 {
 	const struct uuid_entry *entry = &set->uuids[slot];
@@ -263,7 +264,7 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	log_info("flash-only volume %u is %s", slot, volume->name);
 }
 
-/* The next volume that the set should have. */
+/* The next registered volume whose superblock names the set. */
 static struct volume *next_to_attach(struct registering *job)
 {
 	struct daemon *daemon = job->job.daemon;
@@ -334,7 +335,7 @@ static void set_failed(struct registering *job, int error)
 	if (!job->job.error->code)
 		error_set(job->job.error, -error, "%s", strerror(-error));
 	error_prefix(job->job.error, "%s: failed to run cache set", job->path);
-	job->code = error == -ENOMEM ? error : -ENODEV;	/* as the kernel says of all others */
+	job->code = error == -ENOMEM ? error : -ENODEV;	/* as the kernel answers */
 	job->state = REGISTER_TEARDOWN;
 	set_teardown(job->set, NULL, &job->job.op);
 }
@@ -359,7 +360,7 @@ static void registering_step(struct job *base, int error)
 
 	switch (job->state) {
 	case REGISTER_OPEN:
-		if (!job->blocking.run) {	/* its turn has come */
+		if (!job->blocking.run) {	/* the first step */
 			collect_members(job);
 			job->directory = base->daemon->directory;
 			job->file_system = base->daemon->file_system;

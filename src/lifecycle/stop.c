@@ -1,17 +1,18 @@
 /*
- * Volumes, sets and the daemon come to their end.
+ * Stops volumes, sets and the daemon.
  *
- * Who is to stop is marked; then everything goes that can: a volume whose last
- * handle is closed, a set whose last volume has gone.
+ * A job first marks what shall stop (is_stopping), then tears down all that is ready: a
+ * volume that is marked and has no open handle, a set that is marked and has no
+ * volumes left.  The rest follows at the last close (volume_closed()).
  *
- *	volume:	GATE (closed, nothing in flight) --> FLUSH --> gone
- *	set:	GC (it and the fills end) --> SPACE (refill ends) --> CLEAN (all leaves)
- *		    --> COMMIT (an entry that needs no other) --> REST (all is idle)
- *		    --> FLUSH --> gone
+ *	volume:	GATE (freeze; no request in flight) --> FLUSH --> freed
+ *	set:	GC (gc and fills end) --> SPACE (refill ends) --> CLEAN (writes all leaves)
+ *		    --> COMMIT (an entry that needs no other) --> REST (everything is idle)
+ *		    --> FLUSH --> freed
  *
- * (STOP-1) After a clean stop a start has nothing to replay.
- * (STOP-2) A set that failed goes straight to REST: what is on the device stays as
- *     after a power cut, and the association with its volumes, too.
+ * (STOP-1) After a clean stop, the next start has nothing to replay.
+ * (STOP-2) A set that failed goes straight to REST.  Its device stays as after a power
+ *     cut, and its volumes stay attached.
  */
 #include <errno.h>
 #include <string.h>
@@ -103,7 +104,7 @@ struct set_end {
 	struct timer timer;
 };
 
-/* Nothing tells when a part has become idle; it is soon. */
+/* Looks again soon: the parts of a set do not report when they become idle. */
 static void set_end_poll(struct set_end *job)
 {
 	timer_start(&job->timer, POLL_NS, &job->job.op);
@@ -116,7 +117,7 @@ static IN_SET bool is_at_rest(const struct cache_set *set)
 	       !flush_running(&set->flush) && op_is_idle(&set->failure.op);
 }
 
-/* Nobody may wait for what will not come any more. */
+/* Stops all parts; those that wait for work or for time are woken, and end. */
 static IN_SET void set_end_parts(struct cache_set *set)
 {
 	gc_stop(&set->gc);
@@ -278,15 +279,15 @@ void set_teardown(struct cache_set *set, struct error *error, struct op *op)
 	job_begin(&job->job);
 }
 
-/* ---- everything that can go ---- */
+/* ---- everything that is ready to stop ---- */
 
 struct stopping {
 	struct job job;
-	void (*mark)(struct stopping *job);	/* who is to stop; NULL: they are marked */
+	void (*mark)(struct stopping *job);	/* marks what shall stop; NULL: it is marked */
 	struct volume *volume;
 	struct cache_set *set;
 	int code;				/* the first failure */
-	bool is_detaching;			/* volumes of the set leave it first */
+	bool is_detaching;			/* first detaches the volumes of the set */
 };
 
 static struct volume *next_volume(const struct daemon *daemon)
@@ -346,7 +347,7 @@ static void stopping_step(struct job *base, int error)
 	}
 	if (job->is_detaching && error) {
 		SIM_SOMETIMES("a set stays since a volume could not leave it");
-		job_end(base, error);	/* a volume could not leave: the set stays */
+		job_end(base, error);	/* a volume could not be detached: the set stays */
 		return;
 	}
 	job->is_detaching = false;
@@ -424,7 +425,7 @@ static void mark_all(struct stopping *job)
 
 void daemon_stop(struct daemon *daemon, struct error *error, struct op *op)
 {
-	if (!daemon->is_stopping) {	/* stats_op is waiting or ready: its last step tells */
+	if (!daemon->is_stopping) {	/* stats_op's last step lets `op` arrive */
 		daemon->is_stopping = true;
 		daemon->stopped = op;
 		op_await(op);

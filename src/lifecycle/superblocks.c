@@ -1,6 +1,6 @@
 /*
- * The superblock of a cache device.  (A backing device's has its writer in
- * cache/volume.c, since requests ask for it too.)
+ * Writes the superblock of a cache device.  (cache/volume.c writes that of a backing
+ * device, since dirty writes need it, too.)
  */
 #include "lifecycle/internal.h"
 

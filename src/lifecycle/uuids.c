@@ -1,10 +1,10 @@
 /*
- * The table of a set's volumes: always written whole, to a fresh bucket.
+ * The table of a set's volumes: always written as a whole, to a new bucket.
  *
  *	TAKE (a bucket) --> WRITE --> COMMIT (an entry that names it) --> done
  *
- * The old table's bucket stays what it was until the next garbage collection
- * finds that nothing names it any more (ORDER-8).
+ * The bucket of the old table stays in use until the next garbage collection finds
+ * that nothing references it (ORDER-8).
  */
 #include <errno.h>
 #include <string.h>
@@ -59,7 +59,7 @@ void uuids_retire(struct cache_set *set, unsigned slot)
 	set_leave(set);
 }
 
-/* Free and retired slots are nobody's, whatever a superblock says of itself. */
+/* Never finds a free or a retired slot, even if a superblock has the UUID that marks these. */
 int uuids_find(const struct cache_set *set, const uint8_t uuid[16])
 {
 	if (uuid_is_zero(uuid) || uuid_is_retired(uuid))
@@ -115,7 +115,7 @@ static void uuids_name(struct uuids_job *job)
 	set_leave(set);
 }
 
-/* What can't be written ends the set: memory and disk would not say the same. */
+/* A write error makes the set fail, because the table in memory would differ from the disk. */
 static void uuids_failed(struct uuids_job *job, int error)
 {
 	struct cache_set *set = job->set;
