@@ -19,7 +19,7 @@ static void show_last_error(const struct control_subject *subject, struct text *
 	text_print(text, "%s\n", subject->daemon->last_error.text);
 }
 
-/* Has the volume a superblock that names a set which is not here? */
+/* Does the volume wait for a set that is not registered? */
 static bool is_pending(struct daemon *daemon, const struct volume *volume)
 {
 	return !volume->is_flash && !volume->set &&
@@ -58,7 +58,7 @@ static const char *trim(char *text)
 	return text;
 }
 
-/* A 6.1 kernel tells these apart only (what is in use is EINVAL, too); the sentence says more. */
+/* The errors that a 6.1 kernel returns (EINVAL also for a device in use); last_error has more. */
 static int answer_register(int error)
 {
 	switch (error) {
@@ -85,7 +85,7 @@ static int store_register(struct control_store *store)
 	store->answer = answer_register;
 	if (!*path)
 		return error_set(&store->error, EINVAL, "no path was given");
-	if (*path != '/')	/* the daemon is in no directory of the writer's */
+	if (*path != '/')	/* the daemon's working directory is not that of the writer */
 		return error_set(&store->error, EINVAL, "'%s' is no absolute path", path);
 	daemon_register(store->subject.daemon, path, &store->error, &store->op);
 	return 0;

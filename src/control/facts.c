@@ -1,5 +1,5 @@
 /*
- * What is to be seen of a set.  Nothing here waits, and only the priorities
+ * Collects figures of a set, holding the set lock.  Nothing here waits; only the priorities
  * need a walk over all buckets.
  */
 #include "control/facts.h"
@@ -123,7 +123,7 @@ struct set_facts set_facts_take(struct cache_set *set)
 	return facts;
 }
 
-/* How many buckets have each priority, and each mark. */
+/* Counts the buckets by priority and by mark. */
 struct census {
 	uint64_t unused, marked[4];
 	uint32_t of_priority[PRIORITIES];
@@ -145,7 +145,7 @@ static unsigned priority_distance(unsigned priority)
 	return priority < PRIO_INITIAL ? PRIO_INITIAL - priority : 0;
 }
 
-/* Of the buckets that hold data, the most recently used first: quantile i is that at n * i / 32. */
+/* Quantile i is the priority at n * i / 32 of the n buckets with data, most recently used first. */
 static void spread(const struct census *census, unsigned bucket_sectors,
 		   struct priority_facts *facts)
 {

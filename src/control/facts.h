@@ -1,5 +1,6 @@
 /*
- * What is to be seen of a set, taken in one stay inside it.
+ * Figures of a set for control files and metrics, taken in one critical section, so that
+ * they are consistent with each other.
  */
 #pragma once
 
@@ -29,13 +30,13 @@ struct set_facts {
 
 	uint64_t journal_entries;	/* that a start would replay */
 	uint64_t pressure_rounds, journal_buckets_reclaimed;
-	uint64_t data_bytes, node_bytes, metadata_bytes;	/* written; metadata: nodes too */
+	uint64_t data_bytes, node_bytes, metadata_bytes;	/* written; the last with nodes */
 };
 
-/* All zero (gc_age_ns: -1) while the set does not run. */
+/* All zero (gc_age_ns: -1) while the set is not running. */
 struct set_facts set_facts_take(struct cache_set *set);
 
-/* Percents of the buckets, and how the priorities of those that hold data are spread. */
+/* Percentages of the buckets, and quantiles of the priorities of those that hold data. */
 enum { PRIORITY_QUANTILES = 31 };
 struct priority_facts {
 	unsigned unused_percent, clean_percent, dirty_percent, metadata_percent;

@@ -1,6 +1,6 @@
 /*
- * The metrics are rows: a name, what it is, how its number is found.  All
- * samples of a name stand together, as the format wants it.
+ * Metrics as tables: name, help, kind, and the function that returns the number.  All
+ * samples of one name are printed together, as the format requires.
  */
 #include "control/metrics.h"
 
@@ -22,7 +22,7 @@ struct volume_metric {
 	const char *name, *help;
 	enum metric_kind kind;
 	double (*value)(const struct volume *volume);
-	bool of_flash;		/* of flash-only volumes too */
+	bool of_flash;		/* also for flash-only volumes */
 };
 
 struct set_metric {

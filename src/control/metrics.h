@@ -1,5 +1,5 @@
 /*
- * DIR/metrics: everything that can be counted, in the text format of Prometheus.
+ * DIR/metrics: counters and gauges of all sets and volumes, in Prometheus text format.
  */
 #pragma once
 

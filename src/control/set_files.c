@@ -1,8 +1,8 @@
 /*
  * sys/fs/bcache/<set uuid>/ and its internal/.
  *
- * Settings of the kernel that nothing here heeds yet have no row; those that
- * monitoring programs insist on can be read and show what is the case.
+ * Settings of the kernel that have no effect here yet have no row, except those that
+ * monitoring programs require: these can be read, and show what is true.
  */
 #include "control/control.h"
 
@@ -45,7 +45,7 @@ static void show_available(const struct control_subject *subject, struct text *t
 	text_number(text, 100 - set_facts_take(subject->set).in_use_percent);
 }
 
-/* Nothing goes around the cache because it is slow: never congested, and both limits are off. */
+/* Congestion is not measured, so nothing is bypassed for it and both thresholds are off. */
 static void show_congested(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_size(text, 0);
@@ -208,7 +208,7 @@ static void show_cutoff_sync(const struct control_subject *subject, struct text 
 	text_number(text, subject->set->cutoff_writeback_sync);
 }
 
-/* No feature of these two classes has a name. */
+/* No feature of these two classes is defined. */
 static void show_no_features(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_print(text, "\n");

@@ -53,7 +53,7 @@ static void show_misses(const struct control_subject *subject, struct text *text
 	show_counter(subject, STATS_MISSES, text);
 }
 
-/* The cache reads nothing ahead, but exporters want the file. */
+/* Nothing is read ahead, but exporters require the file. */
 static void show_readaheads(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_number(text, 0);

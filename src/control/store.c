@@ -1,5 +1,5 @@
 /*
- * Storing: from the text of one write to its errno.
+ * Runs stores: from the text of one write to the errno of the writer.
  */
 #include "control/control.h"
 
@@ -38,7 +38,7 @@ int control_refuse(const struct control_subject *subject, const char *name, int 
 	return error;
 }
 
-/* Writes the sentence where people look for it (CONTROL-3). */
+/* Puts the reason into last_error and into the log (CONTROL-3). */
 static void control_store_refused(struct control_store *store, int error)
 {
 	struct daemon *daemon = store->subject.daemon;
@@ -75,7 +75,7 @@ void control_store_start(struct control_store *store)
 	store->error = (struct error){ 0 };
 	store->answer = NULL;
 	op_init(&store->op, daemon->reactor, control_store_step);
-	/* Kept, since the subject may be gone at the end (CONTROL-4). */
+	/* A copy, since the subject may be freed before the end (CONTROL-4). */
 	name_subject(&store->subject, store->subject_name);
 	op_await(&store->op);
 	if (daemon->is_stopping)

@@ -1,4 +1,4 @@
-/* Text that grows, and the kernel's ways to write a line of it. */
+/* A growing text buffer, and lines in the kernel's formats. */
 #include "control/text.h"
 
 #include <assert.h>

@@ -1,8 +1,7 @@
 /*
- * Text that grows: what a control file shows.
+ * A growing text buffer, for the content of a control file.
  *
- * It fits a page but for the two files that list everything, so it grows only
- * there.  Without memory the program ends.
+ * Only `metrics` and `diskstats` exceed a page.  If there is no memory, the program ends.
  */
 #pragma once
 
@@ -18,9 +17,9 @@ struct text {
 };
 
 void text_print(struct text *text, const char *format, ...) PRINTF(2, 3);
-/* One line: a number; a size as the kernel writes it ("4.0M"). */
+/* One line with a number; with a size as the kernel prints it ("4.0M"). */
 void text_number(struct text *text, int64_t number);
 void text_size(struct text *text, int64_t bytes);
-/* One line: all names, that of `chosen` in brackets. */
+/* One line with all names, that of `chosen` in brackets. */
 void text_choice(struct text *text, const char *const *names, int chosen);
 void text_done(struct text *text);

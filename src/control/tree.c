@@ -1,8 +1,9 @@
 /*
- * The tree of names.  A kind is a row in a table: what it belongs to, which
- * files it has, what else is in it or where it leads.
+ * The tree of names.  Each kind of node is a row in a table: its subject, the files of
+ * a directory, a function that lists its other entries, or one that makes the target
+ * of a link.
  *
- * Links are relative, and lead to where the kernel's lead.
+ * Links are relative and have the same targets as in the kernel's sysfs.
  */
 #include "control/tree.h"
 
@@ -60,7 +61,7 @@ enum kind {
 	KIND_DISK,			/* DIR/sys/block/<disk of partitions that are members> */
 	KIND_PARTITION_BACKING_LINK,	/* DIR/sys/block/<partition>, which lies below its disk */
 	KIND_PARTITION_DEVICE_LINK,
-	KIND_VOLUME_HOLDERS,		/* DIR/sys/block/bcacheN/holders: nobody whom we know */
+	KIND_VOLUME_HOLDERS,		/* DIR/sys/block/bcacheN/holders: always empty */
 	KIND_BACKING_HOLDERS,		/* DIR/sys/block/<backing device>/holders */
 	KIND_BACKING_HOLDER_LINK,
 	KIND_DEVICE_HOLDERS,		/* DIR/sys/block/<cache device>/holders */
@@ -78,7 +79,7 @@ enum kind {
 
 enum belongs { OF_DAEMON, OF_SET, OF_VOLUME, OF_DISK };
 
-/* A listing under way. */
+/* A listing of one directory in progress. */
 struct listing {
 	struct tree *tree;
 	const struct control_subject *subject;
@@ -91,8 +92,8 @@ struct listing {
 struct kind_row {
 	enum tree_type type;
 	enum belongs of;
-	const struct control_file *files;	/* in a directory */
-	void (*list)(struct listing *listing);	/* what else is in it */
+	const struct control_file *files;	/* of a directory */
+	void (*list)(struct listing *listing);	/* lists the other entries of a directory */
 	void (*target)(const struct control_subject *subject, struct text *text); /* of a link */
 };
 
@@ -246,7 +247,7 @@ static bool name_is_member(const struct daemon *daemon, const char *name)
 	return false;
 }
 
-/* The disk below which a member lies.  None, too, where an older member has the disk's name. */
+/* The disk of a partition.  NULL if it is none, or if another member has the name of the disk. */
 static const struct device_disk *disk_of(const struct daemon *daemon, const struct device *device)
 {
 	const struct device_disk *disk = device ? device_disk(device) : NULL;
@@ -254,7 +255,7 @@ static const struct device_disk *disk_of(const struct daemon *daemon, const stru
 	return disk && !name_is_member(daemon, disk->name) ? disk : NULL;
 }
 
-/* The disk of this name, if a member lies below it. */
+/* The disk of this name, if a member is a partition of it. */
 static const struct device_disk *find_disk(const struct daemon *daemon, const char *name)
 {
 	const struct device_disk *disk;
@@ -272,7 +273,7 @@ static const struct device_disk *find_disk(const struct daemon *daemon, const ch
 	return NULL;
 }
 
-/* The set, volume or disk behind an object, if it is there (TREE-2). */
+/* Finds the set, volume or disk of an object, if it still exists (TREE-2). */
 static bool find_subject(struct tree *tree, unsigned number, struct control_subject *subject)
 {
 	const struct tree_object *object;
@@ -309,7 +310,7 @@ static void list_name(struct listing *listing, const char *name, unsigned object
 						 number_of(object, kind, 0), kinds[kind].type);
 }
 
-/* Part of what the listed directory is about. */
+/* Lists an entry with the same object as the directory. */
 static void list_own(struct listing *listing, const char *name, enum kind kind)
 {
 	list_name(listing, name, listing->object, kind);
@@ -338,7 +339,7 @@ static void list_root(struct listing *listing)
 	list_own(listing, "sys", KIND_SYS);
 }
 
-/* ---- names that several volumes may bear: a copy of a device has its uuid ---- */
+/* ---- names that several volumes may have: the copy of a device has the same uuid ---- */
 
 struct bearer {
 	const struct volume *volume;
@@ -369,7 +370,7 @@ static int compare_labels(const void *first, const void *second)
 typedef int compare_fn(const void *first, const void *second);
 typedef const char *name_fn(const struct volume *volume, char name[LABEL_NAME_BYTES]);
 
-/* Of several with one name the first has the link.  NULL instead of a name: it has none. */
+/* If several volumes have the same name, the first gets the link.  NULL: the volume has no name. */
 static void list_bearers(struct listing *listing, compare_fn *compare, name_fn *name_of,
 			 enum kind kind)
 {
@@ -406,7 +407,7 @@ static void list_by_uuid(struct listing *listing)
 	list_bearers(listing, compare_uuids, uuid_name, KIND_BY_UUID_LINK);
 }
 
-/* As udev has it: what would be odd in a name becomes \x2f. */
+/* Escapes characters that are unsafe in a file name as \x2f, as udev does. */
 static bool is_plain_in_links(char c, bool is_first)
 {
 	return isalnum((unsigned char)c) || strchr("#+-=@_:", c) || (c == '.' && !is_first);
@@ -464,7 +465,7 @@ static void list_set(struct listing *listing)
 	}
 }
 
-/* Calls for each member; its disk is NULL if it lies below none. */
+/* Calls the function for each member; `disk` is NULL if the member is no partition. */
 struct member {
 	const char *name;
 	const struct device *device;
@@ -492,7 +493,7 @@ static void list_members(struct listing *listing, member_fn *list)
 
 static void list_block_member(struct listing *listing, const struct member *member)
 {
-	/* Of several partitions of a disk, that which find_disk() finds lists it. */
+	/* Of several partitions of one disk, the one that find_disk() finds lists the disk. */
 	bool is_first = member->disk &&
 			find_disk(listing->tree->daemon, member->disk->name) == member->disk;
 
@@ -556,7 +557,7 @@ static const char *print_number(char text[32], uint64_t number)
 	return text;
 }
 
-/* Files have no number. */
+/* Members that are files have no device number. */
 static void list_dev_member(struct listing *listing, const struct member *member)
 {
 	uint64_t number = device_number(member->device);
@@ -650,14 +651,14 @@ static void list_device(struct listing *listing)
 	list_own(listing, "set", KIND_DEVICE_SET_LINK);
 }
 
-/* ---- where links lead ---- */
+/* ---- targets of links ---- */
 
 static void target_volume(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "../%s", subject->volume->name);
 }
 
-/* The path from a member's directory up to that of its disk. */
+/* One level more, if the member is a partition: its directory is inside that of its disk. */
 static const char *up_from(const struct control_subject *subject, const struct device *device)
 {
 	return disk_of(subject->daemon, device) ? "../" : "";
@@ -771,7 +772,7 @@ static void target_any_disk(const struct control_subject *subject, struct text *
 	text_print(text, "../../block/%s", subject->disk->name);
 }
 
-/* ---- the table ---- */
+/* ---- the table of kinds ---- */
 
 #define STATS_DIRECTORY(owner) { TREE_DIRECTORY, owner, control_stats_files, NULL, NULL }
 
@@ -852,7 +853,7 @@ bool tree_is_volume(uint64_t number)
 	return parts.kind == KIND_VOLUME && !parts.row;
 }
 
-/* The table row a file's number names; NULL if there is none. */
+/* The control file that a number means; NULL if there is none. */
 static const struct control_file *file_of(const struct kind_row *kind, unsigned row)
 {
 	if (!kind->files)
@@ -877,7 +878,7 @@ static enum stats_period period_of(unsigned kind)
 	return STATS_TOTAL;
 }
 
-/* Does the subject have such a node now? */
+/* Does the subject have a node of this kind at the moment? */
 static bool is_there(enum kind kind, const struct control_subject *subject)
 {
 	const struct volume *volume = subject->volume;

@@ -1,20 +1,19 @@
 /*
- * The tree of names under the mounted directory: volumes, links, directories
- * and control files, made up from the live daemon at each look.
+ * The names in the mounted directory: volumes, links, directories and control files.
+ * Nothing of the tree is stored; each lookup derives it from the running daemon.
  *
- * A node number says what the node is; nothing has to be remembered for it:
+ * A node number (inode number) encodes what the node is:
  *
  *	 63      32 31      16 15       0
  *	[ object   ][ kind     ][ row    ]
  *
- * The object is a set, a volume or a disk with partitions (0: the daemon), by its
- * place in a table of all that were ever seen; the kind says which directory, link or volume it is;
- * the row which file of the directory's table, from 1 on (0: the directory).
+ * `object` is an index into a table of all sets, volumes and disks that were ever seen
+ * (0: the daemon).  `kind` tells which directory, link or volume of the object it is.
+ * `row` is the file in the table of the directory, from 1 on (0: the directory itself).
  *
- * (TREE-1) A number names the same thing as long as the daemon runs; when the thing is
- *     gone the number leads nowhere (-ENOENT), and to the same thing when it comes
- *     back.
- * (TREE-2) No pointer to a set or a volume is kept: each use looks it up anew.
+ * (TREE-1) A number means the same thing as long as the daemon runs.  When the set or
+ *     volume is gone, the number gives -ENOENT, until it comes back.
+ * (TREE-2) No pointer to a set or a volume is kept: each use looks it up again.
  */
 #pragma once
 
@@ -34,7 +33,7 @@ struct tree_object {
 	uint8_t uuid[16];
 	unsigned number;	/* of a volume */
 	char disk[32];		/* its name; empty: it is no disk */
-	unsigned next;		/* of the same hash; 0: none */
+	unsigned next;		/* in the hash chain; 0: none */
 };
 
 struct tree {
@@ -46,7 +45,7 @@ struct tree {
 
 struct tree_node {
 	enum tree_type type;
-	unsigned mode;				/* without the type; what -o ro leaves of it */
+	unsigned mode;				/* permissions; -o ro clears the write bits */
 	uint64_t bytes;
 	unsigned block_bytes;
 	struct control_subject subject;
@@ -56,10 +55,10 @@ struct tree_node {
 void tree_init(struct tree *tree, struct daemon *daemon);
 void tree_done(struct tree *tree);
 
-/* What a number stands for now; -ENOENT if it is gone. */
+/* The node of a number, as of now; -ENOENT if it is gone. */
 int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node) MUST_CHECK;
 
-/* Is it the number of a volume, there or not?  Takes no time. */
+/* Is it the number of a volume, existing or not?  Needs no lookup. */
 bool tree_is_volume(uint64_t number);
 
 /* Calls `visit` for each name in a directory, until it answers false. -ENOENT, -ENOTDIR. */
@@ -71,5 +70,5 @@ int tree_list(struct tree *tree, uint64_t directory, tree_visit_fn *visit,
 int tree_lookup(struct tree *tree, uint64_t directory, const char *name,
 		uint64_t *number) MUST_CHECK;
 
-/* Where a link leads; -ENOENT, -EINVAL. */
+/* The target of a link; -ENOENT, -EINVAL. */
 int tree_link(struct tree *tree, uint64_t number, struct text *target) MUST_CHECK;

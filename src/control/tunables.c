@@ -1,4 +1,4 @@
-/* Control files as mount options: a store for each volume or set, all at once. */
+/* Control files as mount options: starts a store for each volume or set, concurrently. */
 #include "control/tunables.h"
 
 #include <assert.h>

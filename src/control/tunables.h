@@ -1,8 +1,8 @@
 /*
  * Control files as mount options: cache_mode=writeback.
  *
- * Tunable is what can be read and written and is a setting: not who a volume is
- * (label), nor whether it runs.
+ * A tunable is a control file of mode 0644, except `label`, which identifies one volume,
+ * and `running`, which is a command.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 bool control_is_tunable(const char *name);
 
 /*
- * Writes `value` to the file of this name of every volume or set; `op` awaits
- * all of them.  *error has the sentence of the first that was refused.
+ * Writes `value` to the file of this name of every volume or set; `op` awaits all of
+ * them.  *error has the reason of the first failure.
  */
 void control_tune(struct daemon *daemon, const char *name, const char *value, struct error *error,
 		  struct op *op);

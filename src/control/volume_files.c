@@ -2,8 +2,8 @@
  * sys/block/<backing device>/bcache/, sys/block/bcacheN/ (with bcache/ for a
  * flash-only volume), and what lies beside them.
  *
- * There is no writeback thread yet: what the kernel shows of it while
- * writeback_running is 0 is what there is to see, and cannot be set.
+ * Nothing is written back in the background yet.  The files about that show what the
+ * kernel shows while writeback_running is 0, and are read-only.
  */
 #include "control/control.h"
 
@@ -18,9 +18,9 @@
 enum {
 	SECTOR_BYTES = 512,
 	ESCAPED_LABEL_BYTES = 4 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \x1b */
-	SHARE_SHIFT = 14,	/* of a volume's part in the cache, as a fraction */
+	SHARE_SHIFT = 14,	/* fixed-point fraction: a volume's share of the cache */
 };
-#define STRIPE_BYTES (INT64_C(1) << 40)	/* where the device names no optimal size */
+#define STRIPE_BYTES (INT64_C(1) << 40)	/* the kernel's, for a device without optimal I/O size */
 
 static int store_attach(struct control_store *store)
 {
@@ -104,7 +104,7 @@ static void show_label(const struct control_subject *subject, struct text *text)
 	text_print(text, "%s\n", label);
 }
 
-/* 32 bytes with the newline, as the kernel has it. */
+/* At most 32 bytes with the newline, as in the kernel. */
 static int store_label(struct control_store *store)
 {
 	size_t bytes = strlen(store->text);
@@ -159,7 +159,7 @@ static int store_running(struct control_store *store)
 	return 0;
 }
 
-/* Streams are not told apart yet: none goes around the cache for its length. */
+/* Sequential streams are not detected yet, so none is bypassed. */
 static void show_sequential_cutoff(const struct control_subject *subject UNUSED,
 				   struct text *text)
 {
@@ -204,7 +204,7 @@ static void show_writeback_rate(const struct control_subject *subject UNUSED, st
 	text_size(text, 0);
 }
 
-/* How much dirty data the volume should have: its part, by size, of a percentage of the cache. */
+/* Target for dirty data: writeback_percent of the cache, shared among volumes by their size. */
 static uint64_t writeback_target_bytes(const struct volume *volume)
 {
 	struct cache_set *set = volume->set;
@@ -315,7 +315,7 @@ const struct control_file control_flash_files[] = {
 	{ 0 },
 };
 
-/* No block device: the unnamed major number, and that of the volume. */
+/* A volume is a file, so it gets the unnamed major number 0. */
 static void show_volume_dev(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "0:%u\n", subject->volume->number);
