@@ -1,9 +1,9 @@
 /*
- * Taking buckets; filling open data buckets extent by extent.
+ * Takes buckets from the free lists, and allocates extents in open data buckets.
  *
- * What is written together will be read together: an extent goes behind the one
- * that it continues, else behind the last one of the same stream, else where
- * nothing was written for the longest time.
+ * Data that are written together are likely to be read, and to become useless, together.
+ * So an extent goes after the extent that it continues; else after the last one of the
+ * same task; else into a new bucket, or the open bucket that was unused for longest.
  */
 #include <errno.h>
 
@@ -11,7 +11,7 @@
 #include "base/sometimes.h"
 #include "space/internal.h"
 
-/* While a set starts nothing refills, but nothing needs to: unused buckets serve. */
+/* Before refill runs, while a set starts, unused buckets are taken directly. */
 static IN_SET bool take_unused(struct space *space, struct bucket_ring *ring)
 {
 	for (; space->cursor < space->setup.buckets; space->cursor++) {
@@ -130,7 +130,7 @@ static IN_SET void close_bucket(struct space *space, struct open_bucket *open)
 	open->sectors_left = 0;
 }
 
-/* Would an extent of `stream` fit here?  3: it goes on where the last one ended. */
+/* How well does the stream fit?  0: not at all; 2: same task; 3: it continues the last extent. */
 static int affinity(const struct open_bucket *open, const struct stream *stream)
 {
 	if (open->sectors_left < stream->block_sectors || open->is_flash != stream->is_flash)
@@ -158,7 +158,7 @@ static struct open_bucket *best_open(struct space *space, const struct stream *s
 	return best;
 }
 
-/* A place to open a bucket in: one that holds none, else the longest unused. */
+/* A place for another open bucket: an empty one, else the least recently used. */
 static struct open_bucket *victim_of_opening(struct space *space)
 {
 	for (struct list_link *link = list_first(&space->open_lru); link;
@@ -234,7 +234,7 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	if (!open) {
 		int error = health_error(space->setup.health);
 
-		if (op && error) {	/* nobody wakes who waits in a dead set (LESSON-3) */
+		if (op && error) {	/* no waits in a failed set (LESSON-3) */
 			op_await(op);
 			op_arrive(op, error);
 		} else if (op) {

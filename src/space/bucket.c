@@ -1,5 +1,5 @@
 /*
- * Buckets one by one: generations, marks, pins, and the memory for all of it.
+ * Single buckets: generations, marks, pins, priorities; and all memory of space.
  */
 #include <errno.h>
 
@@ -9,17 +9,17 @@
 #include "space/internal.h"
 
 enum {
-	BTREE_LIST_MIN = 24,		/* the largest plan, twice, and a uuid table */
+	BTREE_LIST_MIN = 24,		/* the largest plan, twice, and a table of volumes */
 	BTREE_LIST_MAX = 256,
 	DATA_LIST_MIN = 8,
 	BATCH_MIN = 16,
 	BATCH_MAX = 4096,
 	OPEN_LIMIT_MIN = 4,
 	BUCKETS_PER_LIST_ENTRY = 64,
-	BUCKETS_PER_ENTRY_AT_MOST = 4,	/* where many hold nothing */
+	BUCKETS_PER_ENTRY_AT_MOST = 4,	/* if many buckets are empty */
 	USED_SECTORS_MAX = 65535,
-	GC_FRACTION = 16,		/* a gc each time this part of the cache was written */
-	GC_HIDDEN_FRACTION = 64,	/* or, where writes are turned away, this was hidden */
+	GC_FRACTION = 16,		/* a gc after writes of 1/16 of the cache */
+	GC_HIDDEN_FRACTION = 64,	/* or, if dirty writes lack room, 1/64 of it was hidden */
 };
 
 bool ring_init(struct bucket_ring *ring, unsigned size)
@@ -148,7 +148,7 @@ static struct bucket *bucket_of(const struct space *space, uint64_t ptr)
 	return &space->bucket[number];
 }
 
-/* Nothing ever points into the journal. */
+/* The first bucket that a pointer may point to: after those of the journal. */
 static unsigned first_other(const struct space_setup *setup)
 {
 	return setup->first_bucket + setup->journal_buckets;
@@ -184,14 +184,14 @@ void space_release(struct space *space, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];
 
-	/* A gc under way may have taken its mark already. */
+	/* A running gc may have cleared its mark already; `available` still counts the old one. */
 	space->available += bucket->mark > MARK_RECLAIMABLE || !space->marks_valid;
 	bucket->mark = MARK_NONE;
 	bucket->prio = PRIO_NEVER_USED;
 	bucket->used_sectors = 0;
 }
 
-/* Gc saw what it is used for: what is available is counted when all has been seen. */
+/* Sets a mark that gc found, without counting: space_gc_end() counts the available buckets. */
 static void see_mark(struct space *space, uint32_t number, enum bucket_mark mark)
 {
 	space->bucket[number].mark = mark;
@@ -227,7 +227,7 @@ void space_hit(struct space *space, uint64_t ptr)
 		bucket->prio = PRIO_INITIAL;
 }
 
-/* Every bucket's priority sinks by one each time a 1024th of the cache was asked for. */
+/* Lowers all priorities by one; called for each 1/1024 of the cache that was read or written. */
 static void rescale(struct space *space)
 {
 	uint16_t lowest = PRIO_METADATA;
@@ -372,7 +372,7 @@ void space_gc_begin(struct space *space)
 	}
 }
 
-/* What no key points to, but is in use all the same. */
+/* Marks buckets that are in use although no key points to them. */
 static IN_SET void mark_fixed(struct space *space)
 {
 	const struct space_setup *setup = &space->setup;
@@ -418,7 +418,7 @@ unsigned space_in_use_percent(const struct space *space)
 	return (space->setup.buckets - space->available) * 100 / space->setup.buckets;
 }
 
-/* Every extent may end a bucket and begin another. */
+/* The number of buckets that so many sectors may open: both ends may share a bucket. */
 static unsigned promise_of(const struct space *space, unsigned sectors)
 {
 	return sectors / space->setup.bucket_sectors + 2;

@@ -1,5 +1,5 @@
 /*
- * What the files of space share and nobody else may call.
+ * Functions shared by the files of space; private to this folder.
  */
 #pragma once
 
@@ -15,22 +15,25 @@ void ring_done(struct bucket_ring *ring);
 bool ring_push(struct bucket_ring *ring, uint32_t bucket);	/* false: full */
 bool ring_pop(struct bucket_ring *ring, uint32_t *bucket);	/* false: empty */
 
-/* What the bucket is used for changes: it is pinned, so gc has left its mark as it was. */
+/*
+ * Changes the mark and the count of available buckets.  The bucket must be pinned: gc does not
+ * clear the marks of pinned buckets, so the old mark is still counted.
+ */
 void space_set_mark(struct space *space, uint32_t bucket, enum bucket_mark mark) IN_SET;
-/* What was metadata is of no use any more. */
+/* The bucket's metadata are no longer referenced: it becomes available. */
 void space_release(struct space *space, uint32_t bucket) IN_SET;
 void space_mark_metadata(struct space *space, uint32_t bucket) IN_SET;
-/* Nothing in the bucket is of use any more: empty, with the next generation, pinned and listed. */
+/* Invalidates the bucket: raises its generation, and marks it empty, pinned and listed. */
 void space_raise(struct space *space, uint32_t bucket) IN_SET;
-/* Refill looks whether something is to be done. */
+/* Starts refill if a free list is low. */
 void space_kick(struct space *space) IN_SET;
-/* Something may be there to choose from now. */
+/* Wakes refill from REFILL_STARVED: there may be victims now. */
 void space_wake_starved(struct space *space) IN_SET;
 void space_refill_step(struct op *op);
 
-/* So many bytes of a part of the table are more than zeros. */
+/* Bytes of a part of the table that hold entries; the rest of its bucket is zero. */
 size_t space_part_used_bytes(const struct space *space);
-/* The table as of now into the part buffers, its writes started; `op` awaits them. */
+/* Encodes the table as it is now, and starts its writes; `op` awaits them. */
 void space_start_table(struct space *space, struct op *op) IN_SET;
-/* The table that was written is named by a durable entry: the old one's buckets may go. */
+/* A durable entry names the new table: releases the buckets of the old one (ORDER-7). */
 void space_finish_table(struct space *space) IN_SET;

@@ -1,8 +1,9 @@
 /*
- * The table of priorities and generations: read at start, written before reuse.
+ * The table of priorities and generations: read at start, written before buckets are
+ * reused.
  *
- * It is always written whole, to fresh buckets; the journal entry that names
- * its first part makes it the table.  Until then the old one stays.
+ * It is always written as a whole, to new buckets.  The journal entry that names its
+ * first part makes it valid; until then the previous table is.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static size_t part_bytes(const struct space *space)
 	return (size_t)space->setup.meta_bucket_sectors * 512;
 }
 
-/* What entries fill of a part: the same for all but the last, which may have fewer. */
+/* The last part may have fewer entries, but is encoded in as many bytes as the others. */
 size_t space_part_used_bytes(const struct space *space)
 {
 	uint64_t entries = min_u64(space->setup.prio_per_part, space->setup.buckets);
@@ -34,7 +35,7 @@ static struct prio_part_disk *part_of(const struct space *space, unsigned part)
 					 part * space_part_used_bytes(space));
 }
 
-/* SPACE-3: what a crash must not make stale before the parent says so. */
+/* SPACE-3: pointers to a node stay current on disk until its freed record is durable. */
 static uint8_t durable_generation(const struct bucket *bucket)
 {
 	return bucket->generation - bucket->freed_pending;
@@ -59,7 +60,7 @@ static void fill_part(struct space *space, unsigned part)
 		       is_last ? 0 : space->table[part + 1]);
 }
 
-/* The entries, then zeros up to the end of the meta bucket. */
+/* Writes the entries, then zeros up to the end of the meta bucket. */
 static void write_part(struct space *space, unsigned part, struct op *op)
 {
 	static const unsigned char zeros[ZEROS_BYTES] __attribute__((aligned(BUFFER_ALIGN)));
@@ -155,7 +156,7 @@ static int read_part(struct space *space, struct prio_part_disk *disk, unsigned 
 	return 0;
 }
 
-/* The chain of parts, which must not come back to itself, through `disk`, a meta bucket. */
+/* Reads the chain of parts, which must not have a cycle; `disk` is a buffer for one part. */
 static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t number,
 		      struct error *error)
 {

@@ -1,15 +1,16 @@
 /*
- * Buckets for reuse: choose, raise, make the table durable, hand out.
+ * Refill: makes buckets free for reuse.  Chooses victims, raises their generations, makes
+ * a table with these durable, and puts the buckets on the free lists.
  *
  *	IDLE --a list is low--> CHOOSE --victims--> TABLE --written--> ENTRY
  *	  ^                      |   ^                                  |
  *	  |                  too few |                                  |
- *	  |                      v   | gc ended, bucket freed, a while   |
- *	  |                    STARVED                                  |
+ *	  |                      v   | gc ended, a bucket was freed,     |
+ *	  |                    STARVED    or STARVED_WAIT_NS passed      |
  *	  +----------------- lists filled <-----------------------------+
  *
- * Refill never waits for a bucket: the table's own are in free[PRIO], which is
- * filled first (SPACE-5, LESSON-6).
+ * Refill never waits for a bucket: those for the table are in free[PRIO], which is
+ * refilled before all other lists (SPACE-5, LESSON-6).
  */
 #include <errno.h>
 
@@ -54,7 +55,7 @@ void space_wake_starved(struct space *space)
 		timer_cancel(&space->starved_timer);
 }
 
-/* Nothing is under way any more: who hoped for it looks again. */
+/* Ends a round: ops that waited for its end look again. */
 static void rest(struct space *space, enum refill_state state)
 {
 	space->refill_state = state;
@@ -69,7 +70,7 @@ static void wake_served(struct space *space)
 	}
 }
 
-/* What is durable goes to the lists, metadata's first; the rest stays for the next time. */
+/* Moves `incoming` to the free lists, those of metadata first; what does not fit stays. */
 static void distribute(struct space *space)
 {
 	uint32_t bucket;
@@ -88,7 +89,7 @@ static void distribute(struct space *space)
 	wake_served(space);
 }
 
-/* Where too few can be reused, metadata get what was kept for data. */
+/* There are too few victims: gives the free buckets of data to metadata. */
 static void lend_to_metadata(struct space *space)
 {
 	uint32_t bucket;
@@ -111,7 +112,7 @@ static bool may_be_victim(const struct space *space, uint64_t number)
 	       (uint8_t)(bucket->generation - bucket->oldest) < GENERATIONS_BEHIND - 1;
 }
 
-/* ---- least recently used: a bounded heap, the worst candidate on top ---- */
+/* ---- lru: a bounded heap of the cheapest buckets, the most valuable on top ---- */
 
 static uint64_t worth(const struct space *space, const struct bucket *bucket)
 {
@@ -205,11 +206,11 @@ static unsigned choose_random(struct space *space, unsigned wanted)
 	}
 	for (unsigned i = 0; i < count; i++)
 		space->bucket[space->victims[i].bucket].is_chosen = 0;
-	/* Hardly any left, and luck did not find them: any will do. */
+	/* Few are left, and the draws missed them: take any. */
 	return count ?: choose_fifo(space, wanted);
 }
 
-/* How many could be reused without a loss, up to `most`. */
+/* The number of empty buckets that can be victims, at most `most`. */
 static unsigned count_empty(const struct space *space, unsigned most)
 {
 	unsigned count = 0;
@@ -220,9 +221,9 @@ static unsigned count_empty(const struct space *space, unsigned most)
 }
 
 /*
- * Twice as many for data as before, where they ran out, else some fewer.  Those that hold nothing
- * cost nothing; of others, which are lost by it, at most half as many.  Never more than a part
- * of what there is, which metadata may want, too.
+ * Adapts the target for data: doubled if they ran out, lowered by 1/8 otherwise, at most half of
+ * `most`, since freeing buckets evicts their data.  Empty buckets cost nothing, so it is at least
+ * half of their number.  `most` is a quarter of what is available: metadata may need the rest.
  */
 static void adapt_data_target(struct space *space)
 {
@@ -232,7 +233,7 @@ static void adapt_data_target(struct space *space)
 						: space->data_target - space->data_target / 8;
 
 	target = min_u64(target, most / 2);
-	if (space->setup.replacement == REPLACEMENT_LRU)	/* the others take any */
+	if (space->setup.replacement == REPLACEMENT_LRU)	/* only lru prefers empty ones */
 		target = max_u64(target, count_empty(space, most * 2) / 2);
 	space->data_target = clamp_u64(target, space->data_min, most);
 	space->data_was_short = false;
@@ -243,7 +244,7 @@ static unsigned lacks(const struct bucket_ring *ring, unsigned wanted)
 	return wanted - min_u64(wanted, ring->count);
 }
 
-/* A batch; of a set that is only read, no more than metadata lack. */
+/* The number of buckets to make free; if no data were written yet, only what metadata lack. */
 static unsigned batch_size(const struct space *space)
 {
 	const struct bucket_ring *ring = space->free;
@@ -281,7 +282,7 @@ static IN_SET void starve(struct space *space)
 	}
 	SIM_SOMETIMES("refill finds no bucket to reuse");
 	SIM_SOMETIMES_IF(!space->marks_valid, "refill waits for the gc under way");
-	if (space->marks_valid) {	/* else the gc that is under way may bring some */
+	if (space->marks_valid) {	/* otherwise the running gc may find some */
 		if (!space->gc_was_useless || somebody_waits(space))
 			space_want_gc(space);
 		space->gc_was_useless = true;
@@ -386,7 +387,7 @@ void space_refill_step(struct op *op)
 	lock_release(space->setup.lock);
 }
 
-/* Where this many hold nothing, the first to write or to miss need not wait for a table. */
+/* If many buckets are empty, free some at the start, so that the first write need not wait. */
 static bool many_hold_nothing(const struct space *space)
 {
 	return count_empty(space, space->batch_min) == space->batch_min;

@@ -1,30 +1,35 @@
 /*
- * Buckets: which are free, and what the others are worth.
+ * Buckets: allocation, reference counts (pins), priorities, and reuse.
  *
- * A bucket has a generation, which every pointer to it repeats: raising it
- * makes all pointers stale at once.  Reuse means: choose victims nobody needs,
- * raise their generations, make a table with the new generations durable
- * (and a journal entry that names it), and only then hand them out.
+ * Every bucket has a generation, and every pointer holds the generation of its bucket.
+ * Raising the generation invalidates all pointers into the bucket at once: they are
+ * *stale*.  To reuse buckets, refill chooses victims, raises their generations, makes a
+ * table with the new generations durable, and a journal entry that names the table, and
+ * only then puts the buckets on the free lists.
  *
  *    victims --raise--> incoming --table, entry durable--> free[PRIO, BTREE, DATA]
  *       ^                                                     |
- *       +----- gc: nobody needs it <---- used, pinned <-------+
+ *       +----- gc: not referenced <---- used, pinned <--------+
  *
- * (SPACE-1) No byte is written into a reused bucket before ORDER-1 holds: the table and
- *     an entry that names it are durable.
- * (SPACE-2) A pinned bucket is never a victim.  Pins: reads in flight, extents whose
- *     key is not in the index yet, open buckets, buckets on free lists.
- * (SPACE-3) A bucket whose freed record is not durable yet has its old generation in a
- *     table (freed_pending), so refill never waits for a plan (ORDER-2).
- * (SPACE-4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer. On
- *     disk pointers may be one more apart, see survey.c.
- * (SPACE-5) free[PRIO] has room for exactly one table.
+ * (SPACE-1) No byte is written into a reused bucket before the table with its new
+ *     generation and an entry that names the table are durable (ORDER-1).
+ * (SPACE-2) A pinned bucket is never a victim.  A pin is held by a read in flight, by an
+ *     extent whose key is not in the index yet, by an open bucket, by a free list, and
+ *     by metadata that no durable structure references yet.
+ * (SPACE-3) While the freed record of a replaced node is not durable, a table holds the
+ *     old generation of its bucket (freed_pending).  So refill never waits for a plan
+ *     (ORDER-2).
+ * (SPACE-4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer into
+ *     the bucket.  On disk the distance may be one more, see survey.c.
+ * (SPACE-5) free[PRIO] holds exactly the buckets of one table.
  *
- * A table costs the same for one bucket as for thousands.  So how many are made free in
- * advance follows what data wanted lately (data_target): many where they ran out, or where
- * many hold nothing that would be lost; few else, since what is free caches nothing.
+ * Writing a table costs the same for one bucket as for thousands.  The number of buckets
+ * that are made free in advance (data_target) therefore follows the recent demand: high
+ * if they ran out, or if many buckets are empty anyway; low otherwise, since a free
+ * bucket caches nothing.
  *
- * Every function is called inside the set, unless it says otherwise.
+ * All functions are called with the set lock held, and the set lock guards all fields,
+ * unless it says otherwise.
  */
 #pragma once
 
@@ -38,22 +43,23 @@
 #include "journal/journal.h"
 
 enum bucket_use { USE_PRIO, USE_BTREE, USE_DATA, USES };
+/* The use of a bucket; gc finds it, allocation sets it.  The first two are *available*. */
 enum bucket_mark { MARK_NONE, MARK_RECLAIMABLE, MARK_DIRTY, MARK_METADATA };
 enum { GENERATIONS_BEHIND = 96, OPEN_BUCKETS_MAX = 128 };
 
 struct bucket {
-	uint32_t pins;			/* every extent of every request may lie in this bucket */
-	uint16_t prio;
-	uint16_t used_sectors;		/* live, saturating; as of the last gc */
+	uint32_t pins;			/* refcount; 32 bits, as one bucket may get all pins */
+	uint16_t prio;			/* see bcachefuse/prio.h */
+	uint16_t used_sectors;		/* live data as of the last gc, saturating */
 	uint8_t generation;
 	uint8_t oldest;			/* generation of the oldest pointer (kernel: last_gc) */
-	uint8_t mark : 2;
+	uint8_t mark : 2;		/* enum bucket_mark */
 	uint8_t is_listed : 1;		/* on a free list, or incoming */
 	uint8_t freed_pending : 1;	/* SPACE-3 */
-	uint8_t is_chosen : 1;		/* while refill draws victims */
+	uint8_t is_chosen : 1;		/* scratch of choose_random() */
 };
 
-/* A ring of bucket numbers of an exact size. */
+/* A ring buffer of bucket numbers, of an exact size (LESSON-7). */
 struct bucket_ring {
 	uint32_t *bucket;
 	unsigned size, count, first;
@@ -61,25 +67,25 @@ struct bucket_ring {
 
 /* A bucket that is being filled with data. */
 struct open_bucket {
-	struct list_link link;		/* in lru order */
+	struct list_link link;		/* in open_lru, least recently used first */
 	uint32_t bucket;
-	unsigned sectors_left;		/* 0: none is open here */
-	unsigned volume;		/* of the last extent, and where it ended: */
-	uint64_t end;
-	uint32_t stream;
+	unsigned sectors_left;		/* 0: this place holds no bucket */
+	unsigned volume;		/* of the last extent */
+	uint64_t end;			/* key sector at which the last extent ended */
+	uint32_t stream;		/* task that wrote the last extent */
 	bool is_flash;	/* data of flash-only and of cached volumes are never mixed (LESSON-28) */
 };
 
 enum refill_state {
 	REFILL_IDLE,
 	REFILL_CHOOSE,
-	REFILL_STARVED,		/* too few victims: waits for a gc, a freed bucket, or a while */
-	REFILL_TABLE,		/* parts of the table are being written */
-	REFILL_ENTRY,		/* the entry that names it */
+	REFILL_STARVED,		/* too few victims: waits for a gc, a freed bucket, or a timeout */
+	REFILL_TABLE,		/* waits for the writes of the table */
+	REFILL_ENTRY,		/* waits for the entry that names it to be durable */
 };
 
 struct space_setup {
-	struct lock *lock;		/* of the set: refill enters by it */
+	struct lock *lock;		/* the set lock, for refill's own steps */
 	struct device *device;
 	struct health *health;
 	struct reactor *reactor;
@@ -89,10 +95,10 @@ struct space_setup {
 	unsigned block_sectors, bucket_sectors, meta_bucket_sectors;
 	unsigned first_bucket;
 	unsigned prio_per_part, prio_parts;
-	unsigned journal_buckets;	/* right behind first_bucket */
+	unsigned journal_buckets;	/* they begin at first_bucket */
 	enum replacement replacement;
 	uint64_t seed;
-	bool is_read_only;		/* no table will be written */
+	bool is_read_only;		/* -o ro: no table will be written */
 };
 
 struct victim;
@@ -102,50 +108,50 @@ struct space {
 	struct bucket *bucket;
 	struct bucket_ring free[USES];
 	struct bucket_ring incoming;
-	struct waitlist waiting[USES];
-	struct waitlist refilled;	/* fills wait here for the refill under way to end */
-	unsigned batch_min;		/* buckets that refill makes free at a time, at least */
-	unsigned data_min, data_target;	/* how many free[DATA] should hold */
-	bool data_was_short;		/* since the last batch was chosen */
+	struct waitlist waiting[USES];	/* ops that wait for buckets of this use */
+	struct waitlist refilled;	/* fills that wait for the running refill to end */
+	unsigned batch_min;		/* minimum number of buckets that refill makes free */
+	unsigned data_min, data_target;	/* minimum and target for free[DATA] */
+	bool data_was_short;		/* free[DATA] ran out since the last batch */
 	struct waitlist gc_wanted;	/* gc waits here for work */
 	bool gc_is_wanted;
-	bool gc_was_useless;		/* the last one left nothing to choose from */
-	bool has_gc;			/* somebody waits in gc_wanted, or is at it */
-	struct waitlist gc_ended;	/* for room that the next gc may find */
-	uint64_t hidden_since_gc;	/* dirty sectors overwritten or discarded since it began */
-	uint64_t dirty_promised;	/* buckets that dirty writes under way may still open */
+	bool gc_was_useless;		/* refill found no victims although marks were valid */
+	bool has_gc;			/* gc was started (not so during replay) */
+	struct waitlist gc_ended;	/* writes that wait for room that the next gc may find */
+	uint64_t hidden_since_gc;	/* dirty sectors overwritten or discarded since gc began */
+	uint64_t dirty_promised;	/* buckets that dirty writes in flight may still open */
 	struct timer starved_timer;
-	bool marks_valid;		/* no gc is under way */
-	bool is_surveyed;		/* all pointers on the disk have been seen */
-	bool is_running;		/* refill may work */
-	bool data_is_wanted;		/* since the start; else nothing is evicted for it */
-	uint64_t available; /* buckets of mark none or reclaimable; during a gc: as before it */
-	unsigned metadata_reserved;	/* what free[PRIO] and free[BTREE] hold when full */
+	bool marks_valid;		/* no gc is running */
+	bool is_surveyed;		/* survey.c has seen all pointers on the disk */
+	bool is_running;		/* refill may run */
+	bool data_is_wanted;		/* data were allocated; until then none are evicted */
+	uint64_t available;		/* number of available buckets; frozen during a gc */
+	unsigned metadata_reserved;	/* free[PRIO] and free[BTREE] together, when full */
 
 	struct open_bucket open_bucket[OPEN_BUCKETS_MAX];
-	struct list open_lru;
+	struct list open_lru;		/* all open_limit places */
 	unsigned open_limit;
 
 	enum refill_state refill_state;
 	struct op refill;
-	uint64_t cursor;		/* fifo: the next bucket to look at */
-	struct victim *victims;		/* scratch for choosing: a heap, the worst on top */
-	bool incoming_is_durable;	/* what is in `incoming` may be handed out */
-	unsigned char *part_buffers;	/* what is not zero of each part */
-	uint32_t *table, *old_table;	/* buckets of the table being written, of the durable one */
+	uint64_t cursor;		/* fifo: last bucket tried; during start: next unused one */
+	struct victim *victims;		/* scratch of choose(): for lru a heap, worst on top */
+	bool incoming_is_durable;	/* ORDER-1 holds for all of `incoming` */
+	unsigned char *part_buffers;	/* the entries of each part, as on disk */
+	uint32_t *table, *old_table;	/* buckets of the newest table and of the one before */
 	uint64_t table_sequence;
-	bool have_table;
-	uint16_t prio_min;
-	int64_t rescale_left;		/* sectors until priorities sink */
-	int64_t gc_left;		/* sectors until a gc is wanted */
+	bool have_table;		/* false: a fresh set before its first table */
+	uint16_t prio_min;		/* lowest priority at the last rescale() */
+	int64_t rescale_left;		/* sectors of i/o until the next rescale() */
+	int64_t gc_left;		/* sectors of writes until the next gc */
 	struct random random;
 
-	uint64_t sectors_written;	/* of data; btree and metadata are counted where written */
+	uint64_t sectors_written;	/* data; writers of btree and metadata count their own */
 	uint64_t metadata_sectors_written;
 	uint64_t buckets_reused, tables_written;
 };
 
-/* Outside the set. 64 bytes a bucket at most, all told.  -ENOMEM: there is nothing to be done. */
+/* Called without the set lock.  At most 64 bytes per bucket.  On -ENOMEM everything is freed. */
 int space_init(struct space *space, const struct space_setup *setup,
 	       struct error *error) MUST_CHECK;
 void space_done(struct space *space);
@@ -155,109 +161,111 @@ static inline uint64_t space_bucket_of(const struct space *space, uint64_t ptr)
 	return pointer_sector(ptr) / space->setup.bucket_sectors;
 }
 
-/* Into a bucket behind the journal's, with `sectors` behind it inside one bucket? */
+/* Does the extent lie inside one bucket, after those of the journal? */
 bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors) IN_SET;
-/* 0: the bucket has not been reused since; 1..128: by how much the pointer is stale. */
+/* 0: the pointer is current; 1..128: it is stale by so many generations. */
 unsigned space_staleness(const struct space *space, uint64_t ptr) IN_SET;
 
 void space_pin(struct space *space, uint64_t ptr) IN_SET;
 void space_unpin(struct space *space, uint64_t ptr) IN_SET;
-void space_hit(struct space *space, uint64_t ptr) IN_SET;	/* its priority rises again */
-void space_count_io(struct space *space, unsigned sectors) IN_SET; /* priorities sink with i/o */
+void space_hit(struct space *space, uint64_t ptr) IN_SET;	/* resets its priority to initial */
+void space_count_io(struct space *space, unsigned sectors) IN_SET; /* i/o ages all priorities */
 
 /*
- * `count` buckets of `use`, all or none.  0, -EAGAIN: `op` (if not NULL) waits, -errno: dead.
- * They come pinned, marked metadata unless for data; (SPACE-1) holds for them.
+ * Takes `count` buckets of `use`, all or none.  0; -EAGAIN: too few, and `op`, if not NULL, waits;
+ * -ENOSPC: too few, and refill does not run yet; other -errno: the set failed.  Each bucket has one
+ * pin, and is marked as metadata unless it is for data.  SPACE-1 holds for all.
  */
 int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_t *buckets,
 	       struct op *op) IN_SET MUST_CHECK;
-/* Could `count` be taken now, and half of the list would be left?  While a set starts: yes. */
+/* Can `count` be taken now such that half of the list remains?  Always true while a set starts. */
 bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count) IN_SET;
-uint64_t space_pointer(const struct space *space, uint32_t bucket) IN_SET;	/* to its start */
-/* It was taken and not written: back to its list. */
+uint64_t space_pointer(const struct space *space, uint32_t bucket) IN_SET; /* to its first sector */
+/* Puts a bucket that was taken and not written back on its list. */
 void space_give_back(struct space *space, enum bucket_use use, uint32_t bucket) IN_SET;
 
-/* The node in it was replaced: pointers of now are stale at once; (SPACE-3) until space_freed(). */
+/* Its node was replaced: makes all pointers to it stale; SPACE-3 until space_freed(). */
 void space_free_begin(struct space *space, uint32_t bucket) IN_SET;
-/* Its freed record (or the entry naming another root) is durable: it may be a victim. */
+/* Its freed record, or the entry that names another root, is durable: it may be reused. */
 void space_freed(struct space *space, uint32_t bucket) IN_SET;
-/* The plan failed: the pointers to it are good again. */
+/* Undoes space_free_begin(): the pointers are current again. */
 void space_free_undo(struct space *space, uint32_t bucket) IN_SET;
-/* A pinned metadata bucket is named now: it loses the pin it was taken with. */
+/* Drops the pin from space_take(), once a durable structure references the bucket. */
 void space_settle(struct space *space, uint32_t bucket) IN_SET;
 
-/* Which write this belongs to, so that what is written together lies together. */
+/* Where an extent comes from.  Extents of one stream are placed next to each other. */
 struct stream {
 	unsigned volume;
 	uint64_t start;		/* key sector */
-	uint32_t task;
-	unsigned block_sectors;	/* of the volume: an extent is a multiple of it */
+	uint32_t task;		/* id of the writing task */
+	unsigned block_sectors;	/* of the volume: extents are multiples of it */
 	bool is_flash;
 };
 /*
- * Up to `sectors` for one extent: the sectors given, *ptr to the first; the bucket is pinned once
- * for it.  `sectors` is a multiple of the stream's block, and so is what is given, where the bucket
- * allows it.  0: no free bucket; `op` (if not NULL) waits for one.
+ * Allocates up to `sectors` (a multiple of the stream's block) for one extent, in an open bucket.
+ * Returns the number of sectors, which may be less at the end of a bucket, and sets *ptr; the
+ * bucket gets one pin for the extent.  0: no bucket is free, and `op`, if not NULL, waits for one.
+ * (In a failed set, `op` is woken with the error.)
  */
 unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
 			bool dirty, uint64_t *ptr, struct op *op) IN_SET MUST_CHECK;
 /*
- * By a fill that found no bucket: `op` waits until the refill under way has ended, with buckets or
- * without; false: there is none.
+ * For a fill that found no bucket.  True: `op` waits until the running refill has ended, with or
+ * without new buckets.  False: no refill is running.
  */
 bool space_await_refill(struct space *space, struct op *op) IN_SET MUST_CHECK;
 /*
- * Dirty data of one write may be let in: enough stays for metadata, whatever the
- * others do that were promised room.  To be ended with the same number.
+ * Reserves room for the dirty data of one write.  True: enough buckets remain for metadata even if
+ * all promises are used.  The caller ends the promise with the same number of sectors.
  */
 bool space_promise_dirty(struct space *space, unsigned sectors) IN_SET MUST_CHECK;
 void space_promise_ends(struct space *space, unsigned sectors) IN_SET;
-/* Dirty sectors were overwritten or discarded: a gc may find their buckets empty. */
+/* Reports overwritten or discarded dirty sectors, whose buckets a gc may find empty. */
 void space_hidden(struct space *space, unsigned sectors) IN_SET;
 /*
- * Could a gc find room?  Then one is wanted, and `op` waits for its end; without an op that
- * waits, only if it is likely to find much.
+ * Asks for a gc if it may find room.  True: one is running or wanted, and `op`, if not NULL, waits
+ * for its end.  Without `op`, a gc is wanted only if it is likely to find much.
  */
 bool space_gc_may_help(struct space *space, struct op *op) IN_SET;
 unsigned space_in_use_percent(const struct space *space) IN_SET;
 
-/* gc, and the start of a set. */
-void space_gc_begin(struct space *space) IN_SET;	/* marks become invalid */
-/* A live or stale pointer was seen; `level` > 0 or metadata marks so.  Returns its staleness. */
+/* For gc and the start of a set. */
+void space_gc_begin(struct space *space) IN_SET;	/* clears marks, which become invalid */
+/* Marks the bucket of a pointer, unless that is stale; returns by how many generations. */
 unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors, bool metadata,
 			    bool dirty) IN_SET;
-/* A dead pointer that is still on disk: how stale it is. */
+/* Notes a dead pointer that is still on disk; returns by how many generations it is stale. */
 unsigned space_mark_stale(struct space *space, uint64_t ptr) IN_SET;
 void space_see_metadata(struct space *space, uint32_t bucket) IN_SET;
-void space_gc_end(struct space *space) IN_SET;		/* marks are valid again; refill goes on */
+void space_gc_end(struct space *space) IN_SET;		/* marks are valid; refill may choose */
 void space_want_gc(struct space *space) IN_SET;
 bool space_gc_is_wanted(const struct space *space) IN_SET;
 /*
- * At start, before any allocation, every pointer there is to a bucket of ours (survey.c): it proves
- * a generation at least as new.  -EINVAL if it contradicts those that were seen before.
+ * At the start of a set, before any allocation, every pointer is passed to one of these (survey.c),
+ * to find the newest generation of each bucket.  -EINVAL if it contradicts an earlier pointer.
  */
 int space_survey(struct space *space, uint64_t ptr, struct error *error) IN_SET MUST_CHECK;
-/* And it is a live one to metadata, which it marks; or to an extent, live or stale. */
+/* The same, and mark the bucket: for live pointers to metadata; for extents, live or stale. */
 int space_survey_metadata(struct space *space, uint64_t ptr, unsigned sectors,
 			  struct error *error) IN_SET MUST_CHECK;
 int space_survey_extent(struct space *space, uint64_t ptr, unsigned sectors, bool dirty,
 			struct error *error) IN_SET MUST_CHECK;
 /*
- * At start, when marks are valid: unused buckets go straight to the lists for PRIO and BTREE, since
- * nothing points to them.  -ENOSPC if there are too few.
+ * At the start of a set, after space_gc_end(): puts unused buckets on the lists for PRIO and BTREE.
+ * They need no table (ORDER-1), since no pointer to them exists.  -ENOSPC if there are too few.
  */
 enum { BUCKETS_TO_START = 8 };	/* of BTREE; of PRIO: one table */
 int space_bootstrap(struct space *space, struct error *error) IN_SET MUST_CHECK;
-/* While refill does not work yet: how many buckets of `use` could be had now. */
+/* Before refill runs: how many buckets of `use` can be taken now. */
 unsigned space_unused(struct space *space, enum bucket_use use) IN_SET;
-/* Refill begins to work; it ends as soon as it is through. */
+/* Refill may run from now on; no longer, once its current batch is done. */
 void space_run(struct space *space) IN_SET;
 void space_stop(struct space *space) IN_SET;
 void space_abort(struct space *space, int error) IN_SET;
 bool space_is_idle(const struct space *space) IN_SET;
 
-/* The table, blocking, outside any set: fills prio and generation of all buckets. */
+/* Reads the table: priority and generation of all buckets.  Blocking; before the set runs. */
 int space_read_table(struct space *space, uint64_t first_bucket_of_table,
 		     struct error *error) MUST_CHECK;
-/* A fresh set's table, which the first journal entry will name: `op` awaits its writes. */
+/* Writes the table of a fresh set, which its first journal entry names; `op` awaits that. */
 void space_write_first_table(struct space *space, struct op *op) IN_SET;

@@ -1,21 +1,20 @@
 /*
- * The start of a set: what its pointers say of buckets, before one is allocated.
+ * The survey of all pointers when a set starts, before anything is allocated.
  *
- * Every pointer on the disk is shown once to space_survey(): a newer one raises its
- * bucket's generation above that of the table.  Where they contradict each other the
- * set is refused, and nothing was written:
+ * Every pointer on the disk is passed to space_survey() once.  A pointer that is newer
+ * than the table raises the generation of its bucket.  If pointers contradict each other
+ * the set is refused, before anything is written:
  *
- * (SURVEY-1) Of one bucket all pointers, and the generation in the table, are no
- *     further apart than GENERATIONS_APART_MAX (SPACE-4, and one more where a node in
- *     it was freed).  Generations are counted modulo 256: of pointers further apart an
- *     old one would be taken for new, whatever the bucket was used for since.
- * (SURVEY-2) What is metadata (a node, the table of volumes, a part of the priority
- *     table) has its bucket for itself, and no pointer to that is newer.  It is not
- *     stale: whoever replaced it has named the new one before the bucket could be
- *     reused.
+ * (SURVEY-1) All pointers into a bucket, and the table, have generations that are at most
+ *     GENERATIONS_APART_MAX apart (SPACE-4, and one more if a node in it was freed).
+ *     Generations are counted modulo 256: if pointers were further apart, an old one
+ *     would look new, although the bucket was reused since.
+ * (SURVEY-2) A bucket with metadata (a node, the table of volumes, a part of the priority
+ *     table) holds nothing else, and no pointer to it is newer.  The pointer to metadata
+ *     is not stale: its successor is referenced durably before the bucket can be reused.
  *
- * When the set runs, nodes are read again, which can show nothing that is newer.
- * Stale extents, and pointers to nodes that were replaced, are no contradiction.
+ * Stale extents, and pointers to replaced nodes, are no contradiction.  Nodes that are
+ * read again while the set runs can only have pointers that are known already.
  */
 #include <errno.h>
 
