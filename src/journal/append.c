@@ -1,5 +1,5 @@
 /*
- * Keys into the open entry, and who waits for it to be durable.
+ * Adds keys to the open entry; lets ops wait until it is durable.
  */
 #include <errno.h>
 
@@ -9,8 +9,8 @@
 #include "journal/internal.h"
 
 enum {
-	ENTRIES_MAX = 32768,		/* that may be pinned at a time */
-	JOURNAL_DELAY_MS = 100,		/* at most so long is a key only in memory */
+	ENTRIES_MAX = 32768,		/* that may be needed at a time */
+	JOURNAL_DELAY_MS = 100,		/* until keys are written that nobody waits for */
 };
 
 static uint64_t entries_size(const struct journal_setup *setup)
@@ -26,14 +26,14 @@ static uint64_t entries_size(const struct journal_setup *setup)
 
 static void start_delay(struct journal *journal)
 {
-	bool is_ending = list_linked(&journal->delayed.link);	/* its step looks for more keys */
+	bool is_ending = list_linked(&journal->delayed.link);	/* its step restarts the timer */
 
 	if (journal->accepts && !journal->write_wanted && !is_ending &&
 	    !timer_running(&journal->delay))
 		timer_start(&journal->delay, journal->delay_ns, &journal->delayed);
 }
 
-/* The timer ran out: keys have been in memory for long enough.  Or it was cancelled. */
+/* The timer has expired, so the open entry is to be written; or it was cancelled. */
 static void delay_step(struct op *op)
 {
 	struct journal *journal = container_of(op, struct journal, delayed);
@@ -152,7 +152,7 @@ static bool is_writing(const struct journal *journal)
 	return journal->state == JOURNAL_FLUSH || journal->state == JOURNAL_WRITE;
 }
 
-/* Waits for the open entry, which is to be written as soon as possible. */
+/* Lets `op` wait for the open entry, and wants that written as soon as possible. */
 static IN_SET void wait_for_open(struct journal *journal, struct op *op)
 {
 	waitlist_join(&journal->open_waiters, op);

@@ -1,5 +1,5 @@
 /*
- * The first failure of a set is recorded; whoever watches is woken.
+ * Records the first failure of a set, and wakes its watchers.
  */
 #include "journal/health.h"
 

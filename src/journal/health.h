@@ -1,10 +1,13 @@
 /*
- * Whether a set is still alive.
+ * Whether a set has failed.
  *
- * Whoever finds that the set can't go on (a journal write failed, a node is
- * corrupt) says so here, once; the cache layer's failure op watches and takes
- * the set down.  Every question that may lead to a wait begins with
- * health_error(): a dead set answers, it never makes anybody wait (LESSON-3).
+ * Code that finds that the set cannot continue (a journal write failed, a node is
+ * corrupt) calls health_fail() and returns the error.  The cache layer's failure op
+ * watches, and wakes all waiters of the set.  Every function that may make an op wait
+ * asks health_error() first, so that nothing waits in a failed set (LESSON-3).
+ *
+ * health_fail() is called with the set lock held; health_error() may be called without
+ * it, since a failure is never taken back.
  */
 #pragma once
 
@@ -12,7 +15,7 @@
 #include "io/op.h"
 
 struct health {
-	int error;			/* 0, or -errno for ever */
+	int error;			/* 0, or -errno: then it never changes again */
 	struct error reason;
 	struct waitlist watchers;	/* woken by the first failure */
 };
@@ -28,5 +31,5 @@ static inline int health_error(const struct health *health)
 	return health->error;
 }
 
-/* The first failure counts; `code` is positive. */
+/* Records the first failure and wakes the watchers; `code` is a positive errno. */
 void health_fail(struct health *health, int code, const char *format, ...) PRINTF(3, 4);

@@ -1,17 +1,17 @@
 /*
- * What the files of the journal share and nobody else may call.
+ * Functions shared by the files of the journal; private to this folder.
  */
 #pragma once
 
 #include "journal/journal.h"
 
-/* Starts the writer if it is idle and something is to be written. */
+/* Starts the writer if it is idle and a write is wanted. */
 void journal_kick(struct journal *journal) IN_SET;
 void journal_writer_step(struct op *op);
 
-/* Forgets entries that nobody pins; wakes the writer if that freed something. */
+/* Advances `oldest` past entries without pins; wakes the writer if it moved. */
 void journal_advance(struct journal *journal) IN_SET;
-/* May an entry of `sectors` be written now, and into which ring index? (JOURNAL-3, JOURNAL-4) */
+/* May an entry of `sectors` be written now?  *index: into which bucket (JOURNAL-3, JOURNAL-4). */
 bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned *index) IN_SET;
-/* Wakes the index's flusher if entries should be let go. */
+/* Wakes the index to write leaves, if the journal is short of space. */
 void journal_press(struct journal *journal) IN_SET;

@@ -1,31 +1,33 @@
 /*
- * The journal: index changes that are durable before the index itself is, and
- * the one commit point of root, uuid table and priority table.
+ * The journal: makes changes of the index durable before the leaves are written, and is
+ * the one commit point of the root, the table of volumes and the priority table.
  *
- * A ring of buckets, filled entry by entry.  One entry is open in memory and
- * takes keys; one at most is on its way to the device.
+ * A ring of buckets, filled entry by entry.  One entry is open in memory and takes keys;
+ * at most one is being written.
  *
  *          oldest needed          writing   open
  *               |   pinned entries   |       |
  *        -------[====================[#######[+++
  *
- * (JOURNAL-1) An entry is needed until every key in it is also in a written
- *     index node.  The leaf that holds the oldest such key pins the entry.
- * (JOURNAL-2) Entries become durable in order; an entry is flushed before it
- *     and written FUA, so the data its keys point to are durable too (ORDER-9).
- * (JOURNAL-3) last_sequence only grows.  A bucket is overwritten only when no entry in
- *     it is needed by the newest *durable* entry (ORDER-13).
- * (JOURNAL-4) The last free bucket is entered only by an entry whose own last_sequence
- *     frees another one; until then it waits for leaf writes.  So a full ring can
- *     always say durably that it is less full, and after any cut there is a bucket for
- *     replay.
- * (JOURNAL-5) Root, level, uuid bucket and prio bucket are written as they are at the
- *     moment the entry closes (journal_roots).
+ * (JOURNAL-1) An entry is needed until every key in it is also in a durable leaf.  A leaf
+ *     with such keys pins the oldest of their entries.
+ * (JOURNAL-2) Entries become durable in order.  The device is flushed before an entry,
+ *     which is written FUA: so the data that its keys point to are durable, too (ORDER-9).
+ * (JOURNAL-3) last_sequence never decreases.  A bucket is overwritten only if the newest
+ *     *durable* entry needs none of its entries (ORDER-13).
+ * (JOURNAL-4) An entry enters the last free bucket only if its own last_sequence frees
+ *     another one; otherwise it waits for leaf writes.  So even a full ring can record
+ *     durably that entries are no longer needed, and after any power cut one bucket is
+ *     free for replay.
+ * (JOURNAL-5) The header of an entry has the roots (struct journal_roots) as they are when
+ *     the entry is closed.
  *
- * When there is no room, callers wait in `room`.  When entries should be let
- * go, `pressure` is woken: the index writes the leaves that pin the oldest.
+ * If keys do not fit into the open entry, callers wait in `room`.  If the ring is getting
+ * full, the journal wakes `pressure`: the index then writes the leaves that pin the
+ * oldest entry.
  *
- * Every function is called inside the set, unless it says otherwise.
+ * All functions are called with the set lock held, and the set lock guards all fields,
+ * unless it says otherwise.
  */
 #pragma once
 
@@ -42,16 +44,16 @@
 #include "journal/health.h"
 
 struct journal_pin {
-	uint64_t sequence;	/* 0: pins nothing */
-	bool is_busy;		/* its owner is being written already */
-	struct list_link link;	/* in its entry's list */
+	uint64_t sequence;	/* of the pinned entry; 0: none */
+	bool is_busy;		/* const: the pin of a write or a plan, not of a leaf */
+	struct list_link link;	/* in the entry's `pins` */
 };
 
 struct journal_entry {
 	struct list pins;
 };
 
-/* What every entry's header says, as of now (JOURNAL-5). */
+/* The roots that the header of the next entry will have (JOURNAL-5). */
 struct journal_roots {
 	struct bkey btree_root;
 	unsigned btree_level;
@@ -60,14 +62,14 @@ struct journal_roots {
 };
 
 enum journal_state {
-	JOURNAL_IDLE,		/* nobody wants a write */
-	JOURNAL_ROOM,		/* the entry waits for a bucket (JOURNAL-4) */
-	JOURNAL_FLUSH,		/* the data its keys name become durable */
-	JOURNAL_WRITE,		/* FUA write under way */
+	JOURNAL_IDLE,		/* no write is wanted */
+	JOURNAL_ROOM,		/* the open entry waits for a free bucket (JOURNAL-4) */
+	JOURNAL_FLUSH,		/* the closed entry waits for the flush before it */
+	JOURNAL_WRITE,		/* its FUA write is in flight */
 };
 
 struct journal_setup {
-	struct lock *lock;		/* of the set: the writer enters by it */
+	struct lock *lock;		/* the set lock, for the writer's own steps */
 	struct device *device;
 	struct flush *flush;
 	struct health *health;
@@ -76,114 +78,115 @@ struct journal_setup {
 	unsigned block_sectors, bucket_sectors;
 	unsigned bucket_count;		/* of the ring */
 	const uint64_t *buckets;
-	unsigned member;		/* index into prio_bucket[] */
+	unsigned member;		/* the device's index in prio_bucket[] of an entry */
 };
 
 struct journal {
-	struct journal_setup setup;
-	uint64_t bucket[JOURNAL_BUCKETS_MAX];
-	uint64_t bucket_newest[JOURNAL_BUCKETS_MAX];	/* highest sequence in it; 0: none */
-	unsigned current;		/* ring index that was written last */
-	unsigned current_sectors; /* used in it; the whole bucket: the next write takes another */
+	struct journal_setup setup;			/* const */
+	uint64_t bucket[JOURNAL_BUCKETS_MAX];		/* const: the ring, as bucket numbers */
+	uint64_t bucket_newest[JOURNAL_BUCKETS_MAX];	/* highest sequence in each; 0: none */
+	unsigned current;		/* ring index of the bucket written last */
+	unsigned current_sectors;	/* used sectors in it */
 
 	struct journal_roots roots;
-	bool roots_changed;		/* since the open entry was opened */
+	bool roots_changed;		/* since the last entry was closed */
 
 	struct journal_entry *entries;	/* ring: entry n is entries[n & entries_mask] */
 	uint64_t entries_mask;
-	uint64_t oldest;		/* oldest entry that is pinned, else the open one */
-	uint64_t open;			/* sequence of the open entry */
-	uint64_t durable;		/* newest durable entry */
+	/* Sequences.  `oldest` may exceed durable_last; only the latter frees buckets. */
+	uint64_t oldest;		/* the oldest pinned entry, or the open one */
+	uint64_t open;			/* the open entry */
+	uint64_t durable;		/* the newest durable entry */
 	uint64_t durable_last;		/* its last_sequence */
-	uint64_t last_begun;		/* of the newest entry that was closed (JOURNAL-3) */
+	uint64_t last_begun;		/* last_sequence of the newest closed entry (JOURNAL-3) */
 
-	struct journal_entry_disk *buffer[2];
-	unsigned open_buffer;
-	unsigned words;			/* keys in the open entry */
+	struct journal_entry_disk *buffer[2];	/* the open entry's, and the written one's */
+	unsigned open_buffer;		/* index of the open entry's */
+	unsigned words;			/* of the keys in the open entry */
 	unsigned words_max;
 
-	bool accepts;			/* running: entries may be written */
-	uint64_t replaying;	/* the index lacks this entry and those behind it; 0: none */
-	bool write_wanted;		/* the open entry shall be written as soon as possible */
+	bool accepts;			/* entries may be written */
+	uint64_t replaying;		/* the first entry that is not replayed yet; 0: none */
+	bool write_wanted;		/* write the open entry as soon as possible */
 	enum journal_state state;
 	struct op writer;
-	unsigned writing_sectors;
-	uint64_t writing_last;
-	struct timer delay;
-	struct op delayed;
+	unsigned writing_sectors;	/* size of the entry being written */
+	uint64_t writing_last;		/* its last_sequence */
+	struct timer delay;		/* until keys are written that nobody waits for */
+	struct op delayed;		/* awaits `delay` */
 	uint64_t delay_ns;
 
-	struct waitlist room;		/* for keys in the open entry */
-	struct waitlist pressure;	/* the index's flusher waits here for work */
-	struct waitlist reclaimed;	/* the writer waits here for pins to go (JOURNAL-4) */
-	struct waitlist open_waiters;	/* for the open entry to be durable */
-	struct waitlist writing_waiters;
+	struct waitlist room;		/* inserts that wait for the next entry */
+	struct waitlist pressure;	/* the index's pressure op waits here for work */
+	struct waitlist reclaimed;	/* the writer waits here for `oldest` to advance */
+	struct waitlist open_waiters;	/* ops that wait for the open entry to be durable */
+	struct waitlist writing_waiters;	/* and for the one being written */
 
 	uint64_t entries_written, keys_written, sectors_written, pressure_rounds, buckets_reclaimed;
 };
 
-/* Outside the set; `roots` and position follow with journal_begin(). */
+/* Called without the set lock.  The caller then sets `roots`, and calls journal_begin(). */
 void journal_init(struct journal *journal, const struct journal_setup *setup);
 void journal_done(struct journal *journal);
 
 /*
- * Where to go on: the entries `oldest`..`newest` were read (0, 0: a fresh set), their keys can
- * be pinned from now on; `current` is the ring index of the newest.  Nothing
- * is written before journal_accept().
+ * Continues after the entries `oldest`..`newest` that were read (0, 0: a fresh set); from now on they
+ * can be pinned.  `current` is the ring index of the newest.  Nothing is written before
+ * journal_accept().
  */
 void journal_begin(struct journal *journal, uint64_t oldest, uint64_t newest, unsigned current,
 		   const uint64_t *bucket_newest) IN_SET;
 void journal_accept(struct journal *journal) IN_SET;
 
-/* 0: `words` fit into the open entry now. -EAGAIN: `op` waits for room. -errno: dead. */
+/* 0: `words` fit into the open entry.  -EAGAIN: `op` waits for room.  Else the set failed. */
 int journal_room(struct journal *journal, unsigned words, struct op *op) IN_SET MUST_CHECK;
-/* Adds a key, for which room was found in the same stay; its entry's sequence. */
+/* Adds a key after journal_room(), in the same critical section.  Returns the entry's sequence. */
 uint64_t journal_add(struct journal *journal, const struct bkey *k) IN_SET;
 
-/* The pin moves to `sequence` if that is older than what it pins, or it pins nothing. */
+/* Moves the pin to `sequence`, unless it pins an older entry already. */
 void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequence) IN_SET;
 void journal_unpin(struct journal *journal, struct journal_pin *pin) IN_SET;
 
 /*
- * `op` awaits that all keys and roots that were given before this call are
- * durable; arrives at once when they are.  The write starts now.
+ * Writes the open entry as soon as possible; `op` awaits that all keys and roots added before this
+ * call are durable.
  */
 void journal_commit(struct journal *journal, struct op *op) IN_SET;
-/* Same, but waits at least for entry `sequence` (which may be durable). */
+/* `op` awaits that the entry `sequence` is durable. */
 void journal_commit_entry(struct journal *journal, uint64_t sequence, struct op *op) IN_SET;
-/* As journal_commit(), and an entry is written in any case, empty or not. */
+/* As journal_commit(), but writes an entry even if it is empty. */
 void journal_commit_always(struct journal *journal, struct op *op) IN_SET;
-/* Roots were changed: the next entry carries them, within the usual delay. */
+/* To be called after `roots` changed: an entry is written within the usual delay. */
 void journal_roots_change(struct journal *journal) IN_SET;
 
-/* The pins of the oldest entry, which reclaim wants to be let go; NULL without pressure. */
+/* The pins of the oldest entry, whose leaves should be written; NULL if there is no pressure. */
 struct list *journal_front(struct journal *journal) IN_SET;
 bool journal_is_under_pressure(const struct journal *journal) IN_SET;
 
-/* So many entries can be pinned at a time. */
+/* The maximum number of entries that can be needed at a time. */
 static inline uint64_t journal_entries_max(const struct journal *journal)
 {
 	return journal->entries_mask;
 }
 /*
- * After journal_begin(): is the bucket behind the newest entry free?  Replay frees none before it
- * has written an entry, so without one the set must be refused before anything is written.
+ * After journal_begin(): is the bucket after the newest entry free?  Replay needs one for its first
+ * entry, so if there is none, the set must be refused before anything is written.
  */
 bool journal_can_go_on(const struct journal *journal) IN_SET;
-/* Could the open entry be written now, if it has no keys?  (a start cannot wait for that) */
+/* Can the open entry be written now, if it has no keys?  (A start cannot wait for room.) */
 bool journal_has_place(const struct journal *journal) IN_SET;
-/* The set stops: nothing is written any more by itself. */
+/* The set stops: nothing is written any more. */
 void journal_stop(struct journal *journal) IN_SET;
 
-/* Entries that a start would replay. */
+/* The number of entries that a start after a crash would replay. */
 uint64_t journal_active_entries(const struct journal *journal) IN_SET;
 
-/* The set died: everybody who waits is told `error`. */
+/* The set failed: wakes all waiters with `error`. */
 void journal_abort(struct journal *journal, int error) IN_SET;
-/* Is nothing under way?  (for stop) */
+/* No write is in flight, and no step is due?  (For stopping a set.) */
 bool journal_is_idle(const struct journal *journal) IN_SET;
 
-/* journal/read.c: what is left after a stop.  Blocking; outside any set. */
+/* journal/read.c: reads the journal at the start of a set.  Blocking; needs no set. */
 struct journal_found {
 	unsigned count;
 	struct journal_entry_disk **entries;	/* oldest needed .. newest, no gap; owned */

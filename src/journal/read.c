@@ -1,21 +1,21 @@
 /*
- * What the journal says after a stop: the entries that must be replayed.
+ * Reads the journal when a set starts: finds the entries that must be replayed.
  *
- * The valid entry with the highest sequence is authoritative; it names the
- * oldest one that is needed, and all between must be there.
+ * The valid entry with the highest sequence is authoritative.  Its last_sequence is the
+ * oldest entry needed, and all entries between must exist.
  *
- * Buckets are read newest first, by the sequence in the header of their first
- * entry, until one begins before what is needed.  The tail of a bucket may hold
- * older entries: they count by their sequence like all others.  Entries that jump
- * ahead nobody has written there: the bucket ends before them.  They must not count,
- * since whether such a tail is read at all depends on how far the ring has come.
+ * Buckets are read newest first, by the sequence of their first entry, until a bucket
+ * begins before the oldest entry needed.  The tail of a bucket may hold older entries,
+ * which count like all others.  If sequences jump ahead within a bucket, the bucket ends
+ * there: nobody writes such an entry, and whether such a tail is read at all depends on
+ * how far the ring has come.
  *
- * The newest entry may be torn, and then it was never there.  But an entry is only
- * begun when the one before it is durable: a valid one behind a bad one, and newer
- * than all that can be reached, tells that something durable was damaged.
+ * The newest entry may be torn; then it counts as never written.  But an entry is only
+ * written after the one before it is durable.  So a valid entry after a bad one, newer
+ * than all others, means that a durable entry was damaged, and the set is refused.
  *
- * A bucket is read through a window that moves on as its entries are taken: its
- * size, which a superblock says, is not ours to believe in memory.
+ * A bucket is read through a window of fixed size, since the size of a bucket comes from
+ * the superblock, and may be larger than memory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -30,12 +30,12 @@
 enum {
 	WINDOW_SECTORS = 2048,
 	ENTRY_SECTORS_MAX = 1024,	/* kernels write 8 pages, of 64 KiB at most */
-	KEPT_MAX = 131072,		/* entries, far more than can be replayed */
+	KEPT_MAX = 131072,		/* entries; more than a valid journal can need */
 };
 
 struct candidate {
 	unsigned index;			/* in the ring */
-	uint64_t first_sequence;	/* as the unchecked header says; 0: no entry */
+	uint64_t first_sequence;	/* from the unchecked header; 0: no entry */
 };
 
 struct reading {
@@ -44,10 +44,10 @@ struct reading {
 	struct journal_entry_disk **entries;
 	unsigned count, room;
 	unsigned char *window;
-	unsigned window_at, window_sectors;	/* what of the bucket is in it */
+	unsigned window_at, window_sectors;	/* the part of the bucket in `window` */
 	uint64_t needed_from;		/* last_sequence of the newest seen so far */
 	uint64_t newest;
-	uint64_t unreachable;		/* the newest valid entry behind a bad one; 0: none */
+	uint64_t unreachable;		/* the newest valid entry after a bad one; 0: none */
 	struct journal_found *found;
 };
 
@@ -99,7 +99,7 @@ static int no_memory(const struct reading *reading, struct error *error)
 			 reading->count);
 }
 
-/* Sorts, drops what is older than needed and what is there twice. */
+/* Sorts the entries; drops those older than needed, and duplicates. */
 static void sort_entries(struct reading *reading)
 {
 	unsigned kept = 0;
@@ -120,7 +120,7 @@ static void sort_entries(struct reading *reading)
 	reading->count = kept;
 }
 
-/* Room for one more, if need be of those that newer ones have made needless. */
+/* Makes room for one more entry, if necessary by dropping those that are no longer needed. */
 static int make_room(struct reading *reading, struct error *error)
 {
 	unsigned room = reading->room ? reading->room * 2 : 256;
@@ -175,7 +175,7 @@ static int take_entry(struct reading *reading, unsigned index,
 	return sequence < reading->needed_from ? 0 : keep(reading, entry, error);
 }
 
-/* The largest entry at sector `at` of the bucket is in the window, as far as there may be one. */
+/* Moves the window such that an entry of maximum size at sector `at` of the bucket is in it. */
 static int move_window(struct reading *reading, unsigned index, unsigned at, struct error *error)
 {
 	const struct journal_setup *setup = reading->setup;
@@ -193,7 +193,7 @@ static int move_window(struct reading *reading, unsigned index, unsigned at, str
 				  strerror(-failed)) : 0;
 }
 
-/* The valid entry at sector `at` of the bucket; NULL: there is none. */
+/* *entry: the valid entry at sector `at` of the bucket, or NULL. */
 static int entry_at(struct reading *reading, unsigned index, unsigned at,
 		    const struct journal_entry_disk **entry, struct error *error)
 {
@@ -210,9 +210,9 @@ static int entry_at(struct reading *reading, unsigned index, unsigned at,
 }
 
 /*
- * The log of the bucket ends at `at`; its newest entry, `before`, ended at `from`.  What was begun
- * behind that lies no further away than an entry is long, and its sequence is higher by the
- * entries that fit between.
+ * Looks for a valid entry after the end of the bucket's log, `at`, whose newest entry is `before` and
+ * ended at `from`.  Such an entry begins at most one entry size further, and its sequence is higher
+ * by at most the number of entries that fit between.
  */
 static int look_behind(struct reading *reading, unsigned index, unsigned from, unsigned at,
 		       uint64_t before, struct error *error)
@@ -233,7 +233,7 @@ static int look_behind(struct reading *reading, unsigned index, unsigned from, u
 	return failed;
 }
 
-/* `before`: the sequence that the first entry should follow. */
+/* Takes all entries of a bucket, the first of which should have the sequence before + 1. */
 static int read_bucket(struct reading *reading, unsigned index, uint64_t before,
 		       struct error *error)
 {

@@ -1,11 +1,11 @@
 /*
- * The oldest entry that is still needed, and which buckets are free of such.
+ * Tracks the oldest entry that is still needed, and which buckets of the ring are free.
  *
  *	 ring:   [ 7 ][ 8 ][ 9 ][ 3 ][ 4 ][ 5 ][ 6 ]
  *	                    ^current  ^ durable_last = 4: the bucket of 3 is free
  *
- * A bucket is free when the newest *durable* entry does not need it (JOURNAL-3);
- * the memory of what will be needed is ahead of that.
+ * A bucket is free if the newest *durable* entry needs none of its entries (JOURNAL-3).
+ * `oldest` in memory may exceed the durable last_sequence; only the latter frees buckets.
  */
 #include "base/sometimes.h"
 #include "journal/internal.h"
@@ -19,7 +19,7 @@ void journal_advance(struct journal *journal)
 {
 	uint64_t before = journal->oldest;
 
-	if (!journal->accepts)	/* a replay has not pinned all its keys yet */
+	if (!journal->accepts)	/* replay has not inserted, and so pinned, all keys yet */
 		return;
 	while (journal->oldest < journal->open && journal->oldest != journal->replaying &&
 	       list_empty(pins_of(journal, journal->oldest)))

@@ -1,13 +1,13 @@
 /*
- * One entry at a time becomes durable.
+ * Writes entries, one at a time.
  *
- *	IDLE --wanted--> ROOM --bucket--> FLUSH ----> WRITE ----> IDLE
- *	                  |  ^             (entry closes at ROOM's end,
- *	                  +--+              the next one opens)
- *	             pins are to go (JOURNAL-4)
+ *	IDLE --wanted--> ROOM --has a place--> FLUSH ----> WRITE ----> IDLE
+ *	                  |  ^   closes the entry,
+ *	                  +--+   opens the next
+ *	       waits for `oldest` to advance (JOURNAL-4)
  *
- * The entry closes when its flush begins: whatever key comes later is not
- * covered by that flush and goes into the next entry (JOURNAL-2).
+ * The entry is closed when its flush starts: that flush does not cover the data of later
+ * keys, so these go into the next entry (JOURNAL-2).
  */
 #include <errno.h>
 #include <string.h>
@@ -31,7 +31,7 @@ void journal_kick(struct journal *journal)
 	op_queue(&journal->writer);
 }
 
-/* Header as of now (JOURNAL-5), checksum, zeroed padding; unused fields are zero from the start. */
+/* Fills in the header (JOURNAL-5), the checksum and the padding; unused fields are zero already. */
 static void seal(struct journal *journal, struct journal_entry_disk *entry, unsigned sectors)
 {
 	const struct journal_roots *roots = &journal->roots;
@@ -47,7 +47,7 @@ static void seal(struct journal *journal, struct journal_entry_disk *entry, unsi
 	journal_entry_seal(entry, journal->words, journal->setup.set_magic);
 }
 
-/* The open entry gets its place in bucket `index`; the next one opens. */
+/* Closes the open entry, which goes into bucket `index`, and opens the next one. */
 static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned sectors)
 {
 	struct journal_entry_disk *entry = journal->buffer[journal->open_buffer];
@@ -124,7 +124,7 @@ static IN_SET void entry_is_durable(struct journal *journal)
 	journal_kick(journal);
 }
 
-/* Without its journal a set can't promise anything: it ends. */
+/* A set without its journal cannot make anything durable: it fails. */
 static void writer_failed(struct journal *journal, int error)
 {
 	SIM_SOMETIMES("the journal cannot be written");
