@@ -1,5 +1,5 @@
 /*
- * A run: an array of keys in order of their ends, and how to find in it.
+ * A run: an array of keys, sorted by their ends, and binary search in it.
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@ unsigned run_find(const struct run *run, unsigned volume, uint64_t sector)
 	while (count) {
 		unsigned half = count / 2;
 
-		/* The middles of both halves: the search is all cache misses. */
+		/* Prefetch both candidates for the next probe: cache misses dominate. */
 		__builtin_prefetch(&base[half / 2]);
 		__builtin_prefetch(&base[half + half / 2]);
 		if (ends_behind(&base[half], volume, sector)) {

@@ -1,5 +1,5 @@
 /*
- * Every invariant of the nodes in memory, for tests and the simulator.
+ * Checks the invariants of all nodes in memory, for tests and the simulator.
  */
 #include <errno.h>
 

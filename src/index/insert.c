@@ -1,15 +1,14 @@
 /*
- * Keys into the index: leaf by leaf, each part in one moment.
+ * Inserts keys into the index, leaf by leaf.
  *
- *	ASK --leaf, room there--> keys in --more--> ASK ... --> DONE
- *	 |  ^                      (journal and leaf in the same stay, INDEX-1)
- *	 |  +---- a node, room in the journal, a leaf write: asks again
+ *	ASK --leaf and room--> insert part --more--> ASK ... --> DONE
+ *	 |  ^                   (journal and leaf in one critical section, INDEX-1)
+ *	 |  +---- waited for a node, for room in the journal, or for a leaf write
  *	 +--leaf full--> PLAN --> ASK
  *
- * A fill (may_drop) waits for nodes, for one plan if its leaf is full, and a few
- * times for a leaf that is being written or replaced, which ends by itself;
- * whatever else is missing, its keys are dropped: what is not in the cache is on
- * the backing device.
+ * A fill (may_drop) waits for nodes; for one plan, if its leaf is full; and at most
+ * WAITS_OF_A_FILL_MAX times for a leaf that is being written or replaced.  If anything
+ * else is missing, its keys are dropped, since the backing device has the data.
  */
 #include <errno.h>
 
@@ -18,11 +17,16 @@
 #include "index/internal.h"
 
 enum {
-	TAIL_WORDS = BKEY_WORDS_MAX,	/* an insert into the middle of an extent adds its tail */
+	TAIL_WORDS = BKEY_WORDS_MAX,	/* a key that cuts an extent in two adds a tail */
 	WAITS_OF_A_FILL_MAX = 8,
 };
 
-enum insert_answer { INSERTED, INSERT_WAITS, INSERT_FULL, INSERT_DROPPED };
+enum insert_answer {
+	INSERTED,	/* the part is in; or a leaf write made room for it: ask again */
+	INSERT_WAITS,
+	INSERT_FULL,	/* the leaf must be replaced */
+	INSERT_DROPPED,	/* a fill gives up, or the set failed */
+};
 
 static void insert_step(struct op *op);
 
@@ -62,7 +66,7 @@ bool insert_next_part(struct insert *insert, const struct node *leaf, struct bke
 			bkey_cut_back(part, bkey_start(part) + replaceable);
 			return true;
 		}
-		insert->next++;	/* a collision: somebody was faster */
+		insert->next++;	/* a collision: `expected` is gone */
 	}
 	return false;
 }
@@ -74,7 +78,7 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
 	SIM_SOMETIMES_IF(bkey_end(part) != bkey_end(k), "an extent goes into two leaves");
 	insert->inserted_sectors += inserted_sectors;
 	if (insert->is_replace || bkey_end(part) == bkey_end(k))
-		insert->next++;	/* a replace goes no further than its first match */
+		insert->next++;	/* a replace inserts the first matching part only */
 	else
 		bkey_cut_front(k, bkey_end(part));
 }
@@ -109,7 +113,7 @@ static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct 
 
 	if (!leaf->write) {
 		if (leaf_write_start(index, leaf))
-			return INSERTED;	/* its open run is empty now: ask again */
+			return INSERTED;	/* not yet: but now there is room, so ask again */
 		SIM_SOMETIMES("an insert finds all leaf writes in use");
 		return drop_or_wait(insert, &index->write_slots);
 	}
@@ -118,7 +122,7 @@ static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct 
 	return drop_or_wait(insert, &leaf->waiting);
 }
 
-/* The next part into this leaf.  INSERTED: it went in, or room was made. */
+/* Inserts the part into the leaf, or makes room for it. */
 static IN_SET enum insert_answer insert_into(struct insert *insert, struct node *leaf,
 					     const struct bkey *part)
 {
@@ -146,7 +150,7 @@ static IN_SET enum insert_answer insert_into(struct insert *insert, struct node 
 		if (error == -EAGAIN)
 			return INSERT_WAITS;
 		if (error)
-			return INSERT_DROPPED;	/* dead: the next question says so */
+			return INSERT_DROPPED;	/* the set failed; finish() gets the error */
 	}
 	insert_part(insert, leaf, part);
 	return INSERTED;

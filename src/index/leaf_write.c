@@ -1,19 +1,21 @@
 /*
- * Leaf writes: the open run of a leaf becomes the next bset of its log.
+ * Writes leaves: the open run of a leaf becomes the next bset of its log.
  *
- *	FLUSH (the data of its keys are durable, INDEX-2) --> (TAIL) --> HEAD --> free
+ *	FLUSH -----------------> (TAIL) -------------> HEAD --------> free
+ *	makes the data of its     all blocks but        the first
+ *	keys durable (INDEX-2)    the first             block
  *
- * Both are written FUA.  A bset of several blocks gets its first one last: until
- * then there is no bset, so a cut cannot leave half of one, which no kernel would
- * accept.  (That a block is written whole or not at all is what the format takes
- * for granted.)
+ * TAIL and HEAD are FUA writes.  The first block of a bset is written last: it holds the
+ * header, so until then the bset does not exist, and a power cut cannot leave half of
+ * it, which no kernel would accept.  (The format assumes that a block is written
+ * atomically.)
  *
- * What is written is a private copy: the run itself joins `keys` when the write
- * begins, so that the next inserts have an empty open run at once.  One write of
- * a leaf at a time, so its log grows without gaps.
+ * The write works on a copy.  The run itself is merged into `keys` when the write starts,
+ * so that the next inserts find an empty open run at once.  A leaf has one write in
+ * flight at a time, so its log grows without gaps.
  *
- * Who wants leaves written: inserts that find no room, eviction, gc, stop; the
- * journal, which lacks room (pressure); and time (ageing).
+ * Leaves are written for inserts that lack room, for eviction, gc and stop, under
+ * pressure of the journal, and when they have been dirty for LEAF_AGE_MAX_NS.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,9 +42,9 @@ struct node_write {
 	struct node *node;
 	unsigned char *buffer;		/* OPEN_RUN_BYTES_MAX */
 	unsigned sectors;
-	uint64_t at;			/* sector of the device */
-	uint64_t newest_key, inserted;
-	struct journal_pin pin;
+	uint64_t at;			/* sector on the device */
+	uint64_t newest_key, inserted;	/* of the leaf, when the write started */
+	struct journal_pin pin;		/* taken over from the leaf */
 };
 
 static void leaf_write_step(struct op *op);
@@ -121,7 +123,7 @@ static void seal_open_run(struct index *index, struct node *leaf, struct node_wr
 	bset_seal(set, words, leaf->sequence, index->setup.set_magic, leaf->key.ptr);
 }
 
-/* The open run joins what is on disk; nothing older lies below, so holes go. */
+/* Merges the open run into `keys`, below which there are no older keys, so holes are dropped. */
 static void join_runs(struct index *index, struct node *leaf)
 {
 	struct run kept;
@@ -135,7 +137,7 @@ static void join_runs(struct index *index, struct node *leaf)
 	leaf->open_words = 0;
 }
 
-/* JOURNAL-1: the pin goes with the keys, from the leaf to the write. */
+/* JOURNAL-1: the keys are now the write's, and so is the pin. */
 static IN_SET void move_pin(struct index *index, struct node *leaf, struct node_write *write)
 {
 	if (!leaf->pin.sequence)
@@ -199,7 +201,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 	return true;
 }
 
-/* Whoever waits for anything that a finished write may have given. */
+/* Wakes all ops that wait for something that the end of a write may provide. */
 static IN_SET void wake(struct index *index)
 {
 	waitlist_wake_all(&index->write_slots, 0);
@@ -249,7 +251,7 @@ static void leaf_write_step(struct op *op)
 	lock_release(index->setup.lock);
 }
 
-/* ---- who wants leaves written ---- */
+/* ---- reasons to write leaves ---- */
 
 int index_clean_leaf(struct index *index, struct node *leaf, struct op *op)
 {

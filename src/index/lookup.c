@@ -1,5 +1,5 @@
 /*
- * From the root down; what lies at a place; from key to key.
+ * Walks from the root to a leaf, looks up a position, and iterates over keys.
  */
 #include <errno.h>
 
@@ -70,7 +70,7 @@ const struct bkey *node_walk_next(struct node_walk *walk)
 	return &keys->key[walk->at_keys++];
 }
 
-/* How far `from` is from the end of what this leaf can say. */
+/* Limits `sectors` to the end of the leaf: it knows nothing beyond. */
 static uint64_t sectors_in_leaf(const struct node *leaf, struct position from, uint64_t sectors)
 {
 	if (bkey_volume(&leaf->key) != from.volume)
@@ -96,7 +96,7 @@ enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t s
 	};
 	sectors = sectors_in_leaf(leaf, from, sectors);
 	while ((k = node_walk_next(&walk))) {
-		/* A hidden one keeps its place, and may precede the one that hides it. */
+		/* A hidden key keeps its place, perhaps before the key that hides it. */
 		if (!bkey_sectors(k))
 			continue;
 		if (bkey_volume(k) != volume || bkey_start(k) >= start + sectors)

@@ -1,5 +1,5 @@
 /*
- * The index as a whole: made, opened, run, stopped.
+ * The index as a whole: init, opening the root, stopping.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 void index_init(struct index *index, const struct index_setup *setup)
 {
-	size_t node_bytes = setup->node_sectors * 512 * 3 / 2; /* 24 bytes for 16 of a hole's key */
+	size_t node_bytes = setup->node_sectors * 512 * 3 / 2; /* a hole: 24 bytes for 16 */
 
 	*index = (struct index){
 		.setup = *setup,

@@ -1,8 +1,8 @@
 /*
- * Nodes in memory: found by where they lie, forgotten when others need the room.
+ * The cache of nodes in memory: a hash table by location, with lru eviction.
  *
- * (NODE-1) Only a clean node that nobody reads, writes, replaces or waits for is
- *     forgotten.
+ * (NODE-1) A node is evicted only if it is clean, is not the root, is not being read,
+ *     written, replaced or appended to, and no op waits for it.
  */
 #include <errno.h>
 #include <string.h>
@@ -98,7 +98,7 @@ static bool may_be_forgotten(const struct index *index, const struct node *node)
 	       !node_is_dirty(node) && waitlist_empty(&node->waiting);
 }
 
-/* Forgets the longest unused ones until there are at most `most`. */
+/* Evicts the least recently used nodes until there are at most `most`. */
 static IN_SET void forget_down_to(struct index *index, unsigned most)
 {
 	struct list_link *link, *next;
@@ -120,7 +120,7 @@ void nodes_trim(struct index *index)
 		forget_down_to(index, index->nodes_max);
 }
 
-/* Room for one more node?  If all are in use, dirty ones are written so that there will be. */
+/* Makes room for one more node.  False: starts to write dirty nodes, so that there will be. */
 static IN_SET bool make_room(struct index *index)
 {
 	struct list_link *link;
@@ -128,7 +128,7 @@ static IN_SET bool make_room(struct index *index)
 	forget_down_to(index, index->nodes_max - 1);
 	if (index->nodes < index->nodes_max)
 		return true;
-	if (index->setup.memory_only)	/* what was replayed stays, whatever it takes */
+	if (index->setup.memory_only)	/* replayed leaves cannot be written, so they stay */
 		return true;
 	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
 		struct node *node = container_of(link, struct node, lru_link);
@@ -176,7 +176,7 @@ static IN_SET int begin_read(struct index *index, const struct bkey *key, unsign
 	return -EAGAIN;
 }
 
-/* A node has one parent and one place there: else walks would come back to where they were. */
+/* Two pointers to one node would make walks of the tree loop. */
 static IN_SET int check_name(const struct index *index, const struct node *found,
 			     const struct bkey *key, unsigned level)
 {

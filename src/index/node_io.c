@@ -1,15 +1,15 @@
 /*
- * Reading a node: its log of bsets becomes one run.
+ * Reads a node: merges the bsets of its log into one run.
  *
- *	bset 0 | bset 1 | bset 2 | what was there before
+ *	bset 0 | bset 1 | bset 2 | older content of the bucket
  *	  all with the same sequence, each newer than those before it
  *
- *	(device) --> PARSE --some more sets--> PARSE ... --> ready
+ *	(device) --> parse some bsets --> parse more ... --> ready
  *
- * A large log is parsed in several steps: others get their turn between.
+ * A large log is parsed in several steps, so that other ops get their turn.
  *
- * Damage is found here: every checksum, the order of keys, pointers that lead
- * nowhere.  A bad node ends the set, with the kernel's words for it.
+ * Damage is found here: bad checksums, keys out of order, invalid pointers.  A damaged
+ * node makes the set fail, with the kernel's error message.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,10 +29,10 @@ struct node_read {
 	unsigned buffer_bytes;
 	uint64_t began_ns;
 	bool is_parsing;
-	unsigned at;			/* bytes that are parsed */
+	unsigned at;			/* bytes parsed so far */
 	struct run set;			/* keys of one bset */
-	struct run_stack extents;	/* of a leaf's sets so far */
-	struct run children;		/* of an interior node's */
+	struct run_stack extents;	/* leaf: keys of its bsets so far */
+	struct run children;		/* interior node: keys of its bsets so far */
 };
 
 static void node_read_step(struct op *op);
@@ -80,7 +80,7 @@ bool node_reads_are_idle(const struct index *index)
 	return true;
 }
 
-/* Nodes that another kernel made may be larger than ours; false: no memory. */
+/* A node of another implementation may be larger than ours.  False: no memory. */
 static bool fit_buffer(struct node_read *read, unsigned bytes)
 {
 	unsigned char *larger;
@@ -154,8 +154,8 @@ static IN_SET int check_child_key(const struct index *index, const struct bkey *
 }
 
 /*
- * The keys of one bset into `run`; in a leaf they must not overlap.  One of size 0 is what is
- * left of an extent that a later key hid: its end may lie inside that key.
+ * Decodes the keys of one bset into `run`.  In a leaf they must not overlap; but a key of size 0,
+ * the remainder of an extent that a later key hid, may end inside that key.
  */
 static IN_SET int decode_set(const struct node_read *read, const struct bset_disk *set,
 			     struct run *run, struct error *error)
@@ -191,7 +191,7 @@ static IN_SET int decode_set(const struct node_read *read, const struct bset_dis
 	return 0;
 }
 
-/* Children are kept in the order in which they came; sorted out when all are known. */
+/* Collects the keys of an interior node; sort_children() sorts them when all are known. */
 static IN_SET int take_child_set(struct node_read *read, struct error *error)
 {
 	struct space *space = read->index->setup.space;
@@ -218,7 +218,7 @@ static int compare_children(const void *a, const void *b)
 	return bkey_compare(a, b);
 }
 
-/* The live children, in order, into `keys`; dead pointers into `open`, for gc. */
+/* Puts live children into `keys`, sorted, and dead pointers into `open`, for gc. */
 static IN_SET int sort_children(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
@@ -271,7 +271,7 @@ static bool is_set_of_node(const struct node_read *read, unsigned at)
 	       le64_get(set->magic) == (read->index->setup.set_magic ^ BSET_MAGIC);
 }
 
-/* A bset of this node behind the end of its log: a torn or misplaced write. */
+/* Fails if there is a bset of this node after the end of its log: a torn or misplaced write. */
 static int check_behind(const struct node_read *read, unsigned at, struct error *error)
 {
 	for (; at < read->node->sectors * 512; at += read->index->setup.block_sectors * 512) {
@@ -281,7 +281,7 @@ static int check_behind(const struct node_read *read, unsigned at, struct error 
 	return 0;
 }
 
-/* The next set, at read->at. */
+/* Takes the bset at read->at. */
 static IN_SET int take_set(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
@@ -318,7 +318,7 @@ static IN_SET int parse_end(struct node_read *read, struct error *error)
 	       node->level ? sort_children(read, error) : finish_leaf(read, error);
 }
 
-/* In the words of a kernel, which says how many keys it had by then. */
+/* Adds the location, as a kernel does, with the number of keys parsed so far. */
 static IN_SET int say_where(const struct node_read *read, struct error *error)
 {
 	const struct index *index = read->index;
@@ -332,7 +332,7 @@ static IN_SET int say_where(const struct node_read *read, struct error *error)
 			 read->at / 512 / index->setup.block_sectors, keys);
 }
 
-/* Some sets more.  -EAGAIN: there are others behind them. */
+/* Parses some more bsets.  -EAGAIN: there are others left. */
 static IN_SET int parse(struct node_read *read, struct error *error)
 {
 	unsigned end = read->node->sectors * 512;
@@ -369,7 +369,7 @@ static IN_SET void read_failed(struct node_read *read, const struct error *error
 	node_forget(index, node);
 }
 
-/* The buffer of a node larger than ours is not kept for the next one. */
+/* After a node larger than ours, frees the memory it needed. */
 static void give_memory_back(struct node_read *read)
 {
 	if (read->node->sectors <= read->index->setup.node_sectors)
@@ -396,7 +396,7 @@ static IN_SET void read_ended(struct node_read *read, int failed, const struct e
 	}
 	read->is_parsing = false;
 	read->node = NULL;
-	waitlist_wake_all(&index->read_slots, 0);	/* some may find that they need none */
+	waitlist_wake_all(&index->read_slots, 0);	/* all: some may find their node read */
 	waitlist_wake_all(&index->memory, 0);
 }
 

@@ -5,11 +5,11 @@
  *	   N      |---|		   N  |------|		   N     |------|      N |--------|
  *	      K' N    tail	      N      K'		     K'  N		  N
  *
- * What is on disk already (`keys`) is cut in memory only: when the node is read
- * again, newest-wins does the same.  A tail goes into the open run, so that it
- * is written with N.  A key of `keys` that is hidden keeps its place with size 0.
+ * Keys on disk (`keys`) are cut in memory only: when the node is read again, the merge
+ * does the same, since N is newer.  A tail goes into the open run, to be written with N.
+ * A key of `keys` that is hidden entirely keeps its place, with size 0.
  *
- * Dirty sectors are counted here: an extent counts while it is usable.
+ * The dirty counts of volumes are updated here: a dirty extent counts while it is usable.
  */
 #include "base/sometimes.h"
 #include "index/internal.h"
@@ -23,7 +23,7 @@ static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_
 		space_hidden(index->setup.space, -sectors);
 }
 
-/* Cuts `old` by `k`; what is left behind k's end of an extent that k lies inside is the tail. */
+/* Cuts `old` by `k`.  True: `k` lies inside it, and *tail is the part after k's end. */
 static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey *k,
 		       struct bkey *tail)
 {
@@ -119,7 +119,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 	leaf->inserted++;
 }
 
-/* Is `k` the part of `expected` that it covers, as it was? */
+/* Is `k` an unchanged part of `expected`? */
 static bool shows(const struct bkey *k, const struct bkey *expected)
 {
 	uint64_t into;

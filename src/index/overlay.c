@@ -1,14 +1,14 @@
 /*
- * What the journal says over what is on disk, in memory: -o ro.
+ * Replay in memory, for -o ro.
  *
- *	keys of the journal, in their order --> one run, the newest wins
- *	for each leaf that it has keys for:	leaf + its part of the run --> open run
+ *	all keys of the journal, in order -----------> one run, newer keys hide older ones
+ *	each leaf: its keys + its part of that run --> its open run
  *
- * Key by key, each would be put into its place among all that came before it, and
- * nothing splits a leaf that is not written: time would go with their square.
+ * Inserting key by key would take quadratic time: each key is inserted into a sorted
+ * array, and the leaves cannot be split, since they cannot be written.
  *
- * All of such a leaf is in its open run then, so that it counts as dirty and is never
- * forgotten; holes stay in it, so that it is not empty.
+ * All keys of such a leaf are then in its open run, so it counts as dirty and is never
+ * evicted.  Holes are kept in it, so that the run is not empty.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,8 +17,8 @@
 
 struct overlay {
 	struct run_stack keys;
-	unsigned at;			/* of keys.run[0]: the first that is not in a leaf yet */
-	struct run part;		/* of one leaf */
+	unsigned at;			/* index in keys.run[0] of the first key not applied yet */
+	struct run part;		/* the keys for one leaf */
 };
 
 struct overlay *overlay_new(void)
@@ -54,7 +54,7 @@ bool overlay_is_applied(const struct overlay *overlay)
 	return overlay->at == overlay->keys.run[0].count;
 }
 
-/* So many keys from overlay->at on have a part in the leaf; the last perhaps in the next, too. */
+/* The number of keys from overlay->at on that belong to the leaf; the last may exceed it. */
 static unsigned keys_in(const struct overlay *overlay, const struct node *leaf)
 {
 	const struct run *keys = &overlay->keys.run[0];
@@ -71,7 +71,7 @@ static unsigned keys_in(const struct overlay *overlay, const struct node *leaf)
 	return at - overlay->at;
 }
 
-/* The leaf's keys into overlay->part; what the last has behind the leaf's end stays. */
+/* Moves the leaf's keys to overlay->part; the rest of the last one, after the leaf, stays. */
 static int take_part(struct overlay *overlay, const struct node *leaf)
 {
 	struct bkey *keys = overlay->keys.run[0].key + overlay->at;

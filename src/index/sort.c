@@ -1,5 +1,5 @@
 /*
- * Merging runs: newest wins.
+ * Merges runs: newer extents hide older ones.
  *
  *	older    |--- A ---|    |-- B --|
  *	newer        |- N -|-- M --|

@@ -1,31 +1,33 @@
 /*
- * Plans: nodes that can't take what is to go in are replaced by new ones.
+ * Plans: replace nodes that are full, or that gc wants rewritten, by new ones.
  *
- *	ASK --all there--> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
- *	 |  ^              data of    new ones,   in one     its bset    an entry
- *	 +--+              the keys   children    moment     durable     names the
- *	 something is      durable    first                              new root
- *	 missing
+ *	ASK --prepared--> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
+ *	 |  ^             data of    new       commit     parent's   entry that
+ *	 +--+             the keys   nodes,    to the     bset       names the
+ *	 waits for        durable    children  parent     durable    new root
+ *	 a resource                  first
  *
  *	              parent                          parent
  *	                |          leaf is full       /    \
- *	              leaf   ---------------------> new    new     the keys that did not
- *	                                                           fit are in the new ones
+ *	              leaf   ---------------------> new    new     with the carried keys
  *
- * A plan begins at one node (`bottom`) and replaces as many of its ancestors as
- * lack room for the new keys: freed record, one or two children.  (A node that
- * another kernel made may be larger than ours: then there are more.)  What it
- * needs is tested and taken in one stay: buckets, journal room for the keys that
- * go along, room in the first ancestor that has it.
+ * A plan begins at one node (`bottom`) and replaces as many of its ancestors as lack
+ * room for the new keys: a freed record for the old node, and pointers to one or two new
+ * ones (more, if the old node is larger than ours).  ASK tests and takes everything that
+ * the plan needs in one critical section: buckets, journal room for the carried keys,
+ * and room in the lowest ancestor that has it.
  *
- * (SPLIT-1) Old nodes are frozen from ASK's end, new ones until the parent's bset is
- *     durable: whatever was inserted earlier could be forgotten by the journal while
- *     the disk still leads to the old node.
- * (SPLIT-2) Old nodes keep their bucket and pin until then; if the root was replaced,
- *     all old buckets wait for a durable entry that names the new root.
- * (SPLIT-3) One plan at a time appends to a parent, so that its log has no
- *     gaps.
- * (SPLIT-4) Freed record and children go into one bset (ORDER-23).
+ * The plan of an insert carries the insert's keys along: they are journaled when ASK
+ * commits, and are part of the new nodes.  So the number of new nodes accounts for them,
+ * and the insert makes progress even if other inserts fill the new leaf at once.
+ *
+ * (SPLIT-1) Old nodes are frozen when ASK commits; new nodes stay frozen until the
+ *     parent's bset is durable.  A key inserted earlier could be written to the new node
+ *     and dropped from the journal while the disk still leads to the old node.
+ * (SPLIT-2) Old nodes keep their bucket and their journal pin until then.  If the root was
+ *     replaced, all old buckets wait for a durable entry that names the new root.
+ * (SPLIT-3) Only one plan at a time appends to a parent, so that its log has no gaps.
+ * (SPLIT-4) The freed record and the pointers to the new nodes are in one bset (ORDER-23).
  */
 #include <errno.h>
 #include <string.h>
@@ -37,9 +39,9 @@
 
 enum {
 	CHILD_WORDS = 3,
-	SPLIT_ABOVE_FIFTHS = 4,		/* more than 4/5 full: two nodes */
+	SPLIT_ABOVE_FIFTHS = 4,		/* two nodes if one would be more than 4/5 full */
 	FIRST_GETS_FIFTHS = 3,
-	NEW_NODES_MAX = 64,		/* a node of 32 MiB, ours of 1 MiB and not full */
+	NEW_NODES_MAX = 64,		/* enough for a node of 32 MiB, with ours of 1 MiB */
 	PLAN_BUCKETS_MAX = NEW_NODES_MAX + 2 * INDEX_LEVELS_MAX + 1,
 };
 
@@ -53,7 +55,7 @@ enum plan_state {
 	PLAN_ROOT
 };
 
-/* One node that is written: its place, and the bset that makes it. */
+/* A new node, and the bset to be written. */
 struct new_node {
 	struct node *node;
 	unsigned char *buffer;
@@ -63,7 +65,7 @@ struct new_node {
 /* One level of the plan. */
 struct level_plan {
 	struct node *old;
-	unsigned count;			/* of the new ones */
+	unsigned count;			/* of new nodes */
 	struct new_node new[NEW_NODES_MAX];
 };
 
@@ -73,18 +75,18 @@ struct plan {
 	enum plan_state state;
 	struct position from;
 	unsigned bottom, top;		/* levels that are replaced */
-	struct insert *insert;		/* whose keys go along; NULL: gc's rewrite */
-	struct op *owner;		/* arrives when the new nodes may be used */
+	struct insert *insert;		/* whose keys are carried along; NULL: a rewrite by gc */
+	struct op *owner;		/* awaits the moment when the new nodes are thawed */
 	struct level_plan at[INDEX_LEVELS_MAX];
-	struct node *parent;		/* of the top one; NULL: the root is replaced */
-	unsigned parent_sectors;	/* promised by it */
+	struct node *parent;		/* of the top old node; NULL: that is the root */
+	unsigned parent_sectors;	/* room in its log that is promised to this plan */
 	unsigned char *parent_buffer;	/* OPEN_RUN_BYTES_MAX */
 	struct new_node root;		/* above a root that was split */
-	struct journal_pin pin;		/* for the keys that go along */
-	unsigned writing;		/* the level whose nodes are being written */
-	struct run content;		/* what the bottom's new nodes will hold */
-	struct run passengers;
-	struct insert trial;		/* the insert as it will be when they went in */
+	struct journal_pin pin;		/* for the carried keys */
+	unsigned writing;		/* the level whose nodes are written next */
+	struct run content;		/* keys of the new nodes of the current level */
+	struct run passengers;		/* the carried keys */
+	struct insert trial;		/* a copy of the insert, as it will be after them */
 };
 
 static void plan_step(struct op *op);
@@ -103,7 +105,7 @@ void plans_init(struct index *index)
 	}
 }
 
-/* All from `first` on. */
+/* Frees the buffers of new nodes from `first` on. */
 static void free_buffers(struct level_plan *at, unsigned first)
 {
 	for (unsigned i = first; i < NEW_NODES_MAX; i++) {
@@ -194,7 +196,7 @@ static IN_SET void plan_ends(struct plan *plan, int error)
 	waitlist_wake_all(&plan->index->memory, 0);
 }
 
-/* ---- ASK: what will the new nodes hold, and is all there for them? ---- */
+/* ---- ASK, prepare: the content of the new nodes, and the resources for them ---- */
 
 static unsigned node_words(const struct index *index)
 {
@@ -215,7 +217,7 @@ static unsigned set_sectors(const struct index *index, unsigned words)
 	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
 }
 
-/* Keys that can't be read any more have nothing older below them: they go. */
+/* Drops unusable keys, holes included: under a node's merged keys there are no older ones. */
 static IN_SET void drop_unusable(struct index *index, struct run *run)
 {
 	unsigned kept = 0;
@@ -235,7 +237,7 @@ static void exchange(struct run *a, struct run *b)
 	*b = kept;
 }
 
-/* Does the next key begin before the place the plan was made for?  Then perhaps before the leaf. */
+/* Does the next key begin before plan->from?  Then it may belong to an earlier leaf. */
 static bool next_goes_back(const struct plan *plan, const struct insert *insert)
 {
 	const struct bkey *k = &insert->keys[insert->next];
@@ -246,7 +248,7 @@ static bool next_goes_back(const struct plan *plan, const struct insert *insert)
 						     bkey_start(k) < plan->from.sector;
 }
 
-/* The keys of the insert that belong into `leaf`, as a run; later ones win. */
+/* Collects the insert's keys that belong to `leaf` as a run; later keys hide earlier ones. */
 static IN_SET void collect_passengers(struct plan *plan, const struct node *leaf)
 {
 	struct index *index = plan->index;
@@ -284,7 +286,7 @@ static void collect_children(struct plan *plan, const struct node *node)
 	plan->content.count = node->keys.count;
 }
 
-/* Each has room for its share and a key more, since it is cut between two keys. */
+/* The number of new nodes for so many words.  Each must hold its share and one key more. */
 static unsigned nodes_for(const struct index *index, unsigned words, unsigned keys)
 {
 	unsigned full = node_words(index) * SPLIT_ABOVE_FIFTHS / 5;
@@ -296,7 +298,7 @@ static unsigned nodes_for(const struct index *index, unsigned words, unsigned ke
 	return (words + full - 1) / full;
 }
 
-/* Memory for what the act will write; false: there is none. */
+/* Allocates the buffers of the new nodes of a level; false: no memory. */
 static bool have_buffers(const struct plan *plan, struct level_plan *at)
 {
 	for (unsigned i = 0; i < at->count; i++) {
@@ -308,7 +310,7 @@ static bool have_buffers(const struct plan *plan, struct level_plan *at)
 	return true;
 }
 
-/* Could there ever be so many buckets at a time, and memory for what is written to them? */
+/* Fails the set if it can never provide so many buckets at a time, or memory for the nodes. */
 static IN_SET int check_size(struct plan *plan, unsigned buckets)
 {
 	struct index *index = plan->index;
@@ -328,7 +330,7 @@ static IN_SET int check_size(struct plan *plan, unsigned buckets)
 	return health_error(index->setup.health);
 }
 
-/* Frozen, or on its way to the device: `op` waits for that to end. */
+/* True: the node is frozen or being written, and the plan waits for that to end. */
 static bool is_in_the_way(struct plan *plan, struct node *node)
 {
 	if (!node->is_frozen && !node->write)
@@ -339,7 +341,7 @@ static bool is_in_the_way(struct plan *plan, struct node *node)
 	return true;
 }
 
-/* Others were promised room in it, which a replacement could not keep. */
+/* True: other plans were promised room in the node, and this plan waits for them. */
 static bool is_promised(struct plan *plan, struct node *node)
 {
 	if (!node->counted_sectors && !node->is_appended)
@@ -350,8 +352,8 @@ static bool is_promised(struct plan *plan, struct node *node)
 }
 
 /*
- * Which levels are replaced, by how many nodes each?  Returns the number of
- * buckets that takes, or 0: somebody is in the way and the plan waits.
+ * Decides which levels are replaced, and by how many nodes each.  Returns the number of buckets
+ * needed, or 0: the plan waits for another plan or a write.
  */
 static IN_SET unsigned lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX])
 {
@@ -389,7 +391,7 @@ static IN_SET unsigned lay_out(struct plan *plan, struct node *const path[INDEX_
 	}
 }
 
-/* The leaf got room meanwhile, or there is nothing left for it to take. */
+/* Does the leaf have room by now, or does the insert have no key for it any more? */
 static IN_SET bool is_needless(struct plan *plan, const struct node *leaf)
 {
 	struct bkey part;
@@ -402,7 +404,7 @@ static IN_SET bool is_needless(struct plan *plan, const struct node *leaf)
 		leaf_room(plan->index, leaf, bkey_words(&part) + BKEY_WORDS_MAX) != LEAF_FULL);
 }
 
-/* ---- the act: all changes in memory that can be made before anything is durable ---- */
+/* ---- ASK, commit: freeze the old nodes, make the new ones in memory ---- */
 
 static void new_buffer(struct index *index, struct new_node *new)
 {
@@ -442,8 +444,8 @@ static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t b
 }
 
 /*
- * So many of `keys`, which have `total` words, does the first of `nodes` get: of two 3/5, and
- * what the second can't hold; of more its share.
+ * How many of `keys`, which have `total` words, the first of `nodes` new nodes gets: its share;
+ * but of two nodes 3/5 of the words, or more if the second cannot hold the rest.
  */
 static unsigned keys_of_first(const struct index *index, const struct bkey *keys, unsigned count,
 			      unsigned total, unsigned nodes)
@@ -488,7 +490,7 @@ static IN_SET void make_nodes(struct plan *plan, unsigned level, const uint32_t 
 		plan->index->rewrites++;
 }
 
-/* `run` of an interior node: the old child's key gives way to the new ones. */
+/* Replaces the pointer to the old child by those to the new ones. */
 static void replace_child(struct run *run, const struct level_plan *at)
 {
 	unsigned place = run_find_key(run, &at->old->key);
@@ -499,7 +501,7 @@ static void replace_child(struct run *run, const struct level_plan *at)
 		run_insert_at(run, place, &at->new[i].node->key);
 }
 
-/* What was dirty in the old leaf no longer counts; what is in the new ones does. */
+/* Updates the dirty counts: minus the old leaf's keys, plus those of the new leaves. */
 static IN_SET void recount_dirty(struct plan *plan, const struct node *leaf)
 {
 	struct index *index = plan->index;
@@ -518,7 +520,7 @@ static IN_SET void recount_dirty(struct plan *plan, const struct node *leaf)
 	}
 }
 
-/* INDEX-1: the keys that go along enter the journal in this same stay. */
+/* Journals the carried keys, in the critical section that adds them to the new nodes (INDEX-1). */
 static IN_SET void board_passengers(struct plan *plan)
 {
 	struct insert *insert = plan->insert;
@@ -535,7 +537,7 @@ static IN_SET void board_passengers(struct plan *plan)
 	insert->inserted_sectors = plan->trial.inserted_sectors;
 }
 
-/* Above what the old root became. */
+/* Makes a new root above the nodes that replace the old one. */
 static IN_SET void make_root(struct plan *plan, uint32_t bucket)
 {
 	const struct level_plan *at = &plan->at[plan->top];
@@ -587,8 +589,8 @@ static IN_SET void begin_writing(struct plan *plan)
 }
 
 /*
- * Gc's rewrites and fills never wait for buckets, which only the end of gc may
- * bring, and leave half of the list to those who must split (LESSON-1): -EBUSY.
+ * Takes the buckets.  Rewrites by gc and plans of fills never wait for them, since perhaps only the
+ * end of gc can free some, and leave half of the list for other splits (LESSON-1): -EBUSY.
  */
 static IN_SET int take_buckets(struct plan *plan, unsigned count, uint32_t *buckets)
 {
@@ -653,7 +655,7 @@ static IN_SET void ask(struct plan *plan)
 	begin_writing(plan);
 }
 
-/* ---- NODES: the new ones, children before parents (INDEX-3) ---- */
+/* ---- NODES: writes the new nodes, children before parents (INDEX-3) ---- */
 
 static IN_SET void write_node(struct plan *plan, const struct new_node *new)
 {
@@ -665,7 +667,7 @@ static IN_SET void write_node(struct plan *plan, const struct new_node *new)
 	index->sectors_written += new->sectors;
 }
 
-/* False: all have been written. */
+/* Starts to write the nodes of the next level.  False: all levels are written. */
 static IN_SET bool write_level(struct plan *plan)
 {
 	unsigned level = plan->writing++;
@@ -682,7 +684,7 @@ static IN_SET bool write_level(struct plan *plan)
 	return false;
 }
 
-/* ---- SWITCH: lookups go to the new nodes from here on ---- */
+/* ---- SWITCH, commit: lookups use the new nodes from here on ---- */
 
 static IN_SET struct bkey freed_record(const struct index *index, const struct node *old)
 {
@@ -765,7 +767,7 @@ static IN_SET void switch_over(struct plan *plan)
 	}
 }
 
-/* ---- thaw, and what can go now ---- */
+/* ---- thaws the new nodes, frees the old ones ---- */
 
 static IN_SET void thaw_node(struct index *index, struct node *node)
 {
@@ -774,7 +776,7 @@ static IN_SET void thaw_node(struct index *index, struct node *node)
 	waitlist_wake_all(&node->waiting, 0);
 }
 
-/* SPLIT-2: the bucket's number is all that is left of an old node. */
+/* Drops an old node and its pin; returns its bucket, which is not free yet (SPLIT-2). */
 static IN_SET uint32_t old_node_goes(struct index *index, struct node *old)
 {
 	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
@@ -817,7 +819,7 @@ static IN_SET void thaw(struct plan *plan)
 	for (unsigned level = plan->bottom; level <= plan->top; level++) {
 		if (plan->parent && index->is_running)
 			space_freed(index->setup.space, freed[level]);
-		else	/* the disk may still lead here, by the root that the journal names */
+		else	/* the root that the durable journal names may still lead here */
 			keep_for_root(index, freed[level]);
 	}
 	if (plan->parent) {
@@ -834,7 +836,7 @@ static IN_SET void thaw(struct plan *plan)
 	journal_commit(index->setup.journal, &plan->op);
 }
 
-/* An entry that names the root of now is durable. */
+/* A durable entry names the current root: frees the buckets that waited for it. */
 static IN_SET void release_old_roots(struct index *index)
 {
 	for (unsigned i = 0; i < index->freed_roots_count; i++)

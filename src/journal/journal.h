@@ -130,8 +130,8 @@ void journal_init(struct journal *journal, const struct journal_setup *setup);
 void journal_done(struct journal *journal);
 
 /*
- * Continues after the entries `oldest`..`newest` that were read (0, 0: a fresh set); from now on they
- * can be pinned.  `current` is the ring index of the newest.  Nothing is written before
+ * Continues after the entries `oldest`..`newest` that were read (0, 0: a fresh set); from now on
+ * they can be pinned.  `current` is the ring index of the newest.  Nothing is written before
  * journal_accept().
  */
 void journal_begin(struct journal *journal, uint64_t oldest, uint64_t newest, unsigned current,

@@ -210,9 +210,9 @@ static int entry_at(struct reading *reading, unsigned index, unsigned at,
 }
 
 /*
- * Looks for a valid entry after the end of the bucket's log, `at`, whose newest entry is `before` and
- * ended at `from`.  Such an entry begins at most one entry size further, and its sequence is higher
- * by at most the number of entries that fit between.
+ * Looks for a valid entry after the end of the bucket's log, `at`; the newest entry of the log is
+ * `before`, and ended at `from`.  The entry would begin at most one entry size further, with a
+ * sequence that is higher by at most the number of entries that fit between.
  */
 static int look_behind(struct reading *reading, unsigned index, unsigned from, unsigned at,
 		       uint64_t before, struct error *error)
@@ -264,14 +264,14 @@ static int read_bucket(struct reading *reading, unsigned index, uint64_t before,
 	return 0;
 }
 
-/* The bucket that was to come next does not begin with an entry: is one further behind? */
+/* The bucket after the newest entry does not begin with an entry: does it have a later one? */
 static int read_next_bucket(struct reading *reading, struct error *error)
 {
 	unsigned next = (reading->found->current + 1) % reading->setup->bucket_count;
 
 	for (unsigned i = 0; i < reading->setup->bucket_count; i++)
 		if (reading->candidates[i].index == next && reading->candidates[i].first_sequence)
-			return 0;	/* by what it said, it was read or is old */
+			return 0;	/* it begins with an entry: it was read, or is old */
 	return read_bucket(reading, next, reading->newest, error);
 }
 
