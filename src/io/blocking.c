@@ -1,8 +1,8 @@
 /*
- * One thread for calls that can only block, and the queue of jobs before it.
+ * The thread for blocking calls, and its queue of jobs.
  *
- * (BLOCKING-1) A job is the thread's from blocking_start() until its op arrives: the
- *     thread does not touch it after the post.
+ * (BLOCKING-1) The thread owns a job from blocking_start() until reactor_post(), and does
+ *     not touch it afterwards.
  */
 #include "io/blocking.h"
 
@@ -16,13 +16,13 @@
 
 struct blocking {
 	pthread_t thread;
-	pthread_mutex_t mutex;		/* for what stands below */
+	pthread_mutex_t mutex;		/* guards the fields below */
 	pthread_cond_t wake;
 	struct list jobs;
 	bool stopping;
 };
 
-/* The next job; NULL: the end. */
+/* Waits for the next job; NULL: the thread is to end. */
 static struct blocking_job *blocking_next(struct blocking *blocking)
 {
 	struct list_link *link;
@@ -49,7 +49,7 @@ static void *blocking_run(void *argument)
 	return NULL;
 }
 
-/* Signals are for the main thread. */
+/* Blocks all signals in the new thread: the main thread handles them. */
 static int blocking_create_thread(struct blocking *blocking)
 {
 	sigset_t all, before;

@@ -1,9 +1,8 @@
 /*
- * One thread for calls that can only block: open, stat, libblkid, ioctls.
+ * One thread for system calls that block: open, stat, libblkid, ioctls.
  *
- * A job runs there and its op awaits it, so that a path into our own mount or
- * on a dead server stops nobody else.  `run` must touch nothing but what its
- * job holds.
+ * The op of a job awaits its end, so a path on our own mount, or on a server that does
+ * not respond, delays only that op.  `run` may use only its job, and what that owns.
  */
 #pragma once
 

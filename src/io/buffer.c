@@ -1,8 +1,8 @@
 /*
  * Aligned memory for device transfers.
  *
- * What is two MiB or more is laid out for huge pages: then registering it with
- * the ring pins few pages.
+ * Buffers of 2 MiB or more are aligned for huge pages, so that registering them with the
+ * ring pins few pages.
  */
 #include "io/buffer.h"
 
@@ -86,5 +86,5 @@ void buffer_put(struct buffer_pool *pool, void *buffer)
 	assert(offset % pool->bytes == 0 && offset / pool->bytes < pool->count);
 	assert(pool->free_count < pool->count);
 	pool->free[pool->free_count++] = buffer;
-	waitlist_wake_all(&pool->waiting, 0);	/* each asks again; who was first asks first */
+	waitlist_wake_all(&pool->waiting, 0);	/* each asks again, in order */
 }

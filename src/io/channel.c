@@ -1,5 +1,5 @@
 /*
- * Messages in and out of a descriptor, on the reactor's ring.
+ * A channel on the reactor's ring.
  *
  *	      read            on_message          channel_reply
  *	IDLE ------> READING -----------> TAKEN ----------------> LEAVING
@@ -21,7 +21,7 @@
 
 enum slot_state { SLOT_IDLE, SLOT_READING, SLOT_TAKEN, SLOT_LEAVING };
 
-/* A slot as only we see it. */
+/* A slot with its private part. */
 struct slot {
 	struct channel_slot visible;
 	struct channel *channel;
@@ -29,7 +29,7 @@ struct slot {
 	struct completion completion;	/* of the read, then of the reply */
 	struct iovec pieces[CHANNEL_PIECES_MAX];
 	unsigned piece_count;
-	struct list_link link;		/* in the idle ones */
+	struct list_link link;		/* in channel->idle */
 };
 
 struct channel {
@@ -37,16 +37,16 @@ struct channel {
 	int fd;
 	channel_message *on_message;
 	void *context;
-	struct op *drain;		/* NULL: nobody waits for the end */
-	int end;			/* why no more is read; 0: it still is */
+	struct op *drain;		/* the op that awaits the end, or NULL */
+	int end;			/* why reading has ended; 0: it has not */
 	bool end_told;
 	unsigned reading;
-	unsigned away;			/* slots that are taken or leaving */
+	unsigned away;			/* slots that are taken or sending a reply */
 	unsigned count;
 	size_t message_bytes;		/* the longest that is read */
 	size_t memory_bytes;
 	char *memory;
-	struct list idle;		/* the one that was used last first: it is warm */
+	struct list idle;		/* last used first: its memory is in the CPU cache */
 	struct slot slots[];
 };
 
@@ -55,7 +55,7 @@ static struct slot *slot_of(struct channel_slot *visible)
 	return container_of(visible, struct slot, visible);
 }
 
-/* Reading. */
+/* ---- reading ---- */
 
 static void slot_read(struct slot *slot)
 {
@@ -82,7 +82,7 @@ static void channel_read_more(struct channel *channel)
 	}
 }
 
-/* A read that is about to bring a message still brings it. */
+/* Cancels the reads; one that has a message already still delivers it. */
 static void channel_end(struct channel *channel, int error)
 {
 	if (channel->end)
@@ -94,7 +94,7 @@ static void channel_end(struct channel *channel, int error)
 					     &channel->slots[i].completion, 0);
 }
 
-/* Tells the end once nothing is read any more, and who drains once all is idle. */
+/* Reports the end when no read is in flight; lets `drain` arrive when everything is idle. */
 static void channel_check_end(struct channel *channel)
 {
 	struct op *drain = channel->drain;
@@ -135,7 +135,7 @@ static void slot_take(struct slot *slot, unsigned bytes)
 	channel->on_message(channel->context, &slot->visible, 0);
 }
 
-/* An empty read is the end of a descriptor that has one, as a socket does. */
+/* An empty read is an end of file, for instance of a socket. */
 static void slot_read_done(struct slot *slot, int result)
 {
 	struct channel *channel = slot->channel;
@@ -155,7 +155,7 @@ static void slot_read_done(struct slot *slot, int result)
 	channel_check_end(channel);
 }
 
-/* Replying. */
+/* ---- replying ---- */
 
 static void slot_write(struct slot *slot)
 {
@@ -180,7 +180,7 @@ static void slot_back(struct slot *slot)
 	channel_read_more(channel);
 }
 
-/* ENOENT: who asked was interrupted and has gone; ENODEV, ECONNABORTED: all have. */
+/* ENOENT: the request was interrupted; ENODEV, ECONNABORTED: the mount is gone. */
 static void slot_reply_done(struct slot *slot, int result)
 {
 	assert(slot->state == SLOT_LEAVING);
@@ -223,7 +223,7 @@ void channel_reply(struct channel_slot *visible, const void *message, size_t byt
 	channel_reply_pieces(visible, &whole, 1);
 }
 
-/* The end is not told from within a call (CHANNEL-4): it waits for a completion. */
+/* CHANNEL-4: the end is not reported within this call, but by a completion. */
 static void slot_released(struct completion *completion, int result UNUSED)
 {
 	struct slot *slot = container_of(completion, struct slot, completion);
@@ -243,7 +243,7 @@ void channel_release(struct channel_slot *visible)
 	reactor_complete(slot->channel->reactor, &slot->completion, 0);
 }
 
-/* Beginning and end. */
+/* ---- start and end ---- */
 
 static int channel_make_nonblocking(int fd, struct error *error)
 {

@@ -1,25 +1,24 @@
 /*
- * Messages in and out of a descriptor: /dev/fuse.
+ * A channel: messages and replies through a descriptor, /dev/fuse.
  *
- * Some reads are always outstanding; each message arrives in a slot, and its
- * reply leaves from the same slot in the next submission of the reactor.
+ * Some reads are always in flight.  Each message arrives in a slot, and its reply is sent
+ * from the same slot with the next submission of the reactor.
  *
  *	in                  data (page aligned)
  *	|<- CHANNEL_HEAD ->|<------------- data_bytes ------------>|<- slack ->|
  *	[ head of request  ][ payload of a WRITE ...
  *	         [ reply: 16][ payload of a READ ...
  *
- * A WRITE's head is 80 bytes, so its payload lands aligned and can go to a
- * device as it is; a reply's head is 16 bytes, so a READ's answer leaves in one
- * piece from data - 16 (or from 16 bytes before any place within the data).
+ * The head of a WRITE has 80 bytes, so its payload is aligned in `data` and can be written
+ * to a device from there.  The head of a reply has 16 bytes, so the reply to a READ is one
+ * piece from data - 16 on (or from 16 bytes before any place in the data).
  *
- * (CHANNEL-1) A slot is idle, being read into, taken, or leaving with its
- *     reply.
- * (CHANNEL-2) Every slot that was handed to on_message is given back exactly once, by
- *     channel_reply() or channel_release(): a request without an answer would hang its
- *     caller until we die.
+ * (CHANNEL-1) A slot is idle, being read into, taken by the callee, or sending its reply.
+ * (CHANNEL-2) The callee gives back every slot that on_message passed to it exactly once, by
+ *     channel_reply() or channel_release().  Otherwise the caller of that request would
+ *     hang until the daemon ends.
  * (CHANNEL-3) While slots are idle, CHANNEL_READS of them are being read into.
- * (CHANNEL-4) on_message is never called from within a step, nor from a call below.
+ * (CHANNEL-4) on_message is never called from within a step, or from a call of the callee.
  */
 #pragma once
 
@@ -31,9 +30,9 @@
 #include "io/op.h"
 
 enum {
-	CHANNEL_READS = 4,		/* kept outstanding */
-	CHANNEL_HEAD_BYTES = 80,	/* in front of data: fuse_in_header + fuse_write_in */
-	CHANNEL_SLACK_BYTES = 16384,	/* behind data_bytes */
+	CHANNEL_READS = 4,		/* reads in flight */
+	CHANNEL_HEAD_BYTES = 80,	/* before data: fuse_in_header + fuse_write_in */
+	CHANNEL_SLACK_BYTES = 16384,	/* after data_bytes */
 	CHANNEL_PIECES_MAX = 4,
 };
 
@@ -48,14 +47,14 @@ struct channel_slot {
 };
 
 /*
- * A message in `slot`, which is now the callee's; or, once and last, slot == NULL
- * and the reason why no more will come: -ENODEV after the unmount, -ECANCELED
- * after channel_stop(), other errors of the descriptor.
+ * Passes a message in `slot`, which the callee owns from now on.  The last call has slot == NULL
+ * and the reason: -ENODEV after the unmount, -ECANCELED after channel_stop(), other errors of the
+ * descriptor.
  */
 typedef void channel_message(void *context, struct channel_slot *slot, int error);
 
 /*
- * Makes the slots and begins to read.  `fd` stays the caller's and is made
+ * Allocates the slots and starts to read.  `fd` still belongs to the caller, and is made
  * non-blocking.  A message may have up to CHANNEL_HEAD_BYTES + data_bytes + CHANNEL_SLACK_BYTES.
  * NULL and the reason on failure.
  */
@@ -64,11 +63,11 @@ struct channel *channel_new(struct reactor *reactor, int fd, unsigned slots, siz
 /* Only when channel_idle(). */
 void channel_free(struct channel *channel);
 
-/* Ends the reading; messages that were taken can still be answered. */
+/* Stops reading; messages that were taken can still be answered. */
 void channel_stop(struct channel *channel);
-/* Nothing is outstanding: no read, no reply, no slot in the callee's hands (CHANNEL-2). */
+/* No read or reply is in flight, and the callee has no slot (CHANNEL-2). */
 bool channel_idle(const struct channel *channel);
-/* The op arrives when the channel has ended and is idle; one op at most. */
+/* The op awaits the end of the channel, when it is idle; at most one op. */
 void channel_drain(struct channel *channel, struct op *op);
 
 unsigned channel_slots(const struct channel *channel);
@@ -76,10 +75,10 @@ unsigned channel_slots(const struct channel *channel);
 struct channel_slot *channel_slot_at(struct channel *channel, unsigned index);
 
 /*
- * Sends a reply and gives the slot back when it has left.  What it points to
- * must stay until then: within the slot, or for ever.
+ * Sends a reply, and gives the slot back when it is sent.  The memory must stay in place until
+ * then: it is in the slot, or constant.
  */
 void channel_reply(struct channel_slot *slot, const void *message, size_t bytes);
 void channel_reply_pieces(struct channel_slot *slot, const struct iovec *pieces, unsigned count);
-/* Gives back a slot whose message has no reply, or was answered otherwise. */
+/* Gives back a slot whose message needs no reply, or was answered in another way. */
 void channel_release(struct channel_slot *slot);

@@ -1,14 +1,15 @@
 /*
  * Devices on Linux: block devices and files.
  *
- * (DEVICE-1) One user: a block device is opened O_EXCL to be written, a file is
- *     locked twice (record lock of the open file, and flock), and is refused
- *     when a loop device has it, as is a loop device on a file that is locked.
- *     To be read only, a block device is taken as it is.
- * (DEVICE-2) With O_DIRECT, what the kernel would refuse as misaligned is bounced by
- *     the *_now calls; ops keep to the block that device_set_block() named.
- * (DEVICE-3) Through the page cache, a failed flush may have dropped what it should
- *     have written, and the next would succeed: there, the first failure stays.
+ * (DEVICE-1) A device has one user.  A block device is opened with O_EXCL if it is to be
+ *     written.  A file is locked twice (an open file description lock, and flock), and
+ *     refused if a loop device uses it; so is a loop device on a locked file.  Opening a
+ *     block device read-only does not exclude others.
+ * (DEVICE-2) With O_DIRECT, the *_now functions copy misaligned data through a buffer of
+ *     whole blocks.  Transfers of ops are aligned as device_set_block() was told.
+ * (DEVICE-3) With the page cache, a failed flush may have dropped the data, while the next
+ *     flush would succeed.  So the first failure of a flush is kept, and all later flushes
+ *     report it.
  */
 #include "io/device.h"
 
@@ -39,7 +40,7 @@ enum {
 	SECTOR_BYTES = 512,
 	BLOCK_SECTORS_DEFAULT = 8,
 	BACKING_FILE_BYTES = 4096 + 1,	/* a path, and its end */
-	/* A daemon whose mount is gone may need a moment to close it. */
+	/* A daemon that was just unmounted may take a moment to close the device. */
 	BUSY_TRIES = 40,
 	BUSY_PAUSE_NS = 50000000,
 };
@@ -51,15 +52,15 @@ struct device {
 	struct stat stat;
 	uint64_t sectors;
 	unsigned logical_block_bytes;
-	struct device_disk disk;	/* partition 0: none */
-	bool can_discard;		/* until one was refused */
+	struct device_disk disk;	/* partition 0: not a partition */
+	bool can_discard;		/* false once a discard failed with EOPNOTSUPP */
 	bool is_in_memory;		/* on tmpfs */
 	bool direct;
-	unsigned direct_bytes;		/* O_DIRECT wants multiples of this */
+	unsigned direct_bytes;		/* alignment that O_DIRECT requires */
 	_Atomic int flush_error;	/* DEVICE-3 */
 };
 
-/* O_DIRECT or not. */
+/* ---- O_DIRECT or the page cache ---- */
 
 static bool device_ask_alignment(const struct device *device, unsigned *memory, unsigned *offset)
 {
@@ -89,7 +90,7 @@ static bool device_turn_direct(struct device *device, bool on)
 	return device->direct == on;
 }
 
-/* The last word has a read: one block, as badly aligned as ours may come. */
+/* Final test: read one block into memory aligned to 512 bytes, the worst case we submit. */
 static bool device_try_direct(struct device *device, unsigned block_bytes)
 {
 	uint64_t offset = device->sectors * SECTOR_BYTES >= 2 * block_bytes ? block_bytes : 0;
@@ -116,14 +117,14 @@ void device_set_block(struct device *device, unsigned block_sectors)
 		device_turn_direct(device, false);
 }
 
-/* One user (DEVICE-1). */
+/* ---- one user (DEVICE-1) ---- */
 
 static int device_busy(const struct device *device, struct error *error, const char *who)
 {
 	return error_set(error, EBUSY, "%s is in use by %s", device->path, who);
 }
 
-/* Who holds an flock of the file, as /proc/locks has it; 0: it is not there. */
+/* The process that holds an flock of the file, from /proc/locks; 0: not listed. */
 static int device_locker(const struct device *device)
 {
 	FILE *locks = fopen("/proc/locks", "re");
@@ -163,7 +164,7 @@ static int device_lock_failed(const struct device *device, struct error *error)
 	if (errno == EAGAIN || errno == EACCES || errno == EWOULDBLOCK)
 		return device_is_locked(device, error);
 	if (device->mode == DEVICE_READ_ONLY)
-		return 0;		/* a file system without locks: we harm nobody */
+		return 0;		/* a file system without locks: nobody can have one */
 	return error_set(error, errno, "%s cannot be locked: %s", device->path, strerror(errno));
 }
 
@@ -180,14 +181,14 @@ static int device_lock_file(const struct device *device, struct error *error)
 	return failed;
 }
 
-/* Where it would be told what a loop device stands on. */
+/* The sysfs file that names the backing file of a loop device. */
 static void device_backing_file_name(const struct device *device, char *sysfs, size_t bytes)
 {
 	snprintf(sysfs, bytes, "/sys/dev/block/%u:%u/loop/backing_file",
 		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
 }
 
-/* What a loop device stands on: `sysfs` is its backing_file, of one line. */
+/* Reads the path of a loop device's backing file from `sysfs`. */
 static bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_BYTES])
 {
 	FILE *file = fopen(sysfs, "re");
@@ -198,7 +199,7 @@ static bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_B
 	return is_read;
 }
 
-/* Whether the file named in `backing_file` is this one. */
+/* Is this device the file that is named in `backing_file`? */
 static bool device_is_named_in(const struct device *device, const char *backing_file)
 {
 	char path[BACKING_FILE_BYTES];
@@ -222,7 +223,7 @@ static int device_refuse_loop(const struct device *device, struct error *error)
 	return *who ? device_busy(device, error, who) : 0;
 }
 
-/* A loop device on a file that somebody has locked: whoever it is writes to the same bytes. */
+/* Refuses a loop device on a locked file: the owner of the lock writes to the same data. */
 static int device_refuse_locked_below(const struct device *device, struct error *error)
 {
 	char path[64], file[BACKING_FILE_BYTES], who[BACKING_FILE_BYTES + 64];
@@ -241,7 +242,7 @@ static int device_refuse_locked_below(const struct device *device, struct error 
 	return whole.l_type == F_UNLCK ? 0 : device_busy(device, error, who);
 }
 
-/* Size, kind and abilities. */
+/* ---- size, kind and capabilities ---- */
 
 static bool device_read_sysfs(const struct device *device, const char *name, char text[32])
 {
@@ -304,7 +305,7 @@ static int device_look_at_block_device(struct device *device, struct error *erro
 	    ioctl(device->fd, BLKROGET, &is_read_only))
 		return error_set(error, errno, "%s does not tell its size: %s", device->path,
 				 strerror(errno));
-	/* It can be opened for writing, and then refuses each write. */
+	/* A read-only block device can be opened for writing; only the writes fail. */
 	if (is_read_only && device->mode == DEVICE_READ_WRITE)
 		return error_set(error, EROFS, "%s is a read-only device, wanted one to write to",
 				 device->path);
@@ -346,7 +347,7 @@ static int device_look(struct device *device, struct error *error)
 	return device_look_at_block_device(device, error);
 }
 
-/* Opening and closing. */
+/* ---- opening and closing ---- */
 
 static int device_cannot_open(const struct device *device, struct error *error)
 {
@@ -361,8 +362,8 @@ static int device_is_no_device(const struct device *device, struct error *error)
 }
 
 /*
- * What the path is before it is opened says how to open it, and keeps us from opening what acts
- * when it is opened; what it is then is what counts.
+ * Looks at the path before opening it: to know how to open it, and not to open files that act when
+ * they are opened, like tape devices.  It may be replaced in between, so the open file counts.
  */
 static int device_open_path(struct device *device, struct error *error)
 {
@@ -381,7 +382,7 @@ static int device_open_path(struct device *device, struct error *error)
 	fd = path_open(device->path, flags, &device->stat);
 	if (fd == -ENOTBLK)
 		return device_is_no_device(device, error);
-	errno = fd == -EWOULDBLOCK ? EBUSY : -fd;	/* somebody is to give up its lease */
+	errno = fd == -EWOULDBLOCK ? EBUSY : -fd;	/* another process has a lease on it */
 	if (fd < 0)
 		return device_cannot_open(device, error);
 	device->fd = fd;
@@ -438,7 +439,7 @@ void device_close(struct device *device)
 	free(device);
 }
 
-/* Facts. */
+/* ---- properties ---- */
 
 uint64_t device_sectors(const struct device *device)
 {
@@ -512,7 +513,7 @@ bool device_can_discard(const struct device *device)
 	return device->can_discard;
 }
 
-/* Blocking transfers. */
+/* ---- blocking transfers ---- */
 
 static bool device_reaches(const struct device *device, uint64_t sector, uint64_t sectors)
 {
@@ -537,7 +538,7 @@ static int device_move_all(struct device *device, bool write, char *data, uint64
 	return 0;
 }
 
-/* Whether O_DIRECT would take it as it is. */
+/* Is the transfer aligned as O_DIRECT requires? */
 static bool device_is_aligned(const struct device *device, const void *data, uint64_t offset,
 			      size_t bytes)
 {
@@ -546,7 +547,7 @@ static bool device_is_aligned(const struct device *device, const void *data, uin
 				   bytes % device->direct_bytes == 0);
 }
 
-/* Through whole blocks in memory of our own (DEVICE-2). */
+/* Copies through a buffer of whole blocks (DEVICE-2). */
 static int device_move_bounced(struct device *device, bool write, char *data, uint64_t offset,
 			       size_t bytes)
 {
@@ -590,7 +591,7 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 	return device_move_now(device, true, (char *)data, sector, sectors);
 }
 
-/* What a flush has to report: its own failure, or an earlier one that stays (DEVICE-3). */
+/* The result of a flush: its own error, or the earlier one that is kept (DEVICE-3). */
 static int device_flush_result(struct device *device, int error)
 {
 	if (error && !device->direct)
@@ -603,7 +604,7 @@ int device_flush_now(struct device *device)
 	return device_flush_result(device, fdatasync(device->fd) ? -errno : 0);
 }
 
-/* Transfers that an op awaits. */
+/* ---- transfers of ops ---- */
 
 static void device_transfer(struct device *device, struct transfer *transfer, uint64_t sector,
 			    uint64_t sectors)
@@ -667,7 +668,7 @@ static int device_punch_ended(struct transfer *transfer, int error)
 	return error;
 }
 
-/* Of a block device, too: the kernel unmaps or zeroes there, or refuses; it never writes zeros. */
+/* Also for block devices: there the kernel unmaps or zeroes, or fails; it does not write zeros. */
 void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
 {
 	struct transfer *transfer = transfer_new(op, TRANSFER_PUNCH);

@@ -1,4 +1,4 @@
-/* The flushes of one device: start, share, tell the end. */
+/* The flushes of one device: starts them, shares them, wakes the ops that wait. */
 #include "io/flush.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* The lock by which a set is entered: a mutex that spins a little, as it is held for moments. */
+/* The set lock: a mutex that spins a little, since critical sections are short. */
 #include "io/lock.h"
 
 #include <assert.h>
@@ -31,7 +31,7 @@ void lock_free(struct lock *lock)
 {
 	int busy = lock ? pthread_mutex_destroy(&lock->mutex) : 0;
 
-	assert(!busy);		/* nobody is inside */
+	assert(!busy);		/* nobody holds it */
 	free(lock);
 }
 

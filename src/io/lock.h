@@ -1,9 +1,9 @@
 /*
- * The lock by which a set is entered.  Held for moments, never across a wait;
- * the simulator's only checks that.
+ * The set lock.  It is held for short critical sections only, never across a wait; the
+ * simulator's lock checks that.
  *
- * The layers below the set know it as this lock: their own ops enter and leave
- * the set by it.
+ * The layers below `cache` do not know the set, so their own ops take the lock by these
+ * functions; all others use set_enter() and set_leave().
  */
 #pragma once
 

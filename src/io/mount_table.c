@@ -1,4 +1,4 @@
-/* The mount table, and umount2() by identity. */
+/* The mount table, and umount2() by mount id. */
 #include "io/mount_table.h"
 
 #include <assert.h>
@@ -12,7 +12,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-/* "\040" is how the table writes a blank. */
+/* Decodes octal escapes: the table has "\040" for a blank. */
 static void unescape(char *text)
 {
 	char *to = text;
@@ -105,7 +105,10 @@ const struct mount_line *mount_table_find_id(const struct mount_table *table, un
 	return NULL;
 }
 
-/* Another mount stands at the same point, on this one: one that was moved keeps its old line. */
+/*
+ * Is another mount on top of this one, at the same point?  Goes by the parent, not by the order of
+ * lines, which moved mounts keep.
+ */
 static bool is_covered(const struct mount_table *table, const struct mount_line *line)
 {
 	for (unsigned i = 0; i < table->count; i++)
@@ -136,7 +139,7 @@ const struct mount_line *mount_table_find_foreign(const struct mount_table *tabl
 	return NULL;
 }
 
-/* The id of the mount behind a descriptor. */
+/* The mount id of a descriptor. */
 static int mount_id(int fd, unsigned *id)
 {
 	char path[64], line[128];
@@ -154,7 +157,7 @@ static int mount_id(int fd, unsigned *id)
 	return result;
 }
 
-/* The directory in which the mount's point is a name. */
+/* Opens the parent directory of the mount point. */
 static int open_parent(const struct mount_line *line, const char **name)
 {
 	autofree char *path = strdup(line->point);
@@ -171,7 +174,7 @@ static int open_parent(const struct mount_line *line, const char **name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* An open file of the mount would keep it busy, so this one is closed again. */
+/* Compares the id; closes the file again, since an open file keeps the mount busy. */
 static int check_place(int parent, const char *name, const struct mount_line *line)
 {
 	autoclose int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -181,7 +184,7 @@ static int check_place(int parent, const char *name, const struct mount_line *li
 	return result ? result : id == line->id ? 0 : -ESTALE;
 }
 
-/* Who is not root may still undo his own FUSE mounts; fusermount3 touches no others. */
+/* Users other than root may unmount their own FUSE mounts, by fusermount3. */
 static int unmount_by_fusermount(const struct mount_line *line, int flags)
 {
 	char program[] = "fusermount3", unmount[] = "-u", lazy[] = "-z", plain[] = "-u";

@@ -1,19 +1,19 @@
 /*
- * An op: one unit of asynchronous work, and lists of such units that wait.
+ * An op: one unit of asynchronous work; and waitlists, in which ops wait.
  *
- * An op has a step, a count of what it awaits, and the first error among what
- * has come.  Whatever it starts (a transfer, a timer, another op, a place in a
- * waitlist) adds one to the count; its completion takes one off; at zero the op
- * is queued on its home reactor, which calls the step.  So a step reads like
- * one moment: nothing else runs meanwhile, and waiting means to return.
+ * An op has a step function, a pending count (`awaited`), and the first error among the
+ * completions.  Whatever the op starts (a transfer, a timer, another op, a place in a
+ * waitlist) adds one to the count by op_await(); its completion takes one off by
+ * op_arrive(): "the op arrives".  When the count drops to zero, the op is queued on its
+ * home reactor, which calls the step.  A step runs to its end without interruption, and
+ * waits by returning.
  *
- * (OP-1) A step runs only when nothing is awaited; never nested in another
- *     step.
- * (OP-2) Only the home reactor touches an op.  Other threads hand it over with
- *     reactor_post().
- * (OP-3) An op waits in one list at a time; waitlists are first come, first served.
- * (OP-4) A woken op asks again from the start.  Nothing was changed meanwhile
- *     on its behalf, so asking again is always right.
+ * (OP-1) A step runs only when the pending count is zero, and never inside another step.
+ * (OP-2) Only the thread of the home reactor touches an op.  Other threads hand it over
+ *     with reactor_post().
+ * (OP-3) An op is in one list at a time.  Waitlists are first come, first served.
+ * (OP-4) A woken op asks again from the start.  Nothing was changed on its behalf while
+ *     it waited, so asking again is always correct.
  */
 #pragma once
 
@@ -25,8 +25,8 @@ struct reactor;
 struct op {
 	void (*step)(struct op *op);
 	struct reactor *home;
-	unsigned awaited;	/* arrivals still owed before the next step */
-	int error;		/* the first failure among them, as -errno; the step clears it */
+	unsigned awaited;	/* pending count: completions until the next step */
+	int error;		/* the first error among them, as -errno; the step clears it */
 	struct list_link link;	/* in the reactor's ready queue, or in one waitlist */
 };
 
@@ -39,7 +39,7 @@ static inline void op_init(struct op *op, struct reactor *home, void (*step)(str
 	*op = (struct op){ .step = step, .home = home };
 }
 
-/* Makes the step run soon, with nothing awaited.  Called on the home reactor. */
+/* Queues the op, whose pending count is zero.  Called on the home reactor. */
 void op_queue(struct op *op);
 
 static inline void op_await(struct op *op)
@@ -47,7 +47,7 @@ static inline void op_await(struct op *op)
 	op->awaited++;
 }
 
-/* One thing that was awaited has come.  Called on the home reactor. */
+/* The pending count drops by one.  Called on the home reactor. */
 static inline void op_arrive(struct op *op, int error)
 {
 	assert(op->awaited > 0);	/* OP-1 */
@@ -57,7 +57,7 @@ static inline void op_arrive(struct op *op, int error)
 		op_queue(op);
 }
 
-/* Takes the error that came, so that the next state starts without one. */
+/* Returns and clears the error, so that the next state starts without one. */
 static inline int op_take_error(struct op *op)
 {
 	int error = op->error;
@@ -66,7 +66,7 @@ static inline int op_take_error(struct op *op)
 	return error;
 }
 
-/* Awaits nothing, and is in no queue. */
+/* Pending count zero, and in no list. */
 static inline bool op_is_idle(const struct op *op)
 {
 	return !op->awaited && !list_linked(&op->link);
@@ -82,14 +82,14 @@ static inline bool waitlist_empty(const struct waitlist *list)
 	return list_empty(&list->ops);
 }
 
-/* The op awaits its turn in `list`. */
+/* Appends the op to `list`; it awaits being woken. */
 static inline void waitlist_join(struct waitlist *list, struct op *op)
 {
 	op_await(op);
 	list_add_last(&list->ops, &op->link);
 }
 
-/* Wakes the op that has waited longest; false if there is none. */
+/* Wakes the op that has waited for longest; false if there is none. */
 static inline bool waitlist_wake_first(struct waitlist *list, int error)
 {
 	struct list_link *link = list_take_first(&list->ops);
@@ -100,7 +100,7 @@ static inline bool waitlist_wake_first(struct waitlist *list, int error)
 	return true;
 }
 
-/* Wakes all that wait now, in their order. */
+/* Wakes all ops that wait now, in order. */
 static inline void waitlist_wake_all(struct waitlist *list, int error)
 {
 	struct list all;

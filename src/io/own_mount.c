@@ -1,4 +1,4 @@
-/* The daemon's own mount, and how it leaves it. */
+/* The daemon's own mount: finds it and unmounts it. */
 #include "io/own_mount.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ uint64_t own_mount_number(const struct own_mount *own)
 	return own->is_found ? makedev(own->major, own->minor) : 0;
 }
 
-/* OWNMOUNT-1: it can't be told apart from a later one that was given the same number. */
+/* OWNMOUNT-1: without the connection, a later file system may have the same number. */
 static bool is_gone(const struct own_mount *own)
 {
 	struct pollfd connection = { .fd = own->connection };
@@ -64,7 +64,7 @@ static int check_foreign(const struct own_mount *own, const struct mount_table *
 	return 0;
 }
 
-/* The newest first: a second mount of ours may stand on the first. */
+/* Newest first: a second mount of ours may be on top of the first. */
 static int leave_all(const struct own_mount *own, const struct mount_table *table,
 		     struct error *error)
 {
@@ -105,7 +105,7 @@ void own_mount_sever(const struct own_mount *own)
 
 	if (pipe2(ends, O_CLOEXEC))
 		return;
-	/* A pipe without a reader is in error, as a connection without a mount is. */
+	/* A pipe without a reader polls as an error, as does a connection without a mount. */
 	close(ends[0]);
 	dup3(ends[1], own->connection, O_CLOEXEC);
 	close(ends[1]);

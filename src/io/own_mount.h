@@ -1,10 +1,11 @@
 /*
- * The daemon's own mount: found when it was made, known by the number of its
- * file system, left by nobody's path.
+ * The daemon's own mount, identified by the device number of its file system, not by its
+ * path, which may have changed.
  *
- * (OWNMOUNT-1) As long as the kernel holds the connection, the number is ours alone.
- * (OWNMOUNT-2) Only mounts of our file system are unmounted, and none on which another
- *     file system stands: that would go with it.
+ * (OWNMOUNT-1) As long as the kernel has the FUSE connection, no other file system gets its
+ *     device number.
+ * (OWNMOUNT-2) Only mounts of our file system are unmounted, and only if no other file
+ *     system is mounted on top, which would be unmounted, too.
  */
 #pragma once
 
@@ -13,15 +14,15 @@
 #include "io/mount_table.h"
 
 struct own_mount {
-	int connection;			/* of /dev/fuse; the caller's */
+	int connection;			/* descriptor of /dev/fuse; owned by the caller */
 	bool is_found;
 	unsigned major, minor;		/* of the file system */
 };
 
-/* Looks for it at `directory`, among what was not in the table `before` it was made. */
+/* Finds the mount at `directory` that is not in the table `before` mounting. */
 void own_mount_find(struct own_mount *own, int connection, const char *directory,
 		    const struct mount_table *before);
-/* st_dev of all its files; 0: it was not found. */
+/* st_dev of its files; 0: it was not found. */
 uint64_t own_mount_number(const struct own_mount *own);
 
 /*
@@ -32,7 +33,7 @@ uint64_t own_mount_number(const struct own_mount *own);
 int own_mount_leave(const struct own_mount *own, struct error *error) MUST_CHECK;
 
 /*
- * Ends the connection: who is still inside gets errors.  The descriptor stays, and tells from now
- * on that its mount is gone: libfuse would unmount by path while it does not.
+ * Aborts the connection: processes that still use the mount get errors.  The descriptor stays open
+ * and reports that the mount is gone, since otherwise libfuse would unmount by path.
  */
 void own_mount_sever(const struct own_mount *own);

@@ -1,7 +1,7 @@
 /*
- * What lies at a path may change between any two looks at it: only the open
- * descriptor tells.  O_NONBLOCK so that opening never waits (a FIFO for its other
- * end, a file for the holder of a lease); it is taken back where we keep it.
+ * A path may lead to another file at each system call, so only the open descriptor is
+ * examined.  O_NONBLOCK prevents blocking (on a FIFO without a writer, on a file with a
+ * lease), and is cleared once the file is accepted.
  */
 #include "io/path.h"
 

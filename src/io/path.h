@@ -1,6 +1,6 @@
 /*
- * Opening what a user named: a file or a block device, whatever else may take its
- * place meanwhile.
+ * Opens a path that a user named, which must be a file or a block device, although it may
+ * be replaced by something else at any moment.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "base/compiler.h"
 
 /*
- * A descriptor for the file or block device at `path`, and what it is; never waits, as for the
- * other end of a FIFO.  -ENOTBLK: it is something else; -errno.
+ * Opens the file or block device at `path`, and returns the descriptor and its stat.  Does not
+ * block, as opening a FIFO would.  -ENOTBLK: it is neither; -errno.
  */
 int path_open(const char *path, int flags, struct stat *found) MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * The process: protected against the lack of memory, as far as the user may ask for it, and
- * independent of what its caller had open or closed.
+ * The daemon's process: protects it against lack of memory, as far as the user may, and closes
+ * inherited descriptors.
  */
 #include "io/process.h"
 
@@ -30,8 +30,8 @@ static void process_be_killed_last(void)
 }
 
 /*
- * Where the user's limit of locked memory counts (RLIMIT_MEMLOCK, not for root), it would count
- * all that is mapped from now on, touched or not: stacks and buffers would find no room.
+ * RLIMIT_MEMLOCK, if it applies (not to root), counts all memory that is mapped from now on,
+ * touched or not; with a low limit, stacks and buffers could not be allocated.
  */
 static bool process_may_map_more(void)
 {

@@ -1,15 +1,15 @@
 /*
- * What the daemon's process asks of the kernel for itself.
+ * Settings of the daemon's process.
  */
 #pragma once
 
 /*
- * A daemon through which memory is written out must not wait for memory: it is
- * marked as such, its pages stay in memory as they are touched, and it is killed
- * last when memory runs out.  What the user may not ask for is left out.
+ * The kernel may have to write memory out through this daemon, which therefore must not wait for
+ * memory: marks the process as an I/O flusher, locks its pages when they are touched, and makes it
+ * the last one that the OOM killer chooses.  Skips what the user has no permission for.
  */
 void process_protect(void);
-/* Standard input, output and error that are closed become /dev/null: no other file gets there. */
+/* Opens /dev/null in place of closed standard streams, so that no other file gets their numbers. */
 void process_open_streams(void);
-/* All others.  A daemon would keep its caller's locks and pipes. */
+/* Closes all other inherited descriptors, so as not to keep locks and pipes of the caller. */
 void process_close_inherited(void);

@@ -1,22 +1,22 @@
 /*
  * The reactor on io_uring.
  *
- *	      +--> what completed: done() ---+
+ *	      +--> completions: done() ------+
  *	      |                              v
  *	submit and wait              op_arrive, op_queue --> ready, in order
  *	      ^                              ^                 |
  *	      |    timers that are due ------+                 v
  *	      +------------------------------------------ steps, at most STEPS_PER_TURN
  *
- * (REACTOR-1) Only the thread that made the reactor touches it, but for the inbox,
- *     which has a mutex and an eventfd that the ring always reads.
- * (REACTOR-2) Taking entries off the completion queue calls nobody: they go into a list
- *     first.  So it may be done at any moment, even in the middle of a step.
- * (REACTOR-3) The eventfd is written when the inbox was empty: whoever finds it filled
- *     knows that the wake is under way.
- * (REACTOR-4) One timeout of the ring, the alarm, is due no later than the first timer.
- *     It is set when a timer comes that is due before it, not at each turn: that would
- *     reprogram the processor's own timer every time.
+ * (REACTOR-1) Only the thread that created the reactor touches it, except the inbox, which
+ *     has a mutex, and an eventfd that the ring always reads.
+ * (REACTOR-2) Taking entries off the completion queue calls no function: they are put into
+ *     a list first.  So it can be done at any time, even in the middle of a step.
+ * (REACTOR-3) A post writes the eventfd only if the inbox was empty: otherwise the thread is
+ *     being woken already.
+ * (REACTOR-4) The ring has one timeout, the alarm, due no later than the first timer.  It is
+ *     set when a timer is started that is due before it, not at each turn, since setting
+ *     it reprograms the timer of the processor.
  */
 #include "io/reactor.h"
 
@@ -37,10 +37,10 @@
 enum {
 	SUBMISSIONS = 512,
 	COMPLETIONS = 4096,
-	STEPS_PER_TURN = 256,	/* then the ring has its turn, whoever is still ready */
-	ROUNDS_PER_TURN = 8,	/* of completions that came without the ring, and their steps */
-	POSTS_ROOM = 256,	/* at first; doubled when full */
-	PIECES_MAX = 64,	/* of registered memory */
+	STEPS_PER_TURN = 256,	/* then the ring is served, even if ops are still ready */
+	ROUNDS_PER_TURN = 8,	/* of completions without the ring, and their steps */
+	POSTS_ROOM = 256,	/* initial size; doubled when full */
+	PIECES_MAX = 64,	/* pieces of registered memory */
 	PIECE_BYTES_MAX = 1 << 30,
 };
 
@@ -59,27 +59,27 @@ struct post_box {
 
 struct piece {
 	char *begin;
-	size_t bytes;		/* 0: a free place */
+	size_t bytes;		/* 0: unused */
 };
 
 struct reactor {
 	struct io_uring ring;
 	pthread_t thread;
 	bool stopping;
-	unsigned in_flight;	/* submissions whose completion is still to come */
+	unsigned in_flight;	/* submissions without a completion yet */
 	uint64_t now_ns;
 	struct list ready;	/* ops */
 	struct list completed;	/* completions */
-	struct list timers;	/* the one that is due first first */
+	struct list timers;	/* sorted, the next one first */
 	struct transfer_pool transfers;
 	struct random random;
 
-	struct post_box local;	/* posts by our own thread */
-	pthread_mutex_t mutex;	/* for the inbox */
-	struct post_box inbox;	/* posts by others */
-	struct post_box taken;	/* the inbox's other half */
+	struct post_box local;	/* posts of the own thread */
+	pthread_mutex_t mutex;	/* guards `inbox` */
+	struct post_box inbox;	/* posts of other threads */
+	struct post_box taken;	/* swapped with `inbox`, to be emptied without the mutex */
 	int wake_fd;
-	uint64_t wakes;		/* what is read from it */
+	uint64_t wakes;		/* buffer for reading it */
 	struct completion wake;
 
 	struct completion alarm;	/* REACTOR-4 */
@@ -87,7 +87,7 @@ struct reactor {
 	uint64_t alarm_due_ns;
 	struct __kernel_timespec alarm_time;
 
-	unsigned piece_count;	/* the places in use are among the first ones */
+	unsigned piece_count;	/* of entries that may be in use */
 	bool can_register;
 	struct piece pieces[PIECES_MAX];
 };
@@ -102,7 +102,7 @@ struct transfer_pool *reactor_transfers(struct reactor *reactor)
 	return &reactor->transfers;
 }
 
-/* Posts. */
+/* ---- posts ---- */
 
 static void post_box_add(struct post_box *box, struct op *op, int error)
 {
@@ -169,9 +169,9 @@ static void inbox_woken(struct completion *completion, int result)
 	inbox_read(reactor);
 }
 
-/* The ring. */
+/* ---- the ring ---- */
 
-/* Takes what completed off the queue; calls nobody (REACTOR-2). */
+/* Moves completions from the queue into the list; calls no function (REACTOR-2). */
 static void reactor_reap(struct reactor *reactor)
 {
 	struct io_uring_cqe *cqe;
@@ -190,7 +190,7 @@ static void reactor_reap(struct reactor *reactor)
 	io_uring_cq_advance(&reactor->ring, count);
 }
 
-/* Whatever else the kernel says to an enter, we have used the ring wrongly. */
+/* Any other result of io_uring_enter() is a bug in the use of the ring. */
 static void reactor_check_enter(int result)
 {
 	if (result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY ||
@@ -245,7 +245,7 @@ static void reactor_run_completed(struct reactor *reactor)
 	}
 }
 
-/* Time and chance. */
+/* ---- time and random numbers ---- */
 
 static uint64_t clock_read_ns(clockid_t clock)
 {
@@ -284,7 +284,7 @@ static struct timer *timer_of(struct list_link *link)
 	return link ? container_of(link, struct timer, link) : NULL;
 }
 
-/* The list is short and a new timer mostly due last: so from the end. */
+/* Searches from the end: the list is short, and a new timer mostly is the last. */
 static void timer_insert(struct list *timers, struct timer *timer)
 {
 	struct list_link *before = timers->head.prev;
@@ -321,10 +321,10 @@ static void reactor_run_timers(struct reactor *reactor)
 
 	while ((timer = timer_of(list_first(&reactor->timers))) &&
 	       timer->due_ns <= reactor->now_ns)
-		timer_cancel(timer);		/* arrives now: it is time */
+		timer_cancel(timer);		/* due: lets its op arrive */
 }
 
-/* Steps and turns. */
+/* ---- steps and turns ---- */
 
 void op_queue(struct op *op)
 {
@@ -360,7 +360,7 @@ static void alarm_rings(struct completion *completion, int result)
 	struct reactor *reactor = container_of(completion, struct reactor, alarm);
 
 	assert(result == -ETIME || result == -ECANCELED || result == 0);
-	reactor->alarm_is_set = false;	/* the timers are looked at in each turn */
+	reactor->alarm_is_set = false;	/* each turn looks at the timers anyway */
 }
 
 static void alarm_set(struct reactor *reactor, uint64_t due_ns)
@@ -421,7 +421,7 @@ void reactor_stop(struct reactor *reactor)
 	reactor->stopping = true;
 }
 
-/* Memory. */
+/* ---- registered memory ---- */
 
 static int piece_update(struct reactor *reactor, unsigned index, char *begin, size_t bytes)
 {
@@ -490,9 +490,9 @@ int reactor_memory_index(const struct reactor *reactor, const void *memory, size
 	return -1;
 }
 
-/* Beginning and end. */
+/* ---- start and end ---- */
 
-/* The newer the kernel, the less it interrupts us; an old one gets a plain ring. */
+/* Newer kernels interrupt the thread less; tries their flags first, then a plain ring. */
 static int ring_open(struct io_uring *ring)
 {
 	const unsigned wishes[] = {
@@ -568,7 +568,7 @@ void reactor_free(struct reactor *reactor)
 	if (reactor->alarm_is_set)
 		reactor_cancel_now(reactor, &reactor->alarm);
 	assert(!reactor->in_flight);
-	pthread_mutex_lock(&reactor->mutex);	/* behind the last who posted */
+	pthread_mutex_lock(&reactor->mutex);	/* waits for the last post to leave */
 	pthread_mutex_unlock(&reactor->mutex);
 	io_uring_queue_exit(&reactor->ring);
 	close(reactor->wake_fd);

@@ -1,12 +1,12 @@
 /*
- * A reactor: one thread with a ring, timers and an inbox, that runs the steps
- * of ops.
+ * A reactor: an event loop, one thread with an io_uring, timers and an inbox, which runs
+ * the steps of ops.
  *
- * One turn: take what completed, run the steps that became ready (and those
- * which these make ready), and one io_uring_submit_and_wait for all that was
- * started.  Never a system call per request.
+ * One turn of the loop takes all completions, runs the steps that became ready (and those
+ * that become ready by these), and submits everything that was started with one
+ * io_uring_submit_and_wait().  So there is no system call per request.
  *
- * The simulator replaces this file's .c, device.c, lock.c and blocking.c.
+ * The simulator has its own reactor.c, device.c, lock.c and blocking.c.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 
 struct reactor;
 
-/* Makes a reactor for the calling thread; NULL and the reason if it can't be. */
+/* Creates a reactor for the calling thread; NULL and the reason on failure. */
 struct reactor *reactor_new(struct error *error);
 void reactor_free(struct reactor *reactor);
 
@@ -25,24 +25,23 @@ void reactor_free(struct reactor *reactor);
 void reactor_run(struct reactor *reactor);
 void reactor_stop(struct reactor *reactor);
 
-/* From any thread: the op arrives (op_arrive) on its home reactor. */
+/* Called from any thread: calls op_arrive() on the op's home reactor. */
 void reactor_post(struct op *op, int error);
 
 /*
- * Memory that transfers will use; registered with the ring where that helps.
- * It must stay in place until reactor_free().
+ * Registers memory of transfers with the ring, where that makes them faster.  It must stay in
+ * place until reactor_free().
  */
 void reactor_register_memory(struct reactor *reactor, void *memory, size_t bytes);
 
-/* Nanoseconds since some start, constant during a step; seconds since the epoch. */
+/* Monotonic nanoseconds, constant during a step; seconds since the epoch. */
 uint64_t clock_ns(const struct reactor *reactor);
 uint32_t clock_epoch_seconds(const struct reactor *reactor);
 /* Random numbers that need not be secret: uuids, node sequence numbers, placeholders. */
 uint64_t reactor_random(struct reactor *reactor);
 
 /*
- * A timer: an op awaits it.  It arrives once, after `delay_ns` or at
- * timer_cancel(), which makes it arrive at once.
+ * A timer, which an op awaits: it arrives once, after `delay_ns`, or by timer_cancel().
  */
 struct timer {
 	uint64_t due_ns;

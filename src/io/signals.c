@@ -1,4 +1,4 @@
-/* Signals by a descriptor that the ring watches. */
+/* Signals through a signalfd, which the ring polls. */
 #include "io/signals.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@ struct signals {
 	signals_arrived *arrived;
 	void *context;
 	int fd;
-	sigset_t before;		/* what was blocked before (SIGNAL-1) */
+	sigset_t before;		/* the signal mask before (SIGNAL-1) */
 	struct completion completion;
 };
 

@@ -1,9 +1,8 @@
 /*
- * Signals as events of a reactor: they arrive between steps, not in the midst
- * of anything.
+ * Signals as events of a reactor: they are handled between steps.
  *
- * (SIGNAL-1) While a struct signals is there, its signals are blocked in the thread
- *     that made it, and in those it makes later: nobody is interrupted.
+ * (SIGNAL-1) While a struct signals exists, its signals are blocked in the thread that
+ *     created it, and in threads it creates later, so that no system call is interrupted.
  */
 #pragma once
 
@@ -16,7 +15,7 @@ struct signals;
 typedef void signals_arrived(void *context, int signal);
 
 /*
- * `numbers`: the signals, ended by 0.  Make it before other threads are made.
+ * `numbers`: the signals, ended by 0.  To be called before other threads are created.
  * NULL and the reason on failure.
  */
 struct signals *signals_new(struct reactor *reactor, const int *numbers, signals_arrived *arrived,

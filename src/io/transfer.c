@@ -1,6 +1,6 @@
 /*
- * A device's transfers: prepared for the ring, continued where the kernel
- * stopped half-way, and reported to their ops.
+ * The transfers of devices: submits them, continues partial ones, and lets their ops
+ * arrive.
  */
 #include "io/transfer.h"
 
@@ -87,9 +87,9 @@ static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe
 }
 
 /*
- * A file in memory (tmpfs) makes us wait only where it was swapped out; io_uring would
- * hand each of its transfers to a thread, and wake that and us for every one.  That pays
- * for long ones: several threads copy, while we serve others.
+ * A file in memory (tmpfs) blocks only if it was swapped out, but io_uring would give each
+ * transfer to a worker thread, and wake that and us.  This pays off only for long
+ * transfers, which several threads then copy while we serve other requests.
  */
 static int transfer_now(struct transfer *transfer)
 {
@@ -143,7 +143,7 @@ void transfer_start(struct transfer *transfer)
 		transfer_submit(transfer);
 }
 
-/* More was asked for than came: nothing came at the end of the device, else go on. */
+/* A partial transfer: an error if nothing was transferred, else continues with the rest. */
 static void transfer_continue(struct transfer *transfer, unsigned bytes)
 {
 	assert(bytes <= transfer->left);

@@ -1,13 +1,13 @@
 /*
- * What a device has under way on a reactor; io only.
+ * The transfers of devices on a reactor; private to io.
  *
- * (TRANSFER-1) A transfer belongs to one op, which awaits it, and is at home on that
- *     op's reactor.
- * (TRANSFER-2) It ends once: all of it was done, or with the first error.  What the
- *     kernel did only in part is continued where it stopped.
+ * (TRANSFER-1) A transfer belongs to one op, which awaits it, and runs on the op's home
+ *     reactor.
+ * (TRANSFER-2) It ends once: when everything is transferred, or with the first error.  If
+ *     the kernel transfers only a part, the transfer continues with the rest.
  *
- * The pool makes transfers in advance and more when they run out, and keeps
- * them: in flight are never more than DEVICE_TRANSFERS_MAX.
+ * The pool allocates some transfers in advance, more when they run out, and keeps them.
+ * At most DEVICE_TRANSFERS_MAX are in flight.
  */
 #pragma once
 
@@ -22,13 +22,13 @@ struct transfer {
 	struct completion completion;
 	enum transfer_kind kind;
 	bool fua;
-	bool at_once;			/* the file is in memory: no thread need wait for it */
+	bool at_once;			/* the file is in memory: do not use a worker thread */
 	int fd;
 	unsigned retries;
 	char *data;
-	uint64_t offset;		/* bytes; of what is left */
-	uint64_t left;
-	/* Turns the end's error into what the op is told; may be NULL. */
+	uint64_t offset;		/* in bytes, of the rest */
+	uint64_t left;			/* bytes left to transfer */
+	/* Maps the error at the end to that of the op; may be NULL. */
 	int (*ended)(struct transfer *transfer, int error);
 	struct device *device;
 	struct op *op;
@@ -44,8 +44,8 @@ struct transfer_pool {
 void transfer_pool_init(struct transfer_pool *pool);
 void transfer_pool_done(struct transfer_pool *pool);	/* none may be in flight */
 
-/* A transfer for `op`, which awaits it from now on; the caller fills in the rest. */
+/* A transfer that `op` awaits from now on; the caller fills in the rest. */
 struct transfer *transfer_new(struct op *op, enum transfer_kind kind);
 void transfer_start(struct transfer *transfer);
-/* Ends it without having started, in a later turn. */
+/* Ends it with an error instead of starting it, in a later turn. */
 void transfer_refuse(struct transfer *transfer, int error);

@@ -1,12 +1,12 @@
 /*
- * What the files of io know of the reactor's ring; nobody else includes this.
+ * Access to the reactor's ring; private to io.
  *
- * A completion stands for one submission; its `done` is called with the result,
- * in the turn after the ring had it: between steps, never within one.
+ * A completion belongs to one submission.  Its `done` is called with the result in the
+ * next turn: between steps, never within one.
  *
- * (URING-1) A completion has at most one submission outstanding.
- * (URING-2) Entries are never lost: when the submission queue is full it is
- *     submitted, when the completion queue is full it is emptied first.
+ * (URING-1) A completion has at most one submission in flight.
+ * (URING-2) No entry is lost: a full submission queue is submitted, and a full completion
+ *     queue emptied, before another entry is used.
  */
 #pragma once
 
@@ -19,21 +19,21 @@
 struct completion {
 	void (*done)(struct completion *completion, int result);
 	int result;
-	struct list_link link;		/* in the reactor's list of those that completed */
+	struct list_link link;		/* in reactor->completed */
 };
 
-/* A free entry, to be prepared at once.  `completion` may be NULL: nobody wants the result. */
+/* A free entry, which the caller must prepare at once.  `completion` NULL: ignore the result. */
 struct io_uring_sqe *reactor_sqe(struct reactor *reactor, struct completion *completion);
 
-/* As though the ring had completed it with `result`. */
+/* Completes it with `result`, without the ring. */
 void reactor_complete(struct reactor *reactor, struct completion *completion, int result);
 
-/* Takes back what is outstanding, if it is; its `done` is not called any more. */
+/* Cancels the submission, if it is in flight; `done` will not be called. */
 void reactor_cancel_now(struct reactor *reactor, struct completion *completion);
 
-/* Where the memory is registered with the ring; -1: it is not. */
+/* Index of registered memory; -1: it is not registered. */
 int reactor_memory_index(const struct reactor *reactor, const void *memory, size_t bytes);
-/* Before registered memory is freed. */
+/* To be called before registered memory is freed. */
 void reactor_forget_memory(struct reactor *reactor, const void *memory, size_t bytes);
 
 /* Asserts that the caller is the reactor's own thread (OP-2). */
