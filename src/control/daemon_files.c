@@ -26,6 +26,7 @@ static bool is_pending(struct daemon *daemon, const struct volume *volume)
 	       !daemon_find_set(daemon, volume->superblock.set_uuid);
 }
 
+/* Volumes whose jobs are only queued stay in the list until later, so walking it is safe. */
 static int store_pendings_cleanup(struct control_store *store)
 {
 	struct daemon *daemon = store->subject.daemon;

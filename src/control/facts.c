@@ -17,6 +17,7 @@ static uint64_t percent_of(uint64_t part, uint64_t whole)
 	return whole ? part * 100 / whole : 0;
 }
 
+/* What the kernel counts as written metadata includes index nodes, so ours does, too. */
 static void take_space(struct cache_set *set, struct set_facts *facts) IN_SET
 {
 	const struct space *space = &set->space;
@@ -37,6 +38,7 @@ static void take_space(struct cache_set *set, struct set_facts *facts) IN_SET
 				 space->metadata_sectors_written) * SECTOR_BYTES;
 }
 
+/* Words of all keys in the root, for root_usage_percent. */
 static unsigned root_words(const struct index *index) IN_SET
 {
 	struct node_walk walk;
@@ -140,6 +142,7 @@ static void census_take(const struct space *space, struct census *census) IN_SET
 	}
 }
 
+/* As the kernel shows priorities: 0 is just used, and the number grows with age. */
 static unsigned priority_distance(unsigned priority)
 {
 	return priority < PRIO_INITIAL ? PRIO_INITIAL - priority : 0;

@@ -53,6 +53,7 @@ static void control_store_refused(struct control_store *store, int error)
 		log_error("%s", store->error.text);
 }
 
+/* The store has ended, at once or by its job. */
 static void control_store_step(struct op *op)
 {
 	struct control_store *store = container_of(op, struct control_store, op);
@@ -78,6 +79,7 @@ void control_store_start(struct control_store *store)
 	/* A copy, since the subject may be freed before the end (CONTROL-4). */
 	name_subject(&store->subject, store->subject_name);
 	op_await(&store->op);
+	/* A job that is queued behind daemon_stop() would find nothing to work on. */
 	if (daemon->is_stopping)
 		error = error_set(&store->error, EBUSY, "the daemon is stopping");
 	else if (daemon->options.read_only)
@@ -86,7 +88,7 @@ void control_store_start(struct control_store *store)
 		error = error_set(&store->error, ENODEV, "%s is stopping", volume->name);
 	else
 		error = store->file->store(store);
-	op_arrive(&store->op, error);
+	op_arrive(&store->op, error);	/* now, or when the job has ended */
 }
 
 int control_parse_clamped(const char *text, uint64_t low, uint64_t high, uint64_t *value)

@@ -104,6 +104,7 @@ static const char *const stats_names[STATS_PERIODS] = {
 	[STATS_DAY] = "stats_day",
 };
 
+/* FUSE wants inode 1 for the root, so that is its number; no other node has it. */
 static uint64_t number_of(unsigned object, enum kind kind, unsigned row)
 {
 	return kind == KIND_ROOT && !row ? TREE_ROOT : (uint64_t)object << 32 | kind << 16 | row;
@@ -111,6 +112,7 @@ static uint64_t number_of(unsigned object, enum kind kind, unsigned row)
 
 /* ---- objects ---- */
 
+/* A set is identified by its UUID; a volume by number and UUID, since numbers are reused. */
 static bool is_same_object(const struct tree_object *a, const struct tree_object *b)
 {
 	return a->is_set == b->is_set && a->number == b->number &&
@@ -166,6 +168,7 @@ void tree_done(struct tree *tree)
 	tree->chains = NULL;
 }
 
+/* Objects are never removed, so that a number keeps its meaning (TREE-1). */
 static unsigned tree_object(struct tree *tree, const struct tree_object *wanted)
 {
 	unsigned *chain, i;
@@ -236,6 +239,7 @@ static struct cache_set *set_after(const struct daemon *daemon, const struct cac
 	return link ? container_of(link, struct cache_set, link) : NULL;
 }
 
+/* Is this a member's directory in DIR/sys/block? */
 static bool name_is_member(const struct daemon *daemon, const char *name)
 {
 	for (struct volume *v = volume_first(daemon); v; v = volume_next(daemon, v))
@@ -346,6 +350,7 @@ struct bearer {
 	unsigned place;		/* in the daemon's list */
 };
 
+/* Makes qsort() stable: among equal names the volume registered first comes first. */
 static int compare_places(const struct bearer *a, const struct bearer *b)
 {
 	return a->place < b->place ? -1 : a->place > b->place;
@@ -432,6 +437,7 @@ static void list_sys(struct listing *listing)
 	list_own(listing, "dev", KIND_DEV);
 }
 
+/* DIR/sys/fs has a single entry, as the kernel's has for bcache. */
 static void list_sys_fs(struct listing *listing)
 {
 	list_own(listing, "bcache", KIND_SYS_FS_BCACHE);
@@ -592,6 +598,7 @@ static void list_block_volume(struct listing *listing)
 	list_own(listing, "slaves", KIND_SLAVES);
 }
 
+/* A volume is stored on its backing device, and on the cache device while it is attached. */
 static void list_slaves(struct listing *listing)
 {
 	const struct volume *volume = listing->subject->volume;
@@ -864,11 +871,13 @@ static const struct control_file *file_of(const struct kind_row *kind, unsigned 
 	return NULL;
 }
 
+/* All files of a table exist, except `partition` for a member that is no partition. */
 static bool file_is_there(const struct control_file *file, const struct control_subject *subject)
 {
 	return !(file->mode & CONTROL_OF_PARTITION) || control_is_partition(subject);
 }
 
+/* The period is part of the kind: each stats_ directory is a kind of its own. */
 static enum stats_period period_of(unsigned kind)
 {
 	if (kind >= KIND_SET_STATS && kind <= KIND_SET_STATS_LAST)
@@ -914,6 +923,7 @@ static bool is_there(enum kind kind, const struct control_subject *subject)
 	}
 }
 
+/* With -o ro no write bits are shown.  Links always have 0777, as everywhere. */
 static void describe(struct tree_node *node)
 {
 	const struct volume *volume = node->subject.volume;
@@ -964,6 +974,7 @@ int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node)
 
 /* ---- directories and links ---- */
 
+/* The row of a file is its position in the table, from 1 on. */
 static void list_files(struct listing *listing, const struct parts *parts)
 {
 	const struct control_file *files = kinds[parts->kind].files;

@@ -12,6 +12,7 @@ struct tuning {
 	struct op *op;
 };
 
+/* See tunables.h: label and running are no settings. */
 static const struct control_file *find_tunable(const struct control_file *files, const char *name)
 {
 	if (!strcmp(name, "label") || !strcmp(name, "running"))
@@ -54,6 +55,7 @@ static void tune_one(const struct control_subject *subject, const struct control
 	control_store_start(&tuning->store);
 }
 
+/* Flash-only volumes have no settings. */
 static void tune_volumes(struct daemon *daemon, const struct control_file *file,
 			 const char *value, struct error *error, struct op *op)
 {

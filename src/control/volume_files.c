@@ -79,6 +79,7 @@ static int store_clear_stats(struct control_store *store)
 	return 0;
 }
 
+/* As in the kernel, detaching a volume without a set succeeds, and does nothing. */
 static int store_detach(struct control_store *store)
 {
 	if (store->subject.volume->set)
@@ -129,6 +130,7 @@ static void show_readahead(const struct control_subject *subject UNUSED, struct 
 	text_size(text, 0);
 }
 
+/* 0 is accepted, for scripts that turn read-ahead off. */
 static int store_readahead(struct control_store *store)
 {
 	uint64_t bytes;

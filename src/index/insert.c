@@ -30,6 +30,9 @@ enum insert_answer {
 
 static void insert_step(struct op *op);
 
+/*
+ * Only queues the op: the caller may hold the set lock, and `parent` must not arrive in this call.
+ */
 void insert_start(struct insert *insert)
 {
 	assert(insert->count <= INSERT_KEYS_MAX);
@@ -83,6 +86,10 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
 		bkey_cut_front(k, bkey_end(part));
 }
 
+/*
+ * Journal first, then the leaf, which pins the entry until the key is durable in it (INDEX-1,
+ * JOURNAL-1).
+ */
 static IN_SET void insert_part(struct insert *insert, struct node *leaf, const struct bkey *part)
 {
 	struct journal *journal = insert->index->setup.journal;
@@ -97,6 +104,7 @@ static IN_SET void insert_part(struct insert *insert, struct node *leaf, const s
 	insert_advance(insert, part, bkey_sectors(part));
 }
 
+/* A fill that waited too often gives up; all others wait. */
 static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
 {
 	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX) {
@@ -107,6 +115,7 @@ static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct wait
 	return INSERT_WAITS;
 }
 
+/* The part needs a bset of its own: the open run must be written first. */
 static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct node *leaf)
 {
 	struct index *index = insert->index;
@@ -167,6 +176,7 @@ static struct position position_of(const struct bkey *k)
 	return (struct position){ bkey_volume(k), bkey_start(k) };
 }
 
+/* One critical section for as many parts as possible; it ends when the op must wait. */
 static IN_SET void insert_go(struct insert *insert)
 {
 	struct index *index = insert->index;

@@ -75,6 +75,10 @@ static unsigned set_sectors(const struct index *index, unsigned words)
 	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
 }
 
+/*
+ * Each bset is padded to whole blocks, so keys need less room together than in a bset of their
+ * own.
+ */
 enum leaf_room leaf_room(const struct index *index, const struct node *leaf, unsigned words)
 {
 	unsigned left = leaf->sectors - leaf->written_sectors;
@@ -109,6 +113,7 @@ bool leaf_writes_are_idle(const struct index *index)
 	return true;
 }
 
+/* Encodes the open run as a bset in the buffer of the write. */
 static void seal_open_run(struct index *index, struct node *leaf, struct node_write *write)
 {
 	struct bset_disk *set = (void *)write->buffer;
@@ -155,6 +160,7 @@ static void write_head(struct node_write *write)
 		     true, &write->op);
 }
 
+/* Starts the next part of the write, after what it waited for. */
 static void go_on(struct node_write *write)
 {
 	struct index *index = write->index;
@@ -210,6 +216,7 @@ static IN_SET void wake(struct index *index)
 		waitlist_wake_all(&index->setup.journal->pressure, 0);
 }
 
+/* The keys are durable, or the set has failed: in both cases the pin is of no use any more. */
 static IN_SET void write_ended(struct node_write *write, int error)
 {
 	struct index *index = write->index;
@@ -321,6 +328,7 @@ void pressure_step(struct op *op)
 	lock_release(index->setup.lock);
 }
 
+/* Bounds the time that keys need the journal, and so the length of a replay. */
 void ageing_step(struct op *op)
 {
 	struct index *index = container_of(op, struct index, ageing);

@@ -14,6 +14,7 @@ bool index_key_is_usable(const struct index *index, const struct bkey *k)
 	       !space_staleness(index->setup.space, k->ptr);
 }
 
+/* Nodes cannot change while the set lock is held, so the path is consistent as a whole. */
 int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
 	       struct op *op)
 {

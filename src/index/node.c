@@ -64,6 +64,7 @@ void index_done(struct index *index)
 	*index = (struct index){ .root = NULL };
 }
 
+/* Leaves one level for a plan that splits the root. */
 int index_open_root(struct index *index, const struct bkey *key, unsigned level, struct op *op)
 {
 	struct node *node;
@@ -81,6 +82,7 @@ int index_open_root(struct index *index, const struct bkey *key, unsigned level,
 	return 0;
 }
 
+/* One block with an empty bset is a valid leaf. */
 void index_create_root(struct index *index, uint32_t bucket, struct op *op)
 {
 	struct bset_disk *set = (void *)index->root_buffer;
@@ -106,6 +108,7 @@ void index_stop(struct index *index)
 	waitlist_wake_all(&index->setup.journal->pressure, 0);
 }
 
+/* Wakes every op that may wait anywhere in the index. */
 void index_abort(struct index *index, int error)
 {
 	struct list_link *link;

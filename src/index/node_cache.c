@@ -32,6 +32,7 @@ static struct node *find(struct index *index, uint64_t ptr)
 	return NULL;
 }
 
+/* Reuses an evicted struct, whose arrays are still allocated. */
 static struct node *unused_node(struct index *index)
 {
 	struct list_link *link = list_take_first(&index->unused);
@@ -65,6 +66,7 @@ struct node *node_new(struct index *index, const struct bkey *key, unsigned leve
 	return node;
 }
 
+/* A replaced node is not found any more, but lives on until its plan has ended. */
 void node_unhash(struct index *index, struct node *node)
 {
 	(void)index;
@@ -83,6 +85,7 @@ void node_forget(struct index *index, struct node *node)
 	waitlist_wake_all(&index->memory, 0);
 }
 
+/* Makes it the most recently used, unless it is already. */
 void node_touch(struct index *index, struct node *node)
 {
 	if (list_next(&index->lru, &node->lru_link)) {
@@ -146,6 +149,7 @@ static bool key_is_of_a_node(const struct index *index, const struct bkey *key)
 	       bkey_sectors(key) % index->setup.block_sectors == 0;
 }
 
+/* The op waits in any case: for memory, for a free read, or for this read to end. */
 static IN_SET int begin_read(struct index *index, const struct bkey *key, unsigned level,
 			     struct op *op)
 {

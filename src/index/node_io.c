@@ -96,6 +96,7 @@ static bool fit_buffer(struct node_read *read, unsigned bytes)
 	return true;
 }
 
+/* Reads the whole node at once: where its log ends is only known from its content. */
 bool node_read_start(struct index *index, struct node *node, struct op *op)
 {
 	struct node_read *read = free_slot(index);
@@ -119,11 +120,13 @@ bool node_read_start(struct index *index, struct node *node, struct op *op)
 
 /* ---- bytes to runs ---- */
 
+/* The size of the node comes from a pointer on disk, so this is an error, not an assert. */
 static int no_memory(const struct node_read *read, struct error *error)
 {
 	return error_set(error, ENOMEM, "no memory for a node of %u sectors", read->node->sectors);
 }
 
+/* Limits that all later arithmetic relies on. */
 static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k,
 				 struct error *error)
 {
@@ -245,6 +248,7 @@ static IN_SET int sort_children(struct node_read *read, struct error *error)
 	return 0;
 }
 
+/* Copies the merged run, so that the node's array has no spare room. */
 static IN_SET int finish_leaf(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
@@ -358,6 +362,7 @@ static IN_SET void count_read(struct node_read *read)
 	index->read_max_ns = max_u64(index->read_max_ns, took);
 }
 
+/* Wakes the ops that wait for the node, before the node is gone. */
 static IN_SET void read_failed(struct node_read *read, const struct error *error)
 {
 	struct index *index = read->index;

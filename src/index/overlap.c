@@ -51,6 +51,7 @@ static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey 
 	return false;
 }
 
+/* Keys are sorted by their ends, so the first key that starts after `k` ends the search. */
 static bool reaches_into(const struct bkey *old, const struct bkey *k)
 {
 	return bkey_volume(old) == bkey_volume(k) && bkey_start(old) < bkey_end(k);
@@ -97,6 +98,7 @@ static void add_open(struct node *leaf, const struct bkey *k)
 	leaf->open_words += bkey_words(k);
 }
 
+/* The caller has made sure that the key and a tail fit (leaf_room()). */
 void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 {
 	struct bkey tail, open_tail;

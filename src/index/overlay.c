@@ -103,6 +103,7 @@ static IN_SET void count_dirty(struct index *index, const struct run *run, int s
 	}
 }
 
+/* Nothing is journaled and nothing will be written, so only memory can be missing. */
 static IN_SET int lay_over(struct index *index, struct node *leaf, const struct run *part)
 {
 	assert(index->setup.memory_only && !leaf->open.count);

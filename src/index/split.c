@@ -175,6 +175,7 @@ int index_rewrite(struct index *index, struct position from, unsigned level, str
 	return 0;
 }
 
+/* The owner continues when the new nodes are thawed, which may be before the plan has ended. */
 static IN_SET void owner_arrives(struct plan *plan, int error)
 {
 	struct op *owner = plan->owner;
@@ -184,6 +185,7 @@ static IN_SET void owner_arrives(struct plan *plan, int error)
 		op_arrive(owner, error);
 }
 
+/* Buffers of more than two nodes of a level are rare and large, and not kept. */
 static IN_SET void plan_ends(struct plan *plan, int error)
 {
 	plan->state = PLAN_FREE;
@@ -266,6 +268,7 @@ static IN_SET void collect_passengers(struct plan *plan, const struct node *leaf
 	}
 }
 
+/* The new leaves hold what the old one holds, plus the carried keys, minus unusable ones. */
 static IN_SET void collect_leaf(struct plan *plan, const struct node *leaf)
 {
 	struct index *index = plan->index;
@@ -279,6 +282,7 @@ static IN_SET void collect_leaf(struct plan *plan, const struct node *leaf)
 	drop_unusable(index, &plan->content);
 }
 
+/* An interior node has no unusable keys: dead pointers are kept apart, in `open`. */
 static void collect_children(struct plan *plan, const struct node *node)
 {
 	run_reserve(&plan->content, node->keys.count);
@@ -548,6 +552,7 @@ static IN_SET void make_root(struct plan *plan, uint32_t bucket)
 	make_node(plan, &plan->root, bucket, plan->top + 1, &at->old->key, children, at->count);
 }
 
+/* Commits: nothing may fail from here on, except the device. */
 static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 {
 	struct index *index = plan->index;
@@ -578,6 +583,7 @@ static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 			    index->root->level + 2);
 }
 
+/* New nodes hold keys whose data may not be durable yet, so a flush comes first. */
 static IN_SET void begin_writing(struct plan *plan)
 {
 	struct index *index = plan->index;
@@ -686,6 +692,7 @@ static IN_SET bool write_level(struct plan *plan)
 
 /* ---- SWITCH, commit: lookups use the new nodes from here on ---- */
 
+/* A key at position 0 with the raised generation: after it, the old pointer reads as stale. */
 static IN_SET struct bkey freed_record(const struct index *index, const struct node *old)
 {
 	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
@@ -700,6 +707,7 @@ static IN_SET void add_dead(struct node *parent, const struct bkey *k)
 	run_add(&parent->open, k);
 }
 
+/* One bset with the freed record and the new pointers, written FUA behind the parent's log. */
 static IN_SET void append_to_parent(struct plan *plan)
 {
 	struct index *index = plan->index;
@@ -726,6 +734,7 @@ static IN_SET void append_to_parent(struct plan *plan)
 	index->sectors_written += plan->parent_sectors;
 }
 
+/* The journal is the parent of the root: its next entry names the new one (ORDER-4). */
 static IN_SET void switch_root(struct plan *plan)
 {
 	struct index *index = plan->index;
@@ -788,6 +797,7 @@ static IN_SET uint32_t old_node_goes(struct index *index, struct node *old)
 	return bucket;
 }
 
+/* Grows: during replay no entry is written, so nothing is freed before its end. */
 static IN_SET void keep_for_root(struct index *index, uint32_t bucket)
 {
 	if (index->freed_roots_count == index->freed_roots_room) {
@@ -852,6 +862,7 @@ void index_run(struct index *index)
 	op_queue(&index->ageing);
 }
 
+/* Nodes stay frozen, and buckets taken: the set has failed, and is torn down. */
 static IN_SET void plan_failed(struct plan *plan, int error)
 {
 	SIM_SOMETIMES("a plan fails");

@@ -13,6 +13,7 @@ enum {
 	JOURNAL_DELAY_MS = 100,		/* until keys are written that nobody waits for */
 };
 
+/* A power of two that is larger than the number of entries that the ring can hold. */
 static uint64_t entries_size(const struct journal_setup *setup)
 {
 	uint64_t blocks =
@@ -24,6 +25,7 @@ static uint64_t entries_size(const struct journal_setup *setup)
 	return size;
 }
 
+/* Not while the op of the timer is already queued: an op waits in one list at a time (OP-3). */
 static void start_delay(struct journal *journal)
 {
 	bool is_ending = list_linked(&journal->delayed.link);	/* its step restarts the timer */
@@ -108,6 +110,7 @@ void journal_accept(struct journal *journal)
 	journal_kick(journal);
 }
 
+/* The op waits for this entry to be closed, which may have to wait for a bucket of the ring. */
 int journal_room(struct journal *journal, unsigned words, struct op *op)
 {
 	int error = health_error(journal->setup.health);
@@ -163,6 +166,7 @@ static IN_SET void wait_for_open(struct journal *journal, struct op *op)
 	journal_kick(journal);
 }
 
+/* If the open entry is empty, everything so far is in the entry being written, or durable. */
 void journal_commit(struct journal *journal, struct op *op)
 {
 	int error = health_error(journal->setup.health);

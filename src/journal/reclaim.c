@@ -64,6 +64,7 @@ static bool another_is_free(const struct journal *journal, unsigned next, uint64
 	return false;
 }
 
+/* The first test bounds the ring of pin lists; the others the ring of buckets. */
 bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned *index)
 {
 	unsigned next = (journal->current + 1) % journal->setup.bucket_count;
@@ -107,6 +108,7 @@ bool journal_has_place(const struct journal *journal)
 	return journal_may_write(journal, journal->setup.block_sectors, &index);
 }
 
+/* More than half of the entries or of the buckets are needed, or the writer waits. */
 bool journal_is_under_pressure(const struct journal *journal)
 {
 	unsigned needed = 0;

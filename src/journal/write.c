@@ -16,6 +16,7 @@
 #include "base/sometimes.h"
 #include "journal/internal.h"
 
+/* Entries are padded to whole blocks. */
 static unsigned open_sectors(const struct journal *journal)
 {
 	unsigned block_bytes = journal->setup.block_sectors * 512;
@@ -79,6 +80,7 @@ static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned
 	journal_press(journal);
 }
 
+/* Without room, the writer waits for `oldest` to advance; during replay the set fails. */
 static IN_SET void begin_entry(struct journal *journal)
 {
 	unsigned sectors = open_sectors(journal);
@@ -157,6 +159,7 @@ void journal_stop(struct journal *journal)
 	timer_cancel(&journal->delay);
 }
 
+/* Ops that wait for the entry in flight are woken when its write ends. */
 void journal_abort(struct journal *journal, int error)
 {
 	SIM_SOMETIMES_IF(!waitlist_empty(&journal->reclaimed), "a set dies while its ring is full");

@@ -37,6 +37,7 @@ struct attaching {
 	enum dirty_state dirty_before;
 };
 
+/* Two volumes with one UUID would share a slot, and so each other's cached data. */
 static bool is_attached_twin(const struct attaching *job)
 {
 	struct list_link *link = list_first(&job->set->volumes);
@@ -48,6 +49,7 @@ static bool is_attached_twin(const struct attaching *job)
 	return false;
 }
 
+/* The conditions and messages of the kernel, where it has them. */
 static int check(const struct attaching *job)
 {
 	const struct volume *volume = job->volume;
@@ -104,10 +106,12 @@ static int find_slot(struct attaching *job)
 		return error_set(job->job.error, EINVAL,
 				 "can't attach %s: a flash-only volume of the set has its UUID",
 				 path);
+	/* Its data in the cache are current: it goes on with its slot. */
 	if (slot >= 0 && is_ours && (state == STATE_CLEAN || state == STATE_DIRTY)) {
 		job->slot = slot;
 		return 0;
 	}
+	/* Its dirty data are in another set, or lost: a new slot would hide that. */
 	if (state == STATE_DIRTY)
 		return error_set(
 			job->job.error, ENOENT,
@@ -130,6 +134,7 @@ static int find_slot(struct attaching *job)
 				 path, set->uuid_slots);
 }
 
+/* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
 static void close_gate(struct attaching *job)
 {
 	job->state = ATTACH_GATE;
@@ -184,6 +189,7 @@ static void set_state(struct attaching *job, enum backing_state state)
 	volume->dirty = state == STATE_DIRTY ? DIRTY_YES : DIRTY_NO;
 }
 
+/* Keeps the old superblock in memory, to go back to it if the write fails. */
 static void write_superblock(struct attaching *job, enum backing_state state)
 {
 	struct volume *volume = job->volume;
@@ -211,6 +217,7 @@ static void go_on_with_superblock(struct attaching *job)
 	}
 }
 
+/* The volume is frozen: no request can see `set` and `slot` change. */
 static void join(struct attaching *job)
 {
 	struct volume *volume = job->volume;

@@ -52,7 +52,7 @@ static void stats_step(struct op *op)
 	struct list_link *link;
 
 	op_take_error(op);
-	if (daemon->is_stopping) {
+	if (daemon->is_stopping) {	/* daemon_stop() cancelled the timer, and awaits this */
 		op_arrive(daemon->stopped, 0);
 		return;
 	}
@@ -78,6 +78,7 @@ struct volume *daemon_find_volume(struct daemon *daemon, unsigned number)
 	return number < daemon->numbers_room ? daemon->numbered[number] : NULL;
 }
 
+/* The table of numbers grows with the highest number ever used, and never shrinks. */
 static void grow_numbers(struct daemon *daemon)
 {
 	unsigned room = daemon->numbers_room * 2 + 16;
@@ -108,6 +109,9 @@ void daemon_remove_volume(struct daemon *daemon, struct volume *volume)
 	daemon->first_free_number = min_u64(daemon->first_free_number, volume->number);
 }
 
+/*
+ * A member's name must differ from the disk of a partition: both are directories in DIR/sys/block.
+ */
 static bool is_name_of_disk(const struct device *device, const char *name)
 {
 	const struct device_disk *disk = device ? device_disk(device) : NULL;
@@ -160,6 +164,7 @@ void daemon_name_member(const struct daemon *daemon, const struct device *device
 
 /* ---- is every volume ready? ---- */
 
+/* The reason why a volume waits: its set is missing, or refused it. */
 static int say_incomplete(struct daemon *daemon, struct volume *volume, struct error *error)
 {
 	const char *path = device_path(volume->backing);
@@ -190,6 +195,7 @@ int daemon_check_complete(struct daemon *daemon, struct error *error)
 
 /* ---- jobs ---- */
 
+/* Compares births, not pointers: a new volume or set may have the address of a freed one. */
 static bool subject_is_there(const struct job *job)
 {
 	const struct daemon *daemon = job->daemon;
@@ -207,6 +213,7 @@ static void job_step(struct op *op)
 	struct job *job = container_of(op, struct job, op);
 	int error = op_take_error(op);
 
+	/* Only before the first step: afterwards the job has its turn, and nobody else frees it. */
 	if (!job->has_begun && !subject_is_there(job)) {
 		job_end(job, error_set(job->error, ENODEV, "it has gone meanwhile"));
 		return;
@@ -257,6 +264,7 @@ void job_end(struct job *job, int code)
 {
 	struct daemon *daemon = job->daemon;
 
+	/* The turn passes to the next job directly, so a new one cannot overtake it. */
 	if (job->has_turn && !waitlist_wake_first(&daemon->sequences, 0))
 		daemon->sequence_is_running = false;
 	if (job->parent)

@@ -39,6 +39,7 @@ static int refuse_dirty(const struct detaching *job)
 		units_print_size(size, volume_dirty_bytes(job->volume)));
 }
 
+/* A failed detach: thaws the volume, which stays attached. */
 static void reopen(struct detaching *job, int code, const char *what)
 {
 	job->volume->is_detaching = false;
@@ -79,6 +80,7 @@ static void drained(struct detaching *job)
 	flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush), &job->job.op);
 }
 
+/* FLUSH made all data durable on the backing device, which from now on stands alone. */
 static void write_superblock(struct detaching *job)
 {
 	struct volume *volume = job->volume;
@@ -105,6 +107,10 @@ static void restore(struct detaching *job)
 	job->volume->dirty = DIRTY_NO;
 }
 
+/*
+ * The superblock is durable, so the volume can be thawed before the table is written: if a power
+ * cut prevents that, the next attach retires the slot (ORDER-20).
+ */
 static void retire(struct detaching *job)
 {
 	struct volume *volume = job->volume;
@@ -195,6 +201,7 @@ static void setting_failed(struct setting *job, int error, const char *what)
 	job_end_because(&job->job, error, what);
 }
 
+/* The mode changes in memory at once, so that requests use it; the write may still take it back. */
 static void mode_step(struct job *base, int error)
 {
 	struct setting *job = container_of(base, struct setting, job);
@@ -225,6 +232,7 @@ void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *
 	job_begin_in_turn(&job->job, volume, NULL);
 }
 
+/* Two writes: the superblock of the backing device, then the table of its set, if it has one. */
 static void label_step(struct job *base, int error)
 {
 	struct setting *job = container_of(base, struct setting, job);

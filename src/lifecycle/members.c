@@ -47,6 +47,7 @@ int member_say_duplicate(const char *path, struct error *error)
 			 path);
 }
 
+/* Buckets that the journal and the superblock leave. */
 static uint64_t usable_buckets(const struct superblock *sb)
 {
 	return sb->buckets - sb->first_bucket - superblock_fresh_journal_buckets(sb);
@@ -135,12 +136,14 @@ struct looking {
 	struct superblock *superblocks;
 };
 
+/* In state CLEAN or DIRTY the cache may be newer than the backing device. */
 static bool needs_its_set(const struct superblock *sb)
 {
 	return superblock_is_backing(sb) && (superblock_state(sb) == STATE_CLEAN ||
 					     superblock_state(sb) == STATE_DIRTY);
 }
 
+/* Opens the member read-only, so that this look excludes nobody and writes nothing. */
 static int look_at(const char *path, struct superblock *sb, struct error *error)
 {
 	struct device *device;
@@ -269,6 +272,7 @@ static enum knowledge set_knows(const char *path, const struct superblock *cache
 	return known;
 }
 
+/* Everything for which attaching would refuse the volume later. */
 static int check_volume(const struct looking *job, unsigned i, struct error *error)
 {
 	const struct superblock *sb = &job->superblocks[i];

@@ -61,6 +61,7 @@ static void registering_end(struct registering *job, int code)
 
 /* ---- OPEN ---- */
 
+/* The same device under any name must be registered only once. */
 static bool is_member(const struct registering *job)
 {
 	for (unsigned i = 0; i < job->member_count; i++)
@@ -116,6 +117,7 @@ static int open_run(struct blocking_job *blocking)
 	return error_prefix(&job->blocking_error, "%s", job->path);
 }
 
+/* A copy, because the blocking thread must not use the daemon's lists (io/blocking.h). */
 static void collect_members(struct registering *job)
 {
 	struct daemon *daemon = job->job.daemon;
@@ -142,6 +144,10 @@ static struct volume *volume_new(struct daemon *daemon, struct device *backing)
 	return volume;
 }
 
+/*
+ * The volume gets its number now, in the order of registration, though it may not appear before
+ * its set is there.
+ */
 static void register_backing(struct registering *job)
 {
 	struct daemon *daemon = job->job.daemon;
@@ -189,6 +195,7 @@ static int check_cache(const struct registering *job, struct error *error)
 	return member_check_cache(job->path, &job->superblock, error);
 }
 
+/* A fresh set: chooses the size of the journal, which only its first user does, not `format`. */
 static void place_journal(struct superblock *sb)
 {
 	sb->journal_buckets = superblock_fresh_journal_buckets(sb);
@@ -313,6 +320,7 @@ static void add_flash_volumes(struct registering *job)
 	attach_next(job, 0);
 }
 
+/* Volumes are attached only now, when the set can take requests. */
 static void set_runs(struct registering *job)
 {
 	struct cache_set *set = job->set;

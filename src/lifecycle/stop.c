@@ -33,6 +33,9 @@ struct volume_end {
 	struct volume *volume;
 };
 
+/*
+ * A failed last flush is reported, but the volume goes all the same: nothing can be done any more.
+ */
 static void volume_goes(struct volume_end *job, int error)
 {
 	struct volume *volume = job->volume;
@@ -110,6 +113,7 @@ static void set_end_poll(struct set_end *job)
 	timer_start(&job->timer, POLL_NS, &job->job.op);
 }
 
+/* Nothing of the set may run any more when its memory is freed: every op must be idle. */
 static IN_SET bool is_at_rest(const struct cache_set *set)
 {
 	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&
@@ -139,6 +143,10 @@ static void set_end_abort(struct set_end *job)
 	op_queue(&job->job.op);
 }
 
+/*
+ * Gc and fills end first, because they insert keys and take buckets.  A set that never ran, is
+ * read-only or has failed writes nothing: it is aborted.
+ */
 static void set_end_begin(struct set_end *job)
 {
 	struct cache_set *set = job->set;
@@ -155,6 +163,10 @@ static void set_end_begin(struct set_end *job)
 	op_queue(&job->job.op);
 }
 
+/*
+ * Refill has ended, so no table needs another entry.  After all leaves are written, an empty entry
+ * records that no older one is needed (STOP-1).
+ */
 static void set_end_clean(struct set_end *job)
 {
 	struct cache_set *set = job->set;
@@ -171,6 +183,7 @@ static void set_end_clean(struct set_end *job)
 		set_end_abort(job);
 }
 
+/* When everything is idle, a last flush: no data stay in the volatile cache of the device. */
 static void set_end_rest(struct set_end *job)
 {
 	struct cache_set *set = job->set;
@@ -290,6 +303,7 @@ struct stopping {
 	bool is_detaching;			/* first detaches the volumes of the set */
 };
 
+/* A volume that is to stop, and that nobody has open. */
 static struct volume *next_volume(const struct daemon *daemon)
 {
 	struct list_link *link;
@@ -300,6 +314,7 @@ static struct volume *next_volume(const struct daemon *daemon)
 	return NULL;
 }
 
+/* A set that is to stop, and that has no volumes any more. */
 static struct cache_set *next_set(const struct daemon *daemon)
 {
 	struct list_link *link;
@@ -310,6 +325,7 @@ static struct cache_set *next_set(const struct daemon *daemon)
 	return NULL;
 }
 
+/* Flash-only volumes cannot be detached: they stop with their set, with their data in it. */
 static struct volume *next_to_detach(const struct stopping *job)
 {
 	struct list_link *link = list_first(&job->set->volumes);
@@ -386,6 +402,7 @@ void volume_stop(struct volume *volume, struct error *error, struct op *op)
 	job_begin_in_turn(&job->job, volume, NULL);
 }
 
+/* A job without a mark: tears down what became ready by this close. */
 void volume_closed(struct volume *volume)
 {
 	if (volume->is_stopping && !volume->opens)

@@ -78,6 +78,7 @@ int uuids_find_free(const struct cache_set *set)
 	return -1;
 }
 
+/* Takes the bucket first: until there is one nothing was changed, and the step just asks again. */
 static void uuids_take(struct uuids_job *job)
 {
 	struct cache_set *set = job->set;

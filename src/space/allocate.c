@@ -26,6 +26,7 @@ static IN_SET bool take_unused(struct space *space, struct bucket_ring *ring)
 	return false;
 }
 
+/* Before refill runs, fills the list from unused buckets, up to `count`. */
 static IN_SET void top_up(struct space *space, enum bucket_use use, unsigned count)
 {
 	struct bucket_ring *ring = &space->free[use];
@@ -57,6 +58,7 @@ int space_bootstrap(struct space *space, struct error *error)
 	return 0;
 }
 
+/* The pin that the bucket had on the free list becomes the caller's. */
 static IN_SET void hand_out(struct space *space, enum bucket_use use, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];
@@ -123,6 +125,7 @@ void space_give_back(struct space *space, enum bucket_use use, uint32_t number)
 	}
 }
 
+/* Gives up the rest of an open bucket; gc counts what is used of it. */
 static IN_SET void close_bucket(struct space *space, struct open_bucket *open)
 {
 	if (open->sectors_left)
@@ -140,6 +143,7 @@ static int affinity(const struct open_bucket *open, const struct stream *stream)
 	return open->volume == stream->volume && open->stream == stream->task ? 2 : 1;
 }
 
+/* Among open buckets that fit equally well, the least recently used wins. */
 static struct open_bucket *best_open(struct space *space, const struct stream *stream,
 				     int *how_good)
 {
@@ -171,6 +175,7 @@ static struct open_bucket *victim_of_opening(struct space *space)
 	return container_of(list_first(&space->open_lru), struct open_bucket, link);
 }
 
+/* Takes the bucket before closing another one, so that nothing is lost if there is none. */
 static IN_SET struct open_bucket *open_another(struct space *space, const struct stream *stream)
 {
 	struct open_bucket *open;
@@ -195,6 +200,7 @@ static bool has_empty_place(const struct space *space)
 	return false;
 }
 
+/* Streams that do not fit get buckets of their own while there are empty places. */
 static IN_SET struct open_bucket *choose_open(struct space *space, const struct stream *stream)
 {
 	int how_good;
@@ -217,6 +223,7 @@ bool space_await_refill(struct space *space, struct op *op)
 	return true;
 }
 
+/* Written data may have replaced other data: after enough of it, gc looks again. */
 static IN_SET void count_written(struct space *space, unsigned sectors)
 {
 	space->sectors_written += sectors;

@@ -68,6 +68,7 @@ static bool make_lists(struct space *space)
 	       ring_init(&space->incoming, max_u64(space->batch_min, most + 2 * parts));
 }
 
+/* With -o ro no table is written, so there are no buffers for it (3 bytes a bucket). */
 static bool make_tables(struct space *space)
 {
 	unsigned parts = space->setup.prio_parts;
@@ -89,6 +90,7 @@ static bool make_memory(struct space *space)
 	return space->bucket && make_lists(space) && make_tables(space);
 }
 
+/* Tells how much memory the buckets need, since the size comes from the superblock. */
 static int no_memory(struct space *space, struct error *error)
 {
 	uint64_t buckets = space->setup.buckets;
@@ -140,6 +142,7 @@ void space_done(struct space *space)
 	*space = (struct space){ .bucket = NULL };
 }
 
+/* The pointer must have been checked: space_pointer_is_valid(). */
 static struct bucket *bucket_of(const struct space *space, uint64_t ptr)
 {
 	uint64_t number = space_bucket_of(space, ptr);
@@ -424,6 +427,10 @@ static unsigned promise_of(const struct space *space, unsigned sectors)
 	return sectors / space->setup.bucket_sectors + 2;
 }
 
+/*
+ * `kept` is what others may take: the full lists of metadata, the open buckets, and another btree
+ * list of minimum size.
+ */
 bool space_promise_dirty(struct space *space, unsigned sectors)
 {
 	unsigned need = promise_of(space, sectors);

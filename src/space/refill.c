@@ -20,6 +20,10 @@
 
 #define STARVED_WAIT_NS UINT64_C(200000000)
 
+/*
+ * Lists are refilled when they are half empty; that of PRIO at once, since a table takes all of
+ * it.
+ */
 static bool is_low(const struct space *space)
 {
 	const struct bucket_ring *free_ring = space->free;
@@ -62,6 +66,7 @@ static void rest(struct space *space, enum refill_state state)
 	waitlist_wake_all(&space->refilled, 0);
 }
 
+/* Wakes all: each takes what it needs, or waits again. */
 static void wake_served(struct space *space)
 {
 	for (unsigned use = 0; use < USES; use++) {
@@ -103,6 +108,7 @@ static void lend_to_metadata(struct space *space)
 	wake_served(space);
 }
 
+/* One generation less than the limit: the bucket of a node is raised once more when it is freed. */
 static bool may_be_victim(const struct space *space, uint64_t number)
 {
 	const struct bucket *bucket = &space->bucket[number];
@@ -114,6 +120,10 @@ static bool may_be_victim(const struct space *space, uint64_t number)
 
 /* ---- lru: a bounded heap of the cheapest buckets, the most valuable on top ---- */
 
+/*
+ * The kernel's formula: recently used buckets with much live data are kept.  Empty ones are worth
+ * 0.
+ */
 static uint64_t worth(const struct space *space, const struct bucket *bucket)
 {
 	uint64_t base = (PRIO_INITIAL - min_u64(space->prio_min, PRIO_INITIAL)) / 8;
@@ -154,6 +164,7 @@ static void sift_down(struct victim *heap, unsigned count)
 	}
 }
 
+/* Keeps the `wanted` cheapest buckets seen so far in a heap, with the most valuable on top. */
 static unsigned choose_lru(struct space *space, unsigned wanted)
 {
 	struct victim *heap = space->victims;
@@ -239,6 +250,7 @@ static void adapt_data_target(struct space *space)
 	space->data_was_short = false;
 }
 
+/* How many buckets are missing from a list. */
 static unsigned lacks(const struct bucket_ring *ring, unsigned wanted)
 {
 	return wanted - min_u64(wanted, ring->count);
@@ -272,6 +284,7 @@ static unsigned choose(struct space *space, unsigned wanted)
 
 /* ---- the op ---- */
 
+/* Without gc (during replay) nothing can free a bucket: if an op waits, the set fails. */
 static IN_SET void starve(struct space *space)
 {
 	if (!space->has_gc && somebody_waits(space)) {
@@ -331,6 +344,7 @@ static IN_SET void look_for_work(struct space *space)
 		rest(space, REFILL_IDLE);
 }
 
+/* The writes have ended; the flush before the entry makes them durable (ORDER-5). */
 static IN_SET void table_is_written(struct space *space)
 {
 	space->refill_state = REFILL_ENTRY;
