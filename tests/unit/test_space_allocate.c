@@ -224,6 +224,55 @@ Test(allocate, never_mixes_flash_and_cached_data_even_when_all_places_are_taken)
 	cr_expect(eq(u32, space.bucket[extent[0].bucket].pins, 1));	/* closed in its favour */
 }
 
+/* Of what is open nothing is closed for it. */
+Test(allocate, opens_a_bucket_in_an_empty_place)
+{
+	struct stream stream[OPEN_BUCKETS], stranger = stream_of(2, 1, 99);
+	struct extent extent[OPEN_BUCKETS], fresh;
+
+	for (unsigned i = 0; i < OPEN_BUCKETS; i++) {
+		stream[i] = stream_of(1, 5000 * i, 10 + i);
+		extent[i] = place_for(&stream[i], 4, true);
+	}
+	stream[2] = continued(stream[2], 4);
+	place_for(&stream[2], BUCKET_SECTORS - 4, true);	/* that one is full */
+	fresh = place_for(&stranger, 4, true);
+	for (unsigned i = 0; i < OPEN_BUCKETS; i++) {
+		cr_expect(ne(u32, fresh.bucket, extent[i].bucket));
+		cr_expect(eq(u32, space.bucket[extent[i].bucket].pins, 2));
+	}
+}
+
+Test(allocate, makes_wait_who_finds_no_bucket)
+{
+	struct awaiter awaiter;
+	uint64_t ptr;
+
+	awaiter_init(&awaiter, reactor);
+	for (unsigned i = FIRST_OTHER; i < BUCKETS; i++)
+		pointer_is_found(i, 8, false, true);
+	lock_acquire(lock);
+	cr_expect(zero(u32, space_allocate(&space, &my_stream, 4, true, &ptr, &awaiter.op)));
+	lock_release(lock);
+	cr_expect(eq(u32, awaiter.op.awaited, 1));
+	cr_expect(eq(ptr, list_first(&space.waiting[USE_DATA].ops), &awaiter.op.link));
+}
+
+Test(allocate, tells_who_finds_no_bucket_that_the_set_is_dead)
+{
+	struct awaiter awaiter;
+	uint64_t ptr;
+
+	awaiter_init(&awaiter, reactor);
+	health_fail(&health, EIO, "dead");
+	lock_acquire(lock);
+	cr_expect(zero(u32, space_allocate(&space, &my_stream, 4, true, &ptr, NULL)));
+	cr_expect(zero(u32, space_allocate(&space, &my_stream, 4, true, &ptr, &awaiter.op)));
+	lock_release(lock);
+	cr_expect(eq(int, awaiter_wait(&awaiter), -EIO));
+	cr_expect(waitlist_empty(&space.waiting[USE_DATA]));
+}
+
 Test(allocate, counts_what_is_written)
 {
 	struct stream next = continued(my_stream, 4);
@@ -309,4 +358,137 @@ Test(take, gives_the_number_of_what_is_wrong_in_a_dead_set)
 	lock_acquire(lock);
 	cr_expect(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EIO));
 	lock_release(lock);
+}
+
+/* ---- what is unused ---- */
+
+Test(take, gives_unused_buckets_only)
+{
+	enum { CLEAN = FIRST_OTHER, PINNED, LISTED, TOO_FAR, FIT };
+	uint32_t bucket;
+
+	lock_acquire(lock);
+	space_set_mark(&space, CLEAN, MARK_RECLAIMABLE);
+	space_pin(&space, space_pointer(&space, PINNED));
+	space.bucket[LISTED].is_listed = 1;
+	space.bucket[TOO_FAR].generation = GENERATIONS_BEHIND;
+	space.bucket[FIT].generation = GENERATIONS_BEHIND - 1;
+	cr_assert(zero(int, space_take(&space, USE_BTREE, 1, &bucket, NULL)));
+	lock_release(lock);
+	cr_expect(eq(u32, bucket, FIT));
+}
+
+Test(take, says_how_many_buckets_are_unused_up_to_the_size_of_the_list)
+{
+	for (unsigned i = FIRST_OTHER; i < BUCKETS - 4; i++)
+		pointer_is_found(i, 8, false, true);
+	lock_acquire(lock);
+	cr_expect(eq(u32, space_unused(&space, USE_PRIO), 1));
+	cr_expect(eq(u32, space_unused(&space, USE_BTREE), 3));
+	lock_release(lock);
+}
+
+/* What a start says where only the last `unused` buckets are; NULL: it goes on. */
+static const char *start_with(unsigned unused)
+{
+	static struct error error;
+	int failed;
+
+	teardown();
+	setup();
+	for (unsigned i = FIRST_OTHER; i < BUCKETS - unused; i++)
+		pointer_is_found(i, 8, false, true);
+	lock_acquire(lock);
+	failed = space_bootstrap(&space, &error);
+	lock_release(lock);
+	cr_expect(eq(int, failed, failed ? -ENOSPC : 0));
+	return failed ? error.text : NULL;
+}
+
+Test(take, needs_some_unused_buckets_to_start_with)
+{
+	cr_expect(eq(str, (char *)start_with(0),
+		     "only 0 unused buckets to start with, wanted 1"));
+	cr_expect(eq(str, (char *)start_with(8),
+		     "only 7 unused buckets to start with, wanted 8"));
+	cr_expect(zero(ptr, (void *)start_with(9)));
+	cr_expect(zero(ptr, (void *)start_with(100)));
+	cr_expect(eq(u32, space.free[USE_PRIO].count, space.free[USE_PRIO].size));
+	cr_expect(eq(u32, space.free[USE_BTREE].count, space.free[USE_BTREE].size));
+	cr_expect(zero(u32, space.free[USE_DATA].count));
+}
+
+/* ---- who waits ---- */
+
+Test(take, makes_wait_who_takes_more_than_there_are_while_the_set_runs)
+{
+	struct awaiter node, data;
+	uint32_t bucket;
+
+	awaiter_init(&node, reactor);
+	awaiter_init(&data, reactor);
+	lock_acquire(lock);
+	space.is_running = true;
+	cr_expect(eq(int, space_take(&space, USE_BTREE, 1, &bucket, NULL), -EAGAIN));
+	for (unsigned use = 0; use < USES; use++)
+		cr_expect(waitlist_empty(&space.waiting[use]));
+	cr_expect(eq(int, space_take(&space, USE_BTREE, 1, &bucket, &node.op), -EAGAIN));
+	cr_expect(eq(ptr, list_first(&space.waiting[USE_BTREE].ops), &node.op.link));
+	cr_expect(not(space.data_was_short));
+	cr_expect(not(space.data_is_wanted));
+	cr_expect(eq(int, space.refill_state, REFILL_CHOOSE));
+	cr_expect(eq(int, space_take(&space, USE_DATA, 1, &bucket, &data.op), -EAGAIN));
+	cr_expect(eq(ptr, list_first(&space.waiting[USE_DATA].ops), &data.op.link));
+	cr_expect(space.data_was_short);
+	cr_expect(space.data_is_wanted);
+	lock_release(lock);
+}
+
+Test(take, lets_rewrites_have_no_more_than_half_of_the_list)
+{
+	struct error error;
+
+	lock_acquire(lock);
+	cr_expect(space_can_spare(&space, USE_BTREE, 24));	/* none runs out at a start */
+	cr_assert(zero(int, space_bootstrap(&space, &error)));
+	space.is_running = true;
+	cr_expect(space_can_spare(&space, USE_BTREE, 12));
+	cr_expect(not(space_can_spare(&space, USE_BTREE, 13)));
+	lock_release(lock);
+}
+
+Test(take, serves_who_waits_with_what_is_given_back)
+{
+	struct awaiter awaiter;
+	uint64_t available;
+	uint32_t bucket;
+
+	awaiter_init(&awaiter, reactor);
+	lock_acquire(lock);
+	available = space.available;
+	cr_assert(zero(int, space_take(&space, USE_BTREE, 1, &bucket, NULL)));
+	cr_expect(eq(u64, space.available, available - 1));
+	waitlist_join(&space.waiting[USE_BTREE], &awaiter.op);
+	space_give_back(&space, USE_BTREE, bucket);
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u64, space.available, available));
+	cr_expect(eq(u32, space.bucket[bucket].mark, MARK_NONE));
+	cr_expect(eq(u32, space.bucket[bucket].prio, PRIO_INITIAL));
+	cr_expect(zero(u32, space.bucket[bucket].used_sectors));
+	cr_expect(eq(u32, space.bucket[bucket].pins, 1));
+}
+
+Test(take, leaves_what_is_given_back_to_a_full_list_to_all)
+{
+	uint32_t bucket;
+
+	lock_acquire(lock);
+	cr_assert(zero(int, space_take(&space, USE_PRIO, 1, &bucket, NULL)));
+	cr_assert(eq(u32, space_unused(&space, USE_PRIO), 1));
+	space_give_back(&space, USE_PRIO, bucket);
+	lock_release(lock);
+	cr_expect(zero(u32, space.bucket[bucket].pins));
+	cr_expect(zero(u32, space.bucket[bucket].is_listed));
+	cr_expect(eq(u32, space.bucket[bucket].mark, MARK_NONE));
 }

@@ -213,6 +213,138 @@ Test(bucket, of_metadata_keeps_its_priority)
 	cr_expect(eq(u32, space.bucket[SOME].prio, PRIO_METADATA));
 }
 
+/* ---- what refill waits for ---- */
+
+/* Refill found too few, and waits a long while. */
+static void starve(void)
+{
+	lock_acquire(lock);
+	space.refill_state = REFILL_STARVED;
+	timer_start(&space.starved_timer, UINT64_C(3600000000000), &space.refill);
+	lock_release(lock);
+}
+
+static bool is_starving(void)
+{
+	return timer_running(&space.starved_timer);
+}
+
+static void unpin_with_mark(enum bucket_mark mark)
+{
+	starve();
+	lock_acquire(lock);
+	space_set_mark(&space, SOME, mark);
+	space_pin(&space, space_pointer(&space, SOME));
+	space_pin(&space, space_pointer(&space, SOME));
+	space_unpin(&space, space_pointer(&space, SOME));
+	cr_expect(is_starving());
+	space_unpin(&space, space_pointer(&space, SOME));
+	lock_release(lock);
+}
+
+Test(bucket, whose_last_pin_goes_is_what_refill_waits_for)
+{
+	unpin_with_mark(MARK_NONE);
+	cr_expect(not(is_starving()));
+}
+
+Test(bucket, of_clean_data_whose_last_pin_goes_is_what_refill_waits_for)
+{
+	unpin_with_mark(MARK_RECLAIMABLE);
+	cr_expect(not(is_starving()));
+}
+
+Test(bucket, of_dirty_data_whose_last_pin_goes_is_of_no_use_to_refill)
+{
+	unpin_with_mark(MARK_DIRTY);
+	cr_expect(is_starving());
+}
+
+Test(bucket, that_was_freed_is_what_refill_waits_for)
+{
+	starve();
+	lock_acquire(lock);
+	space_mark_metadata(&space, SOME);
+	space_free_begin(&space, SOME);
+	cr_expect(is_starving());
+	space_freed(&space, SOME);
+	lock_release(lock);
+	cr_expect(not(is_starving()));
+}
+
+Test(bucket, that_was_freed_during_a_gc_is_available_once)
+{
+	uint64_t available;
+
+	lock_acquire(lock);
+	space_mark_metadata(&space, SOME);
+	available = space.available;
+	space_free_begin(&space, SOME);
+	space_gc_begin(&space);
+	cr_expect(eq(u64, space.available, available));
+	space_freed(&space, SOME);
+	cr_expect(eq(u64, space.available, available + 1));
+	space_gc_end(&space);
+	cr_expect(eq(u64, space.available, available + 1));
+	lock_release(lock);
+}
+
+Test(bucket, that_held_clean_data_was_available_before)
+{
+	uint64_t available;
+
+	lock_acquire(lock);
+	available = space.available;
+	space_set_mark(&space, SOME, MARK_RECLAIMABLE);
+	cr_expect(eq(u64, space.available, available));
+	space_release(&space, SOME);
+	cr_expect(eq(u64, space.available, available));
+	cr_expect(eq(u32, space.bucket[SOME].prio, PRIO_NEVER_USED));
+	lock_release(lock);
+}
+
+/* ---- priorities sink ---- */
+
+/* Each time a 1024th of the cache, and a sector, was asked for. */
+Test(bucket, has_a_priority_that_sinks_by_one_each_time)
+{
+	enum { PERIOD = BUCKETS * BUCKET_SECTORS / 1024 + 1 };
+
+	for (unsigned i = 0; i < BUCKETS; i++)
+		space.bucket[i].prio = 20;
+	space.bucket[SOME].prio = 10;
+	space.bucket[OTHER].prio = 0;
+	space.bucket[OTHER + 1].prio = PRIO_METADATA;
+	space.bucket[OTHER + 2].prio = 5;
+	space.bucket[OTHER + 2].pins = 1;
+	lock_acquire(lock);
+	space_count_io(&space, 0);
+	cr_expect(eq(u32, space.bucket[SOME].prio, 10));
+	space_count_io(&space, 1);
+	cr_expect(eq(u32, space.bucket[SOME].prio, 9));
+	space_count_io(&space, PERIOD - 1);
+	cr_expect(eq(u32, space.bucket[SOME].prio, 9));
+	space_count_io(&space, 1);
+	cr_expect(eq(u32, space.bucket[SOME].prio, 8));
+	lock_release(lock);
+	cr_expect(eq(u32, space.prio_min, 8));
+	cr_expect(zero(u32, space.bucket[OTHER].prio));
+	cr_expect(eq(u32, space.bucket[OTHER + 1].prio, PRIO_METADATA));
+	cr_expect(eq(u32, space.bucket[OTHER + 2].prio, 5));
+	cr_expect(eq(u32, space.bucket[BUCKETS - 1].prio, 18));
+}
+
+Test(bucket, has_the_lowest_priority_where_none_can_sink)
+{
+	space.prio_min = 7;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		space.bucket[i].prio = i % 2 ? 0 : PRIO_METADATA;
+	lock_acquire(lock);
+	space_count_io(&space, 1);
+	lock_release(lock);
+	cr_expect(zero(u32, space.prio_min));
+}
+
 /* ---- the survey at the start of a set ---- */
 
 static struct error survey_error;
@@ -460,6 +592,199 @@ Test(mark, of_a_pinned_bucket_stays_through_a_gc)
 	cr_expect(eq(u32, space.bucket[SOME].used_sectors, 8));
 }
 
+/* ---- a gc as a whole ---- */
+
+/* All marks are found anew, with no pointers at all. */
+static void gc(void)
+{
+	lock_acquire(lock);
+	space_gc_begin(&space);
+	space_gc_end(&space);
+	lock_release(lock);
+}
+
+static bool is_metadata(uint32_t bucket)
+{
+	cr_expect(eq(u32, space.bucket[bucket].prio == PRIO_METADATA,
+		     space.bucket[bucket].mark == MARK_METADATA));
+	return space.bucket[bucket].mark == MARK_METADATA;
+}
+
+Test(mark, of_a_bucket_is_metadata_while_it_is_being_freed)
+{
+	uint64_t available;
+
+	lock_acquire(lock);
+	available = space.available;
+	space_mark_metadata(&space, SOME);
+	space_free_begin(&space, SOME);
+	lock_release(lock);
+	gc();
+	cr_expect(is_metadata(SOME));
+	cr_expect(eq(u64, space.available, available - 1));
+}
+
+Test(mark, is_metadata_on_the_table_of_priorities)
+{
+	space.table[0] = SOME;
+	gc();
+	cr_expect(not(is_metadata(SOME)));
+	space.have_table = true;
+	gc();
+	cr_expect(is_metadata(SOME));
+}
+
+Test(mark, is_metadata_on_the_old_table_until_the_new_one_is_named)
+{
+	for (enum refill_state state = REFILL_IDLE; state <= REFILL_ENTRY; state++) {
+		bool is_writing = state == REFILL_TABLE || state == REFILL_ENTRY;
+
+		space.old_table[0] = OTHER;
+		space.bucket[OTHER].prio = 0;
+		space.refill_state = state;
+		gc();
+		cr_expect(eq(u32, is_metadata(OTHER), is_writing));
+	}
+}
+
+Test(mark, of_data_gives_a_former_node_the_priority_of_data)
+{
+	space.bucket[SOME].prio = PRIO_METADATA;
+	space.bucket[OTHER].prio = 1234;
+	pointer_is_found(SOME, 8, false, false);
+	pointer_is_found(OTHER, 8, false, false);
+	cr_expect(eq(u32, space.bucket[SOME].prio, PRIO_INITIAL));
+	cr_expect(eq(u32, space.bucket[OTHER].prio, 1234));
+}
+
+Test(mark, of_a_node_may_be_found_again)
+{
+	pointer_is_found(SOME, 8, true, false);
+	pointer_is_found(SOME, 8, true, false);
+	cr_expect(zero(int, health.error));
+}
+
+TestSuite(gc, .init = setup, .fini = teardown, .timeout = 60);
+
+Test(gc, counts_anew_from_its_beginning)
+{
+	space.gc_is_wanted = true;
+	space.gc_left = -3;
+	space.hidden_since_gc = 5;
+	space.bucket[SOME].generation = 9;
+	space.bucket[SOME].oldest = 3;
+	lock_acquire(lock);
+	space_gc_begin(&space);
+	cr_expect(not(space_gc_is_wanted(&space)));
+	lock_release(lock);
+	cr_expect(eq(i64, space.gc_left, BUCKETS * BUCKET_SECTORS / 16));
+	cr_expect(zero(u64, space.hidden_since_gc));
+	cr_expect(eq(u32, space.bucket[SOME].oldest, 9));
+}
+
+Test(gc, wakes_at_its_end_who_waits_for_it)
+{
+	struct awaiter awaiter;
+
+	awaiter_init(&awaiter, reactor);
+	waitlist_join(&space.gc_ended, &awaiter.op);
+	gc();
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(space.is_surveyed);
+	starve();
+	gc();
+	cr_expect(not(is_starving()));
+}
+
+Test(gc, lets_refill_look_again_at_its_end)
+{
+	space.is_running = true;
+	gc();
+	cr_expect(eq(int, space.refill_state, REFILL_CHOOSE));
+}
+
+Test(gc, is_begun_by_who_waits_until_one_is_wanted)
+{
+	struct awaiter awaiter;
+
+	awaiter_init(&awaiter, reactor);
+	waitlist_join(&space.gc_wanted, &awaiter.op);
+	lock_acquire(lock);
+	cr_expect(not(space_gc_is_wanted(&space)));
+	space_want_gc(&space);
+	cr_expect(space_gc_is_wanted(&space));
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+}
+
+Test(gc, is_wanted_once_where_much_was_hidden)
+{
+	struct awaiter awaiter;
+
+	awaiter_init(&awaiter, reactor);
+	space.gc_was_useless = true;
+	lock_acquire(lock);
+	space_hidden(&space, BUCKETS * BUCKET_SECTORS / 16);
+	cr_expect(not(space.gc_is_wanted));
+	cr_expect(not(space.gc_was_useless));
+	space_hidden(&space, 1);
+	cr_expect(space.gc_is_wanted);
+	waitlist_join(&space.gc_wanted, &awaiter.op);
+	space_hidden(&space, 1);
+	cr_expect(eq(u32, awaiter.op.awaited, 1));
+	lock_release(lock);
+	cr_expect(eq(u64, space.hidden_since_gc, BUCKETS * BUCKET_SECTORS / 16 + 2));
+}
+
+/* Asks with an op that would wait, or without one. */
+static bool gc_may_help(struct awaiter *awaiter)
+{
+	bool may;
+
+	if (awaiter)
+		awaiter_init(awaiter, reactor);
+	lock_acquire(lock);
+	may = space_gc_may_help(&space, awaiter ? &awaiter->op : NULL);
+	lock_release(lock);
+	if (awaiter)
+		cr_expect(eq(u32, awaiter->op.awaited, may));
+	return may;
+}
+
+Test(gc, may_help_where_anything_was_hidden_and_somebody_waits)
+{
+	struct awaiter awaiter;
+
+	cr_expect(not(gc_may_help(&awaiter)));
+	cr_expect(not(space.gc_is_wanted));
+	space.hidden_since_gc = 1;
+	cr_expect(not(gc_may_help(NULL)));
+	cr_expect(not(space.gc_is_wanted));
+	cr_expect(gc_may_help(&awaiter));
+	cr_expect(space.gc_is_wanted);
+	cr_expect(eq(ptr, list_first(&space.gc_ended.ops), &awaiter.op.link));
+}
+
+Test(gc, may_help_where_much_was_hidden)
+{
+	space.hidden_since_gc = BUCKETS * BUCKET_SECTORS / 64 - 1;
+	cr_expect(not(gc_may_help(NULL)));
+	space.hidden_since_gc++;
+	cr_expect(gc_may_help(NULL));
+	cr_expect(space.gc_is_wanted);
+}
+
+Test(gc, that_is_under_way_may_help)
+{
+	struct awaiter awaiter;
+
+	lock_acquire(lock);
+	space_gc_begin(&space);
+	lock_release(lock);
+	cr_expect(gc_may_help(&awaiter));
+	cr_expect(not(space.gc_is_wanted));
+}
+
 static unsigned in_use_percent(void)
 {
 	unsigned percent;
@@ -526,6 +851,29 @@ Test(in_use, promises_no_bucket_twice)
 	cr_expect(ne(u32, promised, 0));
 	for (unsigned i = 0; i < promised; i++)
 		space_promise_ends(&space, BUCKET_SECTORS);
+	cr_expect(zero(u64, space.dirty_promised));
+	lock_release(lock);
+}
+
+Test(in_use, leaves_room_for_metadata_open_buckets_and_a_plan)
+{
+	uint64_t kept = space.metadata_reserved + 4 + 24;
+
+	cr_expect(eq(u32, space.metadata_reserved, 1 + 24));
+	lock_acquire(lock);
+	space.available = kept + 2;
+	cr_expect(not(space_promise_dirty(&space, 8)));
+	space.available = kept + 3;
+	cr_expect(space_promise_dirty(&space, 8));
+	cr_expect(eq(u64, space.dirty_promised, 2));
+	space.available = kept + 2 + 4;
+	cr_expect(not(space_promise_dirty(&space, 2 * BUCKET_SECTORS + 1)));
+	space.available = kept + 2 + 5;
+	cr_expect(space_promise_dirty(&space, 2 * BUCKET_SECTORS + 1));
+	cr_expect(eq(u64, space.dirty_promised, 6));
+	space_promise_ends(&space, 8);
+	cr_expect(eq(u64, space.dirty_promised, 4));
+	space_promise_ends(&space, 2 * BUCKET_SECTORS + 1);
 	cr_expect(zero(u64, space.dirty_promised));
 	lock_release(lock);
 }

@@ -25,6 +25,20 @@ static void fill_cache(enum replacement replacement)
 	lock_release(lock);
 }
 
+/* Every bucket that is listed is in one list. */
+static void expect_no_bucket_lost(void)
+{
+	unsigned in_lists = space.incoming.count, listed = 0;
+
+	for (unsigned use = 0; use < USES; use++)
+		in_lists += space.free[use].count;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		listed += space.bucket[i].is_listed;
+		cr_expect(not(space.bucket[i].is_chosen));
+	}
+	cr_expect(eq(u32, listed, in_lists));
+}
+
 /* Refill runs until there is a bucket for data. */
 static void refill(void)
 {
@@ -39,6 +53,7 @@ static void refill(void)
 	lock_release(lock);
 	cr_assert(eq(int, answer, -EAGAIN));
 	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", health.reason.text);
+	expect_no_bucket_lost();
 }
 
 Test(victims, are_drawn_for_data_at_once_where_buckets_hold_nothing)
@@ -115,9 +130,32 @@ Test(victims, of_fifo_are_those_that_come_next)
 
 Test(victims, of_random_are_as_many)
 {
+	for (unsigned seed = 0; seed < 8; seed++) {
+		fill_cache(REPLACEMENT_RANDOM);
+		space.random.state = seed;
+		refill();
+		cr_expect(eq(u32, chosen_among(FIRST_DATA, BUCKETS), VICTIMS));
+		teardown();
+		setup();
+	}
+}
+
+/* All but those are dirty. */
+static void leave_victims(uint32_t first, unsigned count)
+{
+	lock_acquire(lock);
+	for (unsigned i = FIRST_DATA; i < BUCKETS; i++)
+		if (i < first || i >= first + count)
+			space_set_mark(&space, i, MARK_DIRTY);
+	lock_release(lock);
+}
+
+Test(victims, of_random_are_found_where_there_are_few)
+{
 	fill_cache(REPLACEMENT_RANDOM);
+	leave_victims(SOME, 2);
 	refill();
-	cr_expect(eq(u32, chosen_among(FIRST_DATA, BUCKETS), VICTIMS));
+	cr_expect(ge(u32, chosen_among(SOME, SOME + 2), 1));
 }
 
 static void expect_only_victims_allowed(enum replacement replacement)
@@ -167,6 +205,78 @@ Test(victims, are_not_too_far_ahead_of_their_oldest_pointer)
 	cr_expect(was_chosen(OTHER));
 }
 
+/* One less than there may be: who takes it for a node may have to free it again. */
+Test(victims, leave_a_generation_for_a_node_to_be_freed)
+{
+	fill_cache(REPLACEMENT_LRU);
+	space.bucket[SOME].prio = space.bucket[OTHER].prio = 1;
+	space.bucket[SOME].generation = GENERATIONS_BEHIND - 1;
+	space.bucket[OTHER].generation = GENERATIONS_BEHIND - 2;
+	refill();
+	cr_expect(not(was_chosen(SOME)));
+	cr_expect(was_chosen(OTHER));
+}
+
+Test(victims, are_not_what_is_being_freed)
+{
+	fill_cache(REPLACEMENT_LRU);
+	space.bucket[SOME].prio = space.bucket[OTHER].prio = 1;
+	space.bucket[SOME].freed_pending = 1;
+	refill();
+	cr_expect(not(was_chosen(SOME)));
+	cr_expect(was_chosen(OTHER));
+}
+
+/* How much, and how long ago: (prio - the lowest prio + an eighth of all) * sectors. */
+Test(victims, of_lru_are_those_whose_loss_costs_least)
+{
+	fill_cache(REPLACEMENT_LRU);
+	for (unsigned i = FIRST_DATA; i < BUCKETS; i++)
+		space.bucket[i].used_sectors = BUCKET_SECTORS;
+	for (unsigned i = 0; i < VICTIMS - 1; i++)
+		space.bucket[BUCKETS - 1 - i].used_sectors = 0;
+	space.prio_min = 900;
+	space.bucket[SOME].used_sectors = 10;	/* at 1000: 40,830 */
+	space.bucket[OTHER].used_sectors = 8;
+	space.bucket[OTHER].prio = 2050;	/* 41,064 */
+	refill();
+	cr_expect(was_chosen(SOME));
+	cr_expect(not(was_chosen(OTHER)));
+}
+
+/* In whatever order they come. */
+static void expect_least_of(unsigned factor, unsigned prime)
+{
+	unsigned limit = 0, below = 0;
+
+	fill_cache(REPLACEMENT_LRU);
+	for (unsigned i = FIRST_DATA; i < BUCKETS; i++)
+		space.bucket[i].prio = 1 + i * factor % prime;
+	while (below < VICTIMS) {
+		limit++;
+		below = 0;
+		for (unsigned i = FIRST_DATA; i < BUCKETS; i++)
+			below += space.bucket[i].prio < limit;
+	}
+	cr_assert(eq(u32, below, VICTIMS));
+	refill();
+	for (unsigned i = FIRST_DATA; i < BUCKETS; i++) {
+		bool is_least = 1 + i * factor % prime < limit;
+
+		cr_expect(eq(u32, was_chosen(i), is_least));
+	}
+	teardown();
+	setup();
+}
+
+Test(victims, of_lru_are_the_least_used_in_any_order)
+{
+	expect_least_of(1, 257);	/* rising */
+	expect_least_of(256, 257);	/* falling */
+	for (unsigned factor = 2; factor < 140; factor += 11)
+		expect_least_of(factor, 257);
+}
+
 Test(victims, are_handed_out_after_a_table_and_its_entry)
 {
 	fill_cache(REPLACEMENT_LRU);
@@ -200,6 +310,25 @@ Test(victims, have_their_new_generation_in_the_table)
 	make_space(BUCKET_SECTORS, 1);	/* as the next start does */
 	cr_assert(zero(int, space_read_table(&space, table, &error)), "%s", error.text);
 	cr_expect(eq(u32, space.bucket[SOME].generation, generation));
+}
+
+Test(victims, are_what_a_gc_may_add_to_where_they_are_few)
+{
+	fill_cache(REPLACEMENT_LRU);
+	leave_victims(SOME, VICTIMS / 2);
+	space.gc_was_useless = true;
+	refill();
+	cr_expect(eq(u32, chosen_among(SOME, SOME + VICTIMS / 2), VICTIMS / 2));
+	cr_expect(not(space.gc_is_wanted));
+	cr_expect(not(space.gc_was_useless));
+}
+
+Test(victims, are_wanted_of_a_gc_where_they_are_less_than_half)
+{
+	fill_cache(REPLACEMENT_LRU);
+	leave_victims(SOME, VICTIMS / 2 - 1);
+	refill();
+	cr_expect(space.gc_is_wanted);
 }
 
 /* ---- how many are made free in advance ---- */
@@ -273,6 +402,90 @@ Test(target, of_data_is_not_raised_by_what_holds_nothing_where_any_bucket_is_tak
 	lock_release(lock);
 	refill();
 	cr_expect(eq(u32, space.data_target, 2 * DATA_MIN));
+}
+
+Test(target, of_fifo_goes_round)
+{
+	fill_cache(REPLACEMENT_FIFO);
+	refill();
+	space.cursor = BUCKETS - 3;
+	refill_again(false);
+	cr_expect(was_chosen(BUCKETS - 2));
+	cr_expect(was_chosen(BUCKETS - 1));
+	cr_expect(was_chosen(FIRST_DATA + 1));	/* the first one holds the table */
+}
+
+Test(target, of_fifo_comes_to_no_bucket_twice)
+{
+	fill_cache(REPLACEMENT_FIFO);
+	refill();
+	leave_victims(SOME, 5);
+	space.cursor = SOME - 1;
+	refill_again(false);
+	cr_expect(ge(u32, chosen_among(SOME, SOME + 5), 5));
+	expect_no_bucket_lost();
+}
+
+static bool wants_data_at_once(unsigned empty, unsigned pinned)
+{
+	bool wants;
+
+	fill_cache(REPLACEMENT_LRU);
+	lock_acquire(lock);
+	for (unsigned i = 0; i < empty; i++)
+		space_set_mark(&space, SOME + i, MARK_NONE);
+	for (unsigned i = 0; i < pinned; i++)
+		space_pin(&space, space_pointer(&space, SOME + i));
+	space_run(&space);
+	wants = space.data_is_wanted;
+	space_stop(&space);
+	lock_release(lock);
+	teardown();
+	setup();
+	return wants;
+}
+
+Test(target, of_data_is_wanted_at_once_where_a_batch_of_buckets_holds_nothing)
+{
+	cr_expect(wants_data_at_once(16, 0));
+	cr_expect(not(wants_data_at_once(15, 0)));
+	cr_expect(not(wants_data_at_once(16, 1)));
+	cr_expect(wants_data_at_once(17, 1));
+}
+
+/* More than the lists have room for stays for the next time, which then needs no table. */
+Test(target, that_is_exceeded_leaves_some_for_the_next_time)
+{
+	struct awaiter awaiter;
+	uint32_t bucket[13];
+	bool waits;
+
+	fill_cache(REPLACEMENT_LRU);
+	lock_acquire(lock);
+	for (unsigned i = 0; i < space.free[USE_DATA].size; i++) {
+		space_raise(&space, BUCKETS - 1 - i);
+		ring_push(&space.free[USE_DATA], BUCKETS - 1 - i);
+	}
+	space_run(&space);
+	space.data_is_wanted = true;
+	cr_assert(zero(int, space_take(&space, USE_BTREE, 13, bucket, NULL)));
+	awaiter_init(&awaiter, reactor);
+	waits = space_await_refill(&space, &awaiter.op);
+	lock_release(lock);
+	cr_assert(waits);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u32, space.free[USE_BTREE].count, 24));
+	cr_expect(eq(u32, space.incoming.count, 16 - 1 - 13));
+	expect_no_bucket_lost();
+	lock_acquire(lock);
+	cr_assert(zero(int, space_take(&space, USE_BTREE, 13, bucket, NULL)));
+	waits = space_await_refill(&space, &awaiter.op);
+	lock_release(lock);
+	cr_assert(waits);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u32, space.free[USE_BTREE].count, 24 - 13 + 2));
+	cr_expect(eq(u64, space.tables_written, 1));
+	expect_no_bucket_lost();
 }
 
 /* What was kept for data serves metadata where nothing else can be had. */
@@ -366,4 +579,301 @@ Test(refilled, comes_with_an_error_where_the_set_dies)
 	lock_release(lock);
 	cr_expect(eq(int, awaiter_wait(&awaiter), -EIO));
 	cr_expect(not(hopes(&awaiter)));
+}
+
+/* ---- when refill begins ---- */
+
+/* Lists of metadata are full, no data is wanted. */
+static void rest_with_full_lists(void)
+{
+	fill_cache(REPLACEMENT_LRU);
+	space.is_running = true;
+}
+
+TestSuite(kick, .init = setup, .fini = teardown, .timeout = 60);
+
+static bool begins(void)
+{
+	bool has_begun;
+
+	lock_acquire(lock);
+	space_kick(&space);
+	has_begun = list_linked(&space.refill.link);
+	if (has_begun) {
+		cr_expect(eq(int, space.refill_state, REFILL_CHOOSE));
+		list_remove(&space.refill.link);	/* and it never was */
+		space.refill_state = REFILL_IDLE;
+	}
+	lock_release(lock);
+	return has_begun;
+}
+
+static void drop(enum bucket_use use, unsigned count)
+{
+	uint32_t bucket;
+
+	while (count--)
+		cr_assert(ring_pop(&space.free[use], &bucket));
+}
+
+Test(kick, begins_nothing_where_lists_are_full)
+{
+	rest_with_full_lists();
+	cr_expect(not(begins()));
+}
+
+Test(kick, begins_where_a_table_could_not_be_written)
+{
+	rest_with_full_lists();
+	drop(USE_PRIO, 1);
+	cr_expect(begins());
+}
+
+Test(kick, begins_where_less_than_half_is_left_for_nodes)
+{
+	rest_with_full_lists();
+	drop(USE_BTREE, 12);
+	cr_expect(not(begins()));
+	drop(USE_BTREE, 1);
+	cr_expect(begins());
+}
+
+Test(kick, begins_where_less_than_half_is_left_for_data_once_that_is_wanted)
+{
+	rest_with_full_lists();
+	cr_expect(not(begins()));
+	space.data_is_wanted = true;
+	cr_expect(begins());
+	for (unsigned i = 0; i < DATA_MIN / 2; i++)
+		ring_push(&space.free[USE_DATA], SOME + i);
+	cr_expect(not(begins()));
+	drop(USE_DATA, 1);
+	cr_expect(begins());
+}
+
+Test(kick, begins_where_somebody_waits_for_a_node)
+{
+	struct awaiter awaiter;
+
+	rest_with_full_lists();
+	awaiter_init(&awaiter, reactor);
+	waitlist_join(&space.waiting[USE_BTREE], &awaiter.op);
+	cr_expect(begins());
+}
+
+Test(kick, begins_nothing_in_a_set_that_is_stopped_or_dead_or_at_it)
+{
+	rest_with_full_lists();
+	drop(USE_PRIO, 1);
+	space.is_running = false;
+	cr_expect(not(begins()));
+	space.is_running = true;
+	space.refill_state = REFILL_STARVED;
+	cr_expect(not(begins()));
+	space.refill_state = REFILL_IDLE;
+	cr_expect(begins());
+	health_fail(&health, EIO, "dead");
+	cr_expect(not(begins()));
+}
+
+/* ---- where too few can be reused ---- */
+
+TestSuite(starved, .init = setup, .fini = teardown, .timeout = 60);
+
+/* Data are wanted; all but `victims` buckets are dirty.  Returns when refill rests. */
+static void refill_from(unsigned victims, bool somebody_waits, struct awaiter *waiting)
+{
+	struct awaiter awaiter;
+	uint32_t bucket;
+	bool waits;
+
+	fill_cache(REPLACEMENT_LRU);
+	leave_victims(SOME, victims);
+	awaiter_init(&awaiter, reactor);
+	awaiter_init(waiting, reactor);
+	lock_acquire(lock);
+	space_run(&space);
+	cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket,
+				     somebody_waits ? &waiting->op : NULL), -EAGAIN));
+	waits = space_await_refill(&space, &awaiter.op);
+	lock_release(lock);
+	cr_assert(waits);
+	while (!awaiter.steps)
+		awaiter_wait(&awaiter);
+}
+
+static void stop(void)
+{
+	lock_acquire(lock);
+	space_stop(&space);
+	lock_release(lock);
+}
+
+Test(starved, is_a_refill_that_finds_none_and_wants_a_gc_once)
+{
+	struct awaiter waiting;
+
+	space.has_gc = true;
+	refill_from(0, false, &waiting);
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(timer_running(&space.starved_timer));
+	cr_expect(space.gc_is_wanted);
+	cr_expect(space.gc_was_useless);
+	cr_expect(zero(u64, space.tables_written));
+	space.gc_is_wanted = false;
+	while (timer_running(&space.starved_timer)) {	/* a while: it looks again by itself */
+		uint64_t due = space.starved_timer.due_ns;
+
+		lock_acquire(lock);
+		cr_assert(space.refill_state == REFILL_STARVED);
+		waitlist_join(&space.refilled, &waiting.op);
+		lock_release(lock);
+		cr_expect(zero(int, awaiter_wait(&waiting)));
+		if (space.starved_timer.due_ns != due)
+			break;
+	}
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(not(space.gc_is_wanted));
+	stop();
+}
+
+Test(starved, wants_a_gc_again_where_somebody_waits)
+{
+	struct awaiter waiting;
+
+	space.has_gc = true;
+	space.gc_was_useless = true;
+	refill_from(0, true, &waiting);
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(space.gc_is_wanted);
+	cr_expect(zero(u32, waiting.steps));
+	stop();
+}
+
+/* It could not even give back what its table takes. */
+Test(starved, is_a_refill_that_finds_no_more_than_its_table_takes)
+{
+	struct awaiter waiting;
+
+	space.has_gc = true;
+	refill_from(1, true, &waiting);
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(zero(u64, space.tables_written));
+	stop();
+}
+
+Test(starved, is_none_that_finds_one_more)
+{
+	struct awaiter waiting;
+
+	space.has_gc = true;
+	refill_from(2, true, &waiting);
+	cr_expect(eq(u32, waiting.steps, 1));
+	cr_expect(eq(u64, space.tables_written, 1));
+	cr_expect(eq(u32, space.free[USE_DATA].count, 1));
+	stop();
+}
+
+Test(starved, goes_on_when_a_gc_has_ended)
+{
+	struct awaiter waiting;
+
+	space.has_gc = true;
+	refill_from(0, true, &waiting);
+	lock_acquire(lock);
+	space_gc_begin(&space);		/* that finds no pointers: all is free */
+	space_gc_end(&space);
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&waiting)));
+	cr_expect(gt(u32, space.free[USE_DATA].count, 0));
+	stop();
+}
+
+/* Nothing is chosen by marks that are being found anew. */
+Test(starved, waits_for_the_gc_under_way)
+{
+	struct awaiter waiting;
+
+	space.has_gc = true;
+	fill_cache(REPLACEMENT_LRU);
+	space.marks_valid = false;
+	awaiter_init(&waiting, reactor);
+	lock_acquire(lock);
+	space_run(&space);
+	drop(USE_PRIO, 1);
+	space_kick(&space);
+	cr_assert(space_await_refill(&space, &waiting.op));
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&waiting)));
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(not(space.gc_is_wanted));
+	stop();
+}
+
+Test(starved, ends_a_set_where_there_is_no_gc_and_somebody_waits)
+{
+	struct awaiter waiting;
+
+	refill_from(0, true, &waiting);
+	cr_expect(eq(int, health.error, -ENOSPC));
+	cr_expect(eq(int, space.refill_state, REFILL_IDLE));
+}
+
+Test(starved, ends_no_set_where_nobody_waits)
+{
+	struct awaiter waiting;
+
+	refill_from(0, false, &waiting);
+	cr_expect(zero(int, health.error));
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	stop();
+}
+
+/* ---- its end ---- */
+
+Test(starved, rests_at_once_when_the_set_stops)
+{
+	struct awaiter waiting;
+	bool is_idle;
+
+	space.has_gc = true;
+	refill_from(0, false, &waiting);
+	lock_acquire(lock);
+	cr_expect(not(space_is_idle(&space)));
+	waitlist_join(&space.refilled, &waiting.op);
+	space_stop(&space);
+	cr_expect(not(timer_running(&space.starved_timer)));
+	lock_release(lock);
+	cr_expect(zero(int, awaiter_wait(&waiting)));
+	cr_expect(eq(int, space.refill_state, REFILL_IDLE));
+	lock_acquire(lock);
+	is_idle = space_is_idle(&space);
+	lock_release(lock);
+	cr_expect(is_idle);
+}
+
+Test(starved, tells_all_who_wait_that_the_set_is_dead)
+{
+	struct waitlist *lists[] = {
+		&space.waiting[USE_PRIO], &space.waiting[USE_BTREE], &space.waiting[USE_DATA],
+		&space.refilled, &space.gc_wanted, &space.gc_ended,
+	};
+	struct awaiter waiting[ARRAY_SIZE(lists)], starving;
+
+	space.has_gc = true;
+	refill_from(0, false, &starving);
+	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+		awaiter_init(&waiting[i], reactor);
+		waitlist_join(lists[i], &waiting[i].op);
+	}
+	health_fail(&health, EIO, "dead");
+	lock_acquire(lock);
+	space_abort(&space, -EIO);
+	lock_release(lock);
+	cr_expect(not(timer_running(&space.starved_timer)));
+	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+		while (!waiting[i].steps)
+			awaiter_wait(&waiting[i]);
+		cr_expect(eq(int, waiting[i].error, -EIO));
+	}
 }
