@@ -449,14 +449,18 @@ Test(survey, refuses_a_pointer_that_makes_metadata_stale)
 {
 	cr_expect(zero(ptr, (void *)see_node(200)));
 	cr_expect(zero(ptr, (void *)see(199)));
-	cr_expect(ne(ptr, (void *)see(201), NULL));
+	cr_expect(eq(str, (char *)see(201),
+		     "inconsistent ptrs: found one of generation 201 to bucket 100, wanted none "
+		     "that is newer than 200, its metadata"));
 	cr_expect(eq(u32, space.bucket[SOME].generation, 200));
 }
 
 Test(survey, refuses_metadata_where_other_metadata_are)
 {
 	cr_expect(zero(ptr, (void *)see_node(200)));
-	cr_expect(ne(ptr, (void *)see_node(200), NULL));
+	cr_expect(eq(str, (char *)see_node(200),
+		     "inconsistent ptrs: mark = 3, level > 0, bucket 100: wanted nothing else in "
+		     "it"));
 }
 
 Test(survey, refuses_data_and_metadata_in_one_bucket)
@@ -465,7 +469,8 @@ Test(survey, refuses_data_and_metadata_in_one_bucket)
 	cr_expect(ne(ptr, (void *)see_node(200), NULL));
 	begin_again();
 	cr_expect(zero(ptr, (void *)see_node(200)));
-	cr_expect(ne(ptr, (void *)see_extent(200), NULL));
+	cr_expect(eq(str, (char *)see_extent(200),
+		     "inconsistent ptrs: mark = 3, level = 0, bucket 100: wanted no data in it"));
 	cr_expect(zero(ptr, (void *)see_extent(199)));
 }
 
@@ -476,7 +481,9 @@ Test(survey, knows_all_when_it_has_ended)
 	lock_release(lock);
 	cr_expect(zero(ptr, (void *)see(200)));
 	cr_expect(zero(ptr, (void *)see(150)));
-	cr_expect(ne(ptr, (void *)see(201), NULL));
+	cr_expect(eq(str, (char *)see(201),
+		     "inconsistent ptrs: found one of generation 201 to bucket 100, wanted none "
+		     "that is newer than 200"));
 }
 
 /* ---- marks ---- */
