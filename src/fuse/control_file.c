@@ -1,8 +1,8 @@
 /*
- * Control files: a snapshot for each handle, one command for each write.
+ * Operations on control files: a snapshot for each handle, one command for each write.
  *
- * A read at offset 0 shows the file anew; further offsets go on in the same
- * snapshot.  A write is answered when what it asked for is done or refused.
+ * A read at offset 0 takes a new snapshot; reads at other offsets continue in it.  A write
+ * is answered when its command has succeeded or failed.
  */
 #include <assert.h>
 #include <errno.h>
@@ -25,8 +25,8 @@ static struct inodes *inodes_of(fuse_req_t request)
 }
 
 /*
- * As sysfs does it: what no mode bit allows, and what the file cannot do, root may not either.  A
- * read leaves last_error alone: who looks at all files would take the sentence from its writer.
+ * As in sysfs, root cannot read or write a file either, if its mode has no bit for that.  A failed
+ * open for reading does not change last_error: a program that reads all files would overwrite it.
  */
 static int check_mode(const struct tree_node *node, mode_t mode, int flags)
 {
@@ -167,7 +167,7 @@ static void control_file_release(fuse_req_t request, fuse_ino_t number UNUSED,
 	fuse_reply_err(request, 0);
 }
 
-/* Whoever syncs what he wrote: it was done before the write returned. */
+/* fsync() has nothing to do: a command was complete when its write returned. */
 static void control_file_fsync(fuse_req_t request, fuse_ino_t number UNUSED, int datasync UNUSED,
 			       struct fuse_file_info *file UNUSED)
 {

@@ -7,9 +7,9 @@
  *	                          |   ^                |
  *	                          `---+--- next piece -'  (of a hole to punch)
  *
- * PUNCH_HOLE promises zeros (loop devices and mkfs rely on it): its middle is
- * discarded where the device can, the parts of blocks around it, and all of it
- * elsewhere, are written as zeros.  Long ones go step by step.
+ * PUNCH_HOLE must leave zeros, since loop devices and mkfs rely on it.  Whole blocks are
+ * discarded if the device can do that; the rest is written as zeros.  A long hole is
+ * punched piece by piece.
  */
 #include "fuse/data_file.h"
 
@@ -52,11 +52,11 @@ struct data_piece {
 struct data_request {
 	struct request request;
 	struct data_files *files;
-	struct channel_slot *slot;	/* NULL: not in use */
+	struct channel_slot *slot;	/* NULL: unused */
 	uint64_t unique;
 	uint64_t began_ns;
 	enum traffic_kind traffic;
-	uint64_t bytes;			/* that will be done */
+	uint64_t bytes;			/* the result, if it succeeds */
 	struct data_piece pieces[PIECES_MAX];
 	unsigned piece, piece_count;
 };
@@ -87,7 +87,7 @@ bool data_files_busy(const struct data_files *files)
 
 /* ---- replies ---- */
 
-/* `body` lies in the slot behind room for the head, or is empty. */
+/* Replies; `body` is in the slot, after room for the head, or empty. */
 static void reply(struct channel_slot *slot, uint64_t unique, int error, void *body, size_t bytes)
 {
 	char *message = (char *)body - REPLY_HEAD_BYTES;
@@ -138,7 +138,7 @@ static void data_end(struct data_request *data, int error)
 	data_reply(data, error);
 }
 
-/* How much of a piece is one request: it holds its range, and others wait for that. */
+/* The length of the next piece.  It is limited, since a request blocks its range for others. */
 static uint64_t data_step_bytes(const struct data_piece *piece)
 {
 	switch (piece->kind) {
@@ -173,7 +173,7 @@ static void data_start_piece(struct data_request *data)
 {
 	const struct data_piece *piece = &data->pieces[data->piece];
 	uint64_t step = data_step_bytes(piece);
-	/* Up to a multiple of it, so that no block is touched twice. */
+	/* Ends at a multiple of the limit, so that no block is in two pieces. */
 	uint64_t most = step == UINT64_MAX ? step : step - piece->offset % step;
 
 	data->request.kind = piece->kind;
@@ -182,7 +182,7 @@ static void data_start_piece(struct data_request *data)
 	request_start(&data->request);
 }
 
-/* The slot's request, for one piece; more may be added before it starts. */
+/* Fills in the slot's request for one piece; the caller may add more before it starts. */
 static struct data_request *data_begin(struct data_files *files, struct channel_slot *slot,
 				       struct volume *volume, enum traffic_kind traffic,
 				       struct data_piece piece)
@@ -222,7 +222,7 @@ static uint64_t volume_bytes(const struct volume *volume)
 	return volume->sectors * SECTOR_BYTES;
 }
 
-/* How much of [offset, offset + bytes) lies within the volume. */
+/* The number of bytes of [offset, offset + bytes) inside the volume. */
 static uint64_t bytes_within(const struct volume *volume, uint64_t offset, uint64_t bytes)
 {
 	uint64_t end = volume_bytes(volume);
@@ -237,7 +237,7 @@ static struct data_handle *handle_of(uint64_t fh)
 	return (struct data_handle *)(uintptr_t)fh;
 }
 
-/* Behind the head of each message; NULL if it is shorter than that. */
+/* The arguments after the head of a message; NULL if the message is too short. */
 static const void *body_of(const struct channel_slot *slot, size_t bytes)
 {
 	return slot->in_bytes >= sizeof(struct fuse_in_header) + bytes
@@ -338,7 +338,7 @@ static void data_read(struct data_files *files, struct channel_slot *slot)
 			      (struct data_piece){ REQUEST_READ, in->offset, bytes }));
 }
 
-/* 0: `bytes` of it can be written. */
+/* 0: `bytes` bytes can be written; -errno. */
 static int check_write(const struct channel_slot *slot, const struct fuse_write_in *in,
 		       uint64_t *bytes)
 {
@@ -386,20 +386,20 @@ static void data_fsync(struct data_files *files, struct channel_slot *slot)
 			      (struct data_piece){ REQUEST_FLUSH, 0, 0 }));
 }
 
-/* Can whole blocks be made zeros without writing them? */
+/* Can blocks be turned into zeros without writing them? */
 static bool discard_zeroes(const struct volume *volume)
 {
 	return volume->is_flash || device_can_discard(volume->backing);
 }
 
-/* A hole: whole blocks are discarded, what is left at both ends is zeroed. */
+/* Punches a hole: discards whole blocks, writes zeros at both ends. */
 static void data_punch(struct data_request *data, const struct data_piece *hole)
 {
 	const struct volume *volume = data->request.volume;
 	uint64_t block = (uint64_t)volume->block_sectors * SECTOR_BYTES;
 	uint64_t end = hole->offset + hole->bytes;
 	uint64_t first = round_up(hole->offset, block);
-	/* The end of the volume ends its last block, be it whole or not. */
+	/* The last block ends with the volume, even if it is short. */
 	uint64_t last = end == volume_bytes(volume) ? end : round_down(end, block);
 
 	if (!discard_zeroes(volume) || first >= last)

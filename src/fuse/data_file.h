@@ -1,19 +1,19 @@
 /*
- * Volume files: what the kernel asks of bcacheN, in FUSE's own protocol, from
- * the channel's slot to the cache and back.
+ * Requests to the volume files bcacheN, in the raw FUSE protocol, between a slot of the
+ * channel and the cache.
  *
- * These few requests are all that matters for speed, so they don't go through
- * libfuse: a WRITE's payload goes to the device from where it arrived, and a
- * READ's answer leaves from where the device put it.
+ * These few kinds of requests decide about speed, so they bypass libfuse and are never
+ * copied: the payload of a WRITE is written to the device from where it arrived, and the
+ * reply to a READ is sent from where the device put the data.
  *
- * A volume behaves as a disk does: its size is fixed, a write beyond the end is
- * ENOSPC, one across it is short, a read there is short or empty.
+ * A volume behaves like a disk: its size is fixed; a write beyond the end fails with
+ * ENOSPC, one across the end is short; a read there is short or empty.
  *
  * (DATAFILE-1) Every request that was taken is answered exactly once.
- * (DATAFILE-2) A handle is counted in its volume's `opens`; a volume with handles
- *     stays.
- * (DATAFILE-3) A slot belongs to its request until the reply: the request's data lie in
- *     it, and whoever calls `done` no longer looks at them.
+ * (DATAFILE-2) A handle is counted in `opens` of its volume, and a volume with open handles
+ *     is not stopped.
+ * (DATAFILE-3) A slot belongs to its request until the reply, which uses the data in it.  So
+ *     the engine does not touch the data after it has called `done`.
  */
 #pragma once
 
@@ -31,18 +31,18 @@ struct data_files {
 	struct list handles;
 	struct data_request *requests;	/* one for each slot */
 	unsigned slots, under_way;
-	bool direct;			/* O_DIRECT handles may bypass the page cache altogether */
-	void (*idle)(void *context);	/* the last handle was closed */
+	bool direct;			/* O_DIRECT handles may bypass the page cache entirely */
+	void (*idle)(void *context);	/* called when the last handle was closed */
 	void *context;
 };
 
 void data_files_init(struct data_files *files, struct tree *tree, unsigned slots);
 void data_files_done(struct data_files *files);
 
-/* Takes the message, and answers it, if it is one of a volume's; false: it is somebody else's. */
+/* Takes and answers a message about a volume's data; false: the message is another one. */
 bool data_files_take(struct data_files *files, struct channel_slot *slot);
 
 /* Is any volume open? */
 bool data_files_busy(const struct data_files *files);
-/* The kernel has gone: what it did not close is closed. */
+/* The connection has ended: closes the handles that the kernel did not close. */
 void data_files_close_all(struct data_files *files);

@@ -1,4 +1,4 @@
-/* The calls on names, attributes and directories, answered from the tree. */
+/* Operations on names, attributes and directories, answered from the tree. */
 #include "fuse/inodes.h"
 
 #include <assert.h>
@@ -14,7 +14,7 @@
 enum {
 	SECTOR_BYTES = 512,
 	DIRECTORY_BLOCK_BYTES = 4096,
-	VOLUME_ATTRIBUTE_SECONDS = 3600,	/* size and mode change only as the kernel asks */
+	VOLUME_ATTRIBUTE_SECONDS = 3600,	/* they change only by requests of the kernel */
 	TOLD_NS_MAX = 1000000000,
 };
 
@@ -37,7 +37,7 @@ static mode_t type_bits(enum tree_type type)
 	return S_IFREG;
 }
 
-/* ---- what was changed (INODE-2) ---- */
+/* ---- chmod and chown (INODE-2) ---- */
 
 static uint64_t birth_of(const struct tree_node *node)
 {
@@ -46,7 +46,7 @@ static uint64_t birth_of(const struct tree_node *node)
 	return subject->volume ? subject->volume->birth : subject->set ? subject->set->birth : 0;
 }
 
-/* The place of the first change whose number is not below. */
+/* Index of the first change whose number is not less. */
 static unsigned change_place(const struct inodes *inodes, uint64_t number)
 {
 	unsigned low = 0, high = inodes->change_count;
@@ -62,7 +62,7 @@ static unsigned change_place(const struct inodes *inodes, uint64_t number)
 	return low;
 }
 
-/* NULL: the node is as it was made, or another one had its number. */
+/* The change of a node; NULL: none, or it was of an earlier set or volume. */
 static const struct inode_change *change_of(const struct inodes *inodes, uint64_t number,
 					    const struct tree_node *node)
 {
@@ -104,7 +104,7 @@ static void change_attributes(struct inodes *inodes, uint64_t number, const stru
 
 	if (what & FUSE_SET_ATTR_MODE) {
 		change->has_mode = true;
-		change->mode = wanted->st_mode & 0777;	/* nothing here is a program */
+		change->mode = wanted->st_mode & 0777;	/* no setuid bits */
 	}
 	if (what & FUSE_SET_ATTR_UID) {
 		change->has_uid = true;
@@ -149,7 +149,7 @@ static void fill_owner(const struct inodes *inodes, uint64_t number, const struc
 
 /* ---- long files (INODE-3) ---- */
 
-/* The place of this file, or one that nobody waits for any more. */
+/* The entry of this file, or one to reuse: the oldest. */
 static struct told_text *told_place(struct inodes *inodes, uint64_t number)
 {
 	struct told_text *place = &inodes->told[0];
@@ -261,7 +261,7 @@ static void inodes_getattr(fuse_req_t request, fuse_ino_t number,
 		reply_attributes(request, number, &node);
 }
 
-/* A disk ignores O_TRUNC and keeps its size; times and the sizes of control files mean nothing. */
+/* Truncating is accepted where it changes nothing, as for a disk; times are ignored. */
 static int check_change(const struct tree_node *node, const struct stat *wanted, int what)
 {
 	if (!(what & FUSE_SET_ATTR_SIZE) || node->type == TREE_FILE || !wanted->st_size)
@@ -298,7 +298,7 @@ static void inodes_readlink(fuse_req_t request, fuse_ino_t number)
 	text_done(&target);
 }
 
-/* Names neither come nor go by these. */
+/* Files cannot be created, renamed or removed. */
 static void refuse_name(fuse_req_t request, const char *name)
 {
 	struct control_subject subject = { .daemon = inodes_of(request)->tree->daemon };
@@ -349,7 +349,7 @@ static void refuse_link(fuse_req_t request, fuse_ino_t number UNUSED, fuse_ino_t
 	refuse_name(request, name);
 }
 
-/* ---- what is open ---- */
+/* ---- open files and directories ---- */
 
 void handle_open(struct inodes *inodes, struct handle *handle, void (*free)(struct handle *handle))
 {
@@ -369,7 +369,7 @@ void inodes_close_all(struct inodes *inodes)
 		handle_close(container_of(list_first(&inodes->handles), struct handle, link));
 }
 
-/* ---- directories: their names as of opendir ---- */
+/* ---- directories: a snapshot taken by opendir ---- */
 
 struct directory_entry {
 	char name[TREE_NAME_MAX + 1];
@@ -432,7 +432,7 @@ static void inodes_opendir(fuse_req_t request, fuse_ino_t number, struct fuse_fi
 	fuse_reply_open(request, file);
 }
 
-/* An entry's offset is its place in the list, from 1 on. */
+/* The offset of an entry is its position in the snapshot, from 1 on. */
 static size_t directory_fill(fuse_req_t request, const struct directory *directory, off_t from,
 			     char *reply, size_t room)
 {
@@ -468,12 +468,12 @@ static void inodes_releasedir(fuse_req_t request, fuse_ino_t number UNUSED,
 	fuse_reply_err(request, 0);
 }
 
-/* ---- volumes, as far as they are not data_file.c's ---- */
+/* ---- operations on volumes that data_file.c does not handle ---- */
 
 /*
  * Loop devices take f_bsize of the volume's file as their discard granularity.
- * A directory has no blocks: df passes over it, as over sysfs, and no alarm
- * takes it for a disk that is full.
+ * For directories, 0 blocks are reported, so that df ignores the mount, as it does sysfs,
+ * and monitoring does not report a full disk.
  */
 static void inodes_statfs(fuse_req_t request, fuse_ino_t number)
 {
@@ -494,7 +494,7 @@ static void inodes_statfs(fuse_req_t request, fuse_ino_t number)
 	fuse_reply_statfs(request, &info);
 }
 
-/* All of a volume is data; behind it is the hole that every file ends with. */
+/* SEEK_DATA, SEEK_HOLE: the whole volume is data; the only hole is at its end. */
 static void inodes_lseek(fuse_req_t request, fuse_ino_t number, off_t offset, int whence,
 			 struct fuse_file_info *file UNUSED)
 {

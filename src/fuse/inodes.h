@@ -1,17 +1,16 @@
 /*
- * Names and attributes: what libfuse asks of the tree.
+ * Names, attributes and directories: the operations of libfuse, answered from the tree.
  *
- * Inode numbers are the tree's node numbers, so nothing is remembered for the
- * kernel, and nothing has to be forgotten.
+ * Inode numbers are the tree's node numbers, so there is no state for inodes that the
+ * kernel knows, and FORGET does nothing.
  *
- * (INODE-1) -o uid=, gid= and umask= are for the volumes.  All else acts on the
- *     daemon, opens paths with its rights or tells of them: it is its owner's.
- * (INODE-2) chmod and chown hold as long as the file lives: as long as its set
- *     or its volume is the one that it was.  The kernel lets only those change
- *     and open a file who may (default_permissions).
- * (INODE-3) A file that may be longer than a page has its true size, by which
- *     the kernel ends sendfile() and others end their copies: what was counted
- *     for stat() is kept, and is what the next read begins with.
+ * (INODE-1) -o uid=, gid= and umask= apply to the volumes only.  All other files belong to
+ *     the daemon's owner: they act on the daemon, which opens paths with its own rights.
+ * (INODE-2) A chmod or chown lasts as long as the file's set or volume exists.  The kernel
+ *     checks who may change and open a file (default_permissions).
+ * (INODE-3) A file that may be longer than a page reports its true size, since sendfile()
+ *     and many copying programs stop there.  The text that stat() measured is kept, and
+ *     the next read returns it, so that size and content agree.
  */
 #pragma once
 
@@ -24,7 +23,7 @@
 /* The mode and the owner of a node that chmod and chown changed (INODE-2). */
 struct inode_change {
 	uint64_t number;
-	uint64_t birth;		/* of the set or volume that it belongs to; 0: of none */
+	uint64_t birth;		/* of the set or volume it belongs to; 0: none */
 	bool has_mode, has_uid, has_gid;
 	mode_t mode;
 	uid_t uid;
@@ -33,17 +32,17 @@ struct inode_change {
 
 enum { LONG_FILES_MAX = 2 };	/* metrics, diskstats */
 
-/* The content of a long file at the moment its size was told (INODE-3). */
+/* The content of a long file, kept since stat() reported its size (INODE-3). */
 struct told_text {
-	uint64_t number;	/* of the node; 0: nothing was told, or it was read */
+	uint64_t number;	/* of the node; 0: none is kept */
 	struct text text;
 	uint64_t told_ns;
 };
 
-/* What all calls of libfuse are given as their user data. */
+/* The user data of all libfuse operations. */
 struct inodes {
 	struct tree *tree;
-	uid_t owner_uid;	/* of the daemon and of all but the volumes */
+	uid_t owner_uid;	/* of the daemon, and of all files but the volumes */
 	gid_t owner_gid;
 	uid_t uid;		/* of the volumes */
 	gid_t gid;
@@ -52,12 +51,12 @@ struct inodes {
 	struct told_text told[LONG_FILES_MAX];
 	struct inode_change *changes;	/* sorted by number */
 	unsigned change_count, change_room;
-	time_t since;		/* all times of all files */
-	unsigned stores;	/* writes to control files whose answer is owed */
+	time_t since;		/* reported as every time of every file */
+	unsigned stores;	/* writes to control files in progress */
 	struct list handles;	/* of struct handle: open directories and control files */
 };
 
-/* What is open: the kernel may go away without closing it. */
+/* An open file or directory, to be freed even if the kernel does not close it. */
 struct handle {
 	struct list_link link;
 	void (*free)(struct handle *handle);
@@ -67,12 +66,12 @@ void handle_open(struct inodes *inodes, struct handle *handle, void (*free)(stru
 void handle_close(struct handle *handle);
 void inodes_close_all(struct inodes *inodes);
 
-/* The node's mode bits, without its type. */
+/* The permission bits of a node. */
 mode_t inodes_mode(const struct inodes *inodes, uint64_t number, const struct tree_node *node);
-/* Moves what was told of a long file just now to `text`, which is empty. */
+/* Moves the kept text of a long file to `text`, which is empty; false: none is kept. */
 bool inodes_take_told(struct inodes *inodes, uint64_t number, struct text *text);
 void inodes_done(struct inodes *inodes);
 
-/* Fills in the calls on names, attributes and directories; those on control files. */
+/* Set the operations on names, attributes and directories; on control files. */
 void inodes_operations(struct fuse_lowlevel_ops *operations);
 void control_file_operations(struct fuse_lowlevel_ops *operations);

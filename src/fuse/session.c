@@ -1,14 +1,14 @@
 /*
  * The session.
  *
- * SIGTERM, SIGINT, SIGHUP: the first asks it to leave, which it does once no
- * volume is open; the second makes it leave at once, as in a power cut.
+ * On the first SIGTERM, SIGINT or SIGHUP it unmounts as soon as no volume is open; on the
+ * second it exits at once, as after a power cut.
  *
- * (SESSION-1) Once the kernel has gone, or we have left, nothing is read any more; all
- *     that was taken is answered before the daemon stops.
- * (SESSION-2) Jobs of the blocking thread have ended before the reactor does.
- * (SESSION-3) A mount is left as own_mount.h has it.  While another mount stands on
- *     ours we stay, and look again from time to time.
+ * (SESSION-1) When the mount has ended, no message is read any more, and all requests that
+ *     were taken are answered before the daemon stops.
+ * (SESSION-2) All jobs of the blocking thread have ended before the reactor does.
+ * (SESSION-3) The mount is unmounted by its identity (own_mount.h).  While another file
+ *     system is mounted on top of it, the session stays, and tries again periodically.
  */
 #include "fuse/session.h"
 
@@ -34,23 +34,23 @@
 enum {
 	REQUESTS_DEFAULT = 64,
 	DATA_BYTES = 1 << 20,
-	/* Since Linux 6.6 a direct write takes other handles' pages out of the page cache. */
+	/* Since Linux 6.6 a direct write invalidates the page cache of other handles. */
 	DIRECT_MINOR = 39,
-	EXIT_AT_ONCE = 2,		/* "system", of mount(8)'s codes */
+	EXIT_AT_ONCE = 2,		/* "system error" in mount(8) */
 };
-#define LEAVE_AGAIN_NS UINT64_C(500000000)	/* while another mount stands on ours */
+#define LEAVE_AGAIN_NS UINT64_C(500000000)	/* while a mount is on top of ours */
 
 enum session_state {
-	SESSION_LOOK,		/* all members are looked at */
-	SESSION_MEMBERS,	/* a member is being registered */
-	SESSION_TUNE,		/* a control file is being written */
+	SESSION_LOOK,		/* waits for daemon_look_at() */
+	SESSION_MEMBERS,	/* waits for a member to be registered */
+	SESSION_TUNE,		/* waits for a store of a mount option */
 	SESSION_SERVE,
-	SESSION_DRAIN,		/* what was taken is being answered */
-	SESSION_STOP,		/* the daemon makes all durable */
-	SESSION_JOBS,		/* the blocking thread has work of ours */
+	SESSION_DRAIN,		/* waits for requests in flight to be answered */
+	SESSION_STOP,		/* waits for daemon_stop() */
+	SESSION_JOBS,		/* waits for jobs of the blocking thread */
 };
 
-/* Work of the blocking thread. */
+/* A job of the blocking thread. */
 struct session_job {
 	struct session *session;
 	struct blocking_job job;
@@ -71,22 +71,22 @@ struct session {
 	struct channel *channel;
 	struct op op;
 	enum session_state state;
-	unsigned next;			/* member, then tunable */
-	struct error error;		/* why it could not begin, or end well */
+	unsigned next;			/* index of the member, then of the tunable */
+	struct error error;		/* why it could not start, or end cleanly */
 	struct error stop_error;
 	bool is_mounted, is_ready;
 	struct own_mount mount;
 	unsigned signal_count;
 	struct session_job say, leave;
-	struct error leave_error;	/* of the job */
-	struct timer leave_timer;	/* we are to leave, and try it again */
+	struct error leave_error;	/* of the job `leave` */
+	struct timer leave_timer;	/* until the next attempt to unmount */
 	struct op leave_again;
 	bool leaves_again, has_told_of_mount;
 };
 
 /* ---- messages ---- */
 
-/* What libfuse is not asked: it has no answer to give, and nothing here can be interrupted. */
+/* Messages without a reply.  Interrupts are ignored: every request ends by itself. */
 static bool needs_no_answer(const struct fuse_in_header *head)
 {
 	return head->opcode == FUSE_FORGET || head->opcode == FUSE_BATCH_FORGET ||
@@ -131,7 +131,7 @@ static void session_message(void *context, struct channel_slot *slot, int error 
 	struct session *session = context;
 
 	if (!slot)
-		op_queue(&session->op);		/* SERVE: has ended */
+		op_queue(&session->op);		/* SERVE has ended */
 	else if (slot->in_bytes < sizeof(struct fuse_in_header) || needs_no_answer(slot->in))
 		channel_release(slot);
 	else if (!data_files_take(&session->data, slot))
@@ -164,7 +164,7 @@ static void add_option(char **options, const char *option, const char *value)
 	autofree char *text = NULL;
 	int error = asprintf(&text, "%s%s", option, value) < 0;
 
-	/* What the caller wants for the mount itself comes as a list; commas elsewhere are text. */
+	/* kernel_flags is a list of options; commas elsewhere must be escaped. */
 	if (!error)
 		error = *value ? fuse_opt_add_opt_escaped(options, text)
 			       : fuse_opt_add_opt(options, text);
@@ -204,7 +204,7 @@ static int session_new_fuse(struct session *session, struct error *error)
 					 options);
 }
 
-/* fusermount3, which libfuse asks for those who are not root, says its part itself. */
+/* Users other than root mount through fusermount3, which prints its own errors. */
 static int say_unmountable(const char *directory, int code, struct error *error)
 {
 	bool is_missing = code == ENOENT || code == ENODEV || code == ENXIO;
@@ -247,7 +247,7 @@ static int session_mount(struct session *session, struct error *error)
 	return session->channel ? 0 : -error->code;
 }
 
-/* ---- from the members to the end ---- */
+/* ---- the states ---- */
 
 static void session_stop(struct session *session)
 {
@@ -269,7 +269,7 @@ static void session_look(struct session *session)
 		       &session->error, &session->op);
 }
 
-/* A signal came before there was a mount to leave. */
+/* Did a signal arrive before the mount existed? */
 static bool session_was_interrupted(struct session *session)
 {
 	if (!session->signal_count)
@@ -279,7 +279,7 @@ static bool session_was_interrupted(struct session *session)
 	return true;
 }
 
-/* The next member or tunable; at their end the mount. */
+/* Starts the next member or tunable; mounts after the last. */
 static void session_members(struct session *session)
 {
 	const struct session_setup *setup = session->setup;
@@ -368,7 +368,7 @@ static void session_step(struct op *op)
 	}
 }
 
-/* ---- leaving ---- */
+/* ---- unmounting ---- */
 
 static void job_start(struct session_job *job)
 {
@@ -385,7 +385,7 @@ static void job_ended(struct session_job *job)
 		session_jobs(job->session);
 }
 
-/* Takes our name out of the tree of mounts; those who are inside stay. */
+/* Unmounts lazily: processes that use the mount keep it. */
 static int leave_run(struct blocking_job *job)
 {
 	struct session *session = container_of(job, struct session_job, job)->session;
@@ -436,7 +436,7 @@ static void leave_step(struct op *op)
 	if (session->signal_count > 1)
 		_exit(EXIT_AT_ONCE);
 	job_ended(job);
-	/* Somebody may have opened a volume meanwhile; session_idle() comes then. */
+	/* If a volume was opened meanwhile, session_idle() is called at its close. */
 	if (session->state != SESSION_SERVE || data_files_busy(&session->data))
 		return;
 	if (error == -EBUSY) {
@@ -480,7 +480,7 @@ static void say_step(struct op *op)
 	job_ended(container_of(op, struct session_job, op));
 }
 
-/* At once: nothing more is written, and what is on the devices is as after a power cut. */
+/* Exits without writing anything: the devices are as after a power cut. */
 static void session_leave_now(struct session *session)
 {
 	log_warning("%s: leaves at once", session->setup->directory);
@@ -502,7 +502,7 @@ static void session_signal(void *context, int number)
 		session_leave(session);
 }
 
-/* ---- the whole ---- */
+/* ---- start and end ---- */
 
 static void library_log(enum fuse_log_level level, const char *format, va_list arguments)
 {
@@ -528,7 +528,7 @@ static int session_open_world(struct session *session, struct error *error)
 	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, 0 };
 
 	fuse_set_log_func(library_log);
-	signal(SIGPIPE, SIG_IGN);	/* whoever reads our log may go, we stay */
+	signal(SIGPIPE, SIG_IGN);	/* the reader of our log may exit */
 	process_protect();
 	session->reactor = reactor_new(error);
 	if (session->reactor)
@@ -577,7 +577,7 @@ static void session_begin(struct session *session)
 	op_queue(&session->op);
 }
 
-/* It may still be mounted where the session failed early; libfuse closes what is left. */
+/* After an early failure it may still be mounted; libfuse cleans up the rest. */
 static void session_unmount(struct session *session)
 {
 	struct error error;

@@ -1,12 +1,12 @@
 /*
- * The session: from members and a directory to a mount, and to its end.
+ * The session: mounts a set of members on a directory, serves it, and ends it.
  *
  *	LOOK --> MEMBERS --> TUNE --> MOUNT --> SERVE --unmounted, signal--> DRAIN --> STOP --> end
  *	   `---------`---------`---------------- failed ---------------------^
  *
- * The only file that knows how requests come in: messages of /dev/fuse on the
- * reactor's ring; those of volumes go to data_file.c as they are, all others
- * through libfuse.
+ * It owns the reactor, the blocking thread and the daemon, and reads messages from
+ * /dev/fuse on the reactor's ring: data_file.c handles those about data of volumes,
+ * libfuse all others.
  */
 #pragma once
 
@@ -23,28 +23,28 @@ struct session_tunable {
 
 struct session_setup {
 	const char *directory;		/* absolute */
-	const char *source;		/* what the mount table shows as mounted */
+	const char *source;		/* shown in the mount table as the source */
 	const char *const *members;	/* paths */
 	unsigned member_count;
 	const struct session_tunable *tunables;
 	unsigned tunable_count;
 	bool read_only, allow_other;
-	uid_t uid;			/* of the volumes; all else is the daemon's owner's */
+	uid_t uid;			/* of the volumes (INODE-1) */
 	gid_t gid;
 	mode_t umask;
 	uint64_t node_memory_bytes;	/* of each set; 0: the default */
-	unsigned requests;		/* under way at a time; 0: the default */
+	unsigned requests;		/* maximum in flight; 0: the default */
 	const char *kernel_flags;	/* "nosuid,nodev", or NULL */
 
-	/* Every volume can be used. */
+	/* Called when every volume is ready. */
 	void (*ready)(void *context);
-	/* Writes who keeps the directory busy.  Called from another thread. */
+	/* Prints who uses the directory.  Called on the blocking thread. */
 	void (*print_holders)(FILE *stream, const char *directory);
 	void *context;
 };
 
 /*
- * Serves until the end.  0 after a clean one; -errno and the reason if it could
- * not begin, or if not all could be made durable at its end.
+ * Serves until the mount ends.  0: it ended cleanly.  -errno and the reason: it could not be
+ * mounted, or not everything could be made durable at the end.
  */
 int session_run(const struct session_setup *setup, struct error *error) MUST_CHECK;
