@@ -87,7 +87,7 @@ static void retire(struct cache_set *set, unsigned slot, const char *path)
 	uint64_t dirty = set->index.dirty_sectors[slot] * 512;
 
 	if (dirty)
-		log_warning("%s was used without the set: %s that only the set has is dropped",
+		log_warning("%s was used without the set: discarding %s of dirty data",
 			    path, units_print_size(size, dirty));
 	uuids_retire(set, slot);
 }
@@ -118,8 +118,8 @@ static int find_slot(struct attaching *job)
 			"couldn't find uuid for %s in set: it is dirty, and its data are not there",
 			path);
 	if (state == STATE_CLEAN && !is_ours)
-		log_warning("%s was clean with another set: if that has data of it after all, they "
-			    "are lost", path);
+		log_warning("%s was attached to another set, clean: dirty data that this may still "
+			    "have are lost", path);
 	job->is_new = true;
 	if (set->is_read_only)
 		return 0;		/* it runs uncached: the cache has no data of it */
@@ -209,7 +209,7 @@ static void go_on_with_superblock(struct attaching *job)
 	if (job->is_new) {
 		write_superblock(job, STATE_CLEAN);
 	} else if (is_secretly_dirty(job)) {
-		log_info("%s: its superblock says clean, but its set has dirty data of it",
+		log_info("%s: its superblock says clean, but its set has dirty data",
 			 device_path(job->volume->backing));
 		write_superblock(job, STATE_DIRTY);
 	} else {
@@ -321,8 +321,8 @@ static void running_step(struct job *base, int error)
 		job->before = volume->superblock;
 		job->dirty_before = volume->dirty;
 		if (superblock_state(&volume->superblock) == STATE_DIRTY)
-			log_warning("%s: runs without its set: what only its cache holds of it "
-				    "is lost", volume->member_name);
+			log_warning("%s: starts without its cache: all dirty data are lost",
+				    volume->member_name);
 		superblock_set_state(&volume->superblock, STATE_STALE);
 		volume->dirty = DIRTY_NO;
 		volume_write_superblock(volume, &base->op);

@@ -215,7 +215,7 @@ static void job_step(struct op *op)
 
 	/* Only before the first step: afterwards the job has its turn, and nobody else frees it. */
 	if (!job->has_begun && !subject_is_there(job)) {
-		job_end(job, error_set(job->error, ENODEV, "it has gone meanwhile"));
+		job_end(job, error_set(job->error, ENODEV, "the set or volume is gone"));
 		return;
 	}
 	job->has_begun = true;

@@ -592,7 +592,7 @@ static void checkpoint_is_durable(struct recover *recover)
 	struct cache_set *set = recover->set;
 
 	SIM_SOMETIMES("a replay needs a checkpoint");
-	log_info("no bucket is unused: the replay goes on after a refill");
+	log_info("unused buckets have run out: the replay continues after a refill");
 	set_enter(set);
 	run_parts(set);
 	set_leave(set);

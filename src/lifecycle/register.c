@@ -215,7 +215,7 @@ static void register_cache(struct registering *job)
 		return;
 	}
 	if (!superblock_is_sync(&job->superblock) && daemon->options.read_only) {
-		log_info("%s: a cache that was never used, and is not now: nothing may be written",
+		log_info("%s: ignored: a cache that was never used, and the mount is read-only",
 			 job->path);
 		device_close(job->device);
 		registering_end(job, 0);
@@ -252,7 +252,7 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	struct volume *volume;
 
 	if (!entry->sectors || entry->sectors > FLASH_SECTORS_MAX) {
-		log_warning("volume %u of the set is left out: found a size of %llu sectors", slot,
+		log_warning("volume %u of the set is ignored: found a size of %llu sectors", slot,
 			    (unsigned long long)entry->sectors);
 		return;
 	}
