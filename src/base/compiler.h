@@ -1,10 +1,10 @@
 /*
- * What the language lacks: scope guards, container_of, printf checks, and the
- * role by which clang proves who is inside a cache set.
+ * Extensions of the language: scope guards, container_of, printf checks, and the
+ * annotations by which clang checks the use of the set lock.
  *
- * A function marked IN_SET may be called only between set_enter() and
- * set_leave() (cache/cache_set.h).  The role is no object: nobody is ever
- * inside two sets at once, so one name serves all.  gcc sees nothing of it.
+ * A function marked IN_SET may be called only with the set lock held, between set_enter()
+ * and set_leave() (cache/cache_set.h).  clang tracks a role instead of the lock itself:
+ * nobody ever holds two set locks, so one role serves all sets.  gcc ignores it.
  */
 #pragma once
 

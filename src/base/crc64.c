@@ -1,12 +1,10 @@
 /*
  * The checksum of all metadata.
  *
- * Data are the coefficients of a polynomial, so the checksum is linear: what a
- * byte in front of others does to it is the xor of what each of its bits does.
- * Slice-by-8 takes eight bytes at once, and needs for each of the eight places a
- * table of what every byte does there.  The compiler makes the tables from the
- * single bits: bit b with n bytes behind it is x^(64 + 8n + b) modulo the
- * polynomial.
+ * A CRC is linear: the effect of a byte is the xor of the effects of its bits.  Slice-by-8
+ * processes eight bytes at once, and needs for each of the eight positions a table with
+ * the effect of every byte there.  The compiler computes the tables from single bits: bit
+ * b, followed by n bytes, contributes x^(64 + 8n + b) modulo the polynomial.
  */
 #include "base/crc64.h"
 
@@ -50,7 +48,7 @@
 #define BYTES_256(...) { BYTES_64(0, __VA_ARGS__), BYTES_64(64, __VA_ARGS__), \
 			 BYTES_64(128, __VA_ARGS__), BYTES_64(192, __VA_ARGS__) }
 
-/* What a byte does to the checksum when `place` others follow it. */
+/* The effect of a byte on the checksum if `place` other bytes follow it. */
 static const uint64_t effect[8][256] = {
 	BYTES_256(BITS_0), BYTES_256(BITS_1), BYTES_256(BITS_2), BYTES_256(BITS_3),
 	BYTES_256(BITS_4), BYTES_256(BITS_5), BYTES_256(BITS_6), BYTES_256(BITS_7),

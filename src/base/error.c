@@ -1,4 +1,4 @@
-/* An errno with the sentence that explains it. */
+/* Composes errors: an errno and a sentence with the reason. */
 #include "base/error.h"
 
 #include <assert.h>
@@ -8,7 +8,7 @@
 
 #include "base/escape.h"
 
-/* "subject: ", or nothing; then the sentence. */
+/* Writes the prefix "subject: ", if any, and then the sentence, escaped. */
 static void error_write(struct error *error, const char *format, va_list arguments,
 			const char *behind)
 {

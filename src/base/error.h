@@ -1,12 +1,11 @@
 /*
- * An errno with the sentence that explains it.
+ * An error: an errno and a sentence with the reason.
  *
- * Functions return 0 or -errno.  Where a person will read the reason, they also
- * take a struct error and fill it: what was found, what was wanted.  The layer
- * that knows the device puts its name in front; only the outermost prints.
+ * Functions return 0 or -errno.  If a person will read the reason, they also fill in a
+ * struct error: what was found, and what was wanted.  The layer that knows the device
+ * prefixes its name; only the outermost layer prints or logs it.
  *
- * A sentence quotes paths and labels, and what is odd in those is escaped in it
- * (base/escape.h): it is one line of UTF-8.
+ * Paths and labels in the sentence are escaped (base/escape.h): it is one line of UTF-8.
  */
 #pragma once
 
@@ -22,5 +21,5 @@ struct error {
 /* Fills `error` (if there is one) and returns -code. */
 int error_set(struct error *error, int code, const char *format, ...) PRINTF(3, 4);
 
-/* Puts "subject: " in front of the sentence; returns -error->code. */
+/* Prefixes the sentence with "subject: "; returns -error->code. */
 int error_prefix(struct error *error, const char *format, ...) PRINTF(2, 3);

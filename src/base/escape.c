@@ -1,4 +1,4 @@
-/* Characters one by one: they are copied, or written as escapes. */
+/* Copies text character by character, or writes escapes. */
 #include "base/escape.h"
 
 #include <stdint.h>
@@ -48,7 +48,7 @@ static void target_init(struct target *target, char *to, size_t room)
 		to[0] = '\0';
 }
 
-/* All of it or nothing (ESCAPE-2). */
+/* Appends all of it, or nothing (ESCAPE-2). */
 static bool target_add(struct target *target, const char *bytes, size_t count)
 {
 	if (target->used + count >= target->room)

@@ -1,12 +1,12 @@
 /*
- * Text from outside (labels, paths, names of processes) made fit to be shown.
+ * Escapes text from outside (labels, paths, names of processes), so that it can be shown.
  *
- * A control character, and a byte that is not UTF-8, becomes \x1b.
+ * A control character, and a byte that is not valid UTF-8, is written as \x1b.
  *
- * (ESCAPE-1) The result is UTF-8 without control characters: it stays one line, and a
- *     terminal finds nothing in it to obey.
- * (ESCAPE-2) Where there is too little room it is cut between two characters, never
- *     within one or within an escape.
+ * (ESCAPE-1) The result is UTF-8 without control characters: it is one line, without
+ *     terminal escape sequences.
+ * (ESCAPE-2) If it does not fit, it is cut between two characters, never inside a character
+ *     or an escape.
  */
 #pragma once
 
@@ -16,12 +16,12 @@
 /* Bytes of the UTF-8 character at `text`; 0: there is none. */
 unsigned escape_utf8_length(const char *text);
 
-/* For sentences: all that can be printed stays as it is.  `to` ends in a NUL. */
+/* For sentences: printable characters are unchanged.  `to` ends with a NUL. */
 void escape_line(char *to, size_t room, const char *text);
 
-/* For names of files: ASCII characters of which `is_plain` says no are escaped as well. */
+/* For file names: ASCII characters that are not `is_plain` are escaped, too. */
 typedef bool escape_is_plain_fn(char c, bool is_first);
 void escape_name(char *to, size_t room, const char *text, escape_is_plain_fn *is_plain);
 
-/* For between quotes: " and \ get a backslash, a newline is \n, the others \\x1b. */
+/* For quoted strings: " and \ get a backslash, a newline becomes \n, others \\x1b. */
 void escape_quoted(char *to, size_t room, const char *text);

@@ -1,8 +1,8 @@
 /*
  * Intrusive doubly linked lists.
  *
- * (LIST-1) A link is in one list at a time; list_linked() tells whether it is in one. A
- *     link that is all zero counts as not linked, so zeroed memory is ready.
+ * (LIST-1) A link is in one list at a time; list_linked() tells whether it is in one.  A
+ *     link that is all zero is not linked, so zeroed memory needs no initialization.
  */
 #pragma once
 
@@ -61,7 +61,7 @@ static inline void list_remove(struct list_link *link)
 	link->next = link->prev = NULL;
 }
 
-/* The first, the last, the next one: NULL where there is none. */
+/* The first, last, next link; NULL if there is none. */
 static inline struct list_link *list_first(const struct list *list)
 {
 	return list_empty(list) ? NULL : list->head.next;
@@ -86,7 +86,7 @@ static inline struct list_link *list_take_first(struct list *list)
 	return link;
 }
 
-/* Moves all of `from` behind what is in `to`. */
+/* Appends all links of `from` to `to`, and empties `from`. */
 static inline void list_take_all(struct list *to, struct list *from)
 {
 	if (list_empty(from))

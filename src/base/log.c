@@ -1,8 +1,8 @@
 /*
- * One line for each event.
+ * Writes the lines of the log.
  *
- * (LOG-1) A line is one write: lines of several threads do not mix.
- * (LOG-2) What a line quotes (labels, paths) cannot end it: it is escaped.
+ * (LOG-1) A line is one write, so lines of several threads do not mix.
+ * (LOG-2) Labels and paths in a line are escaped, so they cannot add lines.
  */
 #include "base/log.h"
 
@@ -21,7 +21,7 @@ enum { LINE_BYTES_MAX = 1024 };
 
 static const struct {
 	int priority;		/* of syslog(3), and of sd-daemon(3) in "<n>" */
-	const char *word;	/* in front, where nothing else tells the level */
+	const char *word;	/* prefix, if nothing else shows the level */
 } levels[] = {
 	[LOG_LEVEL_ERROR] = { LOG_ERR, "error: " },
 	[LOG_LEVEL_WARNING] = { LOG_WARNING, "warning: " },
@@ -29,7 +29,7 @@ static const struct {
 	[LOG_LEVEL_DEBUG] = { LOG_DEBUG, "debug: " },
 };
 
-/* Set once, before there is a second thread. */
+/* Set once, before other threads exist; constant afterwards. */
 static struct {
 	enum log_level level;
 	enum log_target target;
@@ -56,7 +56,7 @@ void log_open(enum log_target target, enum log_level level)
 		openlog("bcachefuse", LOG_PID, LOG_DAEMON);
 }
 
-/* (LOG-1) A line that standard error does not take is lost; there is nobody left to tell. */
+/* LOG-1.  If standard error fails, the line is lost: there is no other place to report it. */
 static void print_line(enum log_level level, const char *text)
 {
 	char line[LINE_BYTES_MAX + 64];

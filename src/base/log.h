@@ -1,8 +1,8 @@
 /*
- * One line for each event, the subject in front: "set 1f3a...: ...".
+ * The log: one line for each event, which begins with its subject: "set 1f3a...: ...".
  *
- * To standard error in the foreground (with sd-daemon prefixes where the
- * journal reads it), to syslog in a daemon.  The level is the only state.
+ * It goes to standard error in the foreground (with sd-daemon prefixes, if systemd's
+ * journal reads that), to syslog in a daemon.
  */
 #pragma once
 
@@ -12,7 +12,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 enum log_target {
 	LOG_TO_STDERR,
 	LOG_TO_SYSLOG,
-	LOG_TO_BOTH,		/* the user, who still waits, hears of warnings and errors only */
+	LOG_TO_BOTH,		/* standard error, while `mount` waits: warnings and errors only */
 };
 
 void log_open(enum log_target target, enum log_level level);

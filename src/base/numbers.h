@@ -1,4 +1,4 @@
-/* Arithmetic that everybody needs. */
+/* Small arithmetic helpers on 64-bit numbers. */
 #pragma once
 
 #include <stdbool.h>

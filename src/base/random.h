@@ -1,4 +1,4 @@
-/* Seeded numbers (splitmix64); never from the system. */
+/* A seeded pseudo-random generator (splitmix64), so that the simulator can repeat a run. */
 #pragma once
 
 #include <stdint.h>

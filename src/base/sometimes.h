@@ -1,12 +1,12 @@
 /*
- * Marks: states that only some runs come to.
+ * Marks: states that only some runs of the simulator reach.
  *
  *	SIM_SOMETIMES("a fill is cancelled by a write");
  *	SIM_SOMETIMES_IF(!free_buckets, "an entry enters the last free journal bucket");
  *
- * The simulator counts the seeds that reach each mark and names those that none
- * reached: a state that no seed comes to is a state that nothing tests.  It has
- * an engine of its own, compiled with SIM_MARKS; in the program a mark is no code.
+ * The simulator counts the seeds that reach each mark, and lists the marks that none
+ * reached: nothing tests such a state.  It has its own build of the engine, compiled with
+ * SIM_MARKS; in the program a mark generates no code.
  */
 #pragma once
 
@@ -33,7 +33,7 @@ struct sim_mark {
 #else
 
 #define SIM_SOMETIMES(what) ((void)0)
-/* The condition is compiled, so that it stays right, and never evaluated. */
+/* The condition is compiled, so that it stays valid, but not evaluated. */
 #define SIM_SOMETIMES_IF(condition, what) ((void)sizeof(!(condition)))
 
 #endif

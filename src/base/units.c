@@ -1,9 +1,8 @@
 /*
- * Numbers and words as people write and read them.
+ * Parses and prints numbers, sizes, choices and UUIDs.
  *
- * As strict as the kernel: no blanks, no minus where a count is meant, nothing
- * behind a number but one newline.  Stricter for uuids: the kernel fills up with
- * zeros what is too short.
+ * As strict as the kernel: no blanks, no minus sign, nothing after a number but one newline.
+ * Stricter for UUIDs: the kernel pads short ones with zeros.
  */
 #include "base/units.h"
 
@@ -36,7 +35,7 @@ static bool is_end(const char *text)
 	return !*text || (text[0] == '\n' && !text[1]);
 }
 
-/* Reads digits; returns what is behind them, NULL if there are none. */
+/* Reads digits; returns the rest of the text, NULL if there are none. */
 static const char *parse_digits(const char *text, uint64_t *value, bool *overflow)
 {
 	const char *start = text;
@@ -64,7 +63,7 @@ int units_parse_number(const char *text, uint64_t *value)
 	return 0;
 }
 
-/* How many times 1024 a letter stands for; 0 if it is none.  From z on only 0 fits. */
+/* The power of 1024 of a suffix; 0 if it is none.  From z on, only 0 fits into 64 bits. */
 static unsigned power_of(char letter)
 {
 	static const char letters[] = "kmgtpezy";

@@ -1,12 +1,12 @@
 /*
- * A key says where one extent of a volume lies in the cache.
+ * A key: the location of one extent of a volume on the cache device.
  *
- * In memory a key is three words in host order with the layout of the disk
- * (include/bcachefuse/bkey.h); one pointer at most, since sets have one cache
- * device.  Keys with more are refused where they are read.
+ * In memory, a key is three words in host byte order, with the layout of the disk
+ * (include/bcachefuse/bkey.h).  It has at most one pointer, since sets have one cache
+ * device; keys with more are refused when they are read.
  *
- * Keys order by (volume, end).  A key's extent is known by its END: start = end
- * - sectors.  An extent without a pointer is a hole: it hides what is older.
+ * Keys are ordered by (volume, end).  A key stores the END of its extent: start = end -
+ * sectors.  A key without a pointer is a hole: it hides older keys.
  */
 #pragma once
 
@@ -49,7 +49,7 @@ static inline uint64_t pointer_of(unsigned device, uint64_t sector, uint8_t gene
 	return (uint64_t)device << 51 | sector << 8 | generation;
 }
 
-/* The same place `sectors` further on; the other bits stay, whatever a placeholder has in them. */
+/* The pointer advanced by `sectors`; all other bits are unchanged, also those of a placeholder. */
 static inline uint64_t pointer_advance(uint64_t ptr, uint64_t sectors)
 {
 	uint64_t mask = ((UINT64_C(1) << 43) - 1) << 8;
@@ -88,7 +88,7 @@ static inline struct bkey bkey_max(void)
 	return bkey_of(BKEY_VOLUME_MAX, BKEY_END_MAX, 0);
 }
 
-/* Negative, 0, positive: where a stands to b in the tree. */
+/* Negative, 0, positive: a comes before, with, after b in the tree. */
 static inline int bkey_compare(const struct bkey *a, const struct bkey *b)
 {
 	if (bkey_volume(a) != bkey_volume(b))
@@ -100,11 +100,11 @@ static inline bool bkey_is_zero_position(const struct bkey *k)	/* of "node freed
 	return !bkey_volume(k) && !k->low;
 }
 
-/* Makes the extent begin at `start` / end at `end`, which lie within it (or at its borders). */
+/* Cuts the extent, such that it begins at `start`, or ends at `end`. */
 void bkey_cut_front(struct bkey *k, uint64_t start);
 void bkey_cut_back(struct bkey *k, uint64_t end);
 
-/* How far a bucket of generation `now` has left a pointer behind: 0 = valid, 1..128 stale. */
+/* By how many generations `now` is after `then`: 0: not at all; 1..128: the pointer is stale. */
 static inline unsigned generation_after(uint8_t now, uint8_t then)
 {
 	uint8_t distance = now - then;

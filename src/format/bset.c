@@ -1,4 +1,4 @@
-/* Sorted runs of keys as bytes: they are checked, walked and sealed here. */
+/* Checks a bset as it is on disk, and fills in its header and checksum. */
 #include "format/bset.h"
 
 #include <assert.h>
@@ -6,7 +6,7 @@
 
 #include "base/crc64.h"
 
-/* What is covered follows the checksum itself. */
+/* The checksum covers everything after itself. */
 static uint64_t checksum_of(const struct bset_disk *set, uint64_t seed)
 {
 	size_t bytes = sizeof(*set) + le32_get(set->words) * (size_t)8 - 8;

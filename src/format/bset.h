@@ -1,5 +1,5 @@
 /*
- * bsets as bytes: check one, find the next, write one.
+ * Checks and seals bsets (runs of keys) as they are on disk.
  */
 #pragma once
 
@@ -13,8 +13,8 @@ static inline unsigned bset_bytes(unsigned words)
 }
 
 /*
- * Is there a bset at `set`, with `room_bytes` left in the node?  0, or -EINVAL
- * with the kernel's words ("bad btree header", "unsupported bset version", "bad magic",
+ * Checks the bset at `set`, with `room_bytes` left in the node.  0, or -EINVAL with the kernel's
+ * words ("bad btree header", "unsupported bset version", "bad magic",
  * "bad checksum", "empty set").  `first`: at the start of the node.
  * `seed` is pointer 0 of the node's key.
  */

@@ -1,4 +1,4 @@
-/* Journal entries as bytes. */
+/* Checks a journal entry as it is on disk, and fills in its header and checksum. */
 #include "format/journal_entry.h"
 
 #include <assert.h>
@@ -7,7 +7,7 @@
 
 #include "base/crc64.h"
 
-/* What is covered follows the checksum itself. */
+/* The checksum covers everything after itself. */
 static uint64_t checksum_of(const struct journal_entry_disk *entry)
 {
 	return crc64(&entry->magic, sizeof(*entry) + le32_get(entry->words) * (size_t)8 - 8);
@@ -81,7 +81,7 @@ void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k)
 	bkey_encode(k, slot->words);
 }
 
-/* What lies behind the key is left from longer ones. */
+/* Words after the key are remains of longer keys: they are ignored. */
 bool bkey_slot_decode(struct bkey *k, const struct bkey_slot_disk *slot)
 {
 	return bkey_decode(k, slot->words, ARRAY_SIZE(slot->words));

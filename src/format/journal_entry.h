@@ -1,5 +1,5 @@
 /*
- * Journal entries as bytes.
+ * Checks and seals journal entries as they are on disk.
  */
 #pragma once
 
@@ -14,12 +14,12 @@ static inline unsigned journal_entry_bytes(unsigned words)
 	return sizeof(struct journal_entry_disk) + words * 8;
 }
 
-/* A whole, undamaged entry in `room_bytes`?  (magic, size, checksum) */
+/* Is there a complete, undamaged entry in `room_bytes`?  Checks magic, size and checksum. */
 bool journal_entry_is_valid(const struct journal_entry_disk *entry, unsigned room_bytes,
 			    uint64_t set_magic);
 /* Every key decodes and the words add up; the header's keys too. -EINVAL and which is wrong. */
 int journal_entry_check(const struct journal_entry_disk *entry, struct error *error) MUST_CHECK;
-/* The header's other fields and the keys are in place: magic, version, checksum. */
+/* Fills in magic, version and checksum, after all other fields and the keys. */
 void journal_entry_seal(struct journal_entry_disk *entry, unsigned words, uint64_t set_magic);
 
 void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k);

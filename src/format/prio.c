@@ -1,4 +1,4 @@
-/* Parts of the priority table as bytes. */
+/* Checks a part of the priority table as it is on disk, and fills in its header. */
 #include "format/prio.h"
 
 #include <assert.h>
@@ -7,7 +7,7 @@
 #include "base/crc64.h"
 #include "base/numbers.h"
 
-/* All of the meta bucket behind the checksum itself; from `used` on it is zero. */
+/* Covers the whole meta bucket after the checksum itself; from `used` on it is zero. */
 static uint64_t checksum_of(const struct prio_part_disk *part, unsigned used, unsigned bytes)
 {
 	static const uint8_t zeros[512];

@@ -1,13 +1,13 @@
 /*
- * The superblock as bytes.
+ * Decodes, checks and encodes the superblock.
  *
- * (SUPERBLOCK-2) `keys` decides how many bytes the checksum covers, so it is checked
- *     before the checksum, and nothing is read behind the last journal bucket.
- * (SUPERBLOCK-3) Sizes are compared by division or in 64 bits: no product overflows.
- * (SUPERBLOCK-4) The bytes of a bucket and the numbers of buckets fit into 32 bits.
+ * (SUPERBLOCK-2) `keys` determines how many bytes the checksum covers, so it is checked
+ *     before the checksum; nothing beyond the list of journal buckets is read.
+ * (SUPERBLOCK-3) Sizes are compared by division or in 64 bits, so no product overflows.
+ * (SUPERBLOCK-4) The size of a bucket in bytes, and bucket numbers, fit into 32 bits.
  *
- * Backing devices carry bucket, member and journal fields too, as whoever made
- * them left them: they are read and written as they are, and never believed.
+ * The bucket, member and journal fields of a backing device have whatever its creator put
+ * there: they are preserved, and never used.
  */
 #include "format/superblock.h"
 
@@ -23,11 +23,11 @@ typedef unsigned long long ull;
 
 enum {
 	BUCKETS_MIN = 128,
-	PAGE_SECTORS = 8,		/* of the kernels that read us */
+	PAGE_SECTORS = 8,		/* page size of the kernels that read our sets */
 	MEMBERS_MAX = 8,
-	META_BUCKET_SECTORS_MAX = 8192,	/* what a kernel can allocate in one piece */
+	META_BUCKET_SECTORS_MAX = 8192,	/* a kernel cannot allocate more in one piece */
 	BUCKET_SECTORS_MAX = 1 << 22,	/* SUPERBLOCK-4 */
-	NODE_SECTORS_FULL = 512,	/* up to this a node fills its bucket */
+	NODE_SECTORS_FULL = 512,	/* in buckets up to this size, a node fills the bucket */
 	SECTOR_BYTES = 512,
 };
 
@@ -73,13 +73,13 @@ static bool has_features(const struct superblock *sb)
 	       sb->version == SUPERBLOCK_BACKING_WITH_FEATURES;
 }
 
-/* Do the feature words decide how the bucket size is written? */
+/* Does the device have this incompatible feature?  It decides how the bucket size is stored. */
 static bool has_bucket_feature(const struct superblock *sb, uint64_t feature)
 {
 	return sb->version == SUPERBLOCK_CACHE_WITH_FEATURES && sb->feature_incompatible & feature;
 }
 
-/* An absurd power becomes 0, which no check lets pass. */
+/* A power of two that does not fit becomes 0, which the checks refuse. */
 static unsigned bucket_sectors_decode(const struct superblock *sb)
 {
 	unsigned low = le16_get(sb->disk.bucket_sectors);
@@ -160,7 +160,7 @@ static int check_common(const struct superblock *sb, unsigned logical_block_byte
 {
 	const struct superblock_disk *disk = &sb->disk;
 
-	/* Nothing is told of its bytes: it may be a file that the reader must not see. */
+	/* Does not quote the bytes: the file may be one that the user must not read. */
 	if (memcmp(disk->magic, superblock_magic, sizeof(superblock_magic)))
 		return error_set(error, EINVAL, "this is no bcache device (bad magic)");
 	if (le64_get(disk->sector) != SUPERBLOCK_SECTOR)
@@ -205,12 +205,12 @@ static int check_backing(const struct superblock *sb, uint64_t device_sectors,
 	if (sb->data_offset < DATA_START_DEFAULT)
 		return error_set(error, EINVAL, "Bad data offset: found %llu, wanted at least %d",
 				 (ull)sb->data_offset, DATA_START_DEFAULT);
-	if (sb->data_offset >= device_sectors)	/* the kernel does not look, and stumbles */
+	if (sb->data_offset >= device_sectors)	/* the kernel does not check this, and crashes */
 		return error_set(error, EINVAL,
 				 "Bad data offset: found %llu, wanted less than the "
 				 "device's %llu sectors",
 				 (ull)sb->data_offset, (ull)device_sectors);
-	if (sb->data_offset * SECTOR_BYTES % logical_block_bytes)	/* nor here: no i/o works */
+	if (sb->data_offset * SECTOR_BYTES % logical_block_bytes)	/* nor this; i/o fails */
 		return error_set(error, EINVAL,
 				 "Bad data offset: found %llu sectors, wanted a multiple of the "
 				 "device's block of %u",

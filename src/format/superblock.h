@@ -1,8 +1,8 @@
 /*
  * The superblock: decode, check against the device, encode.
  *
- * (SUPERBLOCK-1) Encoding writes into the sector image that was read, so fields and
- *     bits that we do not know stay as they were.
+ * (SUPERBLOCK-1) Encoding changes the image that was read, so unknown fields and bits are
+ *     preserved.
  */
 #pragma once
 
@@ -66,28 +66,27 @@ void superblock_set_replacement(struct superblock *sb, enum replacement replacem
 void superblock_set_discard(struct superblock *sb, bool discard);
 
 /*
- * Decodes the 4096 bytes and makes every check of on-disk-format 2.5 in its
- * order; `device_sectors` and `logical_block_bytes` describe the device.
- * The sentences begin with the kernel's words and say what was found.
- * -EINVAL with the reason; `sb` is only valid on success.
+ * Decodes the 4096 bytes and makes all checks of the kernel, in its order, and some of our
+ * own; `device_sectors` and `logical_block_bytes` describe the device.  -EINVAL and the
+ * reason, which begins with the kernel's words; `sb` is valid only on success.
  */
 int superblock_decode(struct superblock *sb, const struct superblock_disk *disk,
 		      uint64_t device_sectors, unsigned logical_block_bytes,
 		      struct error *error) MUST_CHECK;
-/* The same fields without any check but that of the length the checksum covers: for `show`. */
+/* Decodes without checks, except of the number of journal buckets: for `show`. */
 void superblock_decode_unchecked(struct superblock *sb, const struct superblock_disk *disk);
-/* The checksum the image should have. */
+/* The checksum that the image should have. */
 uint64_t superblock_checksum(const struct superblock_disk *disk);
 
 /* Writes the fields and the checksum into sb->disk. (SUPERBLOCK-1) */
 void superblock_encode(struct superblock *sb);
 
-/* Sizes that follow from the bucket size (on-disk-format 10); in sectors. */
+/* Sizes that follow from the bucket size, as in the kernel; in sectors. */
 unsigned superblock_meta_bucket_sectors(const struct superblock *sb);
 unsigned superblock_node_sectors(const struct superblock *sb);
-/* Entries of the priority table per part, and parts. */
+/* Entries per part of the priority table, and number of parts. */
 unsigned superblock_prio_per_part(const struct superblock *sb);
 unsigned superblock_prio_parts(const struct superblock *sb);
 unsigned superblock_uuid_slots(const struct superblock *sb);
-/* The number of journal buckets a fresh set gets. */
+/* The number of journal buckets of a fresh set. */
 unsigned superblock_fresh_journal_buckets(const struct superblock *sb);

@@ -45,6 +45,7 @@ bad=$(prose | awk '
 	file ~ /\.([ch]|patch|md)$/ &&
 	(text ~ /(^|[^A-Za-z0-9_.-])[A-Z][0-9][0-9]?([^A-Za-z0-9_]|$)/ ||
 	 text ~ /(^|[^A-Za-z])([Cc]ontract|[Rr]ows?|[Ll]esson) \(?[0-9]/ ||
+	 text ~ /(on-disk-format|request-path|control-files|engine) [0-9]/ ||
 	 text ~ /(^|[^A-Za-z`])[Ss]pec([^A-Za-z`]|$)/) {
 		print where ": cites a number without a name:" text
 	}

@@ -112,6 +112,8 @@ echo '/* A bucket is free then (R17). */' |
 	plant citations "a number without a name" src/index/node.c
 echo 'The superblock is late (contract 4).' |
 	plant citations "one in a planted fault" tests/sim/planted/late.patch
+echo '/* As the kernel has it (request-path 4.0). */' |
+	plant citations "a paper that is not here" src/index/node.c
 echo 'Entries go in order (J2).' | plant citations "one in a document" doc/a.md
 ! command -v mandoc >/dev/null || echo '.Xy' | plant man "a macro that is not there" man/a.8
 [ $failures = 0 ]
