@@ -1,6 +1,6 @@
 /*
- * The program finds out which command is meant: by its own name, where it is one that
- * mount(8) and umount(8) look for, or by its first argument.
+ * The program: selects the command by its own name, if that is a name by which mount(8) or
+ * umount(8) call it, or by the first argument.
  */
 #define FUSE_USE_VERSION 312
 #include <fuse_lowlevel.h>
@@ -31,7 +31,7 @@ static const struct command commands[] = {
 	{ "export", tool_not_yet, NULL },
 };
 
-/* The names of the program under which it is a helper. */
+/* The names by which mount(8) and umount(8) call the program. */
 static const struct command helpers[] = {
 	{ "mount.bcachefuse", tool_mount, NULL },
 	{ "mount.fuse.bcachefuse", tool_mount, NULL },
@@ -96,7 +96,7 @@ static int run(int argc, char **argv)
 	return TOOL_USAGE;
 }
 
-/* What did not reach standard output was not said. */
+/* Fails if standard output could not be written. */
 int main(int argc, char **argv)
 {
 	int code;

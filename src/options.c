@@ -1,4 +1,4 @@
-/* The command line of `mount`: a table of the words it knows. */
+/* Parses the command line of `mount`, by a table of options. */
 #include "options.h"
 
 #include <assert.h>
@@ -133,7 +133,7 @@ static int take_requests(struct mount_options *options, const char *name, const 
 	return 0;
 }
 
-/* What libfuse passes on to the kernel. */
+/* Options that libfuse passes on to the kernel. */
 static int take_kernel_flag(struct mount_options *options, const char *name,
 			    const char *value UNUSED, struct error *error UNUSED)
 {
@@ -198,7 +198,7 @@ static const struct word words[] = {
 	{ "atime", NO_VALUE, take_kernel_flag },
 	{ "noatime", NO_VALUE, take_kernel_flag },
 
-	/* They speak to mount(8) and systemd, or of what we do not have. */
+	/* For mount(8) and systemd, or about features that do not apply: ignored. */
 	{ "defaults", NO_VALUE, take_nothing },
 	{ "auto", NO_VALUE, take_nothing },
 	{ "noauto", NO_VALUE, take_nothing },
@@ -265,7 +265,7 @@ static bool is_for_others(const char *name)
 	return !strncmp(name, "x-", 2) || !strncmp(name, "X-", 2);
 }
 
-/* One option, its value (or NULL) cut off. */
+/* Takes one option and its value, which may be NULL. */
 static int take_option(struct mount_options *options, const char *name, const char *value,
 		       bool (*is_tunable)(const char *name), struct error *error)
 {
@@ -281,8 +281,8 @@ static int take_option(struct mount_options *options, const char *name, const ch
 }
 
 /*
- * Cuts the first option off a list, in place.  A comma in a value is quoted as mount(8) has it,
- * name="a,b", or has a backslash; both are removed.
+ * Cuts the first option off a list, in place.  A comma in a value is quoted as in mount(8),
+ * name="a,b", or has a backslash; quotes and backslash are removed.
  */
 static char *next_option(char **list)
 {
@@ -363,7 +363,7 @@ static void take_flag(struct mount_options *options, int letter)
 	}
 }
 
-/* -s may stand behind the list it is meant for, so the flags come first. */
+/* -s may come after the list of options it applies to, so flags are handled first. */
 static int take_flags(struct mount_options *options, int argc, char **argv, struct error *error)
 {
 	int letter;

@@ -1,4 +1,4 @@
-/* How a command says something, and how it says no. */
+/* Prints lines of results and of errors, escaped. */
 #include "tools/tools.h"
 
 #include <assert.h>
@@ -8,7 +8,7 @@
 
 #include "base/escape.h"
 
-/* What "\x1b" may make of each byte. */
+/* An escape takes up to 4 bytes per byte. */
 enum { ESCAPE_BYTES_MAX = 4 };
 
 static void say_line(FILE *stream, const char *format, va_list arguments)

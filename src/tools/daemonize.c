@@ -1,4 +1,4 @@
-/* Fork, tell, leave the terminal. */
+/* Forks, reports to the parent, leaves the terminal. */
 #include "tools/daemonize.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "io/process.h"
 
-struct word {	/* what the child says; written at once, so it comes whole */
+struct word {	/* the child's report; written in one piece, so it arrives whole */
 	int code;
 	char text[ERROR_TEXT_BYTES + 100];
 };
@@ -32,7 +32,7 @@ static void say_lost(pid_t child)
 		fprintf(stderr, "bcachefuse: the daemon ended before it was ready\n");
 }
 
-/* The parent's whole life. */
+/* The parent: waits for the report, prints it, exits. */
 static void wait_for_child(int pipe, pid_t child, int lost_code) __attribute__((noreturn));
 static void wait_for_child(int pipe, pid_t child, int lost_code)
 {

@@ -1,23 +1,23 @@
 /*
- * A process that goes on in the background once it has said that all is well.
+ * Starts a daemon that reports its start.
  *
- * The caller's process waits for the child's word and exits with it, so that
- * whoever started it learns of every error of the start.
+ * The parent process waits until the child reports success or failure, and exits with that
+ * result, so that the caller learns of every error during the start.
  */
 #pragma once
 
 #include "base/error.h"
 
 struct daemonize {
-	int pipe;	/* to the waiting parent; -1: there is none */
+	int pipe;	/* to the waiting parent; -1: none */
 };
 
 /* Stays in the foreground: daemonize_ready() will do nothing. */
 void daemonize_not(struct daemonize *daemonize);
 /*
- * Forks, before any thread is made.  Returns in the child only: 0; or in the
- * caller, with -errno, where there can be no child.  The parent prints what the
- * child says, if it is an error, and exits; with `lost_code` if it says nothing.
+ * Forks; to be called before any thread is created.  Returns 0 in the child, or -errno if there is
+ * no child.  The parent prints the error that the child reports, if any, and exits; with
+ * `lost_code` if the child dies without a report.
  */
 int daemonize_start(struct daemonize *daemonize, int lost_code, struct error *error) MUST_CHECK;
 /* In the child: leaves the terminal, then lets the parent exit with 0. */

@@ -1,9 +1,9 @@
 /*
  * bcachefuse format: superblocks for new cache and backing devices.
  *
- * Options, lines and bytes are those of make-bcache 1.0.8.  What it writes and
- * the kernel then refuses, we refuse here: too few buckets, blocks larger than a
- * page, buckets smaller than one, a policy nobody knows.
+ * Options, output and bytes written are those of make-bcache 1.0.8.  But values that
+ * make-bcache writes and the kernel refuses are refused here: too few buckets, blocks
+ * larger than a page, buckets smaller than a page, an unknown policy.
  *
  * (FORMAT-1) Every device is checked before the first is written.
  */
@@ -29,13 +29,13 @@
 
 enum {
 	SECTOR_BYTES = 512,
-	PAGE_SECTORS = 8, /* of the kernels that will mount it */
+	PAGE_SECTORS = 8, /* page size of the kernels that will use it */
 	BUCKET_SECTORS_DEFAULT = 1024,
 	BUCKET_SECTORS_MAX = 32768, /* the largest power of two in 16 bits */
-	BUCKET_BLOCKS_MIN = 2, /* of one block: a kernel splits the node in it without end */
+	BUCKET_BLOCKS_MIN = 2, /* with one block, a kernel splits the node endlessly */
 	BUCKETS_MIN = 513, /* fewer: the kernel's free lists would have no room */
 	HEAD_SECTORS = SUPERBLOCK_SECTOR + SUPERBLOCK_BYTES / SECTOR_BYTES,
-	RESERVED_SECTORS = 23, /* make-bcache's idea of what lies before the first bucket */
+	RESERVED_SECTORS = 23, /* sectors that make-bcache reserves before the first bucket */
 };
 
 static const char usage_text[] =
@@ -78,7 +78,7 @@ struct format {
 	unsigned overwrite;
 };
 
-/* How getopt_long() names options without a letter. */
+/* Values of getopt_long() for options without a letter. */
 enum {
 	OPTION_SET_UUID = 256,
 	OPTION_LABEL,
@@ -175,7 +175,7 @@ static int parse_label(struct format *format, const char *text, struct error *er
 	return 0;
 }
 
-/* Caches stand before backing devices, in the order in which they were named. */
+/* Adds a target: caches before backing devices, in the order of the command line. */
 static void add_target(struct format *format, const char *path, bool is_cache)
 {
 	unsigned at = is_cache ? format->cache_count++ : format->count;
@@ -188,7 +188,7 @@ static void add_target(struct format *format, const char *path, bool is_cache)
 	format->count++;
 }
 
-/* One option or device; `kind` is what -C and -B said last. */
+/* Handles one option or device; `kind` is that of the last -C or -B. */
 static int parse_one(struct format *format, int option, char *kind, struct error *error)
 {
 	switch (option) {
@@ -253,7 +253,7 @@ static int check_targets(const struct format *format, struct error *error)
 	return 0;
 }
 
-/* Returns the devices in `format`; 1: the help was asked for, and printed. */
+/* Parses the command line into `format`; 1: printed the help. */
 static int parse(struct format *format, int argc, char **argv, struct error *error)
 {
 	char kind = 0;
@@ -275,7 +275,7 @@ static int parse(struct format *format, int argc, char **argv, struct error *err
 		if (result)
 			return result;
 	}
-	for (; optind < argc; optind++) {	/* behind -- */
+	for (; optind < argc; optind++) {	/* after -- */
 		int result;
 
 		optarg = argv[optind];
@@ -287,8 +287,8 @@ static int parse(struct format *format, int argc, char **argv, struct error *err
 }
 
 /*
- * As make-bcache: of a disk the logical block, of a file what its file system prefers; but of a
- * file no more than a bucket wants.
+ * As make-bcache does: the logical block of a disk; for a file, the preferred block of its file
+ * system, but at most half a bucket.
  */
 static unsigned preferred_block_sectors(const struct format *format, const struct target *target)
 {
@@ -327,7 +327,7 @@ static int check_bucket(const struct format *format, struct error *error)
 			 format->block_sectors * SECTOR_BYTES, wanted / 2);
 }
 
-/* Names the largest bucket with which the device would have enough of them. */
+/* Refuses too few buckets, and names the largest bucket size that would do. */
 static int refuse_few_buckets(const struct format *format, const struct target *target,
 			      struct error *error)
 {
@@ -466,7 +466,7 @@ static void print_target(const struct target *target, const struct superblock *s
 	       sb->block_sectors, sb->bucket_sectors, sb->members, sb->member, sb->first_bucket);
 }
 
-/* The zeros before the superblock go with it: no boot sector may say something else. */
+/* Clears the sectors before the superblock, too, so that no old boot sector is left. */
 static int write_target(const struct format *format, struct target *target, uint8_t *head,
 			struct error *error)
 {
@@ -478,7 +478,7 @@ static int write_target(const struct format *format, struct target *target, uint
 	fill(format, target, disk);
 	result = superblock_decode(&sb, disk, device_sectors(target->device),
 				   device_logical_block_bytes(target->device), error);
-	assert(!result);	/* we write nothing that we would refuse */
+	assert(!result);	/* we accept what we write */
 	result = device_write_now(target->device, head, 0, HEAD_SECTORS);
 	if (!result)
 		result = device_flush_now(target->device);
@@ -500,7 +500,7 @@ static int write_targets(struct format *format, struct error *error)
 	return result;
 }
 
-/* A set has one cache device.  That a file is another cannot be found out, only said. */
+/* A set has one cache device.  Files cannot be searched for another one: prints a warning. */
 static int check_other_cache(const struct format *format, struct error *error)
 {
 	autofree char *other = NULL;

@@ -1,6 +1,6 @@
 /*
- * Who keeps a mount busy: loop devices on its files, what is mounted on those and
- * below it, processes that stand in it or have files of it open.
+ * Lists the users of a mount: loop devices on its files, mounts on these and inside it, and
+ * processes that have files or directories of it open.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -18,7 +18,7 @@ struct holders {
 	unsigned count;
 };
 
-/* Returns false when enough were named. */
+/* Begins another entry of the list; false: the list is long enough. */
 static bool begin_holder(struct holders *holders)
 {
 	if (holders->count == HOLDERS_PRINTED_MAX)
@@ -66,7 +66,7 @@ static void add_mounts(struct holders *holders, const struct mount_table *table)
 			fprintf(holders->stream, "a mount on %s", table->lines[i].point);
 }
 
-/* Is the file behind a link of /proc in the directory, or the directory? */
+/* Does a link in /proc lead to the directory, or into it? */
 static bool link_is_inside(const struct holders *holders, const char *link, char *target)
 {
 	ssize_t length = readlink(link, target, PATH_MAX - 1);

@@ -1,4 +1,4 @@
-/* JSON, value by value. */
+/* Writes JSON, value by value. */
 #include "tools/json.h"
 
 #include <assert.h>
@@ -33,7 +33,7 @@ static void print_string(struct json *json, const char *value)
 	fputc('"', json->stream);
 }
 
-/* What stands before every value: the comma of the one before, the name. (JSON-1) */
+/* Writes the comma after the previous value, the indentation and the name (JSON-1). */
 static void begin_value(struct json *json, const char *name)
 {
 	if (!json->is_first)

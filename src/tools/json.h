@@ -1,9 +1,9 @@
 /*
  * Writes JSON to a stream, value by value.
  *
- * (JSON-1) Commas and line breaks come by themselves; what is opened must be closed.
- * (JSON-2) The result is valid whatever the strings hold: bytes that are not UTF-8
- *     become U+FFFD.
+ * (JSON-1) Commas and line breaks are added automatically; every object and array that is
+ *     opened must be closed.
+ * (JSON-2) The result is valid for all strings: bytes that are not UTF-8 become U+FFFD.
  */
 #pragma once
 
@@ -14,13 +14,13 @@
 struct json {
 	FILE *stream;
 	unsigned depth;
-	bool is_first;		/* nothing stands yet in what was opened last */
+	bool is_first;		/* the innermost object or array is still empty */
 };
 
 void json_start(struct json *json, FILE *stream);
 void json_end(struct json *json);
 
-/* `name` is NULL in arrays and at the top. */
+/* `name` is NULL in arrays and at the top level. */
 void json_open_object(struct json *json, const char *name);
 void json_close_object(struct json *json);
 void json_open_array(struct json *json, const char *name);

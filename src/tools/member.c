@@ -1,4 +1,4 @@
-/* Reads superblocks without a claim on the device; finds devices by what UUID= and LABEL= say. */
+/* Reads superblocks without claiming the device; finds devices by UUID or label. */
 #include "tools/member.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@
 #include "io/path.h"
 #include "tools/mounts.h"
 
-/* What make-bcache writes, and all that has a meaning. */
+/* The bytes that make-bcache writes: all fields with a meaning. */
 enum { SUPERBLOCK_FIELD_BYTES = offsetof(struct superblock_disk, obsolete_bucket_sectors_high) };
 
 int member_read_from(int fd, struct superblock_disk *disk)
@@ -64,7 +64,7 @@ static bool is_same_device(const char *one, const char *other)
 	struct stat a, b;
 
 	if (stat(one, &a) || stat(other, &b))
-		return false; /* opening it will say why */
+		return false;	/* opening it will report the reason */
 	if (S_ISBLK(a.st_mode) && S_ISBLK(b.st_mode))
 		return a.st_rdev == b.st_rdev;
 	return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
@@ -99,21 +99,21 @@ int member_check_present(const char *path, struct error *error)
 	return 0;
 }
 
-/* What is looked for; what was found so far. */
+/* A search, and its result so far. */
 struct search {
 	const char *spec;
 	bool by_label;
 	bool only_caches;	/* of the set */
-	const char *other_than;	/* a device that is passed over; may be NULL */
+	const char *other_than;	/* a device to ignore; may be NULL */
 	const char *label;
 	uint8_t uuid[16];
-	unsigned count;		/* of devices that fit as well as the one in `path` */
-	int rank;		/* how well: see rank_of() */
+	unsigned count;		/* number of devices with the best rank */
+	int rank;		/* the best so far, see rank_of() */
 	char path[512];
 	char other[512];
 };
 
-/* A device's own uuid or label fits best, then the set's cache, then the set's others. 0: no. */
+/* 0: no match; best is the device's own uuid or label, then the set's cache, then its others. */
 static int rank_of(const struct search *search, const struct superblock_disk *disk)
 {
 	struct superblock sb;
@@ -153,7 +153,7 @@ static void try_device(struct search *search, const char *path)
 	}
 }
 
-/* A path of a multipath device, a leg of a mirror: what lies above it is meant. */
+/* Is it a part of a multipath device or a mirror?  Then the device on top is meant. */
 static bool has_holders(const char *name)
 {
 	char path[512];
@@ -210,7 +210,7 @@ static int search_for(struct search *search, char **path, struct error *error)
 	return 0;
 }
 
-/* mount(8) leaves the quotes in that fstab may have around the value. */
+/* Removes quotes around the value, which mount(8) leaves in from fstab. */
 static void unquote(char *text)
 {
 	size_t length = strlen(text);

@@ -1,6 +1,6 @@
 /*
- * Members as the tools see them: a look at the superblock without any claim on
- * the device, and the way from UUID= or LABEL= to a device.
+ * Members for the tools: reads superblocks without claiming the device, and finds a device
+ * by its UUID or label.
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 #include "bcachefuse/superblock.h"
 
 /*
- * Reads the superblock's bytes; those that a short file lacks behind the last
- * field are zero.  Looks at no field.  -errno, -ENODATA: the file ends before.
+ * Reads the bytes of the superblock, without checks.  If a short file ends after the last field,
+ * the rest is zero; if it ends before, -ENODATA.  -errno.
  */
 int member_read(const char *path, struct superblock_disk *disk) MUST_CHECK;
 /* As member_read(), from a descriptor. */
@@ -21,17 +21,16 @@ bool member_has_magic(const struct superblock_disk *disk);
 int member_check_distinct(const char *one, const char *other, struct error *error) MUST_CHECK;
 
 /*
- * -ENODEV where there is no such file or device, or a device without a medium or with nothing
- * connected; -ENOTCONN where it lies on a mount whose daemon died.  0 where only opening it in
- * earnest can tell.
+ * -ENODEV: the file or device does not exist, or has no medium or nothing connected.  -ENOTCONN: it
+ * is on a mount whose daemon died.  0: it exists; opening it may still fail.
  */
 int member_check_present(const char *path, struct error *error) MUST_CHECK;
 
 /*
- * The device that `spec` means: a path as it is, UUID= (of the device or of its
- * set; of a set it is the cache device) and LABEL= looked for on all block devices.
- * The result is to be freed.  -errno and the reason.
+ * Finds the device for `spec`: a path is returned unchanged; for UUID= (of a device, or of a set,
+ * which means its cache device) and LABEL=, all block devices are searched.  The caller frees the
+ * result.  -errno and the reason.
  */
 int member_find(const char *spec, char **path, struct error *error) MUST_CHECK;
-/* Another block device than `path` that is the cache of this set; NULL: none is.  To be freed. */
+/* A block device other than `path` that is a cache of this set, or NULL.  The caller frees it. */
 char *member_find_other_cache(const uint8_t set_uuid[16], const char *path) MUST_CHECK;

@@ -1,9 +1,9 @@
 /*
- * bcachefuse mount, and mount(8)'s helper: finds the members, starts the daemon,
+ * bcachefuse mount, and the helper of mount(8): finds the members, starts the daemon, and
  * waits until it is ready.
  *
- * The daemon's process is made first and opens everything itself; the one that
- * was called only waits for its word.
+ * The daemon's process is forked first, and opens everything itself; the parent only waits
+ * for its report.
  */
 #include "tools/tools.h"
 
@@ -48,7 +48,7 @@ static const char usage_text[] =
 	"\n"
 	"Exit codes: 0 success, 1 usage error, 2 system error, 32 mount failure.\n";
 
-/* A path that holds when the daemon has left this directory; links stay links. */
+/* Makes a path absolute, since the daemon changes its directory; does not resolve links. */
 static void make_absolute(char **path)
 {
 	autofree char *here = NULL;
@@ -104,7 +104,7 @@ static int resolve_directory(struct mount_options *options, struct error *error)
 	return 0;
 }
 
-/* One that is not there is told by the daemon, too, unless that is no failure. */
+/* With nofail, a member that does not exist is found here; otherwise the daemon reports it. */
 static int check_member(const struct mount_options *options, const char *path, struct error *error)
 {
 	int result = member_check_present(path, error);
@@ -158,7 +158,7 @@ static int complain(const char *text, int code)
 	return code;
 }
 
-/* The parent prints: its standard error is the caller's, ours may be closed by then. */
+/* The parent prints it, since its standard error is that of the caller. */
 static int fail(struct daemonize *daemonize, const struct error *error)
 {
 	char text[ERROR_TEXT_BYTES + 20];

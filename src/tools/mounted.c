@@ -1,4 +1,4 @@
-/* Whether a member is mounted already, and where; mounts whose daemon has died. */
+/* Finds out whether a member is mounted already, and where; and mounts whose daemon has died. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -13,13 +13,13 @@
 
 static const char type_of_ours[] = "fuse.bcachefuse";
 
-/* A member, and how we want to open it. */
+/* A member, and how it is to be opened. */
 struct wanted {
 	struct stat info;
 	bool for_writing;
 };
 
-/* The word behind `key`, which begins a line of a file of /proc/PROCESS. */
+/* Reads the word after `key` at the beginning of a line of a file in /proc/PROCESS. */
 static bool scan_process(const char *process, const char *file, const char *key, char word[32])
 {
 	char path[600], line[200];
@@ -36,7 +36,7 @@ static bool scan_process(const char *process, const char *file, const char *key,
 	return found;
 }
 
-/* Also where mount(8) called it by another name, cut off at 15 letters. */
+/* Also under the names by which mount(8) calls it, cut off at 15 characters. */
 static bool is_daemon(const char *process)
 {
 	char name[32];
@@ -52,7 +52,7 @@ static bool is_same_file(const struct stat *one, const struct stat *other)
 	return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
 }
 
-/* As device_open(): of a file one writer and nobody else, of a block device one writer. */
+/* Would device_open() fail?  A file has one writer or readers, a block device one writer. */
 static bool descriptor_excludes(const char *process, const char *descriptor,
 				const struct wanted *wanted)
 {
@@ -87,7 +87,7 @@ static bool process_excludes(const char *process, const struct wanted *wanted)
 	return found;
 }
 
-/* The number of the daemon that has the member; 0: none. */
+/* The process ID of the daemon that has the member open; 0: none. */
 static long find_daemon_of(const struct wanted *wanted)
 {
 	DIR *processes = opendir("/proc");
@@ -120,7 +120,7 @@ static bool is_served_by(const struct mount_line *line, long daemon)
 	return found == daemon;
 }
 
-/* A daemon that is mounted no more closes its devices soon: that is worth waiting for. */
+/* A daemon that is not mounted any more will close its devices soon, so it does not count. */
 int mounted_check(const char *path, bool for_writing, struct error *error)
 {
 	struct wanted wanted = { .for_writing = for_writing };
@@ -129,7 +129,7 @@ int mounted_check(const char *path, bool for_writing, struct error *error)
 	int result = 0;
 
 	if (stat(path, &wanted.info))
-		return 0;	/* opening it will say why */
+		return 0;	/* opening it will report the reason */
 	daemon = find_daemon_of(&wanted);
 	if (!daemon || mount_table_read(&table, NULL))
 		return 0;
@@ -142,7 +142,7 @@ int mounted_check(const char *path, bool for_writing, struct error *error)
 	return result;
 }
 
-/* The deepest mount of ours that the path leads into; it cannot be resolved, so by its text. */
+/* The innermost mount of ours on the path, by its text, since it cannot be resolved. */
 static const char *find_mount_above(const struct mount_table *table, const char *path)
 {
 	const char *found = NULL;

@@ -86,7 +86,7 @@ bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount
 	return false;
 }
 
-/* It may have let go by itself, and be somebody else's by now. */
+/* Checks again: it may have been detached, and have another file by now. */
 int loop_clear(const struct loop *loop)
 {
 	struct stat found;

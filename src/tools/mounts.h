@@ -1,7 +1,7 @@
 /*
- * What is mounted where, and what uses it: mount table, loop devices, processes.
+ * Mounts and their users: the mount table, loop devices, processes.
  *
- * Read from /proc and /sys at the moment of the call; it may have changed since.
+ * All is read from /proc and /sys during the call, and may have changed since.
  */
 #pragma once
 
@@ -29,16 +29,16 @@ struct loop_list {
 void loops_below(struct loop_list *list, const char *directory);
 /* Is the mount's file system on the loop device, or on one of its partitions? */
 bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount);
-/* Takes the file away from the loop device. -errno; -ENXIO: it has none any more. */
+/* Detaches the file from the loop device.  -errno; -ENXIO: it has none any more. */
 int loop_clear(const struct loop *loop);
 
 /*
- * -EBUSY and the directory, where a mounted daemon of ours has the member open so that we
- * cannot; 0 also where this cannot be known.
+ * -EBUSY and the directory, if a mounted daemon of ours has the member open, such that it cannot be
+ * opened.  0 also if that cannot be found out.
  */
 int mounted_check(const char *path, bool for_writing, struct error *error) MUST_CHECK;
-/* Opening `path` failed with ENOTCONN: says whose daemon died, and what helps.  -ENOTCONN. */
+/* After ENOTCONN for `path`: reports whose daemon died, and how to clean up.  -ENOTCONN. */
 int mounted_say_dead(const char *path, struct error *error);
 
-/* Writes who keeps `directory` busy: "loop device /dev/loop0 with bcache0, process 7 (cat) ...". */
+/* Prints the users of `directory`: "loop device /dev/loop0 with bcache0, process 7 (cat) ...". */
 void holders_print(FILE *stream, const char *directory);

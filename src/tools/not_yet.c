@@ -1,9 +1,9 @@
-/* The commands that will come later, so that whoever tries one learns that it is no typo. */
+/* Commands of later versions: reports that they do not exist yet, so that a user need not guess. */
 #include "tools/tools.h"
 
 #include <string.h>
 
-enum { CHECK_COULD_NOT_LOOK = 8 };	/* 1 would say that it has mended something */
+enum { CHECK_COULD_NOT_LOOK = 8 };	/* as of fsck(8): operational error */
 
 int tool_not_yet(int argc UNUSED, char **argv)
 {

@@ -1,11 +1,11 @@
 /*
- * What lies on a device: a bcache device we know ourselves, anything else
- * libblkid does, partition tables included.
+ * Detects the content of a device: a bcache device by its superblock, everything else by
+ * libblkid, including partition tables.
  *
- * Whether a cache holds dirty data only its index could tell.  Its superblock
- * tells whether the index is in use (CACHE_SYNC); then we assume the worst.  So it
- * is with a backing device that is attached: it may say clean, and its cache have
- * dirty data all the same, since a kernel does not wait until it says dirty.
+ * Only its index could tell whether a cache holds dirty data.  Its superblock tells whether
+ * the index is in use (CACHE_SYNC); then dirty data are assumed.  The same holds for an
+ * attached backing device: it may say clean although its cache has dirty data, since a
+ * kernel does not wait for the superblock that says dirty (ORDER-17).
  */
 #include "tools/occupant.h"
 
@@ -65,7 +65,7 @@ static int check_bcache(const char *path, const struct superblock_disk *disk, un
 	return 0;
 }
 
-/* libblkid, asked for everything but bcache. */
+/* Asks libblkid for everything except bcache. */
 static blkid_probe probe_new(const char *path)
 {
 	char bcache[] = "bcache";

@@ -1,5 +1,5 @@
 /*
- * What lies on a device that is about to be formatted.
+ * Checks the content of a device that is about to be formatted.
  */
 #pragma once
 
@@ -7,8 +7,8 @@
 
 enum overwrite {	/* what the user allowed; both may be set */
 	OVERWRITE_BCACHE = 1,	/* --wipe-bcache: a bcache device */
-	OVERWRITE_DATA = 2,	/* --force: something else, or data that are nowhere else */
+	OVERWRITE_DATA = 2,	/* --force: other content, or dirty data */
 };
 
-/* May it be overwritten?  -EEXIST and what is there, and which option would allow it. */
+/* 0: it may be overwritten.  -EEXIST: the reason names the content, and the option to allow it. */
 int occupant_check(struct device *device, unsigned allowed, struct error *error) MUST_CHECK;

@@ -1,5 +1,5 @@
 /*
- * The daemon's side of `mount`: from the command line's words to a session.
+ * The daemon's side of `mount`: turns the options into a session.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ static void serve_ready(void *context)
 		options->ready(options);
 }
 
-/* SPEC and the other devices; "none" is no member. */
+/* SPEC, unless it is "none", and the devices of device=. */
 static const char **members_of(const struct mount_options *options, unsigned *count)
 {
 	const char **members = calloc(options->device_count + 1, sizeof(*members));

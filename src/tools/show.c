@@ -1,10 +1,9 @@
 /*
- * bcachefuse show: the superblock as it stands there.
+ * bcachefuse show: prints superblocks.
  *
- * The lines, their order and the exit codes are those of bcache-super-show 1.0.8,
- * for scripts that read them: also its way to print a label, where a byte above
- * 127 is a negative number, and its ignorance of versions 5 and 6, at which it
- * stops.  --json tells all.
+ * Lines, their order and exit codes are those of bcache-super-show 1.0.8, for scripts that
+ * parse them.  That includes its format of labels (bytes above 127 are negative numbers),
+ * and that it stops at versions 5 and 6, which it does not know.  --json prints everything.
  */
 #include "tools/tools.h"
 
@@ -36,14 +35,14 @@ static const char *const mode_names[] = { "writethrough", "writeback", "writearo
 					  "no caching" };
 static const char *const state_names[] = { "detached", "clean", "dirty", "inconsistent" };
 
-/* What is said of a device: its fields, and how far they can be believed. */
+/* A superblock to be shown, and the first fault in it. */
 struct view {
 	const char *path;
 	const struct superblock_disk *disk;
 	struct superblock sb;
 	uint64_t wanted_checksum;
 	const char *fault;	/* NULL: none */
-	int code;		/* what to exit with */
+	int code;		/* exit code */
 };
 
 static const char *name_of(const char *const *names, size_t count, unsigned value)
@@ -79,7 +78,7 @@ static void view_fault(struct view *view, const char *fault, int code)
 	view->code = code;
 }
 
-/* In the order of the lines, so that those before the fault can still be printed. */
+/* Checks in the order of the lines, so that those before the fault are still printed. */
 static void view_init(struct view *view, const char *path, const struct superblock_disk *disk,
 		      bool force)
 {
@@ -154,7 +153,7 @@ static void print_backing(const struct superblock *sb)
 		     name_of(state_names, ARRAY_SIZE(state_names), superblock_state(sb)));
 }
 
-/* The words of bcache-super-show; which of several devices they are about, it never had to say. */
+/* The fault in the words of bcache-super-show; with a name if there are several devices. */
 static void print_fault(const char *path, bool with_name, const char *fault)
 {
 	fflush(stdout);
@@ -164,7 +163,7 @@ static void print_fault(const char *path, bool with_name, const char *fault)
 		tool_say(stderr, "%s", fault);
 }
 
-/* All lines up to the version; false where the fault ends them. */
+/* Prints the lines up to the version; false: the output ends at the fault. */
 static bool print_head(const struct view *view)
 {
 	const struct superblock *sb = &view->sb;
@@ -324,7 +323,7 @@ static void json_view(struct json *json, const struct view *view)
 struct show {
 	bool force;
 	bool as_json;
-	bool with_names;	/* several devices: each begins with its name */
+	bool with_names;	/* several devices: print the name before each */
 	struct json json;
 };
 
@@ -369,7 +368,7 @@ static int show_one(struct show *show, const char *path)
 	return view.code;
 }
 
-/* The worst of all devices is what to exit with. */
+/* The exit code is the worst of all devices. */
 static int show_all(struct show *show, char **paths, int count)
 {
 	int worst = SHOW_DONE;

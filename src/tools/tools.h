@@ -1,9 +1,9 @@
 /*
  * The commands of the program, a file for each.
  *
- * Each gets its own argv (argv[0] is the command's name) and returns the exit
- * code.  What was asked for goes to standard output; a refusal is one sentence
- * on standard error, begun by tool_complain().
+ * Each gets its own argv, with the name of the command in argv[0], and returns the exit
+ * code.  Results go to standard output; an error is one line on standard error, by
+ * tool_complain().
  */
 #pragma once
 
@@ -33,14 +33,14 @@ int tool_mount(int argc, char **argv);
 int tool_umount(int argc, char **argv);
 int tool_format(int argc, char **argv);
 int tool_show(int argc, char **argv);
-/* For the commands that come later: says so. */
+/* For commands of later versions: prints that they do not exist yet. */
 int tool_not_yet(int argc, char **argv);
 
 /* "bcachefuse COMMAND: sentence" on standard error. */
 void tool_complain(const char *command, const char *format, ...) PRINTF(2, 3);
 /*
- * A line: what it quotes (paths, labels, arguments) is escaped, so that a terminal finds nothing
- * in it to obey.  The newline comes by itself.
+ * Prints a line and a newline.  Paths, labels and arguments in it are escaped, so that they cannot
+ * contain terminal escape sequences.
  */
 void tool_say(FILE *stream, const char *format, ...) PRINTF(2, 3);
 /* The versions of the program and of its libraries. */

@@ -1,13 +1,13 @@
 /*
- * bcachefuse umount, and umount(8)'s helper: unmounts, and returns when the
- * daemon has closed its devices.
+ * bcachefuse umount, and the helper of umount(8): unmounts, and returns when the daemon has
+ * closed its devices.
  *
- * umount(2) of a FUSE mount returns while the daemon still writes its last
- * superblocks.  DIR/sys/fs/bcache/pid says whom to wait for; it is asked before,
- * and held by a pidfd, so that no other process can be taken for it.
+ * umount(2) of a FUSE mount returns while the daemon is still writing.  So this reads its
+ * process ID from DIR/sys/fs/bcache/pid before, and opens a pidfd, so as to wait for this
+ * process and no other.
  *
- * (UMOUNT-1) What is unmounted is the mount that was found in the table, and no other
- *     that has come to its place since (io/mount_table.h).
+ * (UMOUNT-1) Exactly the mount that was found in the table is unmounted, not one that was
+ *     mounted in its place since (io/mount_table.h).
  */
 #include "tools/tools.h"
 
@@ -28,11 +28,11 @@
 #include "tools/mounts.h"
 
 enum {
-	DEPTH_MAX = 16,		/* of mounts on loops on mounts */
-	BUSY_TRIES = 40,	/* after what was stacked is gone, its last users may linger */
+	DEPTH_MAX = 16,		/* of mounts on loop devices on mounts */
+	BUSY_TRIES = 40,	/* -R: users of what was unmounted may need a moment to end */
 	BUSY_TRIES_OF_PASSERS_BY = 10,
 	BUSY_PAUSE_MS = 50,
-	PATIENCE_MS = 5000,	/* then we say whom we wait for */
+	PATIENCE_MS = 5000,	/* then prints which process it is waiting for */
 };
 
 static const char usage_text[] =
@@ -54,11 +54,11 @@ struct umount {
 	char point[PATH_MAX];		/* as the mount table has it */
 	struct mount_line line;		/* its id and its file system; no texts */
 	bool recursive, lazy, force, verbose;
-	int daemon;			/* a pidfd; -1: nobody to wait for */
+	int daemon;			/* a pidfd; -1: no process to wait for */
 	long pid;
 };
 
-/* The path as the mount table has it; the mount itself is not asked, its daemon may be dead. */
+/* The path as in the mount table; does not access the mount, whose daemon may be dead. */
 static int find_point(struct umount *umount, struct error *error)
 {
 	autofree char *copy = strdup(umount->directory), *parent = NULL;
@@ -113,7 +113,7 @@ static int find_mount(struct umount *umount, struct error *error)
 	return result;
 }
 
-/* A daemon that does not answer is not waited for: there is nothing to learn. */
+/* Opens a pidfd of the daemon; if the daemon does not respond, there is none to wait for. */
 static void find_daemon(struct umount *umount)
 {
 	char path[PATH_MAX + 32], text[32] = "";
@@ -144,15 +144,15 @@ static int umount_line(const struct umount *umount, const struct mount_line *lin
 	int flags = (umount->lazy ? MNT_DETACH : 0) | (umount->force ? MNT_FORCE : 0);
 	int result = mount_line_unmount(line, flags);
 
-	/* By now nobody answers his users: they keep it, but not in anybody's sight. */
+	/* The connection is aborted: processes that use the mount keep it, detached. */
 	if (result == -EBUSY && umount->force)
 		result = mount_line_unmount(line, MNT_DETACH);
 	return result;
 }
 
 /*
- * With patience for users that are just leaving (-R has sent some away), and a little for somebody
- * who only looked at a file of the mount, as another mount command does that asks for its daemon.
+ * Retries while it is busy: for users that are just ending (after -R), and a few times for a
+ * process that only reads a file of the mount, like a mount command that looks for its daemon.
  */
 static int umount_patiently(const struct umount *umount, const struct mount_line *line)
 {
@@ -201,7 +201,7 @@ static int umount_with_all(const struct umount *umount, const struct mount_line 
 	return result ? refuse_busy(line->point, result, error) : 0;
 }
 
-/* All mounts that `wanted` picks, the newest first: those below stand behind. */
+/* The mounts that `wanted` selects, newest first, so that inner ones come before outer ones. */
 static int umount_all(const struct umount *umount, unsigned depth,
 		      bool (*wanted)(const struct mount_line *line, const void *argument),
 		      const void *argument, struct error *error)
@@ -244,7 +244,7 @@ static int take_down_loop(const struct umount *umount, const struct loop *loop, 
 	return 0;
 }
 
-/* What is mounted below a directory, and what stands on loop devices on its files. */
+/* Unmounts what is inside a directory, and what is on loop devices on its files. */
 static int take_down(const struct umount *umount, const char *directory, unsigned depth,
 		     struct error *error)
 {
@@ -266,7 +266,7 @@ static int take_down(const struct umount *umount, const char *directory, unsigne
 	return result;
 }
 
-/* A second mount of the same file system (a bind mount) keeps the daemon at work. */
+/* Does another mount of the file system (a bind mount) keep the daemon running? */
 static bool is_mounted_elsewhere(const struct mount_line *line, char *where, size_t bytes)
 {
 	struct mount_table table;
@@ -305,7 +305,7 @@ static int umount_it(struct umount *umount, struct error *error)
 	char where[PATH_MAX];
 	int result = find_point(umount, error);
 
-	if (!result && chdir("/"))	/* else we might be the one who holds it */
+	if (!result && chdir("/"))	/* or this process might keep it busy */
 		result = error_set(error, errno, "cannot change to /: %s", strerror(errno));
 	if (!result)
 		result = find_mount(umount, error);
@@ -344,7 +344,7 @@ static const struct option long_options[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-/* Returns the letter of a question that was answered, '?' for what is unknown, 0 to go on. */
+/* Returns 'h' or 'V' if the user asked for help or version, '?' for a usage error, or 0. */
 static int parse(struct umount *umount, int argc, char **argv)
 {
 	int letter;
