@@ -1,21 +1,19 @@
 /*
- * What the engine may do with a damaged set.
+ * What must hold when a damaged set is used.
  *
- * The set is mounted read-only, read-write with some writes, and read-write again, each time on
- * what the life before has left.  In each of them:
+ * The set is mounted read-only, read-write with some writes, and read-write again, each time
+ * with the result of the mount before.  For each mount:
  *
- * (JUDGE-1) It is refused with a sentence that names a member, or it mounts; reading
- *     and writing end, with success or an error; and it stops, giving back all that it
- *     had.
- * (JUDGE-2) The engine never holds more than a gigabyte.
- * (JUDGE-3) What is refused, and all that is mounted read-only, is not written to.
+ * (JUDGE-1) It is refused with a sentence that names a member; or it mounts, reads and writes
+ *     end, with success or an error, and it stops and releases everything.
+ * (JUDGE-2) The engine never uses more than a gigabyte of memory.
+ * (JUDGE-3) A set that is refused, or mounted read-only, is not written to.
  *
- * And it is not worse afterwards than before:
+ * And the damage does not get worse:
  *
- * (JUDGE-4) What mounted read-write mounts again, and has the same volumes.
- * (JUDGE-5) What could be read can be read again, and is the same, unless it was
- *     written.  Only clean data, which the backing device has as well, may give way to
- *     what that has.
+ * (JUDGE-4) A set that mounted read-write mounts again, and has the same volumes.
+ * (JUDGE-5) Data that could be read can be read again, unchanged unless they were written.  But
+ *     clean data may be replaced by the content of the backing device, which has a copy.
  */
 #pragma once
 

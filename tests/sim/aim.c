@@ -1,5 +1,5 @@
 /*
- * What a write is, by its bytes, and whether it is the one to cut at.
+ * Recognizes the kind of a write by its bytes, and decides whether to cut there.
  */
 #include "aim.h"
 

@@ -1,11 +1,10 @@
 /*
- * Cuts that are aimed: at the n-th write of a kind, right behind it, or between
- * two kinds.
+ * Aimed power cuts: at the n-th write of a kind, right after it, or between two kinds.
  *
- * Drawn uniformly over all writes a cut hardly ever meets the table of volumes, or
- * the moment between a priority table and the entry that names it.  The kind of a
- * write is what its bytes say: every metadata write but that of the table of
- * volumes has a magic number.
+ * If cuts were drawn uniformly over all writes, they would hardly ever hit the write of
+ * the table of volumes, or the time between a priority table and the entry that names it.
+ * The kind of a write is recognized by its bytes: every metadata write has a magic number,
+ * except the table of volumes.
  */
 #pragma once
 

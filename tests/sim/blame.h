@@ -1,24 +1,26 @@
 /*
- * Which error a request may be answered with: by whose fault, and by what lies where.
+ * Which errors a request may be answered with.  An error is right only if a device failed,
+ * and only if the engine could not do without that device:
  *
  *	                        read    write, zero   discard   flush
  *	nothing failed            -          -           -        -
- *	the backing device      its own error, to whom it happened
- *	the cache device, and the set lives:
+ *	the backing device      its error, for the request that got it
+ *	the cache device, but the set did not fail:
  *	  the range is clean      -          -           -        -
- *	  perhaps dirty        its own    its own        -        -
- *	the set is dead:
+ *	  perhaps dirty        its error  its error      -        -
+ *	the set failed:
  *	  the volume is clean     -         EIO         EIO      EIO
  *	  perhaps dirty          EIO        EIO         EIO      EIO
  *
- * That is what the engine keeps today.  It is less than what is wanted (ORDER-26):
- * a dead set refuses writes even of a volume that has nothing dirty, which shall carry
- * on with its backing device alone one day.  What is written to a volume that may write
- * back counts as dirty, and stays so: nothing is ever written back.  Beside all that, a
- * flash-only volume may be full, and some disks cannot discard.
+ * This is what the engine does today, which is less than wanted (ORDER-26): a failed set
+ * refuses writes also to a volume without dirty data, which should continue with its backing
+ * device alone.  Data written to a volume in writeback mode count as dirty for ever, since
+ * nothing is written back.  In addition, a flash-only volume may be full, and some disks
+ * cannot discard.
  *
- * (BLAME-1) An error needs a device that failed meanwhile, or a set that died of one.
- * (BLAME-2) A set dies only of an error of its cache device.
+ * (BLAME-1) An error is answered only if a device failed during the request, or if the set
+ *     had failed because of one.
+ * (BLAME-2) A set fails only because of an error of its cache device.
  */
 #pragma once
 

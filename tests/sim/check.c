@@ -1,13 +1,14 @@
 /*
- * Recounts buckets from the keys of all leaves, and asks the independent reader.
+ * Recounts the buckets from the keys of all leaves and compares them with the engine's
+ * state; then lets the independent reader (tests/compat) check the disks.
  *
- * (CHECK-1) Every usable extent lies inside one bucket of its generation.
- * (CHECK-2) A bucket holds data or metadata; marks are right: dirty data in dirty
- *     buckets.
- * (CHECK-3) No two extents share a sector of the cache, unless they come from one.
- * (CHECK-4) The dirty count of a volume is the sum of its dirty extents; where it is
- *     not 0, the superblock on the disk says DIRTY.
- * (CHECK-5) Nothing is pinned but what is open or listed.
+ * (CHECK-1) Every usable extent is inside one bucket, and has the bucket's generation.
+ * (CHECK-2) A bucket holds data or metadata, not both; dirty data are only in buckets that
+ *     are marked dirty.
+ * (CHECK-3) No two extents share a sector of the cache, unless they were cut from one.
+ * (CHECK-4) The dirty count of a volume is the sum of its dirty extents.  If it is not 0, the
+ *     superblock on the disk says DIRTY.
+ * (CHECK-5) When the set is idle, only open and listed buckets are pinned.
  */
 #include "check.h"
 

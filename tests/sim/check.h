@@ -1,6 +1,6 @@
 /*
- * Looks into a running set, and at the disks from outside: what must hold beside
- * that volumes show the right content.
+ * Checks of the engine's state in a running set, and of the disks by an independent reader.
+ * They find broken invariants that no request has run into yet.
  */
 #pragma once
 

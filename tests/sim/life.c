@@ -1,5 +1,5 @@
 /*
- * Starts the engine, keeps it busy, stops it.
+ * Starts the engine, keeps it busy with requests, stops it.
  */
 #include "blame.h"
 

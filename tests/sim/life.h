@@ -1,9 +1,9 @@
 /*
- * One life of the engine: from its start on the plan's disks to a clean stop or a
- * cut, with requests to all volumes in between.
+ * One life of the engine: from its start on the plan's disks to a clean stop or a power cut,
+ * with requests to all volumes in between.
  *
- * A slot is a user who has one request under way at a time; the model is told of
- * its beginning and its end.
+ * A slot is a user with one request in flight at a time.  The model is told when the request
+ * begins and when it ends.
  */
 #pragma once
 

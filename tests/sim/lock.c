@@ -1,6 +1,6 @@
 /*
- * The lock in the simulator: nobody competes, so it only checks that nobody is
- * in two sets, or in one twice.
+ * The set lock in the simulator.  There is one thread, so it only checks that nobody takes the
+ * locks of two sets, or one lock twice.
  */
 #include "io/lock.h"
 

@@ -1,6 +1,6 @@
 /*
- * The values of each sector: added by writes, looked for by reads, dropped when
- * they can never show again.
+ * Keeps the values of each sector: writes add them, reads look them up, and they are dropped
+ * when no read can return them any more.
  */
 #include "model.h"
 

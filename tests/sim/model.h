@@ -1,33 +1,30 @@
 /*
- * The model: what each sector of a volume may show.
+ * The model: which content each sector of a volume may have, by what was written.
  *
- * Each sector has the values that were written to it and may still be seen.  A
- * value has a beginning and an end, counted in ticks: its request was started,
- * and answered.  Real values are recognised: a sector written with stamp s
- * is filled with numbers made of s, the volume and the sector's number, so that
- * foreign data show.
+ * For each sector, the model keeps the values that a read may still return.  A value has a
+ * begin and an end, counted in ticks: when its write was started, and when it was answered.
+ * A sector written with stamp s is filled with numbers made of s, the volume and the sector
+ * number, so a read that returns data of another place is recognized.
  *
  *	value 17   |----|
  *	value 21           |------|           flush  |--|
  *	value 30                    |--- ...
  *	read                          |---|  shows 21 or 30
  *
- * (MODEL-1) A read shows no value V for which another, W, began after V's end and ended
+ * (MODEL-1) A read does not return value V if another, W, began after the end of V and ended
  *     before the read began.
- * (MODEL-2) After a cut, V is gone if a durable W began after V's end.
- * (MODEL-3) Durable: FUA and answered, or answered before a flush began that was
- *     answered.
- * (MODEL-4) A write that failed may show or not, until another one covers it; one that
- *     the device cannot do (-EOPNOTSUPP) changes nothing.
- * (MODEL-5) What may show after a cut stays possible until it is written again: an
- *     older clean copy in the cache may hide newer data of the backing device, and go.
- *     Without a cache, and on volumes that live in it alone, the first look settles it.
+ * (MODEL-2) After a power cut, V is gone if a durable W began after the end of V.
+ * (MODEL-3) A value is durable if its write was FUA and was answered, or if a flush that began
+ *     after its end was answered.
+ * (MODEL-4) A failed write may be visible or not, until another one covers it.  A write that the
+ *     device does not support (-EOPNOTSUPP) changes nothing.
+ * (MODEL-5) A value that is possible after a cut stays possible until the sector is written
+ *     again: an older clean copy in the cache may hide newer data of the backing device, and
+ *     be evicted later.  Without a cache, and on flash-only volumes, the first read decides.
+ * (MODEL-6) A discard is a write of zeros.  Detaching a volume is a flush of it.
  *
- * (MODEL-6) A discard is a write of zeros, and a volume that has left its set was
- *     flushed.
- *
- * Requests that cover a sector in part run alone on that sector (model_may_start):
- * their result then is known by what was there.
+ * A request that covers a sector only in part runs alone on that sector (model_may_start), so
+ * that its result is known from what was there before.
  */
 #pragma once
 

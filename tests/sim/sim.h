@@ -1,10 +1,10 @@
 /*
- * The simulator's control: one clock, one seed, disks that forget.
+ * The interface of the simulator: one clock, one seed, and disks with volatile caches.
  *
- * The files reactor.c, device.c, lock.c and blocking.c of this folder stand in
- * the place of those of src/io, below the same headers.  One thread plays the
- * reactor; which ready step runs next, how long a transfer takes and what a
- * power cut leaves are drawn from the seed, so the same seed is the same run.
+ * reactor.c, device.c, lock.c and blocking.c in this folder replace those of src/io, with
+ * the same headers.  One thread runs everything.  The order of ready steps, the duration of
+ * transfers and what a power cut leaves are drawn from the seed, so the same seed gives the
+ * same run.
  *
  *	sim_start(seed)
  *	  disks: sim_disk_new()            they outlive power cuts
@@ -14,17 +14,16 @@
  *	  engine: reactor_new(), ...       the same disks
  *	sim_end()
  *
- * Transfers that fail may have been made in part: a beginning (a short transfer), or any
- * pieces.  The engine has them from device.h as errors, so that is all it can see of them.
+ * A transfer that fails may have been made in part: its beginning (a short transfer), or any
+ * pieces.  device.h reports all of these as errors, so the engine cannot tell them apart.
  *
- * (SIM-1) A write is visible and volatile when it completes, durable when it was FUA.
- * (SIM-2) A flush makes durable what had completed before the flush was
- *     started.
- * (SIM-3) At a cut each sector shows its durable content or any version since, torn
- *     writes in flight among them.
- * (SIM-4) What is written is not changed while it is being written; what is read is
- *     junk until it has arrived.
- * (SIM-5) Nobody is inside a set between two steps.
+ * (SIM-1) A write is visible and volatile when it completes, and durable if it was FUA.
+ * (SIM-2) A flush makes durable what had completed before the flush was started.
+ * (SIM-3) At a cut, each sector gets its durable content or any version written since, also
+ *     by writes in flight, which may be torn.
+ * (SIM-4) The memory of a write must not change while it is in flight; that of a read is junk
+ *     until the read has completed.
+ * (SIM-5) No set lock is held between two steps.
  */
 #pragma once
 

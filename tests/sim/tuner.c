@@ -1,8 +1,8 @@
 /*
- * Tuners change settings, stop and register members while requests are under way.
+ * Tuners change settings, stop and register members while requests are in flight.
  *
- * Several of them run at once, so that jobs of lifecycle take turns, and find that what
- * they were to change has gone meanwhile.  They do what the control files let users do.
+ * Several of them run at once, so that jobs of lifecycle queue up, and find that their set or
+ * volume is gone when their turn comes.  They do what users can do with control files.
  */
 #include "blame.h"
 

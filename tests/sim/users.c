@@ -1,5 +1,5 @@
 /*
- * Users of the volumes: slots that have one request under way at a time.
+ * The users of the volumes: each slot has one request in flight at a time.
  */
 #include "life.h"
 

@@ -1,5 +1,5 @@
 /*
- * Waiting for what the engine has under way; and, where that does not end, who waits for what.
+ * Waits until the engine has ended its work; if it does not, reports which op waits for what.
  */
 #include "blame.h"
 

@@ -1,9 +1,8 @@
 /*
- * What the simulator's files share: the clock, the dice, what is under way.
+ * State shared by the simulator's files: the clock, random numbers, and pending events.
  *
- * Everything that will happen is an event with a time.  Device transfers,
- * posted ops and blocking jobs are events; timers and ready ops are lists of
- * the engine's own structs, dropped with its memory.
+ * Device transfers, posted ops and blocking jobs are events with a time.  Timers and ready
+ * ops are lists of the engine's own structs, and are dropped with its memory.
  */
 #pragma once
 
