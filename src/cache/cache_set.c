@@ -28,6 +28,7 @@ const char *set_name(const struct cache_set *set, char text[40])
 	return units_print_uuid(text, set->superblock.set_uuid);
 }
 
+/* A retired slot is never used again, so that its old keys cannot match another volume. */
 bool set_has_volume(const struct cache_set *set, unsigned slot)
 {
 	return slot < set->uuid_slots && !uuid_is_zero(set->uuids[slot].uuid) &&
@@ -40,6 +41,7 @@ void set_volumes_changed(struct cache_set *set)
 		set->index.is_gone[slot] = uuid_is_retired(set->uuids[slot].uuid);
 }
 
+/* The casts: a journal that is only read (journal_read()) uses neither flush nor health. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 {
 	const struct superblock *sb = &set->superblock;
@@ -107,6 +109,7 @@ static void init_index(struct cache_set *set, size_t node_memory_bytes, bool rea
 	index_init(&set->index, &setup);
 }
 
+/* Only space can fail: its size comes from the number of buckets in the superblock. */
 int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *reactor,
 	     size_t node_memory_bytes, bool read_only, struct error *error)
 {

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cache/cache_set.h"
 
+/* Runs once: when the set fails, or when failure_stop() ends the watch. */
 static void failure_step(struct op *op)
 {
 	struct failure *failure = container_of(op, struct failure, op);
@@ -38,6 +39,7 @@ void failure_init(struct failure *failure, struct cache_set *set)
 	op_init(&failure->op, set->reactor, failure_step);
 }
 
+/* The set may have failed before the watch begins. */
 void failure_watch(struct failure *failure)
 {
 	if (health_error(&failure->set->health))

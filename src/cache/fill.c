@@ -39,6 +39,7 @@ void fills_done(struct fills *fills)
 	fills->fill = NULL;
 }
 
+/* A fill without a buffer cannot start, so it must find both. */
 static struct fill *free_fill(struct fills *fills)
 {
 	for (unsigned i = 0; fills->buffer_count && i < FILLS_MAX; i++) {
@@ -94,6 +95,7 @@ static IN_SET bool find_places(struct fill *fill)
 	return true;
 }
 
+/* The data are not FUA: their keys are not written before a flush (INDEX-2). */
 static void write_data(struct fill *fill)
 {
 	const struct insert *insert = &fill->insert;
@@ -108,6 +110,7 @@ static void write_data(struct fill *fill)
 	}
 }
 
+/* The data are written, or will not be: another fill may use the buffer. */
 static void give_buffer_back(struct fill *fill)
 {
 	struct fills *fills = &fill->set->fills;
@@ -117,6 +120,7 @@ static void give_buffer_back(struct fill *fill)
 	fill->buffer = NULL;
 }
 
+/* Unpins the buckets: the keys are in the index now, or the fill has failed. */
 static void free_one(struct fill *fill)
 {
 	struct cache_set *set = fill->set;
@@ -181,6 +185,7 @@ static void look_again(struct fill *fill)
 		free_one(fill);
 }
 
+/* May be dropped, and is not journaled: a lost fill costs a miss. */
 static void insert_keys(struct fill *fill)
 {
 	struct insert *insert = &fill->insert;
@@ -197,6 +202,7 @@ static void insert_keys(struct fill *fill)
 	insert_start(insert);
 }
 
+/* An error in any state ends the fill; only that of the data is one of the device. */
 static void fill_step(struct op *op)
 {
 	struct fill *fill = container_of(op, struct fill, op);

@@ -40,6 +40,7 @@ struct leaf_facts {
 	bool has_remains;
 };
 
+/* Marks the buckets of a leaf's keys, and judges whether the leaf should be rewritten. */
 static IN_SET struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf)
 {
 	struct cache_set *set = gc->set;
@@ -72,6 +73,7 @@ static IN_SET struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf
 	return facts;
 }
 
+/* Dead pointers on disk count, too: a bucket may not be reused so often that they look new. */
 static IN_SET unsigned mark_interior(struct gc *gc, const struct node *node)
 {
 	struct space *space = &gc->set->space;
@@ -89,6 +91,7 @@ static IN_SET unsigned mark_interior(struct gc *gc, const struct node *node)
 	return stalest;
 }
 
+/* A node is marked by its own key, so the root needs no special case. */
 static IN_SET void mark_node_itself(struct gc *gc, const struct node *node)
 {
 	space_mark_pointer(&gc->set->space, node->key.ptr, node->sectors, true, false);
@@ -97,6 +100,9 @@ static IN_SET void mark_node_itself(struct gc *gc, const struct node *node)
 
 /* ---- the walk ---- */
 
+/*
+ * Average times are moving averages, with a weight of 1/8 for the newest value, as in the kernel.
+ */
 static IN_SET void begin(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
@@ -115,6 +121,7 @@ static IN_SET void begin(struct gc *gc)
 	gc->state = GC_NODE;
 }
 
+/* The table of volumes is referenced by the journal only, so it is marked here (ORDER-8). */
 static IN_SET void end(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
@@ -181,6 +188,7 @@ static IN_SET int settle_leaf(struct gc *gc, struct node *leaf)
 	return index_clean_leaf(&gc->set->index, leaf, &gc->op);
 }
 
+/* First the leaf is made durable, which may wait; then all is marked in one critical section. */
 static IN_SET void visit(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
@@ -212,6 +220,7 @@ static IN_SET void visit(struct gc *gc)
 	op_queue(&gc->op);
 }
 
+/* Then gc makes no pauses, since it may be the only one who can free buckets. */
 static bool somebody_waits_for_buckets(const struct space *space)
 {
 	for (unsigned use = 0; use < USES; use++) {

@@ -54,6 +54,7 @@ static void strike_fills(struct ranges *ranges, const struct range *write)
 	}
 }
 
+/* A write cancels fills when it starts, not when it is requested: until then they are right. */
 static void activate(struct ranges *ranges, struct range *range)
 {
 	list_add_last(&ranges->active, &range->link);
@@ -83,6 +84,7 @@ void range_begin_fill(struct ranges *ranges, struct range *fill, uint64_t start,
 	activate(ranges, fill);
 }
 
+/* Blocked ranges that overlapped this one may start, unless an earlier one still blocks them. */
 void range_release(struct ranges *ranges, struct range *range)
 {
 	struct list_link *link, *next;

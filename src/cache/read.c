@@ -61,12 +61,14 @@ static unsigned char *data_at(const struct cache_read *read, uint64_t sector)
 	return read->data + (sector - read->start) * 512;
 }
 
+/* All pins must be dropped by now. */
 static void finish(struct cache_read *read, int error)
 {
 	assert(!read->batch.pinned_count);
 	op_arrive(read->parent, error);
 }
 
+/* The last block of a backing device may be short, so its end counts as aligned. */
 static bool is_of_blocks(const struct cache_read *read, uint64_t start, uint64_t sectors)
 {
 	const struct volume *volume = read->volume;
@@ -86,6 +88,7 @@ static void read_backing(struct cache_read *read, uint64_t start, uint64_t secto
 	read->batch.transfers++;
 }
 
+/* The error is kept apart, so that it is not taken for one of the cache device. */
 static void backing_step(struct op *op)
 {
 	struct cache_read *read = container_of(op, struct cache_read, backing_op);
@@ -221,6 +224,7 @@ static void read_without_index(struct cache_read *read)
 		read_backing(read, read->start, read->sectors);
 }
 
+/* Starts the next batch. */
 static void go_on(struct cache_read *read)
 {
 	struct cache_set *set = read->volume->set;
@@ -243,6 +247,7 @@ static void go_on(struct cache_read *read)
 	op_arrive(&read->op, 0);
 }
 
+/* Starts again from the backing device; the lookups that follow read over it. */
 static void read_under(struct cache_read *read)
 {
 	unpin_all(read);

@@ -64,6 +64,9 @@ static void finish(struct request *request, int error)
 
 /* ---- reads ---- */
 
+/*
+ * No fills for a volume that leaves its set, or whose set stops: both would have to wait for them.
+ */
 static bool bypasses_read(struct request *request)
 {
 	struct volume *volume = request->volume;
@@ -95,6 +98,7 @@ static void start_read(struct request *request)
 	cache_read_start(read);
 }
 
+/* Counts a read once, as the kernel does: a hit only if nothing was missing. */
 static void count_read(struct request *request)
 {
 	const struct cache_read *read = &request->read;
@@ -136,6 +140,7 @@ static void read_ended(struct request *request, int error)
 
 /* ---- writes ---- */
 
+/* Long requests are split into chunks that fit the buffer. */
 static bool next_chunk(struct request *request)
 {
 	uint64_t end = request->offset + request->bytes;
@@ -149,6 +154,7 @@ static bool next_chunk(struct request *request)
 	return true;
 }
 
+/* Zeros go around the cache: they would only displace other data. */
 static void write_chunk(struct request *request)
 {
 	struct cache_write *write = &request->write;
@@ -235,6 +241,7 @@ static void merge_edges(struct request *request)
 		memcpy(data + (end - start), tail + (end - last), block_end(request, end) - end);
 }
 
+/* One edge block after the other, since a request has one cache_read. */
 static void edge_is_there(struct request *request)
 {
 	uint64_t end = request->chunk_offset + request->chunk_bytes;
@@ -342,6 +349,7 @@ static void backing_is_flushed(struct op *op)
 	op_arrive(&request->op, op_take_error(op));
 }
 
+/* Both flushes at once: the journal's is of the cache device, the other of the backing device. */
 static void start_flush(struct request *request)
 {
 	struct volume *volume = request->volume;
@@ -383,6 +391,7 @@ static void find_blocks(struct request *request)
 	request->end = key_sector(volume, last);
 }
 
+/* An empty discard (less than a block) has nothing to do. */
 static void take_range(struct request *request)
 {
 	enum range_kind kind = request->kind == REQUEST_READ ? RANGE_READ : RANGE_WRITE;

@@ -57,6 +57,7 @@ uint64_t volume_dirty_bytes(const struct volume *volume)
 
 /* ---- the superblock ---- */
 
+/* Remembers the state in this write, since it may change before the write ends. */
 static void write_superblock(struct volume *volume)
 {
 	volume->superblock_is_writing = true;
@@ -75,6 +76,7 @@ void volume_write_superblock(struct volume *volume, struct op *op)
 		write_superblock(volume);
 }
 
+/* If the write with DIRTY failed, the dirty writes that wait for it get the error. */
 static void superblock_step(struct op *op)
 {
 	struct volume *volume = container_of(op, struct volume, superblock_op);
@@ -97,6 +99,7 @@ static void superblock_step(struct op *op)
 		write_superblock(volume);
 }
 
+/* Joins the write in flight only if that says DIRTY already; otherwise the next one. */
 int volume_make_dirty(struct volume *volume, struct op *op)
 {
 	if (volume->dirty == DIRTY_YES)
@@ -141,6 +144,7 @@ void volume_gate_open(struct volume *volume)
 	waitlist_wake_all(&volume->gate, 0);
 }
 
+/* Fills count as in flight, too (volume_hold()). */
 void volume_drain(struct volume *volume, struct op *op)
 {
 	assert(volume->gate_closed);

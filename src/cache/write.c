@@ -66,11 +66,13 @@ static void finish(struct cache_write *write, int error)
 
 /* ---- DECIDE ---- */
 
+/* The cache takes whole blocks of the set only; other writes go around it. */
 static bool is_aligned_to(const struct cache_write *write, unsigned block_sectors)
 {
 	return write->start % block_sectors == 0 && write->sectors % block_sectors == 0;
 }
 
+/* Above the cutoff no more dirty data are admitted, as in the kernel. */
 static IN_SET bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
 {
 	unsigned in_use = space_in_use_percent(&set->space);
@@ -183,6 +185,7 @@ static bool look(struct cache_write *write)
 
 /* ---- DATA ---- */
 
+/* Long holes need several keys: a key has at most BKEY_HOLE_SECTORS_MAX sectors. */
 static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
 {
 	struct insert *insert = &write->insert;
@@ -196,6 +199,7 @@ static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
 	}
 }
 
+/* Adds the key and starts the transfer; the pin keeps the bucket until the key is inserted. */
 static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned sectors)
 {
 	struct cache_set *set = write->volume->set;
@@ -251,6 +255,7 @@ static IN_SET bool allocate(struct cache_write *write)
 	return true;
 }
 
+/* FUA if the write hides dirty data (ORDER-15), or if it was asked for. */
 static void write_backing(struct cache_write *write)
 {
 	SIM_SOMETIMES_IF(write->hides_dirty, "a write to the backing device hides dirty data");
@@ -269,6 +274,7 @@ static void backing_step(struct op *op)
 	op_arrive(&write->op, 0);
 }
 
+/* Comes again after a wait for a bucket: the transfer to the backing device is started once. */
 static void start_data(struct cache_write *write)
 {
 	struct cache_set *set = write->volume->set;
@@ -311,6 +317,7 @@ static void holes_instead(struct cache_write *write)
 	add_hole(write, write->start, write->start + write->sectors);
 }
 
+/* Journaled: a completed write survives a crash once its entry is durable. */
 static void insert_keys(struct cache_write *write)
 {
 	struct insert *insert = &write->insert;
@@ -354,6 +361,7 @@ static void data_arrived(struct cache_write *write, int cache_error)
 	insert_keys(write);
 }
 
+/* Continues with the rest of the data, waits for durability, or is done. */
 static void keys_are_in(struct cache_write *write, int error)
 {
 	struct cache_set *set = write->volume->set;

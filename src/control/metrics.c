@@ -260,6 +260,7 @@ static const struct set_metric set_metrics[] = {
 	  set_read_races },
 };
 
+/* HELP and TYPE come once for each name, before its samples. */
 static void print_head(const char *of, const char *name, const char *help, enum metric_kind kind,
 		       struct text *text)
 {

@@ -266,6 +266,7 @@ static void attaching_step(struct job *base, int error)
 	}
 }
 
+/* For attach_start(), within another job, and volume_attach(), which waits for its turn. */
 static struct attaching *attaching_new(struct volume *volume, struct cache_set *set,
 				       struct error *error, struct op *op)
 {

@@ -249,6 +249,7 @@ static enum knowledge newest_table_knows(struct device *device, const struct sup
 	return known;
 }
 
+/* Uses a struct cache_set on the stack, of which only device and superblock are valid. */
 static enum knowledge set_knows(const char *path, const struct superblock *cache,
 				const uint8_t uuid[16])
 {

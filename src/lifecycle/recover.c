@@ -90,6 +90,10 @@ static const struct journal_entry_disk *newest(const struct recover *recover)
 	return recover->found.entries[recover->found.count - 1];
 }
 
+/*
+ * On failure, also makes the set fail: its parts stop, and set_teardown() aborts instead of
+ * writing.
+ */
 static void recover_end(struct recover *recover, int code)
 {
 	struct health *health = &recover->set->health;
@@ -111,6 +115,7 @@ static void recover_end(struct recover *recover, int code)
 
 /* ---- READ ---- */
 
+/* The table is named by the newest entry, so the journal is read first. */
 static int read_run(struct blocking_job *blocking)
 {
 	struct recover *recover = container_of(blocking, struct recover, blocking);
@@ -151,6 +156,7 @@ static IN_SET int survey_roots(struct recover *recover)
 	return 0;
 }
 
+/* The roots come from a checksummed entry, but damage may have been sealed with it: checks them. */
 static int take_roots(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -218,6 +224,7 @@ static int begin_journal(struct recover *recover)
 
 /* ---- ROOT, UUIDS ---- */
 
+/* Reading the root is the first use of the index, and waits like any other read of a node. */
 static void open_root(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -243,6 +250,7 @@ static void open_root(struct recover *recover)
 		    bkey_sectors(&set->uuid_bucket), &recover->job.op);
 }
 
+/* Volumes that were retired must be known before WALK counts dirty sectors. */
 static void take_uuids(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -258,6 +266,7 @@ static void take_uuids(struct recover *recover)
 
 /* ---- WALK ---- */
 
+/* An extent with a placeholder or without data has no bucket to mark. */
 static IN_SET int mark_extent(struct recover *recover, const struct bkey *k)
 {
 	struct space *space = &recover->set->space;
@@ -302,6 +311,7 @@ static IN_SET int mark_leaf(struct recover *recover, const struct node *leaf)
 	return 0;
 }
 
+/* A second pointer to the bucket of a node is damage: the survey refuses it. */
 static IN_SET int mark_node(struct recover *recover, const struct node *node)
 {
 	struct error *error = recover->job.error;
@@ -345,6 +355,7 @@ static IN_SET int walk_on(struct recover *recover, bool *is_complete)
 	return health_error(&set->health);
 }
 
+/* The same limits as for the keys of a leaf (check_leaf_key() in index/node_io.c). */
 static IN_SET bool is_sound_extent(const struct cache_set *set, const struct bkey *k)
 {
 	if (!bkey_sectors(k))
@@ -382,6 +393,7 @@ static IN_SET int mark_journal(struct recover *recover)
 	return health_error(&set->health);
 }
 
+/* From here on it is known which buckets are unused, so allocation may begin (RECOVER-1). */
 static IN_SET int end_walk(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -393,6 +405,7 @@ static IN_SET int end_walk(struct recover *recover)
 	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
 }
 
+/* One leaf for each step, so that other sets and volumes are served meanwhile. */
 static void walk(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -482,6 +495,7 @@ static int gather_some(struct recover *recover)
 	return error;
 }
 
+/* Collects keys in steps of ENTRIES_A_STEP entries, as they may be many. */
 static void gather(struct recover *recover)
 {
 	int error;
@@ -499,6 +513,7 @@ static void gather(struct recover *recover)
 		op_queue(&recover->job.op);
 }
 
+/* One leaf for each step. */
 static void lay_over(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -517,6 +532,7 @@ static void lay_over(struct recover *recover)
 		recover_end(recover, error);
 }
 
+/* Each insert must have ended before the next begins: later keys hide earlier ones. */
 static void replay(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -579,6 +595,7 @@ static void clean_and_commit(struct recover *recover, uint64_t needed_from,
 		recover_end(recover, error);
 }
 
+/* Index and refill may write from now on: a durable entry names the current roots. */
 static IN_SET void run_parts(struct cache_set *set)
 {
 	if (set->index.is_running)
@@ -632,6 +649,7 @@ static int look_for_entries(struct recover *recover, uint64_t sector, unsigned s
 	return failed;
 }
 
+/* Reads all of the journal: old entries may be anywhere in a bucket. */
 static int look_through_journal(struct recover *recover)
 {
 	const struct superblock *sb = &recover->set->superblock;
@@ -668,6 +686,7 @@ static int write_journal_list(const struct cache_set *set, void *buffer)
 	return device_write_now(set->device, disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
 }
 
+/* Flushes at the end: no old entry may come back after the first one of this set. */
 static int erase_run(struct blocking_job *blocking)
 {
 	struct recover *recover = container_of(blocking, struct recover, blocking);
@@ -726,6 +745,7 @@ static void make_fresh(struct recover *recover)
 		recover_end(recover, error);
 }
 
+/* The buckets are referenced by this entry, so they need no pins any more. */
 static void commit_fresh(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -742,6 +762,7 @@ static void commit_fresh(struct recover *recover)
 
 /* ---- COMMIT, SUPERBLOCK ---- */
 
+/* SYNC and the number of journal buckets become durable: from now on the set is in use. */
 static void write_superblock(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -752,6 +773,7 @@ static void write_superblock(struct recover *recover)
 	set_write_superblock(set, &recover->job.op);	/* ORDER-21 */
 }
 
+/* Everything after the first durable entry is an ordinary change of a running set. */
 static void committed(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
@@ -841,6 +863,7 @@ static void recover_go_on(struct recover *recover)
 	}
 }
 
+/* For errors of devices, which have no reason of their own. */
 static const char *what_failed(const struct recover *recover)
 {
 	switch (recover->state) {
@@ -870,6 +893,7 @@ static void recover_step(struct job *base, int error)
 	recover_end(recover, error);
 }
 
+/* A fresh set is one whose superblock does not say SYNC. */
 void recover_start(struct cache_set *set, struct error *error, struct op *op)
 {
 	struct daemon *daemon = set->daemon;

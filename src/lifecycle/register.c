@@ -96,6 +96,7 @@ static int check_device(struct registering *job)
 	return failed;
 }
 
+/* Runs on the blocking thread: opening may wait for a server or for another process. */
 static int open_run(struct blocking_job *blocking)
 {
 	struct registering *job = container_of(blocking, struct registering, blocking);
@@ -188,6 +189,7 @@ static void attached(struct registering *job, int error)
 
 /* ---- a set ---- */
 
+/* A set has one cache device, so a second one with its UUID is refused. */
 static int check_cache(const struct registering *job, struct error *error)
 {
 	if (daemon_find_set(job->job.daemon, job->superblock.set_uuid))
@@ -203,6 +205,7 @@ static void place_journal(struct superblock *sb)
 		sb->journal_bucket[i] = sb->first_bucket + i;
 }
 
+/* With -o ro a cache that was never used cannot be started, since that would write. */
 static void register_cache(struct registering *job)
 {
 	struct daemon *daemon = job->job.daemon;
@@ -288,6 +291,7 @@ static struct volume *next_to_attach(struct registering *job)
 	return NULL;
 }
 
+/* A refused volume keeps its reason in attach_error; the others are still attached. */
 static void attach_next(struct registering *job, int error)
 {
 	if (error && job->volume)
@@ -301,6 +305,7 @@ static void attach_next(struct registering *job, int error)
 	attach_start(job->volume, job->set, &job->volume->attach_error, &job->job.op);
 }
 
+/* A set may have thousands of them: some for each step. */
 static void add_flash_volumes(struct registering *job)
 {
 	struct cache_set *set = job->set;
@@ -338,6 +343,7 @@ static void set_runs(struct registering *job)
 	add_flash_volumes(job);
 }
 
+/* The device must be closed before the error is reported, so that it can be registered again. */
 static void set_failed(struct registering *job, int error)
 {
 	if (!job->job.error->code)
