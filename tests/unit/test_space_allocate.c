@@ -371,8 +371,9 @@ Test(take, gives_unused_buckets_only)
 	space_set_mark(&space, CLEAN, MARK_RECLAIMABLE);
 	space_pin(&space, space_pointer(&space, PINNED));
 	space.bucket[LISTED].is_listed = 1;
-	space.bucket[TOO_FAR].generation = GENERATIONS_BEHIND;
-	space.bucket[FIT].generation = GENERATIONS_BEHIND - 1;
+	space.bucket[TOO_FAR].oldest = space.bucket[FIT].oldest = 5;
+	space.bucket[TOO_FAR].generation = 5 + GENERATIONS_BEHIND;
+	space.bucket[FIT].generation = 5 + GENERATIONS_BEHIND - 1;
 	cr_assert(zero(int, space_take(&space, USE_BTREE, 1, &bucket, NULL)));
 	lock_release(lock);
 	cr_expect(eq(u32, bucket, FIT));

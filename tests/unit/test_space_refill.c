@@ -210,8 +210,9 @@ Test(victims, leave_a_generation_for_a_node_to_be_freed)
 {
 	fill_cache(REPLACEMENT_LRU);
 	space.bucket[SOME].prio = space.bucket[OTHER].prio = 1;
-	space.bucket[SOME].generation = GENERATIONS_BEHIND - 1;
-	space.bucket[OTHER].generation = GENERATIONS_BEHIND - 2;
+	space.bucket[SOME].oldest = space.bucket[OTHER].oldest = 5;
+	space.bucket[SOME].generation = 5 + GENERATIONS_BEHIND - 1;
+	space.bucket[OTHER].generation = 5 + GENERATIONS_BEHIND - 2;
 	refill();
 	cr_expect(not(was_chosen(SOME)));
 	cr_expect(was_chosen(OTHER));
