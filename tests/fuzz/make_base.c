@@ -96,8 +96,8 @@ static void save_all(const struct plan *plan, const char *folder)
 
 	for (unsigned i = 0; i < plan->volumes; i++)
 		backings += !plan->volume[i].is_flash;
-	make_cache_plain(plan->cache);
-	save(plan->cache, folder, "cache");
+	make_cache_plain(plan->set[0].cache);
+	save(plan->set[0].cache, folder, "cache");
 	for (unsigned i = 0; i < plan->volumes; i++) {
 		if (plan->volume[i].is_flash)
 			continue;
@@ -121,7 +121,11 @@ int main(int argc, char **argv)
 	sim_start(strtoull(argv[1], NULL, 10));
 	plan_make(&plan, strtoull(argv[1], NULL, 10));
 	plan_print(&plan);
-	plan.has_errors = plan.detaches = false;
+	if (plan.sets != 1) {
+		fprintf(stderr, "seed %s has %u sets, wanted 1\n", argv[1], plan.sets);
+		return 2;
+	}
+	plan.has_errors = false;
 	lives = strcmp(argv[3], "fresh") ? atoi(argv[2]) : 0;
 	for (unsigned i = 1; i <= lives; i++) {
 		live(life, &plan, i == lives && !strcmp(argv[3], "cut"));

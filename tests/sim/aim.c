@@ -118,15 +118,52 @@ static const unsigned usual_count[SIM_WRITES] = {
 	[SIM_PRIO_TABLE] = 4, [SIM_UUID_TABLE] = 1,
 };
 
+/*
+ * What has to be durable before something else is durable that relies on it.  The engine either
+ * waits for that or does not start the second; a cut that loses the first and keeps the second
+ * shows which it forgot.
+ */
+static const struct order {
+	enum sim_write first, then;
+} orders[] = {
+	{ SIM_CACHE_DATA, SIM_JOURNAL_ENTRY },		/* the data that its keys name */
+	{ SIM_CACHE_DATA, SIM_LEAF_APPENDED },
+	{ SIM_CACHE_DATA, SIM_NODE },
+	{ SIM_NODE, SIM_PARENT_APPENDED },
+	{ SIM_NODE, SIM_JOURNAL_ENTRY },		/* a root */
+	{ SIM_UUID_TABLE, SIM_JOURNAL_ENTRY },
+	{ SIM_PRIO_TABLE, SIM_JOURNAL_ENTRY },
+	{ SIM_LEAF_APPENDED, SIM_JOURNAL_BUCKET },	/* keys whose entries are given up */
+	{ SIM_JOURNAL_ENTRY, SIM_LEAF_APPENDED },
+	{ SIM_BACKING_DATA, SIM_JOURNAL_ENTRY },	/* what hides dirty data */
+	{ SIM_BACKING_DISCARD, SIM_JOURNAL_ENTRY },
+	{ SIM_BACKING_SUPERBLOCK, SIM_JOURNAL_ENTRY },	/* DIRTY, before the first dirty key */
+	{ SIM_JOURNAL_ENTRY, SIM_BACKING_SUPERBLOCK },
+	{ SIM_CACHE_SUPERBLOCK, SIM_JOURNAL_ENTRY },
+};
+_Static_assert(ARRAY_SIZE(orders) < 32, "a bit for each");
+
+/* Nearly always few pairs: those of a busy cache would hide the others. */
+static void aim_at_orders(struct aim *aim)
+{
+	for (unsigned n = 1 + sim_random(4); n; n--)
+		aim->orders |= UINT32_C(1) << sim_random(ARRAY_SIZE(orders));
+	aim->left = UINT64_C(1) << sim_random(6);
+}
+
 void sim_cut_aimed(void)
 {
 	struct aim *aim = &world.aim;
 	unsigned most;
 
-	*aim = (struct aim){ .way = sim_random(AIM_WAYS), .kind = sim_random(SIM_WRITES),
+	*aim = (struct aim){ .way = sim_random(AIM_ORDER), .kind = sim_random(SIM_WRITES),
 			     .next_kind = sim_random(SIM_WRITES) };
 	most = 1u << sim_random(usual_count[aim->kind] + 1);
 	aim->left = 1 + sim_random(most);
+	if (sim_chance(50)) {
+		aim->way = AIM_ORDER;
+		aim_at_orders(aim);
+	}
 }
 
 static void cut_after(uint64_t writes)
@@ -144,6 +181,22 @@ void world_write_starts(enum sim_write kind)
 		cut_after(1 + sim_random(3));
 }
 
+/* A write of `kind` completes before one that belongs before it is durable. */
+static bool order_hits(enum sim_write kind)
+{
+	struct aim *aim = &world.aim;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(orders); i++) {
+		if (!(aim->orders >> i & 1) || orders[i].then != kind ||
+		    !disks_are_volatile(orders[i].first) || --aim->left)
+			continue;
+		aim->has_hit = true;
+		aim->kind = orders[i].first;
+		return true;
+	}
+	return false;
+}
+
 /* What is aimed at completes, as the way says; true: it does not, the power goes. */
 static bool aim_hits(enum sim_write kind)
 {
@@ -151,6 +204,8 @@ static bool aim_hits(enum sim_write kind)
 
 	if (aim->waits_for_next && kind == aim->next_kind)
 		return true;
+	if (aim->way == AIM_ORDER)
+		return aim->left && order_hits(kind);
 	if (aim->way == AIM_START || !aim->left || kind != aim->kind || --aim->left)
 		return false;
 	switch (aim->way) {

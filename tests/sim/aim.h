@@ -1,5 +1,6 @@
 /*
- * Aimed power cuts: at the n-th write of a kind, right after it, or between two kinds.
+ * Aimed power cuts: at the n-th write of a kind, right after it, between two kinds, or
+ * where a write completes before one that it relies on is durable.
  *
  * If cuts were drawn uniformly over all writes, they would hardly ever hit the write of
  * the table of volumes, or the time between a priority table and the entry that names it.

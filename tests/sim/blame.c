@@ -35,28 +35,38 @@ static bool disk_failed(const struct sim_disk *disk, uint64_t since_ns)
 bool blame_has_cause(const struct life *life)
 {
 	const struct plan *plan = life->plan;
-	bool failed = disk_failed(plan->cache, life->started_ns);
+	bool failed = false;
 
+	for (unsigned i = 0; i < plan->sets; i++)
+		failed |= disk_failed(plan->set[i].cache, life->started_ns);
 	for (unsigned i = 0; i < plan->volumes && !failed; i++)
 		failed = disk_failed(plan->volume[i].disk, life->started_ns);
 	return failed || life->is_damaged;
 }
 
-bool blame_may_have_died(const struct life *life)
+bool blame_may_have_died(const struct life *life, unsigned set)
 {
-	return disk_failed(life->plan->cache, life->started_ns);
+	return disk_failed(life->plan->set[set].cache, life->started_ns);
 }
 
 static const char *why_dead(struct life *life)
 {
-	return life_is_dead(life) && life->set ? life->set->health.reason.text : "";
+	life_refresh(life);
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i] && health_error(&life->set[i]->health))
+			return life->set[i]->health.reason.text;
+	return "";
 }
 
+/* One that has gone since was accused by the tuner that stopped it. */
 void blame_death(struct life *life)
 {
-	if (life_is_dead(life) && !blame_may_have_died(life))
-		sim_fail("the set died, and its disk never failed: %s",
-			 why_dead(life));
+	life_refresh(life);
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i] && health_error(&life->set[i]->health) &&
+		    !blame_may_have_died(life, i))
+			sim_fail("%s died, and its disk never failed: %s",
+				 life->plan->set[i].name, life->set[i]->health.reason.text);
 }
 
 /* ---- what may be dirty ---- */
@@ -105,7 +115,7 @@ void blame_begin(struct slot *slot)
 	struct model_volume *model = slot->v->model;
 	struct sectors range = sectors_of(slot);
 
-	slot->was_attached = slot->request.volume->set != NULL;
+	slot->was_in = life_set_of(slot->life, slot->request.volume);
 	if (!is_write(slot) || !may_write_back(slot))
 		return;
 	for (uint64_t s = range.first; s < range.end; s++)
@@ -115,17 +125,25 @@ void blame_begin(struct slot *slot)
 
 /* ---- who is to blame ---- */
 
+static bool cache_has_failed(struct life *life, const struct plan_set *set, int error,
+			     uint64_t since_ns)
+{
+	if (!set)
+		return false;
+	if (!life_is_dead(life))
+		return disk_said(set->cache, error, since_ns);
+	/* A dead set answers EIO, of whatever error it died. */
+	return disk_said(set->cache, error, life->started_ns) ||
+	       (error == -EIO && disk_failed(set->cache, life->started_ns));
+}
+
 static bool cache_is_to_blame(const struct slot *slot, int error)
 {
 	struct life *life = slot->life;
-	const struct sim_disk *cache = life->plan->cache;
-	bool is_attached = slot->was_attached || slot->request.volume->set;
-	bool has_failed = disk_said(cache, error, slot->started_ns);
+	const struct plan_set *is_in = life_set_of(life, slot->request.volume);
 
-	if (life_is_dead(life))	/* of whatever error, it answers EIO */
-		has_failed = disk_said(cache, error, life->started_ns) ||
-			     (error == -EIO && disk_failed(cache, life->started_ns));
-	if (!is_attached || !has_failed)
+	if (!cache_has_failed(life, slot->was_in, error, slot->started_ns) &&
+	    !cache_has_failed(life, is_in, error, slot->started_ns))
 		return false;
 	SIM_SOMETIMES_IF(!life_is_dead(life), "a request is answered an error of a living set");
 	if (life_is_dead(life))

@@ -34,7 +34,7 @@ void blame_begin(struct slot *slot);
 void blame_end(const struct slot *slot, int error);
 /* Did any disk answer an error in this life? */
 bool blame_has_cause(const struct life *life);
-/* Could the set die in this life (BLAME-2)? */
-bool blame_may_have_died(const struct life *life);
-/* Fails the seed if the set is dead, and its disk never failed (BLAME-2). */
+/* Could this set of the plan die in this life (BLAME-2)? */
+bool blame_may_have_died(const struct life *life, unsigned set);
+/* Fails the seed if a set is dead, and its disk never failed (BLAME-2). */
 void blame_death(struct life *life);

@@ -155,7 +155,7 @@ static void check_dirty(struct checker *checker, const struct plan *plan)
 		unsigned slot = v->volume ? v->volume->slot : 0;
 		struct superblock_disk disk;
 
-		if (!v->volume || !v->volume->set)	/* detached: the slot is somebody else's */
+		if (!v->volume || v->volume->set != checker->set)	/* the slot is another's */
 			continue;
 		if (checker->set->index.dirty_sectors[slot] != checker->dirty[slot])
 			sim_fail("volume %u counts %llu dirty sectors, the index has %llu",
@@ -206,26 +206,27 @@ static bool set_is_at_rest(void *context)
 	return at_rest;
 }
 
-bool check_set(struct life *life)
+bool check_set(struct life *life, struct cache_set *set)
 {
-	struct checker checker = { .set = life->set };
-	enum sim_result result = sim_run_until(set_is_at_rest, life->set, UINT64_C(300000000000));
+	struct checker checker = { .set = set };
+	enum sim_result result = sim_run_until(set_is_at_rest, set,
+					       UINT64_C(300000000000));
 	struct error error;
 	int bad;
 
 	if (result == SIM_CUT)
 		return false;
 	if (result != SIM_DONE) {
-		check_print(life->set);
+		check_print(set);
 		sim_fail("the set does not come to rest");
 	}
-	set_enter(life->set);
-	bad = index_check(&life->set->index, &error);
-	set_leave(life->set);
+	set_enter(set);
+	bad = index_check(&set->index, &error);
+	set_leave(set);
 	if (bad)
 		sim_fail("index_check: %s", error.text);
-	check_pins(life->set);
-	checker.dirty = sim_alloc(life->set->uuid_slots * sizeof(checker.dirty[0]));
+	check_pins(set);
+	checker.dirty = sim_alloc(set->uuid_slots * sizeof(checker.dirty[0]));
 	op_init(&checker.waiter.op, life->reactor, checker_step);
 	op_queue(&checker.waiter.op);
 	if (life_wait(life, &checker.waiter, 60, "walking the leaves")) {
@@ -292,19 +293,37 @@ static struct reader_device device_of(struct sim_disk *disk)
 				       .sectors = sim_disk_sectors(disk) };
 }
 
-/* The slot of the set that has content of this volume; -1: none. */
-static int slot_of(const struct reader *reader, const struct plan_volume *v)
+struct readers {
+	const struct plan *plan;
+	struct reader *of_set[PLAN_SETS_MAX];
+};
+
+/* NULL: it names none. */
+static const struct reader *reader_of(const struct readers *readers, const uint8_t set_uuid[16])
 {
+	for (unsigned i = 0; i < readers->plan->sets; i++)
+		if (!memcmp(readers->plan->set[i].uuid, set_uuid, 16))
+			return readers->of_set[i];
+	return NULL;
+}
+
+/* The reader of the set that the volume names, and its slot there; -1: none. */
+static int slot_of(struct readers *readers, const struct plan_volume *v,
+		   const struct reader **found)
+{
+	const struct reader *reader = readers->of_set[0];
 	struct reader_backing backing;
 	struct reader_device device;
 	char why[200];
 	int slot;
 
+	*found = reader;
 	if (v->is_flash)
 		return reader_volume(reader, v->uuid);
 	device = device_of(v->disk);
 	if (reader_load_backing(&backing, &device, why, sizeof(why)))
 		sim_fail("reader: volume %u: %s", v->model->id, why);
+	*found = reader = reader_of(readers, backing.set_uuid);
 	slot = reader ? reader_slot_of(reader, &backing) : -1;
 	if (slot == -2)
 		sim_fail("reader: volume %u is dirty, and the set does not know it", v->model->id);
@@ -315,11 +334,12 @@ static int slot_of(const struct reader *reader, const struct plan_volume *v)
 	return slot;
 }
 
-static void check_volume(const struct reader *reader, const struct plan_volume *v)
+static void check_volume(struct readers *readers, const struct plan_volume *v)
 {
 	static unsigned char data[CHUNK * SECTOR];
 	uint8_t from[CHUNK];
-	int slot = slot_of(reader, v);
+	const struct reader *reader;
+	int slot = slot_of(readers, v, &reader);
 
 	for (uint64_t at = 0; at < v->sectors; at += CHUNK) {
 		unsigned sectors = v->sectors - at < CHUNK ? v->sectors - at : CHUNK;
@@ -339,17 +359,17 @@ static void check_volume(const struct reader *reader, const struct plan_volume *
 
 void check_disks(struct plan *plan)
 {
-	struct reader *reader = NULL;
+	struct readers readers = { .plan = plan };
 	struct reader_device cache;
 	char why[400];
 
-	if (plan->has_set) {
-		cache = device_of(plan->cache);
-		if (reader_load(&reader, &cache, why, sizeof(why)))
-			sim_fail("reader: %s", why);
+	for (unsigned i = 0; i < plan->sets; i++) {
+		cache = device_of(plan->set[i].cache);
+		if (reader_load(&readers.of_set[i], &cache, why, sizeof(why)))
+			sim_fail("reader: %s: %s", plan->set[i].name, why);
 	}
 	for (unsigned i = 0; i < plan->volumes; i++)
-		check_volume(reader, &plan->volume[i]);
-	if (reader)
-		reader_free(reader);
+		check_volume(&readers, &plan->volume[i]);
+	for (unsigned i = 0; i < plan->sets; i++)
+		reader_free(readers.of_set[i]);
 }

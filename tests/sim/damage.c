@@ -52,13 +52,14 @@ void damage_a_bit(struct life *life, struct plan *plan)
 	uint64_t changes = sim_changes();
 	struct bit bit;
 
-	if (!plan->has_set || !draw_bit(plan->cache, &bit))
+	/* Of two sets the other starts, and writes. */
+	if (plan->sets != 1 || !draw_bit(plan->set[0].cache, &bit))
 		return;
 	sim_describe("seed %llu, bit %#x of byte %u of sector %llu flipped: %s",
 		     (unsigned long long)plan->seed, bit.mask, bit.byte,
 		     (unsigned long long)bit.sector, bit.what);
 	SIM_SOMETIMES("a set is started that has a wrong bit");
-	flip(plan->cache, &bit);
+	flip(plan->set[0].cache, &bit);
 	life->is_damaged = true;
 	if (life_start(life, plan) || !life->start_failed)
 		sim_fail("nobody noticed");
@@ -66,7 +67,7 @@ void damage_a_bit(struct life *life, struct plan *plan)
 	life->is_damaged = false;
 	if (sim_changes() != changes)
 		sim_fail("something was written");
-	flip(plan->cache, &bit);
+	flip(plan->set[0].cache, &bit);
 	sim_power_cut();
 }
 
@@ -85,11 +86,12 @@ void age_generations(struct plan *plan)
 {
 	struct layout layout;
 	const struct superblock *sb = &layout.superblock;
+	struct sim_disk *cache = plan->sets ? plan->set[sim_random(plan->sets)].cache : NULL;
 	struct prio_part_disk *part;
 	unsigned meta, per_part;
 	uint64_t number;
 
-	if (!plan->has_set || !layout_read(&layout, plan->cache))
+	if (!cache || !layout_read(&layout, cache))
 		return;
 	meta = superblock_meta_bucket_sectors(sb);
 	per_part = superblock_prio_per_part(sb);
@@ -98,12 +100,12 @@ void age_generations(struct plan *plan)
 	for (unsigned i = 0; i < superblock_prio_parts(sb); i++) {
 		uint64_t sector = number * sb->bucket_sectors;
 
-		sim_disk_read(plan->cache, part, sector, meta);
+		sim_disk_read(cache, part, sector, meta);
 		age_part(&layout, part, i * per_part, min_u64((i + 1) * per_part, sb->buckets));
 		number = le64_get(part->next);
 		prio_part_seal(part, meta * SECTOR, meta * SECTOR, superblock_set_magic(sb),
 			       le64_get(part->sequence), number);
-		sim_disk_write(plan->cache, part, sector, meta);
+		sim_disk_write(cache, part, sector, meta);
 	}
 	sim_free(part);
 	layout_done(&layout);

@@ -27,6 +27,7 @@ struct version {
 	struct version *next;		/* in the queue */
 	struct version *older;		/* of the same sector */
 	uint64_t sector, completion, write;
+	enum sim_write what;
 	bool is_outdated;
 	unsigned char data[SECTOR];
 };
@@ -78,7 +79,7 @@ struct transfer {
 /* ---- sectors ---- */
 
 static struct version *version_new(struct sim_disk *disk, uint64_t sector, const void *data,
-				   uint64_t write)
+				   uint64_t write, enum sim_write what)
 {
 	struct version *version = disk->spare;
 
@@ -89,6 +90,7 @@ static struct version *version_new(struct sim_disk *disk, uint64_t sector, const
 	version->next = NULL;
 	version->sector = sector;
 	version->write = write;
+	version->what = what;
 	version->is_outdated = false;
 	version->completion = disk->completions;
 	version->older = disk->newest[sector];
@@ -264,7 +266,7 @@ void disks_free(void)
 /* ---- the cut ---- */
 
 enum cut_style { CUT_LOSES_ALL, CUT_KEEPS_ALL, CUT_BY_SECTOR, CUT_KEEPS_MOST, CUT_KEEPS_FEW,
-		 CUT_BY_WRITE, CUT_STYLES };
+		 CUT_BY_WRITE, CUT_LOSES_A_KIND, CUT_STYLES };
 
 /* In percent: drawn by write and by what is atomic, so that this stays whole. */
 static bool cut_draws(const struct sim_disk *disk, const struct version *v, uint64_t salt,
@@ -291,6 +293,8 @@ static bool cut_keeps(const struct sim_disk *disk, enum cut_style style, const s
 		return cut_draws(disk, v, salt, 95);
 	case CUT_KEEPS_FEW:
 		return cut_draws(disk, v, salt, 5);
+	case CUT_LOSES_A_KIND:
+		return v->what != world.aim.kind;
 	default:
 		return (v->write * UINT64_C(0x9e3779b97f4a7c15) ^ salt) >> 17 & 1;
 	}
@@ -307,9 +311,12 @@ static void settle_in_flight(struct sim_disk *disk, enum cut_style style)
 
 		for (uint64_t s = 0; t->copy && s < t->sectors; s++) {
 			if (!s || (t->sector + s) % disk->atomic_sectors == 0)
-				is_kept = style == CUT_KEEPS_ALL || sim_chance(50);
+				is_kept = style == CUT_KEEPS_ALL ||
+					  (style == CUT_LOSES_A_KIND ? t->what != world.aim.kind :
+								       sim_chance(50));
 			if (is_kept)
-				version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
+				version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write,
+					    t->what);
 		}
 	}
 }
@@ -341,10 +348,32 @@ static void settle_disk(struct sim_disk *disk, enum cut_style style, uint64_t sa
 void disks_settle(void)
 {
 	struct list_link *link = list_first(&world.disks);
+	bool loses_a_kind = world.aim.has_hit;
+
+	if (!loses_a_kind)
+		world.aim.kind = sim_random(SIM_WRITES);
+	for (; link; link = list_next(&world.disks, link))
+		settle_disk(container_of(link, struct sim_disk, link),
+			    loses_a_kind ? CUT_LOSES_A_KIND : sim_random(CUT_STYLES),
+			    random_next(&world.random));
+}
+
+static bool disk_is_volatile(const struct sim_disk *disk, enum sim_write what)
+{
+	for (struct version *v = disk->first; v; v = v->next)
+		if (!v->is_outdated && v->what == what)
+			return true;
+	return false;
+}
+
+bool disks_are_volatile(enum sim_write kind)
+{
+	struct list_link *link = list_first(&world.disks);
 
 	for (; link; link = list_next(&world.disks, link))
-		settle_disk(container_of(link, struct sim_disk, link), sim_random(CUT_STYLES),
-			    random_next(&world.random));
+		if (disk_is_volatile(container_of(link, struct sim_disk, link), kind))
+			return true;
+	return false;
 }
 
 /* ---- handles ---- */
@@ -665,7 +694,7 @@ static void end_write(struct transfer *t)
 		if (t->fua && !t->error && !disk->lies)
 			put_durable(disk, t->sector + s, t->copy + s * SECTOR);
 		else
-			version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write);
+			version_new(disk, t->sector + s, t->copy + s * SECTOR, t->write, t->what);
 	}
 }
 
@@ -697,7 +726,7 @@ static void end_discard(struct transfer *t)
 	t->error = draw_write_error(disk, t->what);
 	for (uint64_t s = 0; s < t->sectors; s++)
 		if (!t->error || sim_chance(50))
-			version_new(disk, t->sector + s, zeros, t->write);
+			version_new(disk, t->sector + s, zeros, t->write, t->what);
 }
 
 static bool transfer_cuts(const struct transfer *t)
@@ -883,7 +912,7 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 	world_mix(world_hash_bytes(data, (size_t)sectors * SECTOR) + sector);
 	for (unsigned s = 0; s < sectors; s++)
 		if ((!cuts && !error) || sim_chance(50))
-			version_new(disk, sector + s, (const char *)data + s * SECTOR, write);
+			version_new(disk, sector + s, (const char *)data + s * SECTOR, write, what);
 	world.is_dead = cuts;
 	return cuts ? -EIO : error;
 }

@@ -47,14 +47,25 @@ static bool start_failed(struct life *life, const char *what, unsigned id)
 	return false;
 }
 
-/* The cache device comes at a random place among the others. */
+/* The cache devices that come before the volume with this number, or behind them all. */
+static bool register_caches(struct life *life, const unsigned *places, unsigned place)
+{
+	for (unsigned s = 0; s < life->plan->sets; s++)
+		if (places[s] == place && !life_register(life, life->plan->set[s].name))
+			return false;
+	return true;
+}
+
+/* Cache devices come at random places among the others. */
 static bool register_all(struct life *life)
 {
 	struct plan *plan = life->plan;
-	unsigned place = plan->has_set ? sim_random(plan->volumes + 1) : plan->volumes + 1;
+	unsigned places[PLAN_SETS_MAX];
 
+	for (unsigned s = 0; s < plan->sets; s++)
+		places[s] = sim_random(plan->volumes + 1);
 	for (unsigned i = 0; i <= plan->volumes; i++) {
-		if (i == place && !life_register(life, "cache"))
+		if (!register_caches(life, places, i))
 			return false;
 		if (i < plan->volumes && !plan->volume[i].is_flash &&
 		    !life_register(life, plan->volume[i].name))
@@ -93,7 +104,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (!v->volume)
 		return start_failed(life, "not there", v->model->id);
 	if (!v->volume->is_exported) {
-		if (life->plan->has_set)
+		if (life->plan->sets)
 			return start_failed(life, "not exported", v->model->id);
 		life_waiter_init(life, &life->waiter);
 		volume_run(v->volume, &life->waiter.error, &life->waiter.op);
@@ -109,7 +120,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	/* What is not in the table yet is not attached; what was durable for a liar may be gone. */
 	if (life->is_read_only || life->is_lied_to)
 		return true;
-	if (life->plan->has_set && !v->moves && !v->volume->set != v->is_detached)
+	if (life->plan->sets && !v->moves && !v->volume->set != v->is_detached)
 		return start_failed(life, v->is_detached ? "attached" : "not attached",
 				    v->model->id);
 	if (!v->label_changes && v->label[0] && strcmp(v->label, v->volume->label))
@@ -130,7 +141,7 @@ bool life_start(struct life *life, struct plan *plan)
 	struct error error;
 
 	life->plan = plan;
-	life->set = NULL;
+	memset(life->set, 0, sizeof(life->set));
 	life->start_failed = life->stop_failed = life->stopped_badly = life->has_died = false;
 	life->started_ns = sim_now();
 	memset(&life->daemon, 0, sizeof(life->daemon));
@@ -142,8 +153,9 @@ bool life_start(struct life *life, struct plan *plan)
 	if (!register_all(life))
 		return false;
 	life_refresh(life);
-	if (plan->has_set && (!life->set || !life->set->is_running) && !life->is_read_only)
-		return start_failed(life, "not running", 0);
+	for (unsigned i = 0; i < plan->sets; i++)
+		if ((!life->set[i] || !life->set[i]->is_running) && !life->is_read_only)
+			return start_failed(life, "not running", 0);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		if (!volume_bring_up(life, &plan->volume[i]))
 			return false;
@@ -152,12 +164,20 @@ bool life_start(struct life *life, struct plan *plan)
 
 void life_refresh(struct life *life)
 {
-	struct list_link *first = list_first(&life->daemon.sets);
-
-	life->set = first ? container_of(first, struct cache_set, link) : NULL;
-	life->has_died |= life->set && health_error(&life->set->health);
+	for (unsigned i = 0; i < life->plan->sets; i++) {
+		life->set[i] = daemon_find_set(&life->daemon, life->plan->set[i].uuid);
+		life->has_died |= life->set[i] && health_error(&life->set[i]->health);
+	}
 	for (unsigned i = 0; i < life->plan->volumes; i++)
 		life->plan->volume[i].volume = find_volume(life, life->plan->volume[i].uuid);
+}
+
+struct plan_set *life_set_of(const struct life *life, const struct volume *volume)
+{
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (volume->set && !memcmp(volume->set->superblock.set_uuid, life->plan->set[i].uuid, 16))
+			return &life->plan->set[i];
+	return NULL;
 }
 
 bool volume_may_be_used(const struct plan_volume *v)
@@ -185,8 +205,8 @@ static struct sim_disk *draw_disk(struct plan *plan)
 {
 	unsigned backing = sim_random(plan->volumes);
 
-	if (plan->has_set && sim_chance(50))
-		return plan->cache;
+	if (plan->sets && sim_chance(50))
+		return plan->set[sim_random(plan->sets)].cache;
 	return plan->volume[backing].disk ?: plan->volume[0].disk;
 }
 
@@ -198,8 +218,9 @@ static void switch_mild_faults(struct plan *plan, const struct sim_faults *usual
 
 	faults.no_space = sim_chance(30);
 	faults.data_errors = 30000;
-	if (plan->has_set && sim_chance(12))
-		sim_disk_set_faults(plan->cache, &faults);
+	for (unsigned i = 0; i < plan->sets; i++)
+		if (sim_chance(12))
+			sim_disk_set_faults(plan->set[i].cache, &faults);
 	faults.data_errors = 0;
 	faults.superblock_errors = 600000;
 	if (v->disk && sim_chance(15))
@@ -238,6 +259,14 @@ void life_faults_at_once(struct plan *plan)
 	sim_disk_set_faults(draw_disk(plan), &faults);
 }
 
+static bool all_sets_are_there(const struct life *life)
+{
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (!life->set[i])
+			return false;
+	return life->plan->sets;
+}
+
 /* No operation is under way: what became of them is certain. */
 static void volumes_settle(const struct life *life)
 {
@@ -247,7 +276,7 @@ static void volumes_settle(const struct life *life)
 		struct plan_volume *v = &plan->volume[i];
 
 		v->label_changes = 0;
-		if (!v->volume || !life->set)
+		if (!v->volume || !all_sets_are_there(life))
 			continue;	/* one of them was stopped: how it was then is not known */
 		if (v->moves && blame_has_cause(life))
 			continue;	/* a superblock that could not be written may be there */
@@ -309,15 +338,21 @@ bool life_load(struct life *life, unsigned requests)
 
 bool life_check(struct life *life)
 {
-	if (!life->set || life_is_dead(life))
+	if (life_is_dead(life))
 		return true;
-	return check_set(life);
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i] && !check_set(life, life->set[i]))
+			return false;
+	return true;
 }
 
 bool life_stop(struct life *life)
 {
-	bool is_dead = life_is_dead(life) && life->set;
+	bool is_dead = false;
 
+	life_refresh(life);
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		is_dead |= life->set[i] && health_error(&life->set[i]->health);
 	life_waiter_init(life, &life->waiter);
 	be_quick(life);
 	daemon_stop(&life->daemon, &life->waiter.error, &life->waiter.op);

@@ -29,7 +29,8 @@ struct slot {
 	struct model_op model;
 	struct plan_volume *v;
 	unsigned char *data;
-	bool is_busy, is_asleep, was_attached;
+	bool is_busy, is_asleep;
+	struct plan_set *was_in;	/* the set of the volume at its start; NULL: none */
 	uint64_t started_ns;
 };
 
@@ -49,7 +50,8 @@ struct tuner {
 	enum swarm_thing doing;
 	struct plan_volume *v;		/* whose label changes, to: */
 	char label[33];
-	uint64_t set_birth;		/* of the set that is to stop */
+	unsigned set;			/* the one that is to stop: */
+	uint64_t set_birth;
 	bool is_flushing[PLAN_VOLUMES_MAX];
 	struct model_op flush[PLAN_VOLUMES_MAX];
 };
@@ -59,7 +61,7 @@ struct life {
 	struct reactor *reactor;
 	struct blocking *blocking;
 	struct daemon daemon;
-	struct cache_set *set;		/* NULL: none */
+	struct cache_set *set[PLAN_SETS_MAX];	/* as in the plan; NULL: not there */
 	struct life_waiter waiter;
 	struct slot slot[SLOTS_MAX];
 	unsigned busy;			/* slots with a request, asleep or ready */
@@ -76,7 +78,7 @@ struct life {
 	struct tuner tuner[PLAN_TUNERS_MAX];
 	bool tuners_stop;
 	bool is_read_only;
-	bool has_died;			/* its set did */
+	bool has_died;			/* a set of it did */
 	uint64_t deadline_ns;		/* of what is under way, when no disk is slow any more */
 	uint64_t requests_done, requests_failed;
 };
@@ -87,8 +89,10 @@ bool life_load(struct life *life, unsigned requests);
 bool life_look_at_all(struct life *life);	/* reads every sector of every volume */
 bool life_check(struct life *life);	/* index and space, from inside */
 bool life_stop(struct life *life);	/* nothing may be left; cleanly, or `stop_failed` */
-/* Did the set die? (which only errors of its device may make it do) */
+/* Did a set die? (which only errors of its device may make it do) */
 bool life_is_dead(struct life *life);
+/* The plan's set of this volume; NULL: it is in none. */
+struct plan_set *life_set_of(const struct life *life, const struct volume *volume);
 /* Which sets and volumes are there now: they come and go. */
 void life_refresh(struct life *life);
 /* It is there and may be opened. */

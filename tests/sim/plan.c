@@ -27,7 +27,7 @@ static void write_superblock(struct sim_disk *disk, struct superblock *sb)
 	sim_disk_write(disk, &sb->disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
 }
 
-static void format_cache(struct plan *plan)
+static void format_cache(const struct plan *plan, const struct plan_set *set)
 {
 	struct superblock sb = {
 		.version = SUPERBLOCK_CACHE, .buckets = plan->buckets,
@@ -36,10 +36,10 @@ static void format_cache(struct plan *plan)
 	};
 
 	draw_uuid(sb.uuid);
-	memcpy(sb.set_uuid, plan->set_uuid, sizeof(sb.set_uuid));
+	memcpy(sb.set_uuid, set->uuid, sizeof(sb.set_uuid));
 	superblock_set_replacement(&sb, plan->replacement);
 	superblock_set_discard(&sb, plan->discards);
-	write_superblock(plan->cache, &sb);
+	write_superblock(set->cache, &sb);
 }
 
 static void format_backing(struct plan *plan, struct plan_volume *v)
@@ -53,8 +53,8 @@ static void format_backing(struct plan *plan, struct plan_volume *v)
 	unsigned char data[SECTOR];
 
 	memcpy(sb.uuid, v->uuid, sizeof(sb.uuid));
-	if (plan->has_set)
-		memcpy(sb.set_uuid, plan->set_uuid, sizeof(sb.set_uuid));
+	if (plan->sets)
+		memcpy(sb.set_uuid, plan->set[sim_random(plan->sets)].uuid, sizeof(sb.set_uuid));
 	superblock_set_mode(&sb, v->mode);
 	write_superblock(v->disk, &sb);
 	for (uint64_t s = 0; s < v->sectors; s++) {
@@ -69,18 +69,19 @@ static void draw_hot_spots(struct plan_volume *v)
 		v->hot[i] = sim_random(v->sectors);
 }
 
-static void draw_cache(struct plan *plan)
+static void draw_set(struct plan *plan)
 {
+	struct plan_set *set = &plan->set[plan->sets];
 	uint64_t odd_tail = sim_random(2) * sim_random(plan->bucket_sectors);
 
-	plan->cache = sim_disk_new("cache", (uint64_t)plan->buckets * plan->bucket_sectors +
-				   odd_tail / 8 * 8, plan->logical_block_bytes);
-	sim_disk_set_atomic(plan->cache, plan->block_sectors);
-	plan->replacement = sim_random(3);
-	plan->discards = sim_chance(20);
-	sim_disk_set_discard(plan->cache, plan->discards || sim_chance(50));
-	draw_uuid(plan->set_uuid);
-	format_cache(plan);
+	snprintf(set->name, sizeof(set->name), "cache%u", plan->sets);
+	set->cache = sim_disk_new(set->name, (uint64_t)plan->buckets * plan->bucket_sectors +
+				  odd_tail / 8 * 8, plan->logical_block_bytes);
+	sim_disk_set_atomic(set->cache, plan->block_sectors);
+	sim_disk_set_discard(set->cache, plan->discards || sim_chance(50));
+	draw_uuid(set->uuid);
+	format_cache(plan, set);
+	plan->sets++;
 }
 
 static void draw_backing(struct plan *plan)
@@ -103,7 +104,7 @@ static void draw_backing(struct plan *plan)
 		      plan->is_storm ? 1 : (unsigned[]){ 1, 20, 200 }[sim_random(3)];
 	sim_disk_set_discard(v->disk, plan->hides || sim_chance(50));
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, true);
-	v->model->settles = !plan->has_set;
+	v->model->settles = !plan->sets;
 	draw_hot_spots(v);
 	format_backing(plan, v);
 	plan->volumes++;
@@ -204,18 +205,21 @@ static void draw_load(struct plan *plan)
 
 void plan_make(struct plan *plan, uint64_t seed)
 {
-	*plan = (struct plan){ .seed = seed, .has_set = seed % 16 != 13 };
+	*plan = (struct plan){ .seed = seed };
 	draw_sizes(plan);
 	draw_load(plan);
 	plan->logical_block_bytes = plan->block_sectors == 8 && sim_chance(30) ? 4096 : SECTOR;
-	if (plan->has_set)
-		draw_cache(plan);
-	for (unsigned n = 1 + sim_chance(30) + 2 * sim_chance(10); n; n--)
+	plan->replacement = sim_random(3);
+	plan->discards = sim_chance(20);
+	for (unsigned n = seed % 16 == 13 ? 0 : 1 + sim_chance(15); n; n--)
+		draw_set(plan);
+	for (unsigned n = plan->sets / 2 + 1 + sim_chance(30) + 2 * sim_chance(10); n; n--)
 		draw_backing(plan);
-	plan->wants_flash = plan->has_set && sim_chance(30);
-	plan->ages = plan->has_set && sim_chance(20);
+	plan->wants_flash = plan->sets && sim_chance(30);
+	plan->ages = plan->sets && sim_chance(20);
 	plan->flash_sectors = (uint64_t)plan->buckets * plan->bucket_sectors / 8;
-	plan->flash_sectors -= plan->flash_sectors % 8;
+	/* Any size: its last block is whole in the cache, and users see what they asked for. */
+	plan->flash_sectors -= sim_chance(50) ? plan->flash_sectors % 8 : sim_random(17);
 }
 
 void plan_done(struct plan *plan)
@@ -234,8 +238,8 @@ void plan_set_slowness(struct plan *plan, bool slow)
 
 void plan_set_faults(struct plan *plan, const struct sim_faults *faults)
 {
-	if (plan->cache)
-		sim_disk_set_faults(plan->cache, faults);
+	for (unsigned i = 0; i < plan->sets; i++)
+		sim_disk_set_faults(plan->set[i].cache, faults);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		if (plan->volume[i].disk)
 			sim_disk_set_faults(plan->volume[i].disk, faults);
@@ -278,7 +282,7 @@ static struct tables find_tables(struct plan *plan, const struct superblock *sb)
 	for (unsigned i = 0; i < sb->journal_buckets; i++) {
 		unsigned at = 0;
 
-		sim_disk_read(plan->cache, bucket, sb->journal_bucket[i] * plan->bucket_sectors,
+		sim_disk_read(plan->set[0].cache, bucket, sb->journal_bucket[i] * plan->bucket_sectors,
 			      plan->bucket_sectors);
 		while (at < bytes) {
 			struct journal_entry_disk *entry = (void *)(bucket + at);
@@ -310,13 +314,13 @@ static void put_uuid(struct plan *plan, struct plan_volume *v, uint64_t table_se
 
 	memcpy(entry.uuid, v->uuid, sizeof(entry.uuid));
 	for (unsigned sector = 0; sector < plan->bucket_sectors; sector++) {
-		sim_disk_read(plan->cache, entries, table_sector + sector, 1);
+		sim_disk_read(plan->set[0].cache, entries, table_sector + sector, 1);
 		for (unsigned i = 0; i < SECTOR / sizeof(entries[0]); i++) {
 			if (!uuid_is_zero(entries[i].uuid))
 				continue;
 			memset(&entries[i], 0, sizeof(entries[i]));
 			uuid_entry_encode(&entries[i], &entry);
-			sim_disk_write(plan->cache, entries, table_sector + sector, 1);
+			sim_disk_write(plan->set[0].cache, entries, table_sector + sector, 1);
 			return;
 		}
 	}
@@ -337,7 +341,7 @@ void plan_add_flash(struct plan *plan)
 	v->model = model_volume_new(plan->volumes + 1, v->sectors, false);
 	v->model->settles = true;
 	draw_hot_spots(v);
-	sim_disk_read(plan->cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+	sim_disk_read(plan->set[0].cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
 	superblock_decode_unchecked(&sb, &disk);
 	put_uuid(plan, v, pointer_sector(find_tables(plan, &sb).uuid_bucket));
 	plan->volumes++;
@@ -367,7 +371,7 @@ void plan_age(struct plan *plan)
 	uint64_t bucket;
 
 	plan->ages = false;
-	sim_disk_read(plan->cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+	sim_disk_read(plan->set[0].cache, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
 	superblock_decode_unchecked(&sb, &disk);
 	bucket = find_tables(plan, &sb).prio_bucket;
 	per_part = superblock_prio_per_part(&sb);
@@ -375,12 +379,12 @@ void plan_age(struct plan *plan)
 		uint64_t sector = bucket * plan->bucket_sectors;
 
 		count = left < per_part ? left : per_part;
-		sim_disk_read(plan->cache, part, sector, plan->bucket_sectors);
+		sim_disk_read(plan->set[0].cache, part, sector, plan->bucket_sectors);
 		age_part(part, count);
 		bucket = le64_get(part->next);
 		prio_part_seal(part, bytes, bytes, superblock_set_magic(&sb),
 			       le64_get(part->sequence), bucket);
-		sim_disk_write(plan->cache, part, sector, plan->bucket_sectors);
+		sim_disk_write(plan->set[0].cache, part, sector, plan->bucket_sectors);
 	}
 	sim_free(part);
 }
@@ -391,9 +395,9 @@ void plan_print(const struct plan *plan)
 	static const char *const policies[] = { "lru", "fifo", "random" };
 
 	printf("seed %llu:", (unsigned long long)plan->seed);
-	if (plan->has_set)
-		printf(" %u buckets of %u, block %u, %s%s, nodes %zu;", plan->buckets,
-		       plan->bucket_sectors, plan->block_sectors, policies[plan->replacement],
+	if (plan->sets)
+		printf(" %u of %u buckets of %u, block %u, %s%s, nodes %zu;", plan->sets,
+		       plan->buckets, plan->bucket_sectors, plan->block_sectors, policies[plan->replacement],
 		       plan->discards ? ", discards" : "", plan->node_memory_bytes);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		printf(" %s %llu at %llu block %u %s;",

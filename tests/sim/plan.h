@@ -15,9 +15,16 @@
 #include "sim.h"
 #include "swarm.h"
 
-enum { PLAN_VOLUMES_MAX = 6, PLAN_TUNERS_MAX = 3 };
+enum { PLAN_SETS_MAX = 2, PLAN_VOLUMES_MAX = 6, PLAN_TUNERS_MAX = 3 };
 
 struct volume;
+
+/* A cache device, and what was formatted for its set. */
+struct plan_set {
+	char name[8];			/* of its disk */
+	struct sim_disk *cache;
+	uint8_t uuid[16];
+};
 
 struct plan_volume {
 	char name[16];			/* of its disk; empty for flash-only volumes */
@@ -41,15 +48,14 @@ struct plan_volume {
 
 struct plan {
 	uint64_t seed;
-	bool has_set;
-	struct sim_disk *cache;
-	uint8_t set_uuid[16];
+	struct plan_set set[PLAN_SETS_MAX];
+	unsigned sets;			/* 0: all volumes run without one */
 	unsigned buckets, bucket_sectors, block_sectors, logical_block_bytes;
 	enum replacement replacement;
 	bool discards;
 	struct plan_volume volume[PLAN_VOLUMES_MAX];
 	unsigned volumes;
-	bool wants_flash;		/* a flash-only volume is added after the first stop */
+	bool wants_flash;		/* the first set gets a flash-only volume after the first stop */
 	uint64_t flash_sectors;
 	size_t node_memory_bytes;
 	unsigned lives, requests, slots, tuners, pause_percent;

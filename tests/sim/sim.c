@@ -264,8 +264,7 @@ enum sim_result sim_run_until(bool (*is_done)(void *context), void *context, uin
 void sim_cut_at_write(uint64_t n)
 {
 	world.cut_at = n;
-	world.aim.left = 0;
-	world.aim.waits_for_next = false;
+	world.aim = (struct aim){ .left = 0 };
 }
 
 uint64_t sim_writes(void)

@@ -229,8 +229,8 @@ static uint64_t draw_cut(const struct plan *plan)
 
 static void all_disks_lie(struct plan *plan, bool lie)
 {
-	if (plan->cache)
-		sim_disk_set_lies(plan->cache, lie);
+	for (unsigned i = 0; i < plan->sets; i++)
+		sim_disk_set_lies(plan->set[i].cache, lie);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		if (plan->volume[i].disk)
 			sim_disk_set_lies(plan->volume[i].disk, lie);

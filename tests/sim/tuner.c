@@ -69,9 +69,15 @@ static bool detach(struct tuner *tuner, struct plan_volume *v)
 	return true;
 }
 
+/* NULL: there is none, or the one that was drawn has gone. */
+static struct cache_set *draw_set(struct life *life)
+{
+	return life->plan->sets ? life->set[sim_random(life->plan->sets)] : NULL;
+}
+
 static bool attach(struct tuner *tuner, struct plan_volume *v)
 {
-	struct cache_set *set = tuner->life->set;
+	struct cache_set *set = draw_set(tuner->life);
 
 	if (v->is_flash || !volume_may_be_used(v) || !set || v->volume->set)
 		return false;
@@ -96,14 +102,15 @@ static bool stop_set(struct tuner *tuner, bool unregister)
 {
 	struct life *life = tuner->life;
 	struct plan *plan = life->plan;
+	struct cache_set *set = draw_set(life);
 	bool is_used = false;
 
-	if (!life->set || life->set->is_stopping)
+	if (!set || set->is_stopping)
 		return false;
 	for (unsigned i = 0; i < plan->volumes; i++) {
 		struct plan_volume *v = &plan->volume[i];
 
-		if (!v->volume || v->volume->set != life->set)
+		if (!v->volume || v->volume->set != set)
 			continue;
 		is_used |= v->volume->opens != 0;
 		if (unregister && !v->is_flash)
@@ -112,11 +119,13 @@ static bool stop_set(struct tuner *tuner, bool unregister)
 	}
 	SIM_SOMETIMES_IF(is_used && !unregister, "a set is stopped with requests in flight");
 	SIM_SOMETIMES_IF(is_used && unregister, "a set is unregistered with requests in flight");
-	tuner->set_birth = life->set->birth;
+	SIM_SOMETIMES_IF(life->set[0] && life->set[1], "one of two sets is stopped");
+	tuner->set = set == life->set[0] ? 0 : 1;
+	tuner->set_birth = set->birth;
 	if (unregister)
-		set_unregister(life->set, &tuner->waiter.error, &tuner->waiter.op);
+		set_unregister(set, &tuner->waiter.error, &tuner->waiter.op);
 	else
-		set_stop(life->set, &tuner->waiter.error, &tuner->waiter.op);
+		set_stop(set, &tuner->waiter.error, &tuner->waiter.op);
 	return true;
 }
 
@@ -124,21 +133,22 @@ static bool stop_set(struct tuner *tuner, bool unregister)
 static bool register_member(struct tuner *tuner, struct plan_volume *v)
 {
 	struct life *life = tuner->life;
-	bool cache = life->plan->has_set && (v->is_flash || sim_chance(50));
-	const char *name = cache ? "cache" : v->name;
+	unsigned sets = life->plan->sets, set = sets ? sim_random(sets) : 0;
+	bool cache = sets && (v->is_flash || sim_chance(50));
+	const char *name = cache ? life->plan->set[set].name : v->name;
 
 	if (v->is_flash && !cache)
 		return false;
-	SIM_SOMETIMES_IF(cache && !life->set && life->busy, "a set is registered under load");
-	SIM_SOMETIMES_IF(!cache && !v->volume && life->set, "a volume comes back to its set");
-	SIM_SOMETIMES_IF(!cache && !v->volume && !life->set, "a volume comes back before its set");
+	SIM_SOMETIMES_IF(cache && !life->set[set] && life->busy, "a set is registered under load");
+	SIM_SOMETIMES_IF(!cache && !v->volume && life->set[0], "a volume comes back to its set");
+	SIM_SOMETIMES_IF(!cache && !v->volume && !life->set[0], "a volume comes back before its set");
 	daemon_register(&life->daemon, name, &tuner->waiter.error, &tuner->waiter.op);
 	return true;
 }
 
 static bool change_journal_delay(struct tuner *tuner)
 {
-	struct cache_set *set = tuner->life->set;
+	struct cache_set *set = draw_set(tuner->life);
 
 	if (!set)
 		return false;
@@ -150,7 +160,7 @@ static bool change_journal_delay(struct tuner *tuner)
 
 static bool want_gc(struct tuner *tuner)
 {
-	struct cache_set *set = tuner->life->set;
+	struct cache_set *set = draw_set(tuner->life);
 
 	if (!set || set->is_stopping)
 		return false;
@@ -219,7 +229,9 @@ static bool may_be_refused(const struct tuner *tuner, int error)
 
 static bool set_has_gone(struct tuner *tuner)
 {
-	return !tuner->life->set || tuner->life->set->birth != tuner->set_birth;
+	const struct cache_set *set = tuner->life->set[tuner->set];
+
+	return !set || set->birth != tuner->set_birth;
 }
 
 static void operation_ended(struct tuner *tuner, int error)
@@ -233,7 +245,7 @@ static void operation_ended(struct tuner *tuner, int error)
 	life_refresh(tuner->life);
 	/* Not if another tuner stopped it before, or only a backing device failed meanwhile. */
 	tuner->life->has_died |= error && error != -ENODEV && is_of_set && set_has_gone(tuner) &&
-				 blame_may_have_died(tuner->life);
+				 blame_may_have_died(tuner->life, tuner->set);
 	tuner->life->stopped_badly |= error && is_of_set && set_has_gone(tuner);
 	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
 	if (v)

@@ -81,8 +81,9 @@ void life_print_waiting(struct life *life)
 			(unsigned long long)((sim_now() - slot->started_ns) / 1000000));
 		print_request(&slot->request);
 	}
-	if (life->set)
-		check_print(life->set);
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i])
+			check_print(life->set[i]);
 }
 
 bool life_wait(struct life *life, struct life_waiter *waiter, unsigned seconds, const char *what)

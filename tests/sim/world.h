@@ -29,6 +29,7 @@ enum aim_way {
 	AIM_BEHIND,	/* at the next write that completes */
 	AIM_SOON,
 	AIM_BETWEEN,	/* at the next write of another kind */
+	AIM_ORDER,	/* behind a write while one that belongs before it is not durable */
 	AIM_WAYS
 };
 
@@ -37,6 +38,8 @@ struct aim {
 	enum sim_write kind, next_kind;
 	uint64_t left;		/* of `kind`, until it is the one; 0: none is waited for */
 	bool waits_for_next;
+	uint32_t orders;	/* AIM_ORDER: a bit for each pair that is looked for */
+	bool has_hit;		/* the cut loses what is not durable of `kind`, and nothing else */
 };
 
 struct world {
@@ -73,6 +76,8 @@ uint64_t world_hash_bytes(const void *data, size_t bytes);
 
 /* device.c: at the cut, and at the end. */
 void disks_settle(void);
+/* Has any disk a write of this kind that completed and is not durable? */
+bool disks_are_volatile(enum sim_write kind);
 void disks_free(void);
 void handles_drop(void);
 unsigned handles_count(void);
