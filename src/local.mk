@@ -155,6 +155,10 @@ control_sources = \
 	src/control/text.h \
 	src/control/tree.c \
 	src/control/tree.h \
+	src/control/tree_internal.h \
+	src/control/tree_links.c \
+	src/control/tree_listings.c \
+	src/control/tree_objects.c \
 	src/control/tunables.c \
 	src/control/tunables.h \
 	src/control/volume_files.c \

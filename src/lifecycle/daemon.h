@@ -83,5 +83,36 @@ void set_unregister(struct cache_set *set, struct error *error, struct op *op);
 /* Makes everything durable, stops all sets and volumes, and closes their devices. */
 void daemon_stop(struct daemon *daemon, struct error *error, struct op *op);
 
+/* All volumes and sets, in the order of their registration: NULL behind the last one. */
+static inline struct volume *daemon_first_volume(const struct daemon *daemon)
+{
+	struct list_link *link = list_first(&daemon->volumes);
+
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+static inline struct volume *daemon_next_volume(const struct daemon *daemon,
+						const struct volume *volume)
+{
+	struct list_link *link = list_next(&daemon->volumes, &volume->daemon_link);
+
+	return link ? container_of(link, struct volume, daemon_link) : NULL;
+}
+
+static inline struct cache_set *daemon_first_set(const struct daemon *daemon)
+{
+	struct list_link *link = list_first(&daemon->sets);
+
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
+static inline struct cache_set *daemon_next_set(const struct daemon *daemon,
+						const struct cache_set *set)
+{
+	struct list_link *link = list_next(&daemon->sets, &set->link);
+
+	return link ? container_of(link, struct cache_set, link) : NULL;
+}
+
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16]);
 struct volume *daemon_find_volume(struct daemon *daemon, unsigned number);
