@@ -27,7 +27,7 @@ tidy_tests = \
 	$(NULL)
 dist_check_SCRIPTS += $(tidy_tests)
 TESTS += $(tidy_tests)
-EXTRA_DIST += tests/tidy/code-only.awk tests/tidy/find-sources
+EXTRA_DIST += tests/tidy/code-only.awk tests/tidy/figures tests/tidy/find-sources
 
 # Each file of base, format, index and control has its test here.
 unit_tests = \
