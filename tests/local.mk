@@ -204,6 +204,7 @@ tests_mount_file_model_LDADD =
 # the files of src/libio.a written anew, and holds all memory that the engine asks for.
 sim_tests = \
 	tests/sim/cuts.sh \
+	tests/sim/deep.sh \
 	tests/sim/seeds.sh \
 	tests/sim/toy.tap \
 	$(NULL)

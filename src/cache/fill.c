@@ -25,24 +25,41 @@ void fills_init(struct fills *fills, struct cache_set *set)
 		fill->set = set;
 		op_init(&fill->op, set->reactor, fill_step);
 	}
-	for (fills->buffer_count = 0; fills->buffer_count < FILL_BUFFERS_MAX;)
-		fills->buffers[fills->buffer_count++] =
-			buffer_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
+	fills->buffer_count = fills->buffers_made = 0;
 }
 
 void fills_done(struct fills *fills)
 {
-	assert(!fills->under_way);
+	assert(!fills->under_way && fills->buffer_count == fills->buffers_made);
 	while (fills->buffer_count)
 		buffer_free(fills->buffers[--fills->buffer_count]);
 	free(fills->fill);
 	fills->fill = NULL;
 }
 
+/* Is a buffer free, or can one be made?  A set that never misses has none. */
+static bool have_buffer(struct fills *fills)
+{
+	unsigned char *buffer;
+
+	if (fills->buffer_count)
+		return true;
+	if (fills->buffers_made == FILL_BUFFERS_MAX)
+		return false;
+	buffer = buffer_try_new(REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES);
+	if (!buffer)
+		return false;
+	fills->buffers[fills->buffer_count++] = buffer;
+	fills->buffers_made++;
+	return true;
+}
+
 /* A fill without a buffer cannot start, so it must find both. */
 static struct fill *free_fill(struct fills *fills)
 {
-	for (unsigned i = 0; fills->buffer_count && i < FILLS_MAX; i++) {
+	if (!have_buffer(fills))
+		return NULL;
+	for (unsigned i = 0; i < FILLS_MAX; i++) {
 		if (fills->fill[i].state == FILL_FREE)
 			return &fills->fill[i];
 	}

@@ -49,6 +49,7 @@ struct fills {
 	struct fill *fill;		/* FILLS_MAX */
 	unsigned char *buffers[FILL_BUFFERS_MAX];	/* free ones, a megabyte each */
 	unsigned buffer_count;		/* of free ones */
+	unsigned buffers_made;		/* free ones and those in use */
 	unsigned under_way;		/* fills that are not free */
 };
 

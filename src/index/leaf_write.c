@@ -230,9 +230,9 @@ static IN_SET void write_ended(struct node_write *write, int error)
 		leaf->settled = write->inserted;
 	index->leaves_written++;
 	index->sectors_written += write->sectors;
-	SIM_SOMETIMES_IF(leaf->is_frozen, "a leaf's write ends when it is being replaced");
+	assert(!leaf->is_frozen);	/* a plan waits for the write before it freezes the leaf */
 	SIM_SOMETIMES_IF(node_is_dirty(leaf), "keys come to a leaf that is being written");
-	if (!error && leaf->write_wanted && node_is_dirty(leaf) && !leaf->is_frozen)
+	if (!error && leaf->write_wanted && node_is_dirty(leaf))
 		leaf_write_start(index, leaf);
 	waitlist_wake_all(&leaf->waiting, error);
 	wake(index);

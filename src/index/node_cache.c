@@ -123,11 +123,34 @@ void nodes_trim(struct index *index)
 		forget_down_to(index, index->nodes_max);
 }
 
+/*
+ * The longest unused node is a dirty leaf: it is written, so that it may be forgotten later.  Else
+ * dirty leaves take all memory but for a place or two, in which a leaf and the parent by which it
+ * is found drive each other out for ever.
+ */
+static IN_SET void write_if_oldest_is_dirty(struct index *index)
+{
+	for (struct list_link *link = list_first(&index->lru); link;
+	     link = list_next(&index->lru, link)) {
+		struct node *node = container_of(link, struct node, lru_link);
+
+		if (may_be_forgotten(index, node))
+			return;
+		if (node_is_dirty(node) && !node->write && !node->is_frozen) {
+			SIM_SOMETIMES("the longest unused leaf is written to make room");
+			leaf_write_start(index, node);
+			return;
+		}
+	}
+}
+
 /* Makes room for one more node.  False: starts to write dirty nodes, so that there will be. */
 static IN_SET bool make_room(struct index *index)
 {
 	struct list_link *link;
 
+	if (index->nodes >= index->nodes_max && !index->setup.memory_only)
+		write_if_oldest_is_dirty(index);
 	forget_down_to(index, index->nodes_max - 1);
 	if (index->nodes < index->nodes_max)
 		return true;

@@ -108,23 +108,6 @@ bool space_can_spare(const struct space *space, enum bucket_use use, unsigned co
 	return !space->is_running || ring->count >= count + ring->size / 2;
 }
 
-void space_give_back(struct space *space, enum bucket_use use, uint32_t number)
-{
-	struct bucket *bucket = &space->bucket[number];
-
-	assert(bucket->pins == 1 && !bucket->is_listed);
-	space_set_mark(space, number, MARK_NONE);
-	bucket->used_sectors = 0;
-	bucket->prio = PRIO_INITIAL;
-	SIM_SOMETIMES("a bucket is given back unused");
-	if (ring_push(&space->free[use], number)) {
-		bucket->is_listed = 1;
-		waitlist_wake_all(&space->waiting[use], 0);
-	} else {
-		space_settle(space, number);
-	}
-}
-
 /* Gives up the rest of an open bucket; gc counts what is used of it. */
 static IN_SET void close_bucket(struct space *space, struct open_bucket *open)
 {

@@ -288,15 +288,6 @@ void space_free_begin(struct space *space, uint32_t number)
 	bucket->freed_pending = 1;
 }
 
-void space_free_undo(struct space *space, uint32_t number)
-{
-	struct bucket *bucket = &space->bucket[number];
-
-	assert(bucket->freed_pending);
-	bucket->generation--;
-	bucket->freed_pending = 0;
-}
-
 void space_freed(struct space *space, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];

@@ -181,15 +181,11 @@ int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_
 /* Can `count` be taken now such that half of the list remains?  Always true while a set starts. */
 bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count) IN_SET;
 uint64_t space_pointer(const struct space *space, uint32_t bucket) IN_SET; /* to its first sector */
-/* Puts a bucket that was taken and not written back on its list. */
-void space_give_back(struct space *space, enum bucket_use use, uint32_t bucket) IN_SET;
 
 /* Its node was replaced: makes all pointers to it stale; SPACE-3 until space_freed(). */
 void space_free_begin(struct space *space, uint32_t bucket) IN_SET;
 /* Its freed record, or the entry that names another root, is durable: it may be reused. */
 void space_freed(struct space *space, uint32_t bucket) IN_SET;
-/* Undoes space_free_begin(): the pointers are current again. */
-void space_free_undo(struct space *space, uint32_t bucket) IN_SET;
 /* Drops the pin from space_take(), once a durable structure references the bucket. */
 void space_settle(struct space *space, uint32_t bucket) IN_SET;
 

@@ -119,7 +119,7 @@ int main(int argc, char **argv)
 	}
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR);
 	sim_start(strtoull(argv[1], NULL, 10));
-	plan_make(&plan, strtoull(argv[1], NULL, 10));
+	plan_make(&plan, strtoull(argv[1], NULL, 10), false);
 	plan_print(&plan);
 	if (plan.sets != 1) {
 		fprintf(stderr, "seed %s has %u sets, wanted 1\n", argv[1], plan.sets);

@@ -16,7 +16,7 @@
 #include "plan.h"
 
 enum { LIVENESS_SECONDS = 10, START_SECONDS = 120 };
-enum { SLOTS_MAX = 32, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
+enum { SLOTS_MAX = PLAN_SLOTS_MAX, SLOT_ROOM = (1 << 20) + REQUEST_SLACK_BYTES };
 
 struct life;
 

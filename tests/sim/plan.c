@@ -98,7 +98,7 @@ static void draw_backing(struct plan *plan)
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors,
 			       v->block_sectors == 8 ? plan->logical_block_bytes : SECTOR);
-	if (plan->dies_young || plan->hides)
+	if (plan->dies_young || plan->hides || plan->is_deep)
 		v->mode = MODE_WRITEBACK;
 	v->slowness = plan->dies_young ? 1000 :
 		      plan->is_storm ? 1 : (unsigned[]){ 1, 20, 200 }[sim_random(3)];
@@ -149,6 +149,34 @@ static void draw_early_death(struct plan *plan)
 	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
 }
 
+/*
+ * So many small keys that nodes do not all fit into memory and their parents split, many
+ * requests at a time, and a small journal: who reads, writes and waits for nodes meets others.
+ */
+static void draw_deep_tree(struct plan *plan)
+{
+	plan->is_deep = true;
+	plan->buckets = 3000 + sim_random(6000);
+	plan->bucket_sectors = 8;
+	plan->block_sectors = 1;
+	plan->node_memory_bytes = 1;
+	plan->lives = 2;
+	plan->requests = 8000 << sim_random(3);
+	plan->slots = SLOTS_DRAWN_MAX + sim_random(PLAN_SLOTS_MAX - SLOTS_DRAWN_MAX);
+	plan->pause_percent = 0;
+	plan->fua_percent = sim_chance(50) ? 3 : 0;
+	plan->cut_percent = 20;
+	for (unsigned i = SWARM_BLOCK; i <= SWARM_HUGE; i++)
+		plan->swarm.weight[i] = 0;
+	plan->swarm.weight[SWARM_SMALL] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_HUGE] = sim_random(2);
+	plan->swarm.weight[SWARM_WRITE] = 2 * SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_READ] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_ANYWHERE] = 4 * SWARM_WEIGHT_MAX;
+	for (unsigned i = SWARM_MODE; i <= SWARM_REGISTER; i++)
+		plan->swarm.weight[i] = 0;
+}
+
 /* Durable keys, and a backing device that nobody flushes but for what they hide. */
 static void draw_hiding(struct plan *plan)
 {
@@ -175,6 +203,8 @@ static void draw_weights(struct plan *plan)
 	weight[SWARM_DISCARD] /= 4;
 	weight[SWARM_ZERO] /= 4;
 	weight[SWARM_HUGE] /= 16;
+	if (plan->has_errors)	/* at least one of them comes */
+		weight[SWARM_READ_ERROR + sim_random(3)] = SWARM_WEIGHT_MAX;
 	weight[SWARM_STOP_VOLUME] /= 4;
 	weight[SWARM_STOP_SET] /= 16;
 	weight[SWARM_UNREGISTER] /= 16;
@@ -182,7 +212,7 @@ static void draw_weights(struct plan *plan)
 		weight[SWARM_REGISTER] = SWARM_WEIGHT_MAX;
 }
 
-static void draw_load(struct plan *plan)
+static void draw_load(struct plan *plan, bool deep)
 {
 	plan->lives = 3 + sim_random(3);
 	plan->requests = 150 << sim_random(4);
@@ -194,6 +224,10 @@ static void draw_load(struct plan *plan)
 	plan->cut_percent = 70;
 	plan->has_errors = sim_chance(25);
 	draw_weights(plan);
+	if (deep || sim_chance(2)) {
+		draw_deep_tree(plan);
+		return;
+	}
 	plan->is_storm = sim_chance(15);
 	if (plan->is_storm)
 		draw_storm(plan);
@@ -203,11 +237,11 @@ static void draw_load(struct plan *plan)
 		draw_hiding(plan);
 }
 
-void plan_make(struct plan *plan, uint64_t seed)
+void plan_make(struct plan *plan, uint64_t seed, bool deep)
 {
 	*plan = (struct plan){ .seed = seed };
 	draw_sizes(plan);
-	draw_load(plan);
+	draw_load(plan, deep);
 	plan->logical_block_bytes = plan->block_sectors == 8 && sim_chance(30) ? 4096 : SECTOR;
 	plan->replacement = sim_random(3);
 	plan->discards = sim_chance(20);

@@ -15,7 +15,7 @@
 #include "sim.h"
 #include "swarm.h"
 
-enum { PLAN_SETS_MAX = 2, PLAN_VOLUMES_MAX = 6, PLAN_TUNERS_MAX = 3 };
+enum { PLAN_SETS_MAX = 2, PLAN_VOLUMES_MAX = 6, PLAN_TUNERS_MAX = 3, PLAN_SLOTS_MAX = 32 };
 
 struct volume;
 
@@ -63,14 +63,14 @@ struct plan {
 	struct swarm swarm;
 	bool has_errors;		/* some of its lives have faulty disks */
 	bool is_spared;			/* no disk fails in the life that prepares it */
-	bool is_storm;
+	bool is_storm, is_deep;
 	bool ages;			/* generations are near their wrap after the first stop */
 	bool dies_young;		/* cuts come while it starts or soon after */
 	bool hides;			/* discards and zeros over durable dirty data */
 };
 
-/* Draws everything and formats the disks. */
-void plan_make(struct plan *plan, uint64_t seed);
+/* Draws everything and formats the disks; `deep`: it is to have a deep tree of nodes. */
+void plan_make(struct plan *plan, uint64_t seed, bool deep);
 void plan_done(struct plan *plan);
 /* The set was stopped: a flash-only volume is written into its uuid table. */
 void plan_add_flash(struct plan *plan);

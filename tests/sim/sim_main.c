@@ -9,6 +9,7 @@
  *	bcachefuse-sim 4711		one seed, as often as one likes
  *	bcachefuse-sim 1..1000		all of them
  *	bcachefuse-sim --cut-every 5	a short load, cut at each of its writes
+ *	bcachefuse-sim --deep 1..24	thousands of small keys: nodes do not fit into memory
  *
  * After 1,000 seeds or more, all marks that none of them reached are named (base/sometimes.h).
  */
@@ -28,7 +29,7 @@
 enum { SEEDS_FOR_ALL_MARKS = 1000 };
 
 struct options {
-	bool once, cut_every, verbose, in_process;
+	bool once, cut_every, deep, verbose, in_process;
 	bool shows_marks, wants_all_marks;
 	unsigned lives, requests, jobs, seconds;
 	uint64_t cut_at;	/* of --cut-every: only this one */
@@ -174,7 +175,7 @@ static void seed_begin(struct seed *seed, uint64_t number, const struct options 
 	seed->life = sim_map(sizeof(*seed->life));
 	sim_set_fill(fill);
 	sim_start(number);
-	plan_make(&seed->plan, number);
+	plan_make(&seed->plan, number, options->deep);
 	if (options->lives)
 		seed->plan.lives = options->lives;
 	if (options->requests)
@@ -435,6 +436,7 @@ static const char help[] =
 	"usage: bcachefuse-sim [OPTION]... SEED...    (a seed: 7, or several: 1..1000)\n"
 	"  --once          do not run each seed twice\n"
 	"  --cut-every     a short load, with a power cut at each of its writes\n"
+	"  --deep          a deep tree of nodes, most of which are not in memory\n"
 	"  --cut-at N      of these, only the cut at write N\n"
 	"  --lives N       starts of each seed\n"
 	"  --requests N    in each life\n"
@@ -449,6 +451,7 @@ static void parse(int argc, char **argv, struct options *options)
 {
 	static const struct option names[] = {
 		{ "once", no_argument, NULL, 'o' }, { "cut-every", no_argument, NULL, 'c' },
+		{ "deep", no_argument, NULL, 'd' },
 		{ "cut-at", required_argument, NULL, 'a' },
 		{ "lives", required_argument, NULL, 'l' },
 		{ "requests", required_argument, NULL, 'r' },
@@ -464,6 +467,7 @@ static void parse(int argc, char **argv, struct options *options)
 	for (int c; (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
 		switch (c) {
 		case 'o': options->once = true; break;
+		case 'd': options->deep = true; break;
 		case 'c': options->cut_every = true; break;
 		case 'a': options->cut_every = true; options->cut_at = atoll(optarg); break;
 		case 'l': options->lives = atoi(optarg); break;

@@ -337,19 +337,6 @@ Test(take, gives_all_or_none)
 	lock_release(lock);
 }
 
-Test(take, may_be_taken_back)
-{
-	uint32_t bucket, again;
-
-	lock_acquire(lock);
-	cr_assert(zero(int, space_take(&space, USE_DATA, 1, &bucket, NULL)));
-	space_give_back(&space, USE_DATA, bucket);
-	cr_expect(eq(u32, space.bucket[bucket].is_listed, 1));
-	cr_assert(zero(int, space_take(&space, USE_DATA, 1, &again, NULL)));
-	lock_release(lock);
-	cr_expect(eq(u32, again, bucket));
-}
-
 Test(take, gives_the_number_of_what_is_wrong_in_a_dead_set)
 {
 	uint32_t bucket;
