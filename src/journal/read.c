@@ -362,7 +362,7 @@ int journal_read(struct journal_found *found, const struct journal_setup *setup,
 	struct reading reading = {
 		.setup = setup,
 		.found = found,
-		.window = buffer_try_new(WINDOW_SECTORS * 512),
+		.window = buffer_try_new(min_u64(WINDOW_SECTORS, setup->bucket_sectors) * 512),
 	};
 	int failed;
 

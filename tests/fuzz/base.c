@@ -6,13 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-enum { CHUNK_BYTES = 4096, SECTOR = 512 };
-
-struct base_chunk {
-	uint64_t offset;
-	uint8_t data[CHUNK_BYTES];
-};
+enum { CHUNK_BYTES = 65536, SECTOR = 512 };
 
 /* The first folder is that of tests/compat, the other our own. */
 static const struct base_source {
@@ -51,54 +48,28 @@ static bool is_zero(const uint8_t *data, size_t bytes)
 	return !data[0] && !memcmp(data, data + 1, bytes - 1);
 }
 
-static void take_chunk(struct base_disk *disk, unsigned *room, uint8_t *data)
-{
-	if (disk->chunks == *room) {
-		struct base_chunk *old = disk->chunk;
-		unsigned more = *room ? 2 * *room : 256;
-
-		disk->chunk = sim_map(more * sizeof(*old));
-		if (old)
-			memcpy(disk->chunk, old, *room * sizeof(*old));
-		if (old)
-			sim_unmap(old, *room * sizeof(*old));
-		*room = more;
-	}
-	disk->chunk[disk->chunks].offset = disk->bytes;
-	memcpy(disk->chunk[disk->chunks++].data, data, CHUNK_BYTES);
-}
-
+/* Where nothing was written the file has holes. */
 static void load_disk(struct base_disk *disk, const struct base_source *source, const char *name)
 {
 	char command[2048];
-	uint8_t data[CHUNK_BYTES] = { 0 };
-	unsigned room = 0;
+	uint8_t data[CHUNK_BYTES];
 	FILE *pipe;
 	size_t got;
 
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
 	snprintf(command, sizeof(command), "zstd -dqc '%s/%s/%s/%s.img.zst'", tests_folder(),
 		 source->folder, source->name, name);
+	disk->file = memfd_create(name, MFD_CLOEXEC);
 	pipe = popen(command, "r");
-	while (pipe && (got = fread(data, 1, CHUNK_BYTES, pipe))) {
-		memset(data + got, 0, CHUNK_BYTES - got);
-		if (!is_zero(data, CHUNK_BYTES))
-			take_chunk(disk, &room, data);
+	while (pipe && disk->file >= 0 && (got = fread(data, 1, CHUNK_BYTES, pipe))) {
+		if (!is_zero(data, got) &&
+		    pwrite(disk->file, data, got, disk->bytes) != (ssize_t)got)
+			break;
 		disk->bytes += got;
 	}
-	if (!pipe || pclose(pipe) || !disk->bytes) {
+	if (!pipe || pclose(pipe) || !disk->bytes || ftruncate(disk->file, disk->bytes)) {
 		fprintf(stderr, "cannot load a base set: %s\n", command);
 		exit(2);
-	}
-}
-
-static void put_chunks(const struct base_disk *disk, uint8_t *content)
-{
-	for (unsigned i = 0; i < disk->chunks; i++) {
-		uint64_t left = disk->bytes - disk->chunk[i].offset;
-
-		memcpy(content + disk->chunk[i].offset, disk->chunk[i].data,
-		       left < CHUNK_BYTES ? left : CHUNK_BYTES);
 	}
 }
 
@@ -114,8 +85,7 @@ static void load(struct base *base, const struct base_source *source)
 		snprintf(name, sizeof(name), source->backings > 1 ? "backing%u" : "backing", i);
 		load_disk(&base->backing[i], source, name);
 	}
-	cache = sim_map(base->cache.bytes);
-	put_chunks(&base->cache, cache);
+	cache = sim_map_copy(base->cache.bytes, base->cache.file);
 	base->layout = layout_find(cache, base->cache.bytes);
 	sim_unmap(cache, base->cache.bytes);
 }
@@ -131,8 +101,5 @@ const struct base *base_get(unsigned number)
 
 struct sim_disk *base_make_disk(const struct base_disk *base)
 {
-	struct sim_disk *disk = sim_disk_new(base->name, base->bytes / SECTOR, SECTOR);
-
-	put_chunks(base, sim_disk_content(disk));
-	return disk;
+	return sim_disk_new_copy(base->name, base->bytes / SECTOR, SECTOR, base->file);
 }

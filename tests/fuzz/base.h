@@ -15,8 +15,7 @@ enum { BASE_BACKINGS_MAX = 2, BASES = 16 };
 struct base_disk {
 	char name[24];		/* "cache", "backing0" */
 	uint64_t bytes;
-	unsigned chunks;	/* those that are not zeros */
-	struct base_chunk *chunk;
+	int file;		/* in memory; what is only read of it is never copied */
 };
 
 struct base {

@@ -161,7 +161,8 @@ static void flush_versions(struct sim_disk *disk, uint64_t covers)
 
 /* ---- disks ---- */
 
-struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes)
+static struct sim_disk *disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes,
+				 unsigned char *media)
 {
 	struct sim_disk *disk = sim_alloc(sizeof(*disk));
 
@@ -170,11 +171,22 @@ struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logic
 	disk->sectors = sectors;
 	disk->logical_block_bytes = logical_block_bytes;
 	disk->atomic_sectors = disk->slowness = 1;
-	disk->media = sim_map(sectors * SECTOR);
+	disk->media = media;
 	disk->newest = sim_map(sectors * sizeof(disk->newest[0]));
 	list_init(&disk->in_flight);
 	list_add_last(&world.disks, &disk->link);
 	return disk;
+}
+
+struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes)
+{
+	return disk_new(name, sectors, logical_block_bytes, sim_map(sectors * SECTOR));
+}
+
+struct sim_disk *sim_disk_new_copy(const char *name, uint64_t sectors,
+				   unsigned logical_block_bytes, int file)
+{
+	return disk_new(name, sectors, logical_block_bytes, sim_map_copy(sectors * SECTOR, file));
 }
 
 void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors)

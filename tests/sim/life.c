@@ -175,7 +175,8 @@ void life_refresh(struct life *life)
 struct plan_set *life_set_of(const struct life *life, const struct volume *volume)
 {
 	for (unsigned i = 0; i < life->plan->sets; i++)
-		if (volume->set && !memcmp(volume->set->superblock.set_uuid, life->plan->set[i].uuid, 16))
+		if (volume->set &&
+		    !memcmp(volume->set->superblock.set_uuid, life->plan->set[i].uuid, 16))
 			return &life->plan->set[i];
 	return NULL;
 }

@@ -86,10 +86,10 @@ void sim_free(void *memory)
 	__real_free(memory);
 }
 
-static void *map(size_t bytes, int flags)
+static void *map(size_t bytes, int flags, int file)
 {
-	void *memory = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-				   flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = __real_mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE,
+				   file, 0);
 
 	assert(memory != MAP_FAILED);
 	return memory;
@@ -97,12 +97,17 @@ static void *map(size_t bytes, int flags)
 
 void *sim_map(size_t bytes)
 {
-	return map(bytes, MAP_PRIVATE);
+	return map(bytes, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
 void *sim_map_shared(size_t bytes)
 {
-	return map(bytes, MAP_SHARED);
+	return map(bytes, MAP_SHARED | MAP_ANONYMOUS, -1);
+}
+
+void *sim_map_copy(size_t bytes, int file)
+{
+	return map(bytes, MAP_PRIVATE, file);
 }
 
 void sim_unmap(void *memory, size_t bytes)

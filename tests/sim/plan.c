@@ -316,8 +316,8 @@ static struct tables find_tables(struct plan *plan, const struct superblock *sb)
 	for (unsigned i = 0; i < sb->journal_buckets; i++) {
 		unsigned at = 0;
 
-		sim_disk_read(plan->set[0].cache, bucket, sb->journal_bucket[i] * plan->bucket_sectors,
-			      plan->bucket_sectors);
+		sim_disk_read(plan->set[0].cache, bucket,
+			      sb->journal_bucket[i] * plan->bucket_sectors, plan->bucket_sectors);
 		while (at < bytes) {
 			struct journal_entry_disk *entry = (void *)(bucket + at);
 			unsigned block = plan->block_sectors * SECTOR, length;
@@ -431,7 +431,8 @@ void plan_print(const struct plan *plan)
 	printf("seed %llu:", (unsigned long long)plan->seed);
 	if (plan->sets)
 		printf(" %u of %u buckets of %u, block %u, %s%s, nodes %zu;", plan->sets,
-		       plan->buckets, plan->bucket_sectors, plan->block_sectors, policies[plan->replacement],
+		       plan->buckets, plan->bucket_sectors, plan->block_sectors,
+		       policies[plan->replacement],
 		       plan->discards ? ", discards" : "", plan->node_memory_bytes);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		printf(" %s %llu at %llu block %u %s;",

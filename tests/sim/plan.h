@@ -55,7 +55,7 @@ struct plan {
 	bool discards;
 	struct plan_volume volume[PLAN_VOLUMES_MAX];
 	unsigned volumes;
-	bool wants_flash;		/* the first set gets a flash-only volume after the first stop */
+	bool wants_flash;		/* the first set gets one after the first stop */
 	uint64_t flash_sectors;
 	size_t node_memory_bytes;
 	unsigned lives, requests, slots, tuners, pause_percent;

@@ -62,6 +62,9 @@ void sim_end(void);
 
 /* `logical_block_bytes`: 512 or 4096.  Reads as zeros. */
 struct sim_disk *sim_disk_new(const char *name, uint64_t sectors, unsigned logical_block_bytes);
+/* With the content of a file, which stays as it is. */
+struct sim_disk *sim_disk_new_copy(const char *name, uint64_t sectors,
+				   unsigned logical_block_bytes, int file);
 /* A cut leaves so many sectors, at a multiple of it, written whole or not at all (1 at first). */
 void sim_disk_set_atomic(struct sim_disk *disk, unsigned sectors);
 /* So many times slower than usual (1 at first). */
@@ -119,5 +122,6 @@ void sim_set_memory_limit(size_t bytes);
 void *sim_alloc(size_t bytes);		/* zeroed; never NULL */
 void sim_free(void *memory);
 void *sim_map(size_t bytes);		/* zeroed, on a page, takes room as it is touched */
+void *sim_map_copy(size_t bytes, int file);	/* its content; it stays as it is */
 void *sim_map_shared(size_t bytes);	/* the same; seen by child processes too */
 void sim_unmap(void *memory, size_t bytes);

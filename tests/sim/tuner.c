@@ -141,7 +141,8 @@ static bool register_member(struct tuner *tuner, struct plan_volume *v)
 		return false;
 	SIM_SOMETIMES_IF(cache && !life->set[set] && life->busy, "a set is registered under load");
 	SIM_SOMETIMES_IF(!cache && !v->volume && life->set[0], "a volume comes back to its set");
-	SIM_SOMETIMES_IF(!cache && !v->volume && !life->set[0], "a volume comes back before its set");
+	SIM_SOMETIMES_IF(!cache && !v->volume && !life->set[0],
+			 "a volume comes back before its set");
 	daemon_register(&life->daemon, name, &tuner->waiter.error, &tuner->waiter.op);
 	return true;
 }
