@@ -32,6 +32,7 @@ static void show_replacement(const struct control_subject *subject, struct text 
 	text_choice(text, names, superblock_replacement(&subject->set->superblock));
 }
 
+/* Also clears the counters that metrics shows, as these are the same. */
 static int store_clear_stats(struct control_store *store)
 {
 	struct cache_set *set = store->subject.set;

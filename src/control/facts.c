@@ -67,6 +67,7 @@ static unsigned longest_chain(const struct index *index) IN_SET
 	return longest;
 }
 
+/* There is no root while a set starts. */
 static void take_index(struct cache_set *set, struct set_facts *facts) IN_SET
 {
 	const struct index *index = &set->index;
@@ -83,6 +84,7 @@ static void take_index(struct cache_set *set, struct set_facts *facts) IN_SET
 	facts->read_max_ns = index->read_max_ns;
 }
 
+/* As of the last complete gc: a running one has counted only a part. */
 static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now_ns) IN_SET
 {
 	const struct gc *gc = &set->gc;
@@ -110,6 +112,7 @@ static void take_journal(struct cache_set *set, struct set_facts *facts) IN_SET
 	facts->journal_buckets_reclaimed = set->journal.buckets_reclaimed;
 }
 
+/* Takes all figures, even if a file shows only one of them: this walks all nodes in memory. */
 struct set_facts set_facts_take(struct cache_set *set)
 {
 	struct set_facts facts = { .gc_age_ns = -1 };
@@ -171,6 +174,7 @@ static void spread(const struct census *census, unsigned bucket_sectors,
 	}
 }
 
+/* The census takes 256 KiB, so it is allocated, not on the stack. */
 void priority_facts_take(struct cache_set *set, struct priority_facts *facts)
 {
 	autofree struct census *census = calloc(1, sizeof(*census));

@@ -62,6 +62,7 @@ static void show_journal_delay(const struct control_subject *subject, struct tex
 	text_number(text, subject->set->journal.delay_ns / NS_PER_MS);
 }
 
+/* Takes effect with the next timer: a running one is not restarted. */
 static int store_journal_delay(struct control_store *store)
 {
 	struct cache_set *set = store->subject.set;
@@ -232,6 +233,7 @@ static void show_reclaimed_buckets(const struct control_subject *subject, struct
 	text_number(text, set_facts_take(subject->set).journal_buckets_reclaimed);
 }
 
+/* Returns at once: gc runs in the background, as in the kernel. */
 static int store_trigger_gc(struct control_store *store)
 {
 	struct cache_set *set = store->subject.set;

@@ -120,6 +120,7 @@ static int store_label(struct control_store *store)
 	return 0;
 }
 
+/* For features that do not exist here. */
 static void show_zero(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_number(text, 0);
@@ -186,6 +187,7 @@ static int store_stop(struct control_store *store)
 	return 0;
 }
 
+/* Monitoring programs read it; the value is the kernel's default. */
 static void show_stripe_size(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_size(text, STRIPE_BYTES);
@@ -228,6 +230,7 @@ static uint64_t writeback_target_bytes(const struct volume *volume)
 		SHARE_SHIFT) * SECTOR_BYTES;
 }
 
+/* The lines of the kernel; without background writeback all rates are 0. */
 static void show_writeback_debug(const struct control_subject *subject, struct text *text)
 {
 	char dirty[UNITS_TEXT_BYTES], target[UNITS_TEXT_BYTES];

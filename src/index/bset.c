@@ -63,6 +63,7 @@ bool run_try_reserve(struct run *run, unsigned capacity)
 	return true;
 }
 
+/* Grows by half, so that a run which grows key by key is rarely copied. */
 void run_reserve(struct run *run, unsigned capacity)
 {
 	if (capacity <= run->capacity)

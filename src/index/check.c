@@ -5,6 +5,7 @@
 
 #include "index/internal.h"
 
+/* Both runs together must be sorted, without overlaps, and inside the leaf. */
 static IN_SET int check_leaf_run(const struct index *index, const struct node *leaf,
 				 struct error *error)
 {
@@ -36,6 +37,7 @@ static IN_SET int check_leaf_run(const struct index *index, const struct node *l
 	return 0;
 }
 
+/* Children must be sorted and live, and the last must end where the node ends. */
 static IN_SET int check_children(const struct index *index, const struct node *node,
 				 struct error *error)
 {

@@ -86,6 +86,7 @@ static void exchange(struct run *a, struct run *b)
 	*b = kept;
 }
 
+/* The upper two runs of the stack become one, which may be smaller than both together. */
 static bool merge_newest_two(struct run_stack *stack)
 {
 	struct run *older = &stack->run[stack->count - 2], *newer = older + 1;
@@ -98,6 +99,7 @@ static bool merge_newest_two(struct run_stack *stack)
 	return true;
 }
 
+/* Merges while the run below is not more than twice as long, like a binary counter. */
 bool run_stack_push(struct run_stack *stack, const struct run *newest)
 {
 	struct run *run = &stack->run[stack->count];

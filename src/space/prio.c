@@ -15,6 +15,7 @@
 
 enum { ZEROS_BYTES = 65536 };
 
+/* A part fills a meta bucket: a bucket, or the first part of a very large one. */
 static size_t part_bytes(const struct space *space)
 {
 	return (size_t)space->setup.meta_bucket_sectors * 512;
@@ -41,6 +42,7 @@ static uint8_t durable_generation(const struct bucket *bucket)
 	return bucket->generation - bucket->freed_pending;
 }
 
+/* Encodes the entries of one part, with the number of the next part's bucket. */
 static void fill_part(struct space *space, unsigned part)
 {
 	struct prio_part_disk *disk = part_of(space, part);
@@ -76,6 +78,7 @@ static void write_part(struct space *space, unsigned part, struct op *op)
 	space->metadata_sectors_written += all;
 }
 
+/* Takes all of free[PRIO]: the table always goes to new buckets (ORDER-7). */
 void space_start_table(struct space *space, struct op *op)
 {
 	unsigned parts = space->setup.prio_parts;
@@ -119,6 +122,7 @@ void space_write_first_table(struct space *space, struct op *op)
 	space->setup.journal->roots.prio_bucket = space->table[0];
 }
 
+/* `oldest` starts at the same generation; the survey lowers it to that of the oldest pointer. */
 static void take_part(struct space *space, unsigned part, const struct prio_part_disk *disk)
 {
 	uint64_t first = (uint64_t)part * space->setup.prio_per_part;

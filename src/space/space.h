@@ -125,7 +125,7 @@ struct space {
 	bool is_surveyed;		/* survey.c has seen all pointers on the disk */
 	bool is_running;		/* refill may run */
 	bool data_is_wanted;		/* data were allocated; until then none are evicted */
-	uint64_t available;		/* number of available buckets; frozen during a gc */
+	uint64_t available;		/* available buckets; gc recounts them at its end */
 	unsigned metadata_reserved;	/* free[PRIO] and free[BTREE] together, when full */
 
 	struct open_bucket open_bucket[OPEN_BUCKETS_MAX];
