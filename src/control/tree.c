@@ -261,6 +261,7 @@ static bool visit_wanted(void *context, const char *name, uint64_t number,
 	return !wanted->number;
 }
 
+/* A listing with a comparison: the lists make names up, so there is no index of them. */
 int tree_lookup(struct tree *tree, uint64_t directory, const char *name, uint64_t *number)
 {
 	struct wanted wanted = { .name = name };

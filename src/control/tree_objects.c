@@ -20,6 +20,7 @@ static bool is_same_object(const struct tree_object *a, const struct tree_object
 	       uuid_is_equal(a->uuid, b->uuid) && !strcmp(a->disk, b->disk);
 }
 
+/* An FNV hash: a set may have thousands of flash-only volumes, each an object. */
 static unsigned hash_of(const struct tree *tree, const struct tree_object *object)
 {
 	uint64_t hash = object->is_set * 3 + object->number;
@@ -31,6 +32,7 @@ static unsigned hash_of(const struct tree *tree, const struct tree_object *objec
 	return (hash ^ hash >> 29) % tree->room;
 }
 
+/* Rebuilds all chains, after the table has grown. */
 static void objects_hash(struct tree *tree)
 {
 	tree->chains = calloc(tree->room, sizeof(*tree->chains));
