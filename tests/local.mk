@@ -67,6 +67,8 @@ unit_tests = \
 	tests/unit/test_journal_entry \
 	tests/unit/test_journal_read \
 	tests/unit/test_journal_ring \
+	tests/unit/test_journal_unreadable \
+	tests/unit/test_lifecycle_attach \
 	tests/unit/test_lifecycle_start \
 	tests/unit/test_list \
 	tests/unit/test_log \
@@ -133,6 +135,11 @@ dist_check_SCRIPTS += $(evil_tests)
 TESTS += $(evil_tests)
 EXTRA_DIST += tests/evil/evil.bash
 check_PROGRAMS += tests/evil/make_damage tests/evil/make_superblock
+tests_evil_make_damage_SOURCES = \
+	tests/evil/make_damage.c \
+	tests/evil/sound_set.c \
+	tests/evil/sound_set.h \
+	$(NULL)
 tests_evil_make_damage_LDADD =
 tests_evil_make_superblock_LDADD =
 
@@ -275,6 +282,8 @@ TESTS += $(fuzz_tests)
 EXTRA_DIST += tests/fuzz/bases tests/fuzz/corpus
 check_PROGRAMS += tests/fuzz/fuzz_formats tests/fuzz/fuzz_set
 fuzz_set_sources = \
+	tests/evil/sound_set.c \
+	tests/evil/sound_set.h \
 	tests/fuzz/base.c \
 	tests/fuzz/base.h \
 	tests/fuzz/damage.c \
@@ -287,9 +296,9 @@ fuzz_set_sources = \
 	tests/fuzz/target.h \
 	$(sim_world)
 fuzz_formats_sources = \
+	tests/evil/sound_set.c \
+	tests/evil/sound_set.h \
 	tests/fuzz/fuzz_formats.c \
-	tests/fuzz/layout.c \
-	tests/fuzz/layout.h \
 	tests/fuzz/target.h \
 	$(sim_world)
 tests_fuzz_fuzz_set_SOURCES = $(fuzz_set_sources) tests/fuzz/driver.c
@@ -298,11 +307,10 @@ tests_fuzz_fuzz_set_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
 tests_fuzz_fuzz_formats_SOURCES = $(fuzz_formats_sources) tests/fuzz/driver.c
 tests_fuzz_fuzz_formats_LDADD = src/libengine.a $(ISAL_LIBS)
 tests_fuzz_fuzz_formats_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
-# The same for libFuzzer, whose main() comes with the option; and the maker of base sets.
+# The same for libFuzzer, whose main() comes with the option.
 EXTRA_PROGRAMS += \
 	tests/fuzz/libfuzzer_formats \
 	tests/fuzz/libfuzzer_set \
-	tests/fuzz/make_base \
 	$(NULL)
 tests_fuzz_libfuzzer_set_SOURCES = $(fuzz_set_sources) tests/fuzz/libfuzzer.c
 tests_fuzz_libfuzzer_set_LDADD = src/libengine.a $(ISAL_LIBS)
@@ -310,7 +318,11 @@ tests_fuzz_libfuzzer_set_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP) -fsanitize=fuzzer
 tests_fuzz_libfuzzer_formats_SOURCES = $(fuzz_formats_sources) tests/fuzz/libfuzzer.c
 tests_fuzz_libfuzzer_formats_LDADD = src/libengine.a $(ISAL_LIBS)
 tests_fuzz_libfuzzer_formats_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP) -fsanitize=fuzzer
+# The maker of base sets: nobody runs it here, so it is built, lest it fall behind.
+check_PROGRAMS += tests/fuzz/make_base
 tests_fuzz_make_base_SOURCES = \
+	tests/evil/sound_set.c \
+	tests/evil/sound_set.h \
 	tests/fuzz/layout.c \
 	tests/fuzz/layout.h \
 	tests/fuzz/make_base.c \
@@ -319,7 +331,7 @@ tests_fuzz_make_base_SOURCES = \
 tests_fuzz_make_base_CPPFLAGS = $(tests_sim_bcachefuse_sim_CPPFLAGS)
 tests_fuzz_make_base_LDADD = tests/sim/libmarked.a $(ISAL_LIBS)
 tests_fuzz_make_base_LDFLAGS = $(AM_LDFLAGS) $(SIM_WRAP)
-CLEANFILES += tests/fuzz/libfuzzer_formats tests/fuzz/libfuzzer_set tests/fuzz/make_base
+CLEANFILES += tests/fuzz/libfuzzer_formats tests/fuzz/libfuzzer_set
 
 # Built anew with each sanitizer, below this build: what moves data, under load.
 sanitizer_tests = \

@@ -22,11 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "bcachefuse/bset.h"
-#include "bcachefuse/journal_entry.h"
-#include "bcachefuse/prio.h"
-#include "bcachefuse/superblock.h"
 #include "bcachefuse/uuid.h"
+#include "sound_set.h"
 
 enum { SECTOR = 512, ENTRIES_MAX = 4096, NODES_MAX = 2048, PARTS_MAX = 64, CHILDREN_MAX = 2048 };
 
@@ -42,8 +39,7 @@ struct node {
 static struct image {
 	uint8_t *bytes;
 	const struct superblock_disk *sb;
-	uint64_t magic, buckets, first_bucket;
-	unsigned block_bytes, bucket_bytes, meta_bytes;
+	struct sound_sizes sizes;
 	struct journal_entry_disk *entries[ENTRIES_MAX];	/* that are needed, in order */
 	unsigned entry_count;
 	struct prio_part_disk *parts[PARTS_MAX];
@@ -82,42 +78,19 @@ static void field_set(le64 *word, struct field field, uint64_t value)
 	*word = le64_of((le64_get(*word) & ~mask) | (value << field.shift & mask));
 }
 
-static uint64_t crc64(uint64_t crc, const void *data, size_t bytes)
-{
-	static uint64_t table[256];
-	const uint8_t *at = data;
-
-	/* From the last to the second, by which it is known that all are there. */
-	for (unsigned i = 0; !table[1] && i < 256; i++) {
-		uint64_t value = (uint64_t)(255 - i) << 56;
-
-		for (int bit = 0; bit < 8; bit++)
-			value = value << 1 ^ (value >> 63 ? UINT64_C(0x42f0e1eba9ea3693) : 0);
-		table[255 - i] = value;
-	}
-	while (bytes--)
-		crc = crc << 8 ^ table[crc >> 56 ^ *at++];
-	return ~crc;
-}
-
 static void entry_seal(struct journal_entry_disk *entry)
 {
-	size_t bytes = sizeof(*entry) + 8 * (size_t)le32_get(entry->words);
-
-	entry->checksum = le64_of(crc64(UINT64_MAX, &entry->magic, bytes - 8));
+	sound_seal_entry(entry, SIZE_MAX);
 }
 
 static void part_seal(struct prio_part_disk *part)
 {
-	part->checksum = le64_of(crc64(UINT64_MAX, &part->magic, image.meta_bytes - 8));
+	sound_seal_part(part, image.sizes.meta_bytes);
 }
 
 static void set_seal(const struct node *node, struct bset_disk *set)
 {
-	uint64_t seed = le32_get(set->version) ? node->pointer : UINT64_MAX;
-	size_t bytes = sizeof(*set) + 8 * (size_t)le32_get(set->words);
-
-	set->checksum = le64_of(crc64(seed, &set->magic, bytes - 8));
+	sound_seal_bset(set, SIZE_MAX, node->pointer);
 }
 
 /* ---- finding things ---- */
@@ -128,22 +101,17 @@ static struct bkey_disk *uuid_key(void) { return (void *)&newest()->uuid_bucket;
 
 static void *at_key(const struct bkey_disk *key)
 {
-	return image.bytes + field_get(&key->pointers[0], sector_field) * SECTOR;
-}
-
-static unsigned key_sectors(const struct bkey_disk *key)
-{
-	return field_get(&key->high, sectors_field);
+	return image.bytes + sound_key_offset(key);
 }
 
 static uint64_t bucket_of(const struct bkey_disk *key)
 {
-	return field_get(&key->pointers[0], sector_field) * SECTOR / image.bucket_bytes;
+	return sound_key_bucket(&image.sizes, key);
 }
 
 static unsigned round_to_block(unsigned bytes)
 {
-	return (bytes + image.block_bytes - 1) / image.block_bytes * image.block_bytes;
+	return sound_round_to_block(&image.sizes, bytes);
 }
 
 static struct bset_disk *first_set(const struct node *node) { return (void *)node->bytes; }
@@ -169,11 +137,6 @@ static struct bset_disk *last_set(const struct node *node)
 	return set;
 }
 
-static unsigned key_words(const struct bkey_disk *key)
-{
-	return 2 + field_get(&key->high, pointers_field);
-}
-
 /* The key of that number; NULL if there are fewer. */
 static struct bkey_disk *key_of(struct bset_disk *set, unsigned number)
 {
@@ -184,7 +147,7 @@ static struct bkey_disk *key_of(struct bset_disk *set, unsigned number)
 
 		if (!number--)
 			return key;
-		at += key_words(key);
+		at += sound_key_words(key);
 	}
 	return NULL;
 }
@@ -198,16 +161,6 @@ static struct bkey_disk *last_key(struct bset_disk *set)
 	return last ? last : (die("an empty set"), NULL);
 }
 
-static bool entry_is_valid(const struct journal_entry_disk *entry, unsigned room)
-{
-	unsigned words = le32_get(entry->words);
-
-	return le64_get(entry->magic) == (image.magic ^ JOURNAL_MAGIC) &&
-	       words <= (room - sizeof(*entry)) / 8 &&
-	       le64_get(entry->checksum) ==
-			crc64(UINT64_MAX, &entry->magic, sizeof(*entry) + 8 * words - 8);
-}
-
 static int entry_order(const void *a, const void *b)
 {
 	uint64_t x = le64_get((*(struct journal_entry_disk *const *)a)->sequence);
@@ -218,15 +171,17 @@ static int entry_order(const void *a, const void *b)
 
 static void find_entries(void)
 {
+	const struct sound_sizes *sizes = &image.sizes;
 	unsigned needed = 0;
 	uint64_t last;
 
 	for (unsigned i = 0; i < le16_get(image.sb->keys); i++) {
-		uint8_t *bucket = image.bytes + (image.first_bucket + i) * image.bucket_bytes;
+		uint8_t *bucket = image.bytes + (sizes->first_bucket + i) * sizes->bucket_bytes;
 		unsigned at = 0;
 
-		while (at < image.bucket_bytes && image.entry_count < ENTRIES_MAX &&
-		       entry_is_valid((void *)(bucket + at), image.bucket_bytes - at)) {
+		while (at < sizes->bucket_bytes && image.entry_count < ENTRIES_MAX &&
+		       sound_entry_is_valid(sizes, (void *)(bucket + at),
+					    sizes->bucket_bytes - at)) {
 			image.entries[image.entry_count] = (void *)(bucket + at);
 			at += round_to_block(sizeof(struct journal_entry_disk) + 8 *
 				le32_get(image.entries[image.entry_count++]->words));
@@ -242,60 +197,32 @@ static void find_entries(void)
 	image.entry_count = needed;
 }
 
-static unsigned per_part(void)
-{
-	return (image.meta_bytes - sizeof(struct prio_part_disk)) / sizeof(struct bucket_prio_disk);
-}
+static unsigned per_part(void) { return sound_prios_per_part(&image.sizes); }
 
 static void find_parts(void)
 {
 	uint64_t bucket = le64_get(newest()->prio_bucket[0]), done = 0;
+	const struct sound_sizes *sizes = &image.sizes;
 
-	image.generations = calloc(image.buckets, 1);
-	for (; done < image.buckets && image.part_count < PARTS_MAX; done += per_part()) {
-		struct prio_part_disk *part = (void *)(image.bytes + bucket * image.bucket_bytes);
+	image.generations = calloc(sizes->buckets, 1);
+	for (; done < sizes->buckets && image.part_count < PARTS_MAX; done += per_part()) {
+		struct prio_part_disk *part = (void *)(image.bytes + bucket * sizes->bucket_bytes);
 
 		image.parts[image.part_count++] = part;
-		for (unsigned i = 0; i < per_part() && done + i < image.buckets; i++)
+		for (unsigned i = 0; i < per_part() && done + i < sizes->buckets; i++)
 			image.generations[done + i] = part->buckets[i].generation;
 		bucket = le64_get(part->next);
 	}
 }
 
-static int child_order(const void *a, const void *b)
-{
-	const struct bkey_disk *x = *(struct bkey_disk *const *)a;
-	const struct bkey_disk *y = *(struct bkey_disk *const *)b;
-	uint64_t u = field_get(&x->high, volume_field), v = field_get(&y->high, volume_field);
-
-	if (u == v) {
-		u = le64_get(x->low);
-		v = le64_get(y->low);
-	}
-	return u < v ? -1 : u > v;
-}
-
-/* A pointer in a parent raises its bucket's generation; who is behind then is dead. */
 static unsigned find_children(const struct node *node, struct bkey_disk **children)
 {
-	unsigned count = 0, live = 0;
+	unsigned count = 0;
 
 	for (struct bset_disk *set = first_set(node); set; set = next_set(node, set))
 		for (unsigned i = 0; key_of(set, i) && count < CHILDREN_MAX; i++)
 			children[count++] = key_of(set, i);
-	for (unsigned i = 0; i < count; i++) {
-		uint8_t *now = &image.generations[bucket_of(children[i])];
-		uint8_t generation = field_get(&children[i]->pointers[0], generation_field);
-
-		if ((uint8_t)(generation - *now) < 128)
-			*now = generation;
-	}
-	for (unsigned i = 0; i < count; i++)
-		if (le64_get(children[i]->low) && image.generations[bucket_of(children[i])] ==
-		    field_get(&children[i]->pointers[0], generation_field))
-			children[live++] = children[i];
-	qsort(children, live, sizeof(*children), child_order);
-	return live;
+	return sound_live_children(&image.sizes, image.generations, children, count);
 }
 
 static void find_nodes(struct bkey_disk *key, unsigned level)
@@ -307,7 +234,7 @@ static void find_nodes(struct bkey_disk *key, unsigned level)
 	if (image.node_count == NODES_MAX)
 		return;
 	image.node_count++;
-	*node = (struct node){ key, level, at_key(key), key_sectors(key) * SECTOR,
+	*node = (struct node){ key, level, at_key(key), sound_key_sectors(key) * SECTOR,
 			       le64_get(key->pointers[0]) };
 	if (!level)
 		return;
@@ -335,21 +262,12 @@ static void image_map(const char *path)
 static void image_open(const char *path)
 {
 	image_map(path);
-	memcpy(&image.magic, image.sb->set_uuid, sizeof(image.magic));
-	image.magic = le64toh(image.magic);
-	image.buckets = le64_get(image.sb->buckets_or_data_offset);
-	image.first_bucket = le16_get(image.sb->first_bucket);
-	image.block_bytes = le16_get(image.sb->block_sectors) * SECTOR;
-	image.bucket_bytes = le16_get(image.sb->bucket_sectors) * SECTOR;
-	if (le64_get(image.sb->version) >= SUPERBLOCK_CACHE_WITH_FEATURES &&
-	    le64_get(image.sb->feature_incompatible) & FEATURE_LOG2_BUCKET_SIZE)
-		image.bucket_bytes = SECTOR << le16_get(image.sb->bucket_sectors);
-	image.meta_bytes = image.bucket_bytes < 4 << 20 ? image.bucket_bytes : 4 << 20;
+	sound_take_sizes(&image.sizes, image.sb);
 	find_entries();
 	find_parts();
 	find_nodes(root_key(), le16_get(newest()->btree_level));
 	image.uuids = at_key(uuid_key());
-	image.uuids_bytes = key_sectors(uuid_key()) * SECTOR;
+	image.uuids_bytes = sound_key_sectors(uuid_key()) * SECTOR;
 }
 
 static const struct node *leaf_of(unsigned number)
@@ -386,7 +304,7 @@ enum wrong {
 /* Into the start of a bucket, with a generation. */
 static void point_to(struct bkey_disk *key, uint64_t bucket, unsigned generation)
 {
-	field_set(&key->pointers[0], sector_field, bucket * image.bucket_bytes / SECTOR);
+	field_set(&key->pointers[0], sector_field, bucket * image.sizes.bucket_bytes / SECTOR);
 	field_set(&key->pointers[0], generation_field, generation);
 }
 
@@ -397,7 +315,7 @@ static void spoil_owner(struct bkey_disk *key, enum wrong wrong)
 	const struct bkey_disk *last = image.nodes[image.node_count - 1].key;
 
 	if (wrong == INTO_JOURNAL)
-		point_to(key, image.first_bucket + 1, 0);
+		point_to(key, image.sizes.first_bucket + 1, 0);
 	else if (wrong == INTO_TABLE)
 		point_to(key, table, image.generations[table]);
 	else if (wrong == INTO_UUIDS)
@@ -412,11 +330,11 @@ static void spoil_owner(struct bkey_disk *key, enum wrong wrong)
 
 static void spoil_place(struct bkey_disk *key, enum wrong wrong)
 {
-	uint64_t bucket_sectors = image.bucket_bytes / SECTOR;
+	uint64_t bucket_sectors = image.sizes.bucket_bytes / SECTOR;
 	uint64_t start = bucket_of(key) * bucket_sectors;
 
 	if (wrong == OUTSIDE)
-		field_set(&key->pointers[0], sector_field, image.buckets * bucket_sectors);
+		field_set(&key->pointers[0], sector_field, image.sizes.buckets * bucket_sectors);
 	else if (wrong == BEFORE_FIRST)
 		field_set(&key->pointers[0], sector_field, 0);
 	else if (wrong == INSIDE)
@@ -535,9 +453,9 @@ static void newest_checksum(uint64_t bits)
 static struct journal_entry_disk *entry_before(uint64_t before)
 {
 	struct journal_entry_disk *entry = image.entries[image.entry_count - 1 - before];
-	ptrdiff_t bucket = ((uint8_t *)entry - image.bytes) / image.bucket_bytes;
+	ptrdiff_t bucket = ((uint8_t *)entry - image.bytes) / image.sizes.bucket_bytes;
 
-	if (((uint8_t *)newest() - image.bytes) / image.bucket_bytes != bucket)
+	if (((uint8_t *)newest() - image.bytes) / image.sizes.bucket_bytes != bucket)
 		die("it is in another bucket");
 	return entry;
 }
@@ -549,7 +467,7 @@ static void earlier_checksum(uint64_t before)
 
 static void earlier_header(uint64_t before)
 {
-	memset(entry_before(before), 0, image.block_bytes);
+	memset(entry_before(before), 0, image.sizes.block_bytes);
 }
 
 static void newest_words(uint64_t words) { newest()->words = le32_of(words); }
@@ -566,8 +484,8 @@ static void journal_gap(uint64_t sequence)
 static void journal_zero(uint64_t unused)
 {
 	(void)unused;
-	memset(image.bytes + image.first_bucket * image.bucket_bytes, 0,
-	       (size_t)le16_get(image.sb->keys) * image.bucket_bytes);
+	memset(image.bytes + image.sizes.first_bucket * image.sizes.bucket_bytes, 0,
+	       (size_t)le16_get(image.sb->keys) * image.sizes.bucket_bytes);
 }
 
 static void journal_last(uint64_t after)
@@ -603,7 +521,7 @@ static void prio_bucket(uint64_t bucket)
 }
 
 static void prio_is_root(uint64_t unused) { (void)unused; prio_bucket(bucket_of(root_key())); }
-static void prio_behind(uint64_t unused) { (void)unused; prio_bucket(image.buckets); }
+static void prio_behind(uint64_t unused) { (void)unused; prio_bucket(image.sizes.buckets); }
 
 /* ---- the priority table ---- */
 
@@ -710,7 +628,7 @@ static void node_words_less(uint64_t words)
 static void node_behind(uint64_t unused)
 {
 	const struct node *leaf = leaf_of(0);
-	struct bset_disk *stray = (void *)(leaf->bytes + leaf->size - image.block_bytes);
+	struct bset_disk *stray = (void *)(leaf->bytes + leaf->size - image.sizes.block_bytes);
 
 	(void)unused;
 	*stray = *first_set(leaf);
@@ -733,7 +651,7 @@ static void leaf_overlap(uint64_t unused)
 {
 	struct bset_disk *set = last_set(leaf_of(0));
 	struct bkey_disk *a = some_extent(set);
-	struct bkey_disk *b = (void *)((le64 *)a + key_words(a));
+	struct bkey_disk *b = (void *)((le64 *)a + sound_key_words(a));
 
 	(void)unused;
 	field_set(&b->high, sectors_field, 8);
@@ -781,10 +699,11 @@ static void leaf_remnant(uint64_t unused)
 static void child_twice_empty(uint64_t unused)
 {
 	struct bset_disk *set = first_set(leaf_of(0));
+	unsigned block_bytes = image.sizes.block_bytes;
 
 	(void)unused;
 	set->words = le32_of(0);
-	for (unsigned at = image.block_bytes; at < image.bucket_bytes; at += image.block_bytes)
+	for (unsigned at = block_bytes; at < image.sizes.bucket_bytes; at += block_bytes)
 		((struct bset_disk *)((uint8_t *)set + at))->sequence = le64_of(0);
 	set_seal(leaf_of(0), set);
 	image.nodes[2].key->pointers[0] = image.nodes[1].key->pointers[0];
@@ -1027,8 +946,7 @@ static void say_clean(const char *path)
 	image_map(path);
 	sb = (struct superblock_disk *)image.sb;
 	sb->flags = le64_of((le64_get(sb->flags) & ~(UINT64_C(3) << 61)) | UINT64_C(1) << 61);
-	sb->checksum = le64_of(crc64(UINT64_MAX, &sb->sector, offsetof(struct superblock_disk,
-				     journal_buckets) - offsetof(struct superblock_disk, sector)));
+	sound_seal_superblock(sb);
 }
 
 /* ---- chance ---- */
@@ -1069,7 +987,7 @@ static void hurt_entry(bool is_sealed)
 	struct journal_entry_disk *entry = image.entries[random_below(image.entry_count)];
 	unsigned words = le32_get(entry->words);
 
-	if (words > image.block_bytes / 8)	/* long, or hurt before */
+	if (words > image.sizes.block_bytes / 8)	/* long, or hurt before */
 		words = 0;
 	if (words && random_below(2))
 		hurt("journal key", entry->keys, 8 * words);
@@ -1083,7 +1001,7 @@ static void hurt_part(bool is_sealed)
 {
 	struct prio_part_disk *part = image.parts[random_below(image.part_count)];
 
-	hurt("priorities", part, random_below(2) ? sizeof(*part) : image.meta_bytes);
+	hurt("priorities", part, random_below(2) ? sizeof(*part) : image.sizes.meta_bytes);
 	if (is_sealed)
 		part_seal(part);
 }

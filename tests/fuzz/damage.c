@@ -8,10 +8,6 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "bcachefuse/bset.h"
-#include "bcachefuse/journal_entry.h"
-#include "bcachefuse/prio.h"
-#include "bcachefuse/superblock.h"
 #include "bcachefuse/uuid.h"
 
 enum { SECTOR = 512 };
@@ -166,14 +162,14 @@ static uint64_t some_bucket(const struct damage *damage, uint64_t value)
 
 	if (kind < 4 && layout->count[kinds[kind]])
 		return layout->area[kinds[kind]][number % layout->count[kinds[kind]]].offset /
-		       layout->bucket_bytes;
+		       layout->sizes.bucket_bytes;
 	if (kind == 4)
-		return layout->first_bucket + number % 4 - 1;
+		return layout->sizes.first_bucket + number % 4 - 1;
 	if (kind == 5)
-		return layout->buckets - number % 3 + 1;
+		return layout->sizes.buckets - number % 3 + 1;
 	if (kind == 6)
-		return number % layout->buckets;
-	return layout->nodes ? layout->node[0].offset / layout->bucket_bytes : 0;
+		return number % layout->sizes.buckets;
+	return layout->nodes ? layout->node[0].offset / layout->sizes.bucket_bytes : 0;
 }
 
 static uint64_t changed(const struct damage *damage, const struct field *field, uint64_t old,
@@ -195,7 +191,7 @@ static uint64_t changed(const struct damage *damage, const struct field *field, 
 	case 6: case 7:
 		bucket = some_bucket(damage, edit->value);
 		if (!strcmp(field->name, "place"))
-			bucket = bucket * (damage->layout->bucket_bytes / SECTOR) +
+			bucket = bucket * (damage->layout->sizes.bucket_bytes / SECTOR) +
 				 (edit->how % 10 == 7 ? edit->value >> 40 & 0xff : 0);
 		return bucket;
 	case 8:
@@ -250,7 +246,7 @@ static unsigned words_of(const le64 *keys, const uint8_t *end, uint32_t words)
 
 static unsigned key_length(const le64 *key)
 {
-	return 2 + (le64_get(key[0]) >> 60 & 7);
+	return sound_key_words((const void *)key);
 }
 
 /* Key `number` of them, in words from the start; false: there is none. */
@@ -410,14 +406,13 @@ static void edit_part(struct damage *damage, const struct edit *edit)
 /* Those of buckets that are used for something are the more interesting ones. */
 static void edit_bucket(struct damage *damage, const struct edit *edit)
 {
-	unsigned each = (damage->layout->meta_bytes - sizeof(struct prio_part_disk)) /
-			sizeof(struct bucket_prio_disk);
+	unsigned each = sound_prios_per_part(&damage->layout->sizes);
 	uint64_t bucket = edit->part % 2 ? edit->number :
 					   some_bucket(damage, edit->number * 8u + 3);
 	const struct area *area;
 	uint8_t *at;
 
-	bucket %= damage->layout->buckets;
+	bucket %= damage->layout->sizes.buckets;
 	area = area_at(damage, AREA_PART, bucket / each);
 	if (!area)
 		return;
@@ -512,13 +507,13 @@ static void shape_copy(struct damage *damage, const struct edit *edit)
 {
 	const struct area *from = some_area(damage, edit->value, edit->number);
 	const struct area *to = some_area(damage, edit->value >> 8, edit->part);
-	unsigned bytes;
+	unsigned bytes, block = damage->layout->sizes.block_bytes;
 
 	if (!from || !to)
 		return;
 	bytes = from->room < to->room ? from->room : to->room;
 	if (edit->value >> 16 & 1)
-		bytes = damage->layout->block_bytes < bytes ? damage->layout->block_bytes : bytes;
+		bytes = block < bytes ? block : bytes;
 	memmove(damage->cache + to->offset, damage->cache + from->offset, bytes);
 	say(damage, "%u bytes at %llu are those at %llu\n", bytes, (unsigned long long)to->offset,
 	    (unsigned long long)from->offset);
@@ -532,7 +527,7 @@ static void shape_clear(struct damage *damage, const struct edit *edit)
 
 	if (!area)
 		return;
-	bytes = edit->value >> 8 & 1 ? (unsigned)SECTOR : damage->layout->block_bytes;
+	bytes = edit->value >> 8 & 1 ? (unsigned)SECTOR : damage->layout->sizes.block_bytes;
 	at = edit->part * bytes % area->room;
 	bytes = bytes < area->room - at ? bytes : area->room - at;
 	memset(damage->cache + area->offset + at, edit->value >> 16 & 1 ? 0xff : 0, bytes);
@@ -558,8 +553,7 @@ static void shape_generations(struct damage *damage, const struct edit *edit)
 {
 	const struct area *area = area_at(damage, AREA_PART, edit->number);
 	struct prio_part_disk *part;
-	unsigned each = (damage->layout->meta_bytes - sizeof(*part)) /
-			sizeof(struct bucket_prio_disk);
+	unsigned each = sound_prios_per_part(&damage->layout->sizes);
 
 	if (!area)
 		return;
@@ -656,7 +650,7 @@ void damage_make(const struct fuzz_input *input, const struct base *base, struct
 		layout_seal(base->layout, damage.cache, &damage.touched[i].area,
 			    damage.touched[i].seed);
 	for (unsigned i = 0; i < damage.superblocks; i++)
-		layout_seal_superblock(damage.superblock[i]);
+		sound_seal_superblock((void *)damage.superblock[i]);
 }
 
 /* ---- inputs ---- */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../evil/sound_set.h"
 #include "base/random.h"
 #include "format/bkey.h"
 #include "format/bset.h"
@@ -16,7 +17,6 @@
 #include "format/prio.h"
 #include "format/superblock.h"
 #include "format/uuid.h"
-#include "layout.h"
 #include "target.h"
 
 enum { HEAD_BYTES = 2, SET_MAGIC = 0x1234567, SEED = 7 };
@@ -42,7 +42,7 @@ static unsigned try_superblock(uint8_t *data, size_t bytes, bool is_sealed)
 	if (is_sealed) {
 		memcpy(disk->magic, magic, sizeof(magic));
 		disk->sector = le64_of(SUPERBLOCK_SECTOR);
-		layout_seal_superblock((void *)disk);
+		sound_seal_superblock(disk);
 	}
 	superblock_decode_unchecked(&sb, disk);
 	failed = superblock_decode(&sb, disk, device_sectors(data, bytes), 512, &error);
@@ -66,13 +66,8 @@ static unsigned try_entry(uint8_t *data, size_t bytes, bool is_sealed)
 	if (bytes < sizeof(*entry))
 		return REFUSED;
 	if (is_sealed) {
-		uint32_t words = le32_get(entry->words);
-		size_t length = sizeof(*entry) + 8 * (size_t)words;
-
 		entry->magic = le64_of(SET_MAGIC ^ JOURNAL_MAGIC);
-		if (length <= bytes)
-			entry->checksum = le64_of(layout_crc64(UINT64_MAX, &entry->magic,
-							       length - 8));
+		sound_seal_entry(entry, bytes);
 	}
 	if (!journal_entry_is_valid(entry, bytes, SET_MAGIC))
 		return REFUSED;
@@ -106,13 +101,8 @@ static unsigned try_bset(uint8_t *data, size_t bytes, bool is_sealed)
 	if (bytes < sizeof(*set))
 		return REFUSED;
 	if (is_sealed) {
-		uint32_t words = le32_get(set->words);
-		uint64_t seed = le32_get(set->version) ? SEED : UINT64_MAX;
-		size_t length = sizeof(*set) + 8 * (size_t)words;
-
 		set->magic = le64_of(SET_MAGIC ^ BSET_MAGIC);
-		if (length <= bytes)
-			set->checksum = le64_of(layout_crc64(seed, &set->magic, length - 8));
+		sound_seal_bset(set, bytes, SEED);
 	}
 	if (bset_check(set, bytes, bytes & 1, SET_MAGIC, SEED, &error))
 		return REFUSED;
@@ -129,7 +119,7 @@ static unsigned try_part(uint8_t *data, size_t bytes, bool is_sealed)
 		return REFUSED;
 	if (is_sealed) {
 		part->magic = le64_of(SET_MAGIC ^ PRIO_MAGIC);
-		part->checksum = le64_of(layout_crc64(UINT64_MAX, &part->magic, bytes - 8));
+		sound_seal_part(part, bytes);
 	}
 	return prio_part_check(part, bytes, SET_MAGIC, &error) ? REFUSED : DECODED;
 }

@@ -277,12 +277,10 @@ static bool look_at_volume(struct judge *judge, struct volume *volume, struct lo
 	look->data_offset = volume->data_offset;
 	if (volume->backing)
 		snprintf(look->backing, sizeof(look->backing), "%s", device_path(volume->backing));
-	look->windows = min_u64(WINDOWS_MAX, look->sectors / WINDOW + 1);
+	look->windows = min_u64(WINDOWS_MAX, divide_up(look->sectors, WINDOW));
 	for (unsigned i = 0; i < look->windows; i++) {
 		unsigned sectors = window_sectors(look, i);
 
-		if (!sectors)
-			continue;
 		if (!read_window(judge, volume, look, i))
 			return false;
 		memset(look->seen + i * WINDOW, judge->result ? SEEN_NOTHING : SEEN_DATA, sectors);
@@ -512,8 +510,6 @@ static bool compare_volume(struct judge *judge, struct volume *volume, const str
 	for (unsigned i = 0; i < look->windows; i++) {
 		unsigned sectors = window_sectors(look, i);
 
-		if (!sectors)
-			continue;
 		if (!read_window(judge, volume, look, i))
 			return false;
 		if (judge->result && look->seen[i * WINDOW] == SEEN_DATA)
@@ -600,7 +596,7 @@ static void make_disks(struct judge *judge)
 	unsigned first = judge->input.course & COURSE_CACHE_FIRST;
 
 	judge->cache = base_make_disk(&base->cache);
-	sim_disk_set_atomic(judge->cache, base->layout->block_bytes / SECTOR);
+	sim_disk_set_atomic(judge->cache, base->layout->sizes.block_bytes / SECTOR);
 	sim_disk_set_discard(judge->cache, true);
 	if (first)
 		judge->path[judge->paths++] = base->cache.name;

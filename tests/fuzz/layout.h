@@ -7,9 +7,7 @@
  */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../evil/sound_set.h"
 
 enum area_kind {
 	AREA_SUPERBLOCK,
@@ -34,8 +32,8 @@ struct node_place {
 };
 
 struct layout {
-	uint64_t bytes, magic, buckets, first_bucket;
-	unsigned block_bytes, bucket_bytes, meta_bytes;
+	uint64_t bytes;
+	struct sound_sizes sizes;
 	unsigned journal_buckets;
 	uint64_t journal_offset;
 	struct area *area[AREA_KINDS];
@@ -48,9 +46,6 @@ struct layout {
 /* `cache`: the whole device.  A set that was never started has a superblock only. */
 struct layout *layout_find(const uint8_t *cache, uint64_t bytes);
 
-uint64_t layout_crc64(uint64_t crc, const void *data, size_t bytes);
 /* The checksum of the area is made right for its present content; bsets begin with `seed`. */
 void layout_seal(const struct layout *layout, uint8_t *cache, const struct area *area,
 		 uint64_t seed);
-/* The same of a superblock, of whatever device. */
-void layout_seal_superblock(uint8_t *superblock);

@@ -17,11 +17,22 @@
 #include "../sim/life.h"
 #include "../sim/plan.h"
 #include "base/log.h"
-#include "bcachefuse/bset.h"
-#include "bcachefuse/prio.h"
 #include "layout.h"
 
 enum { SECTOR = 512 };
+
+/* No disk fails, and members neither go nor come. */
+static void stay_whole(struct plan *plan)
+{
+	static const enum swarm_thing moves[] = {
+		SWARM_DETACH, SWARM_ATTACH, SWARM_STOP_VOLUME, SWARM_STOP_SET, SWARM_UNREGISTER,
+		SWARM_REGISTER,
+	};
+
+	plan->has_errors = false;
+	for (unsigned i = 0; i < sizeof(moves) / sizeof(*moves); i++)
+		plan->swarm.weight[moves[i]] = 0;
+}
 
 static void live(struct life *life, struct plan *plan, bool is_cut)
 {
@@ -48,12 +59,11 @@ static void make_plain(unsigned char *sector)
 
 static bool is_metadata(const struct layout *layout, const unsigned char *cache, uint64_t bucket)
 {
-	uint64_t at = bucket * layout->bucket_bytes, magic;
+	uint64_t bucket_bytes = layout->sizes.bucket_bytes, at = bucket * bucket_bytes, magic;
 
 	memcpy(&magic, cache + at + 8, sizeof(magic));
-	magic = le64toh(magic) ^ layout->magic;
-	return at < layout->journal_offset + (uint64_t)layout->journal_buckets *
-						     layout->bucket_bytes ||
+	magic = le64toh(magic) ^ layout->sizes.magic;
+	return at < layout->journal_offset + layout->journal_buckets * bucket_bytes ||
 	       magic == BSET_MAGIC || magic == PRIO_MAGIC ||
 	       (layout->count[AREA_UUIDS] && at == layout->area[AREA_UUIDS][0].offset);
 }
@@ -62,11 +72,12 @@ static void make_cache_plain(struct sim_disk *disk)
 {
 	unsigned char *cache = sim_disk_content(disk);
 	struct layout *layout = layout_find(cache, sim_disk_sectors(disk) * SECTOR);
+	const struct sound_sizes *sizes = &layout->sizes;
 
-	for (uint64_t bucket = layout->first_bucket; bucket < layout->buckets; bucket++)
-		for (unsigned at = 0; at < layout->bucket_bytes; at += SECTOR)
+	for (uint64_t bucket = sizes->first_bucket; bucket < sizes->buckets; bucket++)
+		for (unsigned at = 0; at < sizes->bucket_bytes; at += SECTOR)
 			if (!is_metadata(layout, cache, bucket))
-				make_plain(cache + bucket * layout->bucket_bytes + at);
+				make_plain(cache + bucket * sizes->bucket_bytes + at);
 }
 
 static void make_backing_plain(const struct plan_volume *v)
@@ -125,7 +136,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "seed %s has %u sets, wanted 1\n", argv[1], plan.sets);
 		return 2;
 	}
-	plan.has_errors = false;
+	stay_whole(&plan);
 	lives = strcmp(argv[3], "fresh") ? atoi(argv[2]) : 0;
 	for (unsigned i = 1; i <= lives; i++) {
 		live(life, &plan, i == lives && !strcmp(argv[3], "cut"));

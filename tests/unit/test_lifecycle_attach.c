@@ -1,0 +1,159 @@
+/* Of a backing device whose superblock cannot be written nothing becomes dirty in a set. */
+#include "cache_world.h"
+
+#include <sys/mman.h>
+
+enum { OLD = 1, DIRTY = 2 };
+
+static int backing_fd;
+
+/* The backing device becomes a file in memory, which can be sealed: then each write fails. */
+static void move_backing(void)
+{
+	int fd = open(world.backing_path, O_RDONLY | O_CLOEXEC);
+	int copy = memfd_create("backing", MFD_ALLOW_SEALING);
+	char bytes[4096];
+	ssize_t got;
+
+	cr_assert(ge(int, copy, 0));
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
+		cr_assert(eq(i64, write(copy, bytes, got), got));
+	close(fd);
+	unlink(world.backing_path);
+	snprintf(world.backing_path, sizeof(world.backing_path), "/proc/self/fd/%d", copy);
+	backing_fd = copy;
+}
+
+/* All that is written fails from now on. */
+static void seal_backing(void)
+{
+	cr_assert(zero(int, fcntl(backing_fd, F_ADD_SEALS, F_SEAL_WRITE)));
+}
+
+static enum backing_state state_on_disk(void)
+{
+	struct superblock_disk disk;
+	struct superblock sb;
+
+	cr_assert(eq(i64, pread(backing_fd, &disk, sizeof(disk), SUPERBLOCK_SECTOR * 512),
+		     sizeof(disk)));
+	superblock_decode_unchecked(&sb, &disk);
+	return superblock_state(&sb);
+}
+
+static void put_state_on_disk(enum backing_state state)
+{
+	struct superblock sb = world.volume->superblock;
+
+	superblock_set_state(&sb, state);
+	superblock_encode(&sb);
+	cr_assert(eq(i64, pwrite(backing_fd, &sb.disk, SUPERBLOCK_BYTES, SUPERBLOCK_SECTOR * 512),
+		     SUPERBLOCK_BYTES));
+}
+
+static void setup(void)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	cr_assert(zero(int, world_stop()));
+	move_backing();
+	world_serve();
+	cr_assert(eq(ptr, world.volume->set, world.set));
+}
+
+static void teardown(void)
+{
+	world_end();
+	close(backing_fd);
+}
+
+TestSuite(attach, .init = setup, .fini = teardown, .timeout = 60);
+
+static int detach(void)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	awaiter_init(&awaiter, world.reactor);
+	volume_detach(world.volume, &error, &awaiter.op);
+	return awaiter_wait(&awaiter);
+}
+
+/* ---- while it joins ---- */
+
+/* What a kernel leaves whose write of DIRTY was still under way: dirty keys, and CLEAN. */
+static void make_secretly_dirty(void)
+{
+	cr_assert(zero(int, world_write(0, 8, DIRTY)));
+	cr_assert(eq(int, state_on_disk(), STATE_DIRTY));
+	put_state_on_disk(STATE_CLEAN);
+	cr_assert(zero(int, world_stop()));
+}
+
+Test(attach, of_what_is_dirty_only_in_the_index_says_so_on_disk_first)
+{
+	make_secretly_dirty();
+	world_serve();
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
+	cr_expect(eq(int, world_read(0, 8), DIRTY));
+}
+
+/* Else, once the set dies, what is on the backing device would be taken for all there is. */
+Test(attach, that_cannot_say_dirty_leaves_the_volume_closed)
+{
+	struct error error = { .code = 0 };
+
+	make_secretly_dirty();
+	seal_backing();
+	world_serve();
+	cr_expect(eq(ptr, world.volume->set, NULL));
+	cr_expect(not(world.volume->is_exported));
+	cr_expect(not(world.volume->gate_closed));
+	cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
+	cr_expect(eq(int, world.volume->dirty, DIRTY_NO));
+	cr_expect(lt(int, daemon_check_complete(&world.daemon, &error), 0));
+	cr_expect(ne(ptr, strstr(error.text, "writing the superblock of the backing device: "),
+		     NULL), "%s", error.text);
+	cr_expect(eq(int, state_on_disk(), STATE_CLEAN));
+}
+
+Test(attach, that_cannot_say_clean_leaves_the_volume_without_a_set)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	cr_assert(zero(int, detach()));
+	cr_assert(zero(int, world_write(0, 8, OLD)));
+	seal_backing();
+	awaiter_init(&awaiter, world.reactor);
+	volume_attach(world.volume, world.set, &error, &awaiter.op);
+	cr_expect(lt(int, awaiter_wait(&awaiter), 0));
+	cr_expect(ne(ptr, strstr(error.text, "writing the superblock of the backing device: "),
+		     NULL), "%s", error.text);
+	cr_expect(eq(ptr, world.volume->set, NULL));
+	cr_expect(eq(int, volume_state(world.volume), STATE_NONE));
+	cr_expect(uuid_is_zero(world.volume->superblock.set_uuid));
+	cr_expect(eq(int, world_read(0, 8), OLD));
+}
+
+/* ---- once it is there ---- */
+
+/* V2: no dirty write is answered before the superblock says so. */
+Test(attach, is_followed_by_no_dirty_write_where_dirty_cannot_be_said)
+{
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, OLD)));
+	world.volume->mode = MODE_WRITEBACK;
+	seal_backing();
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect(lt(int, world_write(0, 8, DIRTY), 0));
+		cr_expect(eq(int, world.volume->dirty, DIRTY_NO));
+		cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
+		cr_expect(eq(u64, world.volume->io_errors, i + 1));
+	}
+	cr_expect(zero(u64, volume_dirty_bytes(world.volume)));
+	cr_expect(zero(u64, world.set->space.dirty_promised));
+	cr_expect(eq(int, world_read(0, 8), OLD));
+	world_kill_set();
+	cr_expect(eq(int, world_read(0, 8), OLD));
+}
