@@ -184,26 +184,52 @@ static int check_place(int parent, const char *name, const struct mount_line *li
 	return result ? result : id == line->id ? 0 : -ESTALE;
 }
 
-/* Users other than root may unmount their own FUSE mounts, by fusermount3. */
-static int unmount_by_fusermount(const struct mount_line *line, int flags)
+/* fusermount3 exits with 1 for any reason; only its message tells which. */
+static bool says_busy(int output)
+{
+	char text[4096] = "";
+	size_t used = 0;
+	ssize_t got;
+
+	while ((got = read(output, text + used, sizeof(text) - 1 - used)) > 0)
+		used += got;
+	return strstr(text, strerrordesc_np(EBUSY));
+}
+
+static int spawn_fusermount(const struct mount_line *line, int flags, int output, pid_t *child)
 {
 	char program[] = "fusermount3", unmount[] = "-u", lazy[] = "-z", plain[] = "-u";
 	char end[] = "--";
 	char *arguments[] = { program, unmount, flags & MNT_DETACH ? lazy : plain, end,
 			      line->point, NULL };
 	posix_spawn_file_actions_t actions;
-	int status, error;
-	pid_t child;
+	int error;
 
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	error = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
+	posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+	error = posix_spawnp(child, program, &actions, NULL, arguments, environ);
 	posix_spawn_file_actions_destroy(&actions);
+	return -error;
+}
+
+/* Users other than root may unmount their own FUSE mounts, by fusermount3. */
+static int unmount_by_fusermount(const struct mount_line *line, int flags)
+{
+	int pipes[2], status, error;
+	bool is_busy;
+	pid_t child;
+
+	if (pipe2(pipes, O_CLOEXEC))
+		return -errno;
+	error = spawn_fusermount(line, flags, pipes[1], &child);
+	close(pipes[1]);
+	is_busy = !error && says_busy(pipes[0]);
+	close(pipes[0]);
 	if (error)
 		return -EPERM;
 	if (waitpid(child, &status, 0) != child || !WIFEXITED(status))
 		return -EIO;
-	return !WEXITSTATUS(status) ? 0 : WEXITSTATUS(status) == 127 ? -EPERM : -EBUSY;
+	return !WEXITSTATUS(status) ? 0 : is_busy ? -EBUSY : -EPERM;
 }
 
 int mount_line_unmount(const struct mount_line *line, int flags)

@@ -138,7 +138,7 @@ Test(attach, that_cannot_say_clean_leaves_the_volume_without_a_set)
 
 /* ---- once it is there ---- */
 
-/* V2: no dirty write is answered before the superblock says so. */
+/* VOLUME-2: no dirty write is answered before the superblock says so. */
 Test(attach, is_followed_by_no_dirty_write_where_dirty_cannot_be_said)
 {
 	world.volume->mode = MODE_WRITETHROUGH;
