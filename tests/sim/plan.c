@@ -131,7 +131,7 @@ static void draw_storm(struct plan *plan)
 	plan->swarm.weight[SWARM_SLOW] = SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_LARGE] = plan->swarm.weight[SWARM_HUGE] = 0;
 	plan->fua_percent = 80;
-	plan->block_sectors = sim_chance(70) ? 8 : 1;	/* 1: entries of several blocks */
+	plan->block_sectors = sim_chance(80) ? 8 : 1;	/* 1: entries of several blocks */
 	plan->bucket_sectors = 8 << sim_random(2);
 }
 
@@ -228,7 +228,7 @@ static void draw_load(struct plan *plan, bool deep)
 		draw_deep_tree(plan);
 		return;
 	}
-	plan->is_storm = sim_chance(15);
+	plan->is_storm = plan->seed % 4 == 2;
 	if (plan->is_storm)
 		draw_storm(plan);
 	else if (sim_chance(20))
