@@ -33,14 +33,17 @@ EXTRA_DIST += tests/tidy/code-only.awk tests/tidy/figures tests/tidy/find-source
 unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
+	tests/unit/test_cache_fill \
 	tests/unit/test_cache_flash \
 	tests/unit/test_cache_gc \
 	tests/unit/test_cache_placement \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
 	tests/unit/test_cache_request \
+	tests/unit/test_cache_set \
 	tests/unit/test_cache_stats \
 	tests/unit/test_cache_volume \
+	tests/unit/test_cache_write \
 	tests/unit/test_control_manual \
 	tests/unit/test_control_store \
 	tests/unit/test_control_text \
@@ -50,6 +53,7 @@ unit_tests = \
 	tests/unit/test_escape \
 	tests/unit/test_index_insert \
 	tests/unit/test_index_leaf_write \
+	tests/unit/test_index_memory \
 	tests/unit/test_index_nodes \
 	tests/unit/test_index_overlap \
 	tests/unit/test_index_overlay \
@@ -102,6 +106,8 @@ LDADD = $(ENGINE) $(CRITERION_LIBS) $(ENGINE_LIBS)
 # tests/unit/counted_memory.h
 counted_memory = $(AM_LDFLAGS) \
 	-Wl,--wrap=calloc,--wrap=free,--wrap=malloc,--wrap=posix_memalign,--wrap=realloc
+tests_unit_test_cache_set_LDFLAGS = $(counted_memory)
+tests_unit_test_index_memory_LDFLAGS = $(counted_memory)
 tests_unit_test_journal_append_LDFLAGS = $(counted_memory)
 tests_unit_test_journal_read_LDFLAGS = $(counted_memory)
 tests_unit_test_space_bucket_LDFLAGS = $(counted_memory)

@@ -218,23 +218,31 @@ static inline void ix_end(void)
 	reactor_free(ix.reactor);
 }
 
+/* The root that `key` names, read where it is not in memory: 0, or why it cannot be. */
+static inline int ix_open_root(const struct bkey *key, unsigned level)
+{
+	int error;
+
+	do {
+		ix_enter();
+		error = index_open_root(&ix.index, key, level, &ix.awaiter.op);
+		ix_leave();
+		if (error != -EAGAIN)
+			return error;
+		error = awaiter_wait(&ix.awaiter);
+	} while (!error);
+	return error;
+}
+
 /* The index as a start finds it: all nodes are to be read again. */
 static inline void ix_reopen(bool memory_only)
 {
 	struct bkey root = ix.index.root->key;
 	unsigned level = ix.index.root->level;
-	int error;
 
 	index_done(&ix.index);
 	ix_init_index(memory_only);
-	do {
-		ix_enter();
-		error = index_open_root(&ix.index, &root, level, &ix.awaiter.op);
-		ix_leave();
-		if (error == -EAGAIN)
-			awaiter_wait(&ix.awaiter);
-	} while (error == -EAGAIN);
-	cr_assert(zero(int, error), "%s", ix.health.reason.text);
+	cr_assert(zero(int, ix_open_root(&root, level)), "%s", ix.health.reason.text);
 }
 
 /* ---- keys ---- */

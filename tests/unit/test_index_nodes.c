@@ -279,20 +279,11 @@ Test(nodes, are_counted_when_they_are_read)
 static int read_root_again(void)
 {
 	struct bkey key = ix.index.root->key;
-	int error;
 
 	ix_enter();
 	node_forget(&ix.index, ix.index.root);
-	error = index_open_root(&ix.index, &key, 0, &ix.awaiter.op);
 	ix_leave();
-	if (error == -EAGAIN)
-		error = awaiter_wait(&ix.awaiter);
-	if (error)
-		return error;
-	ix_enter();
-	error = index_open_root(&ix.index, &key, 0, &ix.awaiter.op);
-	ix_leave();
-	return error;
+	return ix_open_root(&key, 0);
 }
 
 Test(nodes, take_their_average_time_to_read)
