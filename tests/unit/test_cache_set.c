@@ -112,3 +112,24 @@ Test(cache_set, forgets_the_keys_of_volumes_that_are_retired)
 	cr_expect(set.index.is_gone[2]);
 	set_done(&set);
 }
+
+/* ---- stopping ---- */
+
+/* A pause of gc is short, but nobody has to wait for its end. */
+Test(cache_set, that_stops_does_not_wait_for_a_gc_that_pauses)
+{
+	struct awaiter awaiter;
+
+	cr_assert(zero(int, init(0, false)));
+	set.gc.state = GC_NEXT;
+	timer_start(&set.gc.pause, UINT64_C(1000000000000), &set.gc.op);
+	set_enter(&set);
+	gc_stop(&set.gc);
+	set_leave(&set);
+	awaiter_init(&awaiter, reactor);
+	op_queue(&awaiter.op);
+	awaiter_wait(&awaiter);
+	cr_expect(gc_is_idle(&set.gc));
+	timer_cancel(&set.gc.pause);
+	set_done(&set);
+}

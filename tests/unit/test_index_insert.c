@@ -314,3 +314,28 @@ Test(insert, of_keys_of_several_volumes_finds_the_leaf_of_each)
 	cr_expect(eq(u64, ix.index.dirty_sectors[7], 8));
 	ix_expect_sound();
 }
+
+/* Only the keys that belong into a full leaf go along with what replaces it. */
+Test(insert, of_keys_of_several_volumes_into_a_full_leaf_finds_the_leaf_of_each)
+{
+	struct node *leaf;
+	struct bkey keys[2];
+	uint64_t rewrites;
+
+	split_root();
+	leaf = ix_leaf(1, 0);
+	for (unsigned i = 0; leaf->written_sectors < leaf->sectors; i++) {
+		ix_insert_many(0, 4 * i, 1, 1);
+		ix_clean();
+	}
+	rewrites = ix.index.rewrites + ix.index.splits;
+	keys[0] = ix_extent(1, 2, 3, true);
+	keys[1] = ix_extent(2, 0, 8, true);
+	cr_assert(zero(int, ix_insert(keys, 2)));
+	cr_expect(gt(u64, ix.index.rewrites + ix.index.splits, rewrites));
+	cr_expect(ix_has(1, 2));
+	cr_expect(ix_has(2, 0));
+	cr_expect(eq(u64, ix.index.dirty_sectors[1], 1));
+	cr_expect(eq(u64, ix.index.dirty_sectors[2], 8));
+	ix_expect_sound();
+}
