@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../sim/sim.h"
 #include "base/log.h"
 #include "target.h"
 
@@ -91,9 +92,9 @@ static void input_run(const struct driver *driver, uint64_t index)
 	memcpy(copy, data, bytes);
 	if (driver->tells)
 		printf("%s: %zu bytes\n", name, bytes);
-	alarm(driver->seconds_each);
+	sim_limit_time(driver->seconds_each);
 	verdict = fuzz_target.run(copy, bytes, name, driver->tells ? stdout : NULL);
-	alarm(0);
+	sim_limit_time(0);
 	driver->tally->verdicts[verdict]++;
 	free(copy);
 }
@@ -132,7 +133,7 @@ static bool process_start(struct driver *driver)
 		return false;
 	if (WIFSIGNALED(status))
 		fprintf(stderr, "FAIL %s: %s\n", input_name(driver, driver->tally->at),
-			WTERMSIG(status) == SIGALRM ? "takes too long" :
+			WTERMSIG(status) == SIGPROF ? "takes too long" :
 						      strsignal(WTERMSIG(status)));
 	else
 		fprintf(stderr, "FAIL %s: ended\n", input_name(driver, driver->tally->at));

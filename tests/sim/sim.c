@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "io/lock.h"
 #include "io/reactor.h"
@@ -335,6 +337,14 @@ void sim_fail_aborts(void)
 void sim_set_memory_limit(size_t bytes)
 {
 	world.memory_limit = bytes;
+}
+
+void sim_limit_time(unsigned seconds)
+{
+	struct itimerval limit = { .it_value.tv_sec = seconds };
+
+	setitimer(ITIMER_PROF, &limit, NULL);
+	alarm(20 * seconds);
 }
 
 void sim_describe(const char *format, ...)

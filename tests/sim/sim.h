@@ -109,6 +109,11 @@ uint64_t sim_last_event(void);		/* when the last of those under way will have en
 /* What fresh engine memory is filled with: two runs that differ in it must have the same hash. */
 void sim_set_fill(unsigned char fill);
 
+/*
+ * Ends the process by SIGPROF when it has used so many seconds of CPU, since a starved one is not
+ * slow, or by SIGALRM long after, where it waits for something.  0: no more.
+ */
+void sim_limit_time(unsigned seconds);
 /* What is going on, for messages: "seed 7, cut 3". */
 void sim_describe(const char *format, ...) PRINTF(1, 2);
 /* Prints the description and the sentence, and ends the process with exit code 1. */

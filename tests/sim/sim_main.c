@@ -408,7 +408,7 @@ static void crowd_start(struct crowd *crowd, uint64_t seed)
 	if (crowd->job[i].pid < 0)
 		exit(2);
 	if (crowd->job[i].pid == 0) {
-		alarm(crowd->options->seconds);
+		sim_limit_time(crowd->options->seconds);
 		seed_do(seed, crowd->options);
 		marks_save();
 		exit(0);
