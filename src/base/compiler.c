@@ -1,4 +1,4 @@
 /* The one object of base/compiler.h: it exists so that clang has something to name. */
 #include "base/compiler.h"
 
-struct role inside_set;
+struct role set_lock_role;

@@ -2,8 +2,8 @@
  * Extensions of the language: scope guards, container_of, printf checks, and the
  * annotations by which clang checks the use of the set lock.
  *
- * A function marked IN_SET may be called only with the set lock held, between set_enter()
- * and set_leave() (cache/cache_set.h).  clang tracks a role instead of the lock itself:
+ * A function marked LOCKED may be called only with the set lock held, between set_lock()
+ * and set_unlock() (cache/cache_set.h).  clang tracks a role instead of the lock itself:
  * nobody ever holds two set locks, so one role serves all sets.  gcc ignores it.
  */
 #pragma once
@@ -21,12 +21,12 @@
 struct THREAD_SAFETY(capability("role")) role {
 	char unused;
 };
-extern struct role inside_set;
+extern struct role set_lock_role;
 
-#define IN_SET THREAD_SAFETY(requires_capability(inside_set))
-#define ENTERS_SET THREAD_SAFETY(acquire_capability(inside_set)) \
+#define LOCKED THREAD_SAFETY(requires_capability(set_lock_role))
+#define LOCKS_SET THREAD_SAFETY(acquire_capability(set_lock_role)) \
 	THREAD_SAFETY(no_thread_safety_analysis)
-#define LEAVES_SET THREAD_SAFETY(release_capability(inside_set)) \
+#define UNLOCKS_SET THREAD_SAFETY(release_capability(set_lock_role)) \
 	THREAD_SAFETY(no_thread_safety_analysis)
 
 #define PRINTF(at, arguments) __attribute__((format(printf, at, arguments)))

@@ -13,12 +13,12 @@ enum {
 	CUTOFF_WRITEBACK_SYNC = 70,	/* for writes that somebody waits for */
 };
 
-void set_enter(struct cache_set *set)
+void set_lock(struct cache_set *set)
 {
 	lock_acquire(set->lock);
 }
 
-void set_leave(struct cache_set *set)
+void set_unlock(struct cache_set *set)
 {
 	lock_release(set->lock);
 }

@@ -5,14 +5,14 @@
  *	    cache_set
  *	    |- journal   recent index changes  \
  *	    |- space     buckets                > guarded by the set lock:
- *	    |- index     keys                  /  set_enter() .. set_leave()
+ *	    |- index     keys                  /  set_lock() .. set_unlock()
  *	    |- gc        walks the index, holding the set lock at each step
  *	    `- volumes, superblock, settings, counters: the reactor thread only
  *
  * The lock is there so that journal, space and index may be used from several
  * reactors one day; today one reactor runs all steps, and nobody ever waits for it.
  *
- * (SET-1) A critical section is short: between set_enter() and set_leave()
+ * (SET-1) A critical section is short: between set_lock() and set_unlock()
  *     nothing waits, and nothing fails half-way through a change.
  */
 #pragma once
@@ -74,8 +74,8 @@ struct cache_set {
 };
 
 /* Acquires and releases the set lock. */
-void set_enter(struct cache_set *set) ENTERS_SET;
-void set_leave(struct cache_set *set) LEAVES_SET;
+void set_lock(struct cache_set *set) LOCKS_SET;
+void set_unlock(struct cache_set *set) UNLOCKS_SET;
 
 /*
  * Allocates everything that depends on the geometry in the superblock; reads and writes nothing.
@@ -100,7 +100,7 @@ bool set_has_volume(const struct cache_set *set, unsigned slot);
  * To be called after slots of the table changed: keys of retired slots count as unusable from
  * now on, and gc removes them.
  */
-void set_volumes_changed(struct cache_set *set) IN_SET;
+void set_volumes_changed(struct cache_set *set) LOCKED;
 
 /* "1f3a...-...": the set's uuid as text. */
 const char *set_name(const struct cache_set *set, char text[40]);

@@ -20,9 +20,9 @@ static void failure_step(struct op *op)
 		return;		/* woken by failure_stop() */
 	log_error("error on %s: %s, disabling caching", set_name(set, name),
 		  set->health.reason.text);
-	set_enter(set);
+	set_lock(set);
 	set_abort(set);
-	set_leave(set);
+	set_unlock(set);
 }
 
 void set_abort(struct cache_set *set)

@@ -21,4 +21,4 @@ void failure_watch(struct failure *failure);
 /* Stops watching, when the set stops.  Called without the set lock. */
 void failure_stop(struct failure *failure);
 /* Wakes all waiters of journal, space and index with -EIO, and stops gc. */
-void set_abort(struct cache_set *set) IN_SET;
+void set_abort(struct cache_set *set) LOCKED;

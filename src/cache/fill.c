@@ -67,7 +67,7 @@ static struct fill *free_fill(struct fills *fills)
 }
 
 /* Allocates cache space into keys[] and pinned[], as far as there is any.  True: for everything. */
-static IN_SET bool allocate(struct fill *fill)
+static LOCKED bool allocate(struct fill *fill)
 {
 	struct volume *volume = fill->volume;
 	struct insert *insert = &fill->insert;
@@ -96,12 +96,12 @@ static IN_SET bool allocate(struct fill *fill)
  * Allocates; true: the fill now waits for a refill.  It does not wait when the set stops or the
  * volume is being frozen, since these wait for the fill.
  */
-static IN_SET bool find_places(struct fill *fill)
+static LOCKED bool find_places(struct fill *fill)
 {
 	struct cache_set *set = fill->set;
 	bool found = allocate(fill);
 
-	if (found || set->is_stopping || fill->volume->gate_closed ||
+	if (found || set->is_stopping || fill->volume->is_frozen ||
 	    fill->waits == FILL_WAITS_MAX || !space_await_refill(&set->space, &fill->op)) {
 		SIM_SOMETIMES_IF(!found && fill->insert.count,
 				 "a fill finds buckets for a part of it");
@@ -143,12 +143,12 @@ static void free_one(struct fill *fill)
 	struct cache_set *set = fill->set;
 
 	give_buffer_back(fill);
-	set_enter(set);
+	set_lock(set);
 	while (fill->pinned_count)
 		space_unpin(&set->space, fill->pinned[--fill->pinned_count]);
-	set_leave(set);
+	set_unlock(set);
 	range_release(&fill->volume->ranges, &fill->range);
-	volume_leave(fill->volume);
+	volume_request_end(fill->volume);
 	fill->state = FILL_FREE;
 	set->fills.under_way--;
 }
@@ -170,15 +170,15 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 	fill->task = task;
 	fill->waits = 0;
 	fill->insert.count = 0;
-	set_enter(set);
+	set_lock(set);
 	waits = find_places(fill);
-	set_leave(set);
+	set_unlock(set);
 	if (!waits && !fill->insert.count)
 		return;
 	fill->buffer = set->fills.buffers[--set->fills.buffer_count];
 	memcpy(fill->buffer, data, sectors * 512);
 	range_begin_fill(&volume->ranges, &fill->range, start, start + sectors);
-	volume_hold(volume);	/* allowed: the request that missed is still in flight */
+	volume_request_ref(volume);	/* allowed: the request that missed is still in flight */
 	set->fills.under_way++;
 	if (waits)
 		fill->state = FILL_PLACE;
@@ -191,9 +191,9 @@ static void look_again(struct fill *fill)
 {
 	bool waits;
 
-	set_enter(fill->set);
+	set_lock(fill->set);
 	waits = find_places(fill);
-	set_leave(fill->set);
+	set_unlock(fill->set);
 	if (waits)
 		return;
 	if (fill->insert.count)
@@ -213,7 +213,7 @@ static void insert_keys(struct fill *fill)
 	insert->is_journaled = false;
 	insert->is_replace = false;
 	insert->may_drop = true;
-	insert->cancelled = &fill->range.is_struck;	/* FILL-1 */
+	insert->cancelled = &fill->range.is_cancelled;	/* FILL-1 */
 	insert->replayed = 0;
 	fill->state = FILL_KEY;
 	insert_start(insert);
@@ -225,21 +225,21 @@ static void fill_step(struct op *op)
 	struct fill *fill = container_of(op, struct fill, op);
 	int error = op_take_error(op);
 
-	SIM_SOMETIMES_IF(fill->state == FILL_KEY && fill->range.is_struck,
+	SIM_SOMETIMES_IF(fill->state == FILL_KEY && fill->range.is_cancelled,
 			 "a fill is cancelled while its keys go in");
 	if (fill->state == FILL_DATA && error) {
 		SIM_SOMETIMES("the data of a fill cannot be written");
 		fill->set->io_errors++;
 	}
-	if (fill->state == FILL_PLACE && !error && !fill->range.is_struck) {
+	if (fill->state == FILL_PLACE && !error && !fill->range.is_cancelled) {
 		look_again(fill);
 		return;
 	}
-	if (fill->state == FILL_DATA && !error && !fill->range.is_struck) {
+	if (fill->state == FILL_DATA && !error && !fill->range.is_cancelled) {
 		insert_keys(fill);
 		return;
 	}
-	if (fill->range.is_struck)
+	if (fill->range.is_cancelled)
 		volume_count(fill->volume, STATS_MISS_COLLISIONS, 1);
 	free_one(fill);
 }

@@ -41,7 +41,7 @@ struct leaf_facts {
 };
 
 /* Marks the buckets of a leaf's keys, and judges whether the leaf should be rewritten. */
-static IN_SET struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf)
+static LOCKED struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf)
 {
 	struct cache_set *set = gc->set;
 	struct leaf_facts facts = { .keys = 0 };
@@ -74,7 +74,7 @@ static IN_SET struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf
 }
 
 /* Dead pointers on disk count, too: a bucket may not be reused so often that they look new. */
-static IN_SET unsigned mark_interior(struct gc *gc, const struct node *node)
+static LOCKED unsigned mark_interior(struct gc *gc, const struct node *node)
 {
 	struct space *space = &gc->set->space;
 	unsigned stalest = 0;
@@ -92,7 +92,7 @@ static IN_SET unsigned mark_interior(struct gc *gc, const struct node *node)
 }
 
 /* A node is marked by its own key, so the root needs no special case. */
-static IN_SET void mark_node_itself(struct gc *gc, const struct node *node)
+static LOCKED void mark_node_itself(struct gc *gc, const struct node *node)
 {
 	space_mark_pointer(&gc->set->space, node->key.ptr, node->sectors, true, false);
 	gc->nodes++;
@@ -103,7 +103,7 @@ static IN_SET void mark_node_itself(struct gc *gc, const struct node *node)
 /*
  * Average times are moving averages, with a weight of 1/8 for the newest value, as in the kernel.
  */
-static IN_SET void begin(struct gc *gc)
+static LOCKED void begin(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
 	uint64_t now = clock_ns(set->reactor);
@@ -122,7 +122,7 @@ static IN_SET void begin(struct gc *gc)
 }
 
 /* The table of volumes is referenced by the journal only, so it is marked here (ORDER-8). */
-static IN_SET void end(struct gc *gc)
+static LOCKED void end(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
 	uint64_t took = clock_ns(set->reactor) - gc->began_ns;
@@ -143,7 +143,7 @@ static IN_SET void end(struct gc *gc)
 }
 
 /* Marks the nodes of the path that are not marked yet.  The lowest level to rewrite, or -1. */
-static IN_SET int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
+static LOCKED int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct leaf_facts leaf;
 	int rewrite = -1;
@@ -177,7 +177,7 @@ static bool is_last(const struct node *leaf)
  * GC-2: the keys that the leaf held when gc first came must be durable before gc moves on.  Later
  * keys need not be: their buckets were marked when they were allocated.
  */
-static IN_SET int settle_leaf(struct gc *gc, struct node *leaf)
+static LOCKED int settle_leaf(struct gc *gc, struct node *leaf)
 {
 	if (gc->leaf != leaf->key.ptr) {
 		gc->leaf = leaf->key.ptr;
@@ -189,7 +189,7 @@ static IN_SET int settle_leaf(struct gc *gc, struct node *leaf)
 }
 
 /* First the leaf is made durable, which may wait; then all is marked in one critical section. */
-static IN_SET void visit(struct gc *gc)
+static LOCKED void visit(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
 	struct node *path[INDEX_LEVELS_MAX];
@@ -230,7 +230,7 @@ static bool somebody_waits_for_buckets(const struct space *space)
 	return false;
 }
 
-static IN_SET void go_on(struct gc *gc)
+static LOCKED void go_on(struct gc *gc)
 {
 	gc->at = gc->next;
 	gc->state = GC_NODE;
@@ -249,7 +249,7 @@ static IN_SET void go_on(struct gc *gc)
 	}
 }
 
-static IN_SET void idle(struct gc *gc)
+static LOCKED void idle(struct gc *gc)
 {
 	if (gc->is_stopping || health_error(&gc->set->health))
 		return;
@@ -267,7 +267,7 @@ static void gc_step(struct op *op)
 	struct cache_set *set = gc->set;
 
 	op_take_error(op);
-	set_enter(set);
+	set_lock(set);
 	if (health_error(&set->health))
 		gc->state = GC_IDLE;
 	switch (gc->state) {
@@ -281,14 +281,14 @@ static void gc_step(struct op *op)
 		go_on(gc);
 		break;
 	}
-	set_leave(set);
+	set_unlock(set);
 }
 
 void gc_run(struct gc *gc)
 {
-	set_enter(gc->set);
+	set_lock(gc->set);
 	gc->set->space.has_gc = true;
-	set_leave(gc->set);
+	set_unlock(gc->set);
 	op_queue(&gc->op);
 }
 

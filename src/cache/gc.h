@@ -46,6 +46,6 @@ struct gc {
 
 void gc_init(struct gc *gc, struct cache_set *set);
 void gc_run(struct gc *gc);	/* starts to wait for work; called without the set lock */
-void gc_stop(struct gc *gc) IN_SET;	/* ends after the current leaf; see gc_is_idle() */
+void gc_stop(struct gc *gc) LOCKED;	/* ends after the current leaf; see gc_is_idle() */
 bool gc_is_idle(const struct gc *gc);
-void gc_trigger(struct gc *gc) IN_SET;	/* by hand: trigger_gc */
+void gc_trigger(struct gc *gc) LOCKED;	/* by hand: trigger_gc */

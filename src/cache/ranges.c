@@ -41,7 +41,7 @@ static bool is_in_the_way(const struct list *list, const struct range *range,
 	return false;
 }
 
-static void strike_fills(struct ranges *ranges, const struct range *write)
+static void cancel_fills(struct ranges *ranges, const struct range *write)
 {
 	for (struct list_link *link = list_first(&ranges->active); link;
 	     link = list_next(&ranges->active, link)) {
@@ -49,7 +49,7 @@ static void strike_fills(struct ranges *ranges, const struct range *write)
 
 		if (fill->kind == RANGE_FILL && overlaps(fill, write)) {
 			SIM_SOMETIMES("a write cancels a pending fill");
-			fill->is_struck = true;		/* RANGE-1 */
+			fill->is_cancelled = true;		/* RANGE-1 */
 		}
 	}
 }
@@ -59,7 +59,7 @@ static void activate(struct ranges *ranges, struct range *range)
 {
 	list_add_last(&ranges->active, &range->link);
 	if (range->kind == RANGE_WRITE)
-		strike_fills(ranges, range);
+		cancel_fills(ranges, range);
 }
 
 bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,

@@ -29,7 +29,7 @@ struct range {
 	struct list_link link;		/* in ranges->active or ranges->blocked */
 	enum range_kind kind;
 	uint64_t start, end;		/* key sectors; `end` is the first one after it */
-	bool is_struck;			/* a cancelled fill */
+	bool is_cancelled;			/* a cancelled fill */
 	struct op *op;			/* of a request; waits while the range is blocked */
 };
 

@@ -119,7 +119,7 @@ static bool is_of_cache_blocks(const struct cache_set *set, uint64_t ptr, uint64
 	return pointer_sector(ptr) % block_sectors == 0 && sectors % block_sectors == 0;
 }
 
-static IN_SET void take_hit(struct cache_read *read, const struct lookup *found)
+static LOCKED void take_hit(struct cache_read *read, const struct lookup *found)
 {
 	struct cache_set *set = read->volume->set;
 	struct read_batch *batch = &read->batch;
@@ -168,7 +168,7 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 }
 
 /* Looks up extents and starts their transfers, up to the end, a wait, or REQUEST_PARTS_MAX. */
-static IN_SET enum lookup_result look_up(struct cache_read *read)
+static LOCKED enum lookup_result look_up(struct cache_read *read)
 {
 	struct volume *volume = read->volume;
 	uint64_t end = read->start + read->sectors;
@@ -196,10 +196,10 @@ static void unpin_all(struct cache_read *read)
 
 	if (!batch->pinned_count)
 		return;
-	set_enter(set);
+	set_lock(set);
 	while (batch->pinned_count)
 		space_unpin(&set->space, batch->pinned[--batch->pinned_count]);
-	set_leave(set);
+	set_unlock(set);
 }
 
 /* Could the volume have dirty data?  By its superblock, since the index may be unreadable. */
@@ -236,9 +236,9 @@ static void go_on(struct cache_read *read)
 	read->batch.has_clean = false;
 	op_await(&read->op);		/* holds the op until all transfers are started */
 	if (set) {
-		set_enter(set);
+		set_lock(set);
 		result = look_up(read);
-		set_leave(set);
+		set_unlock(set);
 	}
 	/* Transfers in flight must end first: they may write to the same memory. */
 	if (result == LOOKUP_ERROR && !read->batch.transfers)
@@ -256,7 +256,7 @@ static void read_under(struct cache_read *read)
 	read->at = read->start;
 	read->gap_sectors = 0;
 	read->batch.has_clean = false;
-	read->state = READ_UNDER;
+	read->state = READ_WHOLE_BACKING;
 	read_backing(read, read->start, read->sectors);
 }
 

@@ -1,12 +1,12 @@
 /*
  * A request from its arrival to its answer.
  *
- *	GATE --> RANGE --read-----> READING -------------------------> done
+ *	BEGIN -> RANGE --read-----> READING -------------------------> done
  *	  |        |--write, zero-> (EDGES) --> WRITING --more--> ... -> done
  *	  |        `--discard-----> TRIM --> HOLES --more--> ... -----> done
  *	  `--flush--> FLUSHING ----------------------------------------> done
  *
- * In GATE the volume is frozen; in RANGE an overlapping request is in flight.
+ * In BEGIN the volume is frozen; in RANGE an overlapping request is in flight.
  *
  * A write that covers blocks only in part takes the range of all blocks it
  * touches, reads the blocks at its edges through the cache, and writes whole blocks.
@@ -58,7 +58,7 @@ static void finish(struct request *request, int error)
 
 	if (list_linked(&request->range.link))
 		range_release(&volume->ranges, &request->range);
-	volume_leave(volume);
+	volume_request_end(volume);
 	request->done(request, error);	/* REQUEST-1; `request` may be freed now */
 }
 
@@ -76,11 +76,11 @@ static bool bypasses_read(struct request *request)
 	if (!set || set->is_read_only || set->is_stopping || volume->is_flash ||
 	    volume->is_detaching || volume->mode == MODE_NONE)
 		return true;
-	set_enter(set);
+	set_lock(set);
 	bypass = space_in_use_percent(&set->space) > IN_USE_BYPASS_ABOVE;
 	if (!bypass)
 		space_count_io(&set->space, request->end - request->start);
-	set_leave(set);
+	set_unlock(set);
 	return bypass;
 }
 
@@ -358,9 +358,9 @@ static void start_flush(struct request *request)
 	request->state = REQUEST_FLUSHING;
 	op_await(&request->op);
 	if (set && !set->is_read_only) {
-		set_enter(set);
+		set_lock(set);
 		journal_commit(&set->journal, &request->op);	/* ORDER-10 */
-		set_leave(set);
+		set_unlock(set);
 	}
 	if (volume->backing && !volume->is_mounted_read_only) {
 		op_init(&request->backing_op, request->op.home, backing_is_flushed);
@@ -413,9 +413,9 @@ static bool is_change(const struct request *request)
 }
 
 /* Once a request has entered, its volume's set is constant, and so is what it allows (VOLUME-1). */
-static void pass_gate(struct request *request)
+static void begin_on_volume(struct request *request)
 {
-	if (!volume_enter(request->volume, &request->op))
+	if (!volume_request_begin(request->volume, &request->op))
 		return;
 	if (is_change(request) && volume_is_read_only(request->volume))
 		finish(request, -EROFS);
@@ -449,11 +449,11 @@ void request_start(struct request *request)
 	const struct volume *volume = request->volume;
 
 	assert(request->offset + request->bytes <= volume->sectors * 512);
-	request->state = REQUEST_GATE;
+	request->state = REQUEST_BEGIN;
 	request->skew = 0;
 	request->range = (struct range){ .start = 0 };
 	op_init(&request->op, volume->superblock_op.home, request_step);
-	pass_gate(request);
+	begin_on_volume(request);
 }
 
 static void request_step(struct op *op)
@@ -462,8 +462,8 @@ static void request_step(struct op *op)
 	int error = op_take_error(op);
 
 	switch (request->state) {
-	case REQUEST_GATE:
-		pass_gate(request);
+	case REQUEST_BEGIN:
+		begin_on_volume(request);
 		return;
 	case REQUEST_RANGE:
 		begin(request);

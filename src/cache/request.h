@@ -52,7 +52,7 @@ struct volume;
 enum read_state {
 	READ_LOOKUP,	/* waits for a node; transfers of the batch may be in flight, too */
 	READ_DATA,	/* waits for the transfers of a batch */
-	READ_UNDER,	/* waits for the backing device's data of the whole read */
+	READ_WHOLE_BACKING,	/* waits for the backing device's data of the whole read */
 };
 
 /* The transfers that one step of a read started, at most REQUEST_PARTS_MAX. */
@@ -132,7 +132,7 @@ void cache_write_start(struct cache_write *write);
 /* ---- requests ---- */
 
 enum request_state {
-	REQUEST_GATE,
+	REQUEST_BEGIN,
 	REQUEST_RANGE,
 	REQUEST_READING,
 	REQUEST_EDGES,		/* reads the blocks that an unaligned write covers in part */

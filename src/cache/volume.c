@@ -27,7 +27,7 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 		.writeback_percent = WRITEBACK_PERCENT,
 		.writeback_delay = WRITEBACK_DELAY,
 	};
-	waitlist_init(&volume->gate);
+	waitlist_init(&volume->thawed);
 	waitlist_init(&volume->drained);
 	waitlist_init(&volume->superblock_now);
 	waitlist_init(&volume->superblock_next);
@@ -129,27 +129,27 @@ void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n)
 	stats_count(&volume->set->stats, counter, n);
 }
 
-/* ---- the gate ---- */
+/* ---- freezing ---- */
 
-void volume_gate_close(struct volume *volume)
+void volume_freeze(struct volume *volume)
 {
-	assert(!volume->gate_closed);
-	volume->gate_closed = true;
+	assert(!volume->is_frozen);
+	volume->is_frozen = true;
 }
 
-void volume_gate_open(struct volume *volume)
+void volume_thaw(struct volume *volume)
 {
-	assert(volume->gate_closed);
-	volume->gate_closed = false;
-	waitlist_wake_all(&volume->gate, 0);
+	assert(volume->is_frozen);
+	volume->is_frozen = false;
+	waitlist_wake_all(&volume->thawed, 0);
 }
 
-/* Fills count as in flight, too (volume_hold()). */
-void volume_drain(struct volume *volume, struct op *op)
+/* Fills count as in flight, too (volume_request_ref()). */
+void volume_quiesce(struct volume *volume, struct op *op)
 {
-	assert(volume->gate_closed);
+	assert(volume->is_frozen);
 	if (volume->in_flight) {
-		SIM_SOMETIMES("a gate waits for requests in flight");
+		SIM_SOMETIMES("a volume that is frozen has requests in flight");
 		waitlist_join(&volume->drained, op);
 		return;
 	}
@@ -157,24 +157,24 @@ void volume_drain(struct volume *volume, struct op *op)
 	op_arrive(op, 0);
 }
 
-bool volume_enter(struct volume *volume, struct op *op)
+bool volume_request_begin(struct volume *volume, struct op *op)
 {
-	if (volume->gate_closed) {
-		SIM_SOMETIMES("a request waits at a closed gate");
-		waitlist_join(&volume->gate, op);
+	if (volume->is_frozen) {
+		SIM_SOMETIMES("a request waits for its volume to thaw");
+		waitlist_join(&volume->thawed, op);
 		return false;
 	}
 	volume->in_flight++;
 	return true;
 }
 
-void volume_hold(struct volume *volume)
+void volume_request_ref(struct volume *volume)
 {
 	assert(volume->in_flight);
 	volume->in_flight++;
 }
 
-void volume_leave(struct volume *volume)
+void volume_request_end(struct volume *volume)
 {
 	assert(volume->in_flight);
 	if (!--volume->in_flight)

@@ -2,13 +2,13 @@
  * A volume, bcacheN: a backing device, attached to a set or not, or a flash-only
  * volume, which is stored in a set alone.
  *
- * Freezing: to attach, detach or stop a volume, lifecycle closes its gate, so that
+ * Freezing: to attach, detach or stop a volume, lifecycle freezes it, so that
  * new requests wait, and then waits until no request is in flight
- * (volume_gate_close(), volume_drain()).  Opening the gate thaws the volume.
+ * (volume_freeze(), volume_quiesce()).  volume_thaw() lets requests go on.
  *
  * (VOLUME-1) `set` and everything that lifecycle changes with it change only while
- *     the volume is frozen.  A request enters by volume_enter() before it reads
- *     `set`, and counts as in flight until volume_leave(), so for it `set` is constant.
+ *     the volume is frozen.  A request enters by volume_request_begin() before it reads
+ *     `set`, and counts as in flight until volume_request_end(), so for it `set` is constant.
  * (VOLUME-2) State DIRTY is durable in the backing superblock before the first dirty
  *     write is answered (ORDER-17).
  */
@@ -80,10 +80,10 @@ struct volume {
 	struct waitlist superblock_now,		/* for the write in flight */
 		superblock_next;		/* for the one after it */
 
-	/* the gate (VOLUME-1) */
-	bool gate_closed;
+	/* freezing (VOLUME-1) */
+	bool is_frozen;
 	unsigned in_flight;			/* requests, and fills that they left behind */
-	struct waitlist gate;			/* requests that wait for it to open */
+	struct waitlist thawed;			/* requests that wait for volume_thaw() */
 	struct waitlist drained;		/* lifecycle waits for in_flight == 0 */
 
 	struct ranges ranges;
@@ -124,13 +124,13 @@ int volume_make_dirty(struct volume *volume, struct op *op);
 void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n);
 
 /* Freezing and thawing; see the head. */
-void volume_gate_close(struct volume *volume);
-void volume_gate_open(struct volume *volume);
-/* After volume_gate_close(): `op` awaits the moment when no request is in flight. */
-void volume_drain(struct volume *volume, struct op *op);
-/* Counts a request as in flight: true; or the gate is closed and `op` waits for it to open. */
-bool volume_enter(struct volume *volume, struct op *op);
-/* One more reference, for work that outlives its request (a fill); dropped by volume_leave(). */
-void volume_hold(struct volume *volume);
+void volume_freeze(struct volume *volume);
+void volume_thaw(struct volume *volume);
+/* After volume_freeze(): `op` awaits the moment when no request is in flight. */
+void volume_quiesce(struct volume *volume, struct op *op);
+/* Counts a request as in flight: true; or the volume is frozen and `op` waits. */
+bool volume_request_begin(struct volume *volume, struct op *op);
+/* One more, for work that outlives its request (a fill); volume_request_end() ends it. */
+void volume_request_ref(struct volume *volume);
 /* The request, or that work, has ended. */
-void volume_leave(struct volume *volume);
+void volume_request_end(struct volume *volume);

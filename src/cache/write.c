@@ -56,9 +56,9 @@ static void finish(struct cache_write *write, int error)
 
 	assert(!write->pinned_count);
 	if (write->is_promised) {
-		set_enter(set);
+		set_lock(set);
 		space_promise_ends(&set->space, write->sectors);
-		set_leave(set);
+		set_unlock(set);
 		write->is_promised = false;
 	}
 	op_arrive(write->parent, error);
@@ -73,7 +73,7 @@ static bool is_aligned_to(const struct cache_write *write, unsigned block_sector
 }
 
 /* Above the cutoff no more dirty data are admitted, as in the kernel. */
-static IN_SET bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
+static LOCKED bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
 {
 	unsigned in_use = space_in_use_percent(&set->space);
 	const struct volume *volume = write->volume;
@@ -86,7 +86,7 @@ static IN_SET bool wants_writeback(const struct cache_write *write, const struct
 }
 
 /* The way of a write that is not kept dirty. */
-static IN_SET enum write_way choose_other_way(const struct cache_write *write,
+static LOCKED enum write_way choose_other_way(const struct cache_write *write,
 					      const struct cache_set *set)
 {
 	const struct volume *volume = write->volume;
@@ -99,7 +99,7 @@ static IN_SET enum write_way choose_other_way(const struct cache_write *write,
 }
 
 /* 0: `way` is chosen.  -EAGAIN: `op` waits for a gc, which may make room.  -ENOSPC: it can't. */
-static IN_SET int choose_way(struct cache_write *write, struct cache_set *set)
+static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 {
 	struct volume *volume = write->volume;
 
@@ -139,11 +139,11 @@ static int decide(struct cache_write *write)
 	}
 	if (health_error(&set->health))
 		return -EIO;	/* the backing device may have older data: do not mix */
-	set_enter(set);
+	set_lock(set);
 	error = choose_way(write, set);
 	if (!error && write->way != WRITE_AROUND)
 		space_count_io(&set->space, write->sectors);
-	set_leave(set);
+	set_unlock(set);
 	if (!error && write->way == WRITE_BACK && !volume->is_flash)
 		error = volume_make_dirty(volume, &write->op);
 	if (!error && write->way == WRITE_AROUND)
@@ -164,7 +164,7 @@ static bool look(struct cache_write *write)
 
 	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
 		return true;
-	set_enter(set);
+	set_lock(set);
 	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
 		enum lookup_result result = index_lookup(&set->index, volume->slot, write->at,
 							 end - write->at, &found, &write->op);
@@ -179,7 +179,7 @@ static bool look(struct cache_write *write)
 		write->hides_dirty = result == LOOKUP_HIT && bkey_is_dirty(&found.key);
 		write->at += found.sectors;
 	}
-	set_leave(set);
+	set_unlock(set);
 	return is_known;
 }
 
@@ -200,7 +200,7 @@ static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
 }
 
 /* Adds the key and starts the transfer; the pin keeps the bucket until the key is inserted. */
-static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned sectors)
+static LOCKED void add_extent(struct cache_write *write, uint64_t ptr, unsigned sectors)
 {
 	struct cache_set *set = write->volume->set;
 	struct insert *insert = &write->insert;
@@ -220,7 +220,7 @@ static IN_SET void add_extent(struct cache_write *write, uint64_t ptr, unsigned 
  * Allocates cache space and starts the transfers.  False: `op` waits for a bucket,
  * and for the transfers that were started.
  */
-static IN_SET bool allocate(struct cache_write *write)
+static LOCKED bool allocate(struct cache_write *write)
 {
 	struct volume *volume = write->volume;
 	uint64_t end = write->start + write->sectors;
@@ -285,9 +285,9 @@ static void start_data(struct cache_write *write)
 	if (write->way == WRITE_AROUND && !write->insert.count)
 		add_hole(write, write->start, write->start + write->sectors);
 	if (write->way == WRITE_BACK || write->way == WRITE_THROUGH) {
-		set_enter(set);
+		set_lock(set);
 		all = allocate(write);
-		set_leave(set);
+		set_unlock(set);
 	}
 	if (all)
 		write->state = WRITE_SETTLE;
@@ -301,10 +301,10 @@ static void unpin_all(struct cache_write *write)
 
 	if (!write->pinned_count)
 		return;
-	set_enter(set);
+	set_lock(set);
 	while (write->pinned_count)
 		space_unpin(&set->space, write->pinned[--write->pinned_count]);
-	set_leave(set);
+	set_unlock(set);
 }
 
 /*
@@ -379,9 +379,9 @@ static void keys_are_in(struct cache_write *write, int error)
 		return;
 	}
 	write->state = WRITE_DURABLE;
-	set_enter(set);
+	set_lock(set);
 	journal_commit(&set->journal, &write->op);
-	set_leave(set);
+	set_unlock(set);
 }
 
 static void looked(struct cache_write *write, int error)

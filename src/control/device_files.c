@@ -37,12 +37,12 @@ static int store_clear_stats(struct control_store *store)
 {
 	struct cache_set *set = store->subject.set;
 
-	set_enter(set);
+	set_lock(set);
 	set->space.sectors_written = set->space.metadata_sectors_written = 0;
 	set->index.sectors_written = 0;
 	set->journal.sectors_written = 0;
 	set->io_errors = 0;
-	set_leave(set);
+	set_unlock(set);
 	return 0;
 }
 

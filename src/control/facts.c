@@ -18,7 +18,7 @@ static uint64_t percent_of(uint64_t part, uint64_t whole)
 }
 
 /* What the kernel counts as written metadata includes index nodes, so ours does, too. */
-static void take_space(struct cache_set *set, struct set_facts *facts) IN_SET
+static void take_space(struct cache_set *set, struct set_facts *facts) LOCKED
 {
 	const struct space *space = &set->space;
 	struct list_link *link;
@@ -39,7 +39,7 @@ static void take_space(struct cache_set *set, struct set_facts *facts) IN_SET
 }
 
 /* Words of all keys in the root, for root_usage_percent. */
-static unsigned root_words(const struct index *index) IN_SET
+static unsigned root_words(const struct index *index) LOCKED
 {
 	struct node_walk walk;
 	const struct bkey *k;
@@ -51,7 +51,7 @@ static unsigned root_words(const struct index *index) IN_SET
 	return words;
 }
 
-static unsigned longest_chain(const struct index *index) IN_SET
+static unsigned longest_chain(const struct index *index) LOCKED
 {
 	unsigned longest = 0;
 
@@ -68,7 +68,7 @@ static unsigned longest_chain(const struct index *index) IN_SET
 }
 
 /* There is no root while a set starts. */
-static void take_index(struct cache_set *set, struct set_facts *facts) IN_SET
+static void take_index(struct cache_set *set, struct set_facts *facts) LOCKED
 {
 	const struct index *index = &set->index;
 	uint64_t node_bytes = (uint64_t)index->setup.node_sectors * SECTOR_BYTES;
@@ -85,7 +85,7 @@ static void take_index(struct cache_set *set, struct set_facts *facts) IN_SET
 }
 
 /* As of the last complete gc: a running one has counted only a part. */
-static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now_ns) IN_SET
+static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now_ns) LOCKED
 {
 	const struct gc *gc = &set->gc;
 	uint64_t node_bytes = (uint64_t)set->index.setup.node_sectors * SECTOR_BYTES;
@@ -105,7 +105,7 @@ static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now
 		facts->gc_age_ns = now_ns - gc->last_end_ns;
 }
 
-static void take_journal(struct cache_set *set, struct set_facts *facts) IN_SET
+static void take_journal(struct cache_set *set, struct set_facts *facts) LOCKED
 {
 	facts->journal_entries = journal_active_entries(&set->journal);
 	facts->pressure_rounds = set->journal.pressure_rounds;
@@ -117,14 +117,14 @@ struct set_facts set_facts_take(struct cache_set *set)
 {
 	struct set_facts facts = { .gc_age_ns = -1 };
 
-	set_enter(set);
+	set_lock(set);
 	if (set->is_running) {
 		take_space(set, &facts);
 		take_index(set, &facts);
 		take_gc(set, &facts, clock_ns(set->reactor));
 		take_journal(set, &facts);
 	}
-	set_leave(set);
+	set_unlock(set);
 	return facts;
 }
 
@@ -134,7 +134,7 @@ struct census {
 	uint32_t of_priority[PRIORITIES];
 };
 
-static void census_take(const struct space *space, struct census *census) IN_SET
+static void census_take(const struct space *space, struct census *census) LOCKED
 {
 	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {
 		const struct bucket *bucket = &space->bucket[i];
@@ -182,10 +182,10 @@ void priority_facts_take(struct cache_set *set, struct priority_facts *facts)
 
 	assert(census);
 	*facts = (struct priority_facts){ 0 };
-	set_enter(set);
+	set_lock(set);
 	if (set->is_running)
 		census_take(&set->space, census);
-	set_leave(set);
+	set_unlock(set);
 	facts->unused_percent = percent_of(census->unused, buckets);
 	facts->clean_percent = percent_of(census->marked[MARK_RECLAIMABLE], buckets);
 	facts->dirty_percent = percent_of(census->marked[MARK_DIRTY], buckets);

@@ -71,9 +71,9 @@ static int store_journal_delay(struct control_store *store)
 
 	if (error)
 		return error;
-	set_enter(set);
+	set_lock(set);
 	set->journal.delay_ns = ms * NS_PER_MS;
-	set_leave(set);
+	set_unlock(set);
 	return 0;
 }
 
@@ -96,10 +96,10 @@ static int store_clear_stats(struct control_store *store)
 {
 	struct cache_set *set = store->subject.set;
 
-	set_enter(set);
+	set_lock(set);
 	set->writeback_keys_done = set->writeback_keys_failed = 0;
 	stats_clear_total(&set->stats);
-	set_leave(set);
+	set_unlock(set);
 	return 0;
 }
 
@@ -240,9 +240,9 @@ static int store_trigger_gc(struct control_store *store)
 
 	if (!set->is_running)
 		return error_set(&store->error, EPERM, "the set is not running");
-	set_enter(set);
+	set_lock(set);
 	gc_trigger(&set->gc);
-	set_leave(set);
+	set_unlock(set);
 	return 0;
 }
 

@@ -6,7 +6,7 @@
 #include "index/internal.h"
 
 /* Both runs together must be sorted, without overlaps, and inside the leaf. */
-static IN_SET int check_leaf_run(const struct index *index, const struct node *leaf,
+static LOCKED int check_leaf_run(const struct index *index, const struct node *leaf,
 				 struct error *error)
 {
 	struct bkey last = { .high = 0 };
@@ -38,7 +38,7 @@ static IN_SET int check_leaf_run(const struct index *index, const struct node *l
 }
 
 /* Children must be sorted and live, and the last must end where the node ends. */
-static IN_SET int check_children(const struct index *index, const struct node *node,
+static LOCKED int check_children(const struct index *index, const struct node *node,
 				 struct error *error)
 {
 	for (unsigned i = 0; i < node->keys.count; i++) {
@@ -56,7 +56,7 @@ static IN_SET int check_children(const struct index *index, const struct node *n
 	return 0;
 }
 
-static IN_SET int check_node(const struct index *index, const struct node *node,
+static LOCKED int check_node(const struct index *index, const struct node *node,
 			     struct error *error)
 {
 	unsigned words = 0;

@@ -164,7 +164,7 @@ struct lookup {
  * caller must pin its bucket in the same critical section.
  */
 enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t start,
-				uint64_t sectors, struct lookup *answer, struct op *op) IN_SET;
+				uint64_t sectors, struct lookup *answer, struct op *op) LOCKED;
 
 /* ---- insert ---- */
 
@@ -214,7 +214,7 @@ int overlay_add(struct overlay *overlay, const struct bkey *k) MUST_CHECK;
 int overlay_seal(struct overlay *overlay) MUST_CHECK;
 /* Applies the keys of the next leaf; to be repeated.  0; -EAGAIN: `op` waits; -errno. */
 bool overlay_is_applied(const struct overlay *overlay);
-int overlay_apply(struct overlay *overlay, struct index *index, struct op *op) IN_SET MUST_CHECK;
+int overlay_apply(struct overlay *overlay, struct index *index, struct op *op) LOCKED MUST_CHECK;
 
 /* ---- walking, for gc, start, writeback and tests ---- */
 
@@ -228,17 +228,17 @@ struct position {
  * waits for a node; ask again.  Other -errno: the set failed.
  */
 int index_leaf(struct index *index, struct position from, struct node **leaf,
-	       struct op *op) IN_SET MUST_CHECK;
+	       struct op *op) LOCKED MUST_CHECK;
 /* As index_leaf(), and returns the whole path: path[0] is the leaf, path[root level] the root. */
 int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
-	       struct op *op) IN_SET MUST_CHECK;
+	       struct op *op) LOCKED MUST_CHECK;
 /* Iterates over the keys of a node, both runs merged.  Any change of the node ends the walk. */
 struct node_walk {
 	const struct node *node;
 	unsigned at_keys, at_open;
 };
-void node_walk_begin(struct node_walk *walk, const struct node *node) IN_SET;
-const struct bkey *node_walk_next(struct node_walk *walk) IN_SET;	/* NULL at the end */
+void node_walk_begin(struct node_walk *walk, const struct node *node) LOCKED;
+const struct bkey *node_walk_next(struct node_walk *walk) LOCKED;	/* NULL at the end */
 
 static inline bool index_volume_is_gone(const struct index *index, unsigned volume)
 {
@@ -246,7 +246,7 @@ static inline bool index_volume_is_gone(const struct index *index, unsigned volu
 }
 
 /* Is it an extent of an existing volume, with a size and a pointer that is not stale? */
-bool index_key_is_usable(const struct index *index, const struct bkey *k) IN_SET;
+bool index_key_is_usable(const struct index *index, const struct bkey *k) LOCKED;
 
 /* ---- writing ---- */
 
@@ -254,15 +254,15 @@ bool index_key_is_usable(const struct index *index, const struct bkey *k) IN_SET
  * Writes a leaf.  0: all its keys are durable.  -EAGAIN: a write is in flight, or waits for a slot,
  * and `op` waits; ask again.  Other -errno: the set failed.
  */
-int index_clean_leaf(struct index *index, struct node *leaf, struct op *op) IN_SET MUST_CHECK;
+int index_clean_leaf(struct index *index, struct node *leaf, struct op *op) LOCKED MUST_CHECK;
 /* The same for all dirty leaves. */
-int index_clean_all(struct index *index, struct op *op) IN_SET MUST_CHECK;
+int index_clean_all(struct index *index, struct op *op) LOCKED MUST_CHECK;
 /*
  * For gc: rewrites the node of `level` on the path to `from` into a new bucket, without unusable
  * keys.  0: `op` awaits the end.  -EAGAIN: no plan is free, and `op` does not wait.
  */
 int index_rewrite(struct index *index, struct position from, unsigned level,
-		  struct op *op) IN_SET MUST_CHECK;
+		  struct op *op) LOCKED MUST_CHECK;
 
 /* ---- start and stop ---- */
 
@@ -271,20 +271,20 @@ int index_rewrite(struct index *index, struct position from, unsigned level,
  * waits; ask again.
  */
 int index_open_root(struct index *index, const struct bkey *key, unsigned level,
-		    struct op *op) IN_SET MUST_CHECK;
+		    struct op *op) LOCKED MUST_CHECK;
 /* Creates an empty root in `bucket`; `op` awaits its write. */
-void index_create_root(struct index *index, uint32_t bucket, struct op *op) IN_SET;
+void index_create_root(struct index *index, uint32_t bucket, struct op *op) LOCKED;
 /* A durable entry names the current root: starts to write leaves by age and pressure. */
-void index_run(struct index *index) IN_SET;
+void index_run(struct index *index) LOCKED;
 /* Stops that: only index_clean_all() writes leaves from now on. */
-void index_stop(struct index *index) IN_SET;
-void index_abort(struct index *index, int error) IN_SET;
+void index_stop(struct index *index) LOCKED;
+void index_abort(struct index *index, int error) LOCKED;
 /* At rest: no node is being read, written or replaced.  Idle: the two ops have ended, too. */
-bool index_is_at_rest(const struct index *index) IN_SET;
-bool index_is_idle(const struct index *index) IN_SET;
-size_t index_memory_bytes(const struct index *index) IN_SET;
+bool index_is_at_rest(const struct index *index) LOCKED;
+bool index_is_idle(const struct index *index) LOCKED;
+size_t index_memory_bytes(const struct index *index) LOCKED;
 
 /* ---- checks, for tests and the simulator (check.c) ---- */
 
 /* Checks the invariants of all nodes in memory; -EINVAL and the reason. */
-int index_check(struct index *index, struct error *error) IN_SET MUST_CHECK;
+int index_check(struct index *index, struct error *error) LOCKED MUST_CHECK;

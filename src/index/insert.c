@@ -90,7 +90,7 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
  * Journal first, then the leaf, which pins the entry until the key is durable in it (INDEX-1,
  * JOURNAL-1).
  */
-static IN_SET void insert_part(struct insert *insert, struct node *leaf, const struct bkey *part)
+static LOCKED void insert_part(struct insert *insert, struct node *leaf, const struct bkey *part)
 {
 	struct journal *journal = insert->index->setup.journal;
 
@@ -105,7 +105,7 @@ static IN_SET void insert_part(struct insert *insert, struct node *leaf, const s
 }
 
 /* A fill that waited too often gives up; all others wait. */
-static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
+static LOCKED enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
 {
 	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX) {
 		SIM_SOMETIMES("the keys of a fill are dropped");
@@ -116,7 +116,7 @@ static IN_SET enum insert_answer drop_or_wait(struct insert *insert, struct wait
 }
 
 /* The part needs a bset of its own: the open run must be written first. */
-static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct node *leaf)
+static LOCKED enum insert_answer write_leaf_first(struct insert *insert, struct node *leaf)
 {
 	struct index *index = insert->index;
 
@@ -132,7 +132,7 @@ static IN_SET enum insert_answer write_leaf_first(struct insert *insert, struct 
 }
 
 /* Inserts the part into the leaf, or makes room for it. */
-static IN_SET enum insert_answer insert_into(struct insert *insert, struct node *leaf,
+static LOCKED enum insert_answer insert_into(struct insert *insert, struct node *leaf,
 					     const struct bkey *part)
 {
 	struct index *index = insert->index;
@@ -165,7 +165,7 @@ static IN_SET enum insert_answer insert_into(struct insert *insert, struct node 
 	return INSERTED;
 }
 
-static IN_SET void finish(struct insert *insert, int error)
+static LOCKED void finish(struct insert *insert, int error)
 {
 	insert->state = INSERT_DONE;
 	op_arrive(insert->parent, error);
@@ -177,7 +177,7 @@ static struct position position_of(const struct bkey *k)
 }
 
 /* One critical section for as many parts as possible; it ends when the op must wait. */
-static IN_SET void insert_go(struct insert *insert)
+static LOCKED void insert_go(struct insert *insert)
 {
 	struct index *index = insert->index;
 

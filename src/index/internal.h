@@ -46,25 +46,25 @@ void run_drop_holes(struct run *run);
 
 /* ---- overlap.c: a newer extent cuts older ones ---- */
 /* Cuts what `k` hides in both runs (tails go into `open`), then adds `k` to `open`. */
-void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k) IN_SET;
+void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k) LOCKED;
 /*
  * How many sectors from the start of `k` still have the key `expected`, and so may be replaced.
  * 0: a collision.
  */
 unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k,
-			  const struct bkey *expected) IN_SET;
+			  const struct bkey *expected) LOCKED;
 
 /* ---- node.c, node_cache.c ---- */
-struct node *node_new(struct index *index, const struct bkey *key, unsigned level) IN_SET;
+struct node *node_new(struct index *index, const struct bkey *key, unsigned level) LOCKED;
 void node_forget(struct index *index,
-		 struct node *node) IN_SET; /* out of hash and lru; to unused */
+		 struct node *node) LOCKED; /* out of hash and lru; to unused */
 /* Evicts nodes down to the limit: a plan creates nodes without asking for memory. */
-void nodes_trim(struct index *index) IN_SET;
-void node_unhash(struct index *index, struct node *node) IN_SET;
-void node_touch(struct index *index, struct node *node) IN_SET;
+void nodes_trim(struct index *index) LOCKED;
+void node_unhash(struct index *index, struct node *node) LOCKED;
+void node_touch(struct index *index, struct node *node) LOCKED;
 /* Finds the node that `key` points to, or reads it.  -EAGAIN: `op` waits; ask again. */
 int node_get(struct index *index, const struct bkey *key, unsigned level, struct node **node,
-	     struct op *op) IN_SET MUST_CHECK;
+	     struct op *op) LOCKED MUST_CHECK;
 static inline bool node_is_dirty(const struct node *node)
 {
 	return !node->level && node->open.count;
@@ -78,14 +78,14 @@ static inline bool node_covers(const struct node *node, const struct bkey *k)
 void node_reads_init(struct index *index);
 void node_reads_done(struct index *index);
 /* Starts to read `node`; false: no slot is free, and `op` waits for one. */
-bool node_read_start(struct index *index, struct node *node, struct op *op) IN_SET;
+bool node_read_start(struct index *index, struct node *node, struct op *op) LOCKED;
 bool node_reads_are_idle(const struct index *index);
 
 /* ---- leaf_write.c ---- */
 void leaf_writes_init(struct index *index);
 void leaf_writes_done(struct index *index);
 /* Starts to write the open run, which becomes part of `keys`.  False: no slot is free. */
-bool leaf_write_start(struct index *index, struct node *leaf) IN_SET;
+bool leaf_write_start(struct index *index, struct node *leaf) LOCKED;
 bool leaf_writes_are_idle(const struct index *index);
 void pressure_step(struct op *op);
 void ageing_step(struct op *op);
@@ -105,11 +105,11 @@ void plans_done(struct index *index);
  * it carries along, or for gc (NULL).  `op` awaits its end.  False: no plan is free; `op` waits.
  */
 bool plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
-		struct op *op) IN_SET;
+		struct op *op) LOCKED;
 bool plans_are_idle(const struct index *index);
 
 /* ---- insert.c ---- */
 /* The part of the next key that belongs to `leaf`; false: there is none. */
-bool insert_next_part(struct insert *insert, const struct node *leaf, struct bkey *part) IN_SET;
+bool insert_next_part(struct insert *insert, const struct node *leaf, struct bkey *part) LOCKED;
 /* Moves on after a part was inserted. */
 void insert_advance(struct insert *insert, const struct bkey *part, unsigned inserted_sectors);

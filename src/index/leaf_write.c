@@ -143,7 +143,7 @@ static void join_runs(struct index *index, struct node *leaf)
 }
 
 /* JOURNAL-1: the keys are now the write's, and so is the pin. */
-static IN_SET void move_pin(struct index *index, struct node *leaf, struct node_write *write)
+static LOCKED void move_pin(struct index *index, struct node *leaf, struct node_write *write)
 {
 	if (!leaf->pin.sequence)
 		return;
@@ -208,7 +208,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 }
 
 /* Wakes all ops that wait for something that the end of a write may provide. */
-static IN_SET void wake(struct index *index)
+static LOCKED void wake(struct index *index)
 {
 	waitlist_wake_all(&index->write_slots, 0);
 	waitlist_wake_all(&index->memory, 0);
@@ -217,7 +217,7 @@ static IN_SET void wake(struct index *index)
 }
 
 /* The keys are durable, or the set has failed: in both cases the pin is of no use any more. */
-static IN_SET void write_ended(struct node_write *write, int error)
+static LOCKED void write_ended(struct node_write *write, int error)
 {
 	struct index *index = write->index;
 	struct node *leaf = write->node;

@@ -102,7 +102,7 @@ static bool may_be_forgotten(const struct index *index, const struct node *node)
 }
 
 /* Evicts the least recently used nodes until there are at most `most`. */
-static IN_SET void forget_down_to(struct index *index, unsigned most)
+static LOCKED void forget_down_to(struct index *index, unsigned most)
 {
 	struct list_link *link, *next;
 
@@ -128,7 +128,7 @@ void nodes_trim(struct index *index)
  * dirty leaves take all memory but for a place or two, in which a leaf and the parent by which it
  * is found drive each other out for ever.
  */
-static IN_SET void write_if_oldest_is_dirty(struct index *index)
+static LOCKED void write_if_oldest_is_dirty(struct index *index)
 {
 	for (struct list_link *link = list_first(&index->lru); link;
 	     link = list_next(&index->lru, link)) {
@@ -145,7 +145,7 @@ static IN_SET void write_if_oldest_is_dirty(struct index *index)
 }
 
 /* Makes room for one more node.  False: starts to write dirty nodes, so that there will be. */
-static IN_SET bool make_room(struct index *index)
+static LOCKED bool make_room(struct index *index)
 {
 	struct list_link *link;
 
@@ -173,7 +173,7 @@ static bool key_is_of_a_node(const struct index *index, const struct bkey *key)
 }
 
 /* The op waits in any case: for memory, for a free read, or for this read to end. */
-static IN_SET int begin_read(struct index *index, const struct bkey *key, unsigned level,
+static LOCKED int begin_read(struct index *index, const struct bkey *key, unsigned level,
 			     struct op *op)
 {
 	struct node *node;
@@ -204,7 +204,7 @@ static IN_SET int begin_read(struct index *index, const struct bkey *key, unsign
 }
 
 /* Two pointers to one node would make walks of the tree loop. */
-static IN_SET int check_name(const struct index *index, const struct node *found,
+static LOCKED int check_name(const struct index *index, const struct node *found,
 			     const struct bkey *key, unsigned level)
 {
 	char text[2][BKEY_TEXT_BYTES];

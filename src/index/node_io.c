@@ -127,7 +127,7 @@ static int no_memory(const struct node_read *read, struct error *error)
 }
 
 /* Limits that all later arithmetic relies on. */
-static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k,
+static LOCKED int check_leaf_key(const struct index *index, const struct bkey *k,
 				 struct error *error)
 {
 	char text[BKEY_TEXT_BYTES];
@@ -145,7 +145,7 @@ static IN_SET int check_leaf_key(const struct index *index, const struct bkey *k
 	return 0;
 }
 
-static IN_SET int check_child_key(const struct index *index, const struct bkey *k,
+static LOCKED int check_child_key(const struct index *index, const struct bkey *k,
 				  struct error *error)
 {
 	char text[BKEY_TEXT_BYTES];
@@ -160,7 +160,7 @@ static IN_SET int check_child_key(const struct index *index, const struct bkey *
  * Decodes the keys of one bset into `run`.  In a leaf they must not overlap; but a key of size 0,
  * the remainder of an extent that a later key hid, may end inside that key.
  */
-static IN_SET int decode_set(const struct node_read *read, const struct bset_disk *set,
+static LOCKED int decode_set(const struct node_read *read, const struct bset_disk *set,
 			     struct run *run, struct error *error)
 {
 	unsigned words = le32_get(set->words);
@@ -195,7 +195,7 @@ static IN_SET int decode_set(const struct node_read *read, const struct bset_dis
 }
 
 /* Collects the keys of an interior node; sort_children() sorts them when all are known. */
-static IN_SET int take_child_set(struct node_read *read, struct error *error)
+static LOCKED int take_child_set(struct node_read *read, struct error *error)
 {
 	struct space *space = read->index->setup.space;
 
@@ -210,7 +210,7 @@ static IN_SET int take_child_set(struct node_read *read, struct error *error)
 	return 0;
 }
 
-static bool is_dead(const struct index *index, const struct bkey *k) IN_SET;
+static bool is_dead(const struct index *index, const struct bkey *k) LOCKED;
 static bool is_dead(const struct index *index, const struct bkey *k)
 {
 	return bkey_is_zero_position(k) || space_staleness(index->setup.space, k->ptr);
@@ -222,7 +222,7 @@ static int compare_children(const void *a, const void *b)
 }
 
 /* Puts live children into `keys`, sorted, and dead pointers into `open`, for gc. */
-static IN_SET int sort_children(struct node_read *read, struct error *error)
+static LOCKED int sort_children(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
 	const struct run *all = &read->children;
@@ -249,7 +249,7 @@ static IN_SET int sort_children(struct node_read *read, struct error *error)
 }
 
 /* Copies the merged run, so that the node's array has no spare room. */
-static IN_SET int finish_leaf(struct node_read *read, struct error *error)
+static LOCKED int finish_leaf(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
 	struct run *merged = &read->extents.run[0];
@@ -286,7 +286,7 @@ static int check_behind(const struct node_read *read, unsigned at, struct error 
 }
 
 /* Takes the bset at read->at. */
-static IN_SET int take_set(struct node_read *read, struct error *error)
+static LOCKED int take_set(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
 	const struct bset_disk *set = (const void *)(read->buffer + read->at);
@@ -313,7 +313,7 @@ static void parse_begin(struct node_read *read)
 	run_stack_clear(&read->extents);
 }
 
-static IN_SET int parse_end(struct node_read *read, struct error *error)
+static LOCKED int parse_end(struct node_read *read, struct error *error)
 {
 	struct node *node = read->node;
 
@@ -323,7 +323,7 @@ static IN_SET int parse_end(struct node_read *read, struct error *error)
 }
 
 /* Adds the location, as a kernel does, with the number of keys parsed so far. */
-static IN_SET int say_where(const struct node_read *read, struct error *error)
+static LOCKED int say_where(const struct node_read *read, struct error *error)
 {
 	const struct index *index = read->index;
 	const struct run *found = read->node->level ? &read->children : &read->extents.run[0];
@@ -337,7 +337,7 @@ static IN_SET int say_where(const struct node_read *read, struct error *error)
 }
 
 /* Parses some more bsets.  -EAGAIN: there are others left. */
-static IN_SET int parse(struct node_read *read, struct error *error)
+static LOCKED int parse(struct node_read *read, struct error *error)
 {
 	unsigned end = read->node->sectors * 512;
 	unsigned step_end = min_u64(read->at + PARSE_BYTES_A_STEP, end);
@@ -351,7 +351,7 @@ static IN_SET int parse(struct node_read *read, struct error *error)
 	return failed ? say_where(read, error) : 0;
 }
 
-static IN_SET void count_read(struct node_read *read)
+static LOCKED void count_read(struct node_read *read)
 {
 	struct index *index = read->index;
 	uint64_t took = clock_ns(index->setup.reactor) - read->began_ns;
@@ -363,7 +363,7 @@ static IN_SET void count_read(struct node_read *read)
 }
 
 /* Wakes the ops that wait for the node, before the node is gone. */
-static IN_SET void read_failed(struct node_read *read, const struct error *error)
+static LOCKED void read_failed(struct node_read *read, const struct error *error)
 {
 	struct index *index = read->index;
 	struct node *node = read->node;
@@ -384,7 +384,7 @@ static void give_memory_back(struct node_read *read)
 	run_stack_done(&read->extents);
 }
 
-static IN_SET void read_ended(struct node_read *read, int failed, const struct error *error)
+static LOCKED void read_ended(struct node_read *read, int failed, const struct error *error)
 {
 	struct index *index = read->index;
 	struct node *node = read->node;

@@ -14,7 +14,7 @@
 #include "base/sometimes.h"
 #include "index/internal.h"
 
-static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_t sectors)
+static LOCKED void count_dirty(struct index *index, const struct bkey *k, int64_t sectors)
 {
 	if (!bkey_is_dirty(k) || !index_key_is_usable(index, k))
 		return;
@@ -24,7 +24,7 @@ static IN_SET void count_dirty(struct index *index, const struct bkey *k, int64_
 }
 
 /* Cuts `old` by `k`.  True: `k` lies inside it, and *tail is the part after k's end. */
-static IN_SET bool cut(struct index *index, struct bkey *old, const struct bkey *k,
+static LOCKED bool cut(struct index *index, struct bkey *old, const struct bkey *k,
 		       struct bkey *tail)
 {
 	bool starts_before = bkey_start(old) < bkey_start(k);
@@ -57,7 +57,7 @@ static bool reaches_into(const struct bkey *old, const struct bkey *k)
 	return bkey_volume(old) == bkey_volume(k) && bkey_start(old) < bkey_end(k);
 }
 
-static IN_SET bool cut_keys(struct index *index, struct node *leaf, const struct bkey *k,
+static LOCKED bool cut_keys(struct index *index, struct node *leaf, const struct bkey *k,
 			    struct bkey *tail)
 {
 	struct run *run = &leaf->keys;
@@ -71,7 +71,7 @@ static IN_SET bool cut_keys(struct index *index, struct node *leaf, const struct
 	return have_tail;
 }
 
-static IN_SET bool cut_open(struct index *index, struct node *leaf, const struct bkey *k,
+static LOCKED bool cut_open(struct index *index, struct node *leaf, const struct bkey *k,
 			    struct bkey *tail)
 {
 	struct run *run = &leaf->open;

@@ -93,7 +93,7 @@ static int take_part(struct overlay *overlay, const struct node *leaf)
 	return 0;
 }
 
-static IN_SET void count_dirty(struct index *index, const struct run *run, int sign)
+static LOCKED void count_dirty(struct index *index, const struct run *run, int sign)
 {
 	for (unsigned i = 0; i < run->count; i++) {
 		const struct bkey *k = &run->key[i];
@@ -104,7 +104,7 @@ static IN_SET void count_dirty(struct index *index, const struct run *run, int s
 }
 
 /* Nothing is journaled and nothing will be written, so only memory can be missing. */
-static IN_SET int lay_over(struct index *index, struct node *leaf, const struct run *part)
+static LOCKED int lay_over(struct index *index, struct node *leaf, const struct run *part)
 {
 	assert(index->setup.memory_only && !leaf->open.count);
 	if (!run_try_reserve(&leaf->open, leaf->keys.count + 2 * part->count))

@@ -85,7 +85,7 @@ struct plan {
 	struct journal_pin pin;		/* for the carried keys */
 	unsigned writing;		/* the level whose nodes are written next */
 	struct run content;		/* keys of the new nodes of the current level */
-	struct run passengers;		/* the carried keys */
+	struct run carried;		/* the carried keys */
 	struct insert trial;		/* a copy of the insert, as it will be after them */
 };
 
@@ -124,7 +124,7 @@ void plans_done(struct index *index)
 		for (unsigned level = 0; level < INDEX_LEVELS_MAX; level++)
 			free_buffers(&plan->at[level], 0);
 		run_done(&plan->content);
-		run_done(&plan->passengers);
+		run_done(&plan->carried);
 	}
 	free(index->plans);
 }
@@ -176,7 +176,7 @@ int index_rewrite(struct index *index, struct position from, unsigned level, str
 }
 
 /* The owner continues when the new nodes are thawed, which may be before the plan has ended. */
-static IN_SET void owner_arrives(struct plan *plan, int error)
+static LOCKED void owner_arrives(struct plan *plan, int error)
 {
 	struct op *owner = plan->owner;
 
@@ -186,7 +186,7 @@ static IN_SET void owner_arrives(struct plan *plan, int error)
 }
 
 /* Buffers of more than two nodes of a level are rare and large, and not kept. */
-static IN_SET void plan_ends(struct plan *plan, int error)
+static LOCKED void plan_ends(struct plan *plan, int error)
 {
 	plan->state = PLAN_FREE;
 	for (unsigned level = plan->bottom; level <= plan->top; level++)
@@ -220,7 +220,7 @@ static unsigned set_sectors(const struct index *index, unsigned words)
 }
 
 /* Drops unusable keys, holes included: under a node's merged keys there are no older ones. */
-static IN_SET void drop_unusable(struct index *index, struct run *run)
+static LOCKED void drop_unusable(struct index *index, struct run *run)
 {
 	unsigned kept = 0;
 
@@ -251,32 +251,32 @@ static bool next_goes_back(const struct plan *plan, const struct insert *insert)
 }
 
 /* Collects the insert's keys that belong to `leaf` as a run; later keys hide earlier ones. */
-static IN_SET void collect_passengers(struct plan *plan, const struct node *leaf)
+static LOCKED void collect_carried_keys(struct plan *plan, const struct node *leaf)
 {
 	struct index *index = plan->index;
 	struct run one = { .count = 1, .capacity = 1 };
 	struct bkey part;
 
-	plan->passengers.count = 0;
+	plan->carried.count = 0;
 	plan->trial = *plan->insert;
 	while (!next_goes_back(plan, &plan->trial) &&
 	       insert_next_part(&plan->trial, leaf, &part)) {
 		one.key = &part;
-		run_merge(&plan->passengers, &one, &index->scratch);
-		exchange(&plan->passengers, &index->scratch);
+		run_merge(&plan->carried, &one, &index->scratch);
+		exchange(&plan->carried, &index->scratch);
 		insert_advance(&plan->trial, &part, bkey_sectors(&part));
 	}
 }
 
 /* The new leaves hold what the old one holds, plus the carried keys, minus unusable ones. */
-static IN_SET void collect_leaf(struct plan *plan, const struct node *leaf)
+static LOCKED void collect_leaf(struct plan *plan, const struct node *leaf)
 {
 	struct index *index = plan->index;
 
 	run_merge(&leaf->keys, &leaf->open, &plan->content);
 	if (plan->insert) {
-		collect_passengers(plan, leaf);
-		run_merge(&plan->content, &plan->passengers, &index->scratch);
+		collect_carried_keys(plan, leaf);
+		run_merge(&plan->content, &plan->carried, &index->scratch);
 		exchange(&plan->content, &index->scratch);
 	}
 	drop_unusable(index, &plan->content);
@@ -315,7 +315,7 @@ static bool have_buffers(const struct plan *plan, struct level_plan *at)
 }
 
 /* Fails the set if it can never provide so many buckets at a time, or memory for the nodes. */
-static IN_SET int check_size(struct plan *plan, unsigned buckets)
+static LOCKED int check_size(struct plan *plan, unsigned buckets)
 {
 	struct index *index = plan->index;
 	unsigned most = min_u64(index->setup.space->free[USE_BTREE].size, PLAN_BUCKETS_MAX);
@@ -359,7 +359,7 @@ static bool is_promised(struct plan *plan, struct node *node)
  * Decides which levels are replaced, and by how many nodes each.  Returns the number of buckets
  * needed, or 0: the plan waits for another plan or a write.
  */
-static IN_SET unsigned lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX])
+static LOCKED unsigned lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct index *index = plan->index;
 	unsigned words = run_words(&plan->content);
@@ -396,7 +396,7 @@ static IN_SET unsigned lay_out(struct plan *plan, struct node *const path[INDEX_
 }
 
 /* Does the leaf have room by now, or does the insert have no key for it any more? */
-static IN_SET bool is_needless(struct plan *plan, const struct node *leaf)
+static LOCKED bool is_needless(struct plan *plan, const struct node *leaf)
 {
 	struct bkey part;
 
@@ -416,7 +416,7 @@ static void new_buffer(struct index *index, struct new_node *new)
 		new->buffer = buffer_new(index->setup.node_sectors * 512);
 }
 
-static IN_SET void make_node(struct plan *plan, struct new_node *new, uint32_t bucket,
+static LOCKED void make_node(struct plan *plan, struct new_node *new, uint32_t bucket,
 			     unsigned level, const struct bkey *position, const struct bkey *keys,
 			     unsigned count)
 {
@@ -471,7 +471,7 @@ static unsigned keys_of_first(const struct index *index, const struct bkey *keys
 	return taken;
 }
 
-static IN_SET void make_nodes(struct plan *plan, unsigned level, const uint32_t *buckets)
+static LOCKED void make_nodes(struct plan *plan, unsigned level, const uint32_t *buckets)
 {
 	struct level_plan *at = &plan->at[level];
 	const struct bkey *keys = plan->content.key;
@@ -506,7 +506,7 @@ static void replace_child(struct run *run, const struct level_plan *at)
 }
 
 /* Updates the dirty counts: minus the old leaf's keys, plus those of the new leaves. */
-static IN_SET void recount_dirty(struct plan *plan, const struct node *leaf)
+static LOCKED void recount_dirty(struct plan *plan, const struct node *leaf)
 {
 	struct index *index = plan->index;
 	struct node_walk walk;
@@ -525,13 +525,13 @@ static IN_SET void recount_dirty(struct plan *plan, const struct node *leaf)
 }
 
 /* Journals the carried keys, in the critical section that adds them to the new nodes (INDEX-1). */
-static IN_SET void board_passengers(struct plan *plan)
+static LOCKED void journal_carried_keys(struct plan *plan)
 {
 	struct insert *insert = plan->insert;
 	struct journal *journal = plan->index->setup.journal;
 
-	for (unsigned i = 0; i < plan->passengers.count && insert->is_journaled; i++) {
-		insert->sequence = journal_add(journal, &plan->passengers.key[i]);
+	for (unsigned i = 0; i < plan->carried.count && insert->is_journaled; i++) {
+		insert->sequence = journal_add(journal, &plan->carried.key[i]);
 		journal_pin(journal, &plan->pin, insert->sequence);
 	}
 	if (!insert->is_journaled && insert->replayed)
@@ -542,7 +542,7 @@ static IN_SET void board_passengers(struct plan *plan)
 }
 
 /* Makes a new root above the nodes that replace the old one. */
-static IN_SET void make_root(struct plan *plan, uint32_t bucket)
+static LOCKED void make_root(struct plan *plan, uint32_t bucket)
 {
 	const struct level_plan *at = &plan->at[plan->top];
 	struct bkey children[NEW_NODES_MAX];
@@ -553,7 +553,7 @@ static IN_SET void make_root(struct plan *plan, uint32_t bucket)
 }
 
 /* Commits: nothing may fail from here on, except the device. */
-static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
+static LOCKED void freeze(struct plan *plan, const uint32_t *buckets)
 {
 	struct index *index = plan->index;
 	unsigned used = 0;
@@ -561,7 +561,7 @@ static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 	if (!plan->bottom)
 		recount_dirty(plan, plan->at[0].old);
 	if (plan->insert)
-		board_passengers(plan);
+		journal_carried_keys(plan);
 	for (unsigned level = plan->bottom; level <= plan->top; level++) {
 		struct level_plan *at = &plan->at[level];
 
@@ -584,7 +584,7 @@ static IN_SET void freeze(struct plan *plan, const uint32_t *buckets)
 }
 
 /* New nodes hold keys whose data may not be durable yet, so a flush comes first. */
-static IN_SET void begin_writing(struct plan *plan)
+static LOCKED void begin_writing(struct plan *plan)
 {
 	struct index *index = plan->index;
 
@@ -598,7 +598,7 @@ static IN_SET void begin_writing(struct plan *plan)
  * Takes the buckets.  Rewrites by gc and plans of fills never wait for them, since perhaps only the
  * end of gc can free some, and leave half of the list for other splits (LESSON-1): -EBUSY.
  */
-static IN_SET int take_buckets(struct plan *plan, unsigned count, uint32_t *buckets)
+static LOCKED int take_buckets(struct plan *plan, unsigned count, uint32_t *buckets)
 {
 	struct space *space = plan->index->setup.space;
 	bool may_wait = plan->insert && !plan->insert->may_drop;
@@ -608,12 +608,12 @@ static IN_SET int take_buckets(struct plan *plan, unsigned count, uint32_t *buck
 	return space_take(space, USE_BTREE, count, buckets, &plan->op);
 }
 
-static IN_SET bool is_cancelled(const struct plan *plan)
+static LOCKED bool is_cancelled(const struct plan *plan)
 {
 	return plan->insert && plan->insert->cancelled && *plan->insert->cancelled;
 }
 
-static IN_SET void ask(struct plan *plan)
+static LOCKED void ask(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *path[INDEX_LEVELS_MAX];
@@ -640,7 +640,7 @@ static IN_SET void ask(struct plan *plan)
 		plan_ends(plan, error);
 		return;
 	}
-	words = plan->insert && plan->insert->is_journaled ? run_words(&plan->passengers) : 0;
+	words = plan->insert && plan->insert->is_journaled ? run_words(&plan->carried) : 0;
 	error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
 	if (!error)
 		error = take_buckets(plan, count, buckets);
@@ -663,7 +663,7 @@ static IN_SET void ask(struct plan *plan)
 
 /* ---- NODES: writes the new nodes, children before parents (INDEX-3) ---- */
 
-static IN_SET void write_node(struct plan *plan, const struct new_node *new)
+static LOCKED void write_node(struct plan *plan, const struct new_node *new)
 {
 	struct index *index = plan->index;
 
@@ -674,7 +674,7 @@ static IN_SET void write_node(struct plan *plan, const struct new_node *new)
 }
 
 /* Starts to write the nodes of the next level.  False: all levels are written. */
-static IN_SET bool write_level(struct plan *plan)
+static LOCKED bool write_level(struct plan *plan)
 {
 	unsigned level = plan->writing++;
 
@@ -693,7 +693,7 @@ static IN_SET bool write_level(struct plan *plan)
 /* ---- SWITCH, commit: lookups use the new nodes from here on ---- */
 
 /* A key at position 0 with the raised generation: after it, the old pointer reads as stale. */
-static IN_SET struct bkey freed_record(const struct index *index, const struct node *old)
+static LOCKED struct bkey freed_record(const struct index *index, const struct node *old)
 {
 	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
 
@@ -701,14 +701,14 @@ static IN_SET struct bkey freed_record(const struct index *index, const struct n
 				 space_pointer(index->setup.space, bucket));
 }
 
-static IN_SET void add_dead(struct node *parent, const struct bkey *k)
+static LOCKED void add_dead(struct node *parent, const struct bkey *k)
 {
 	run_reserve(&parent->open, parent->open.count + 1);
 	run_add(&parent->open, k);
 }
 
 /* One bset with the freed record and the new pointers, written FUA behind the parent's log. */
-static IN_SET void append_to_parent(struct plan *plan)
+static LOCKED void append_to_parent(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *parent = plan->parent;
@@ -735,7 +735,7 @@ static IN_SET void append_to_parent(struct plan *plan)
 }
 
 /* The journal is the parent of the root: its next entry names the new one (ORDER-4). */
-static IN_SET void switch_root(struct plan *plan)
+static LOCKED void switch_root(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct journal_roots *roots = &index->setup.journal->roots;
@@ -747,7 +747,7 @@ static IN_SET void switch_root(struct plan *plan)
 		journal_roots_change(index->setup.journal);
 }
 
-static IN_SET void switch_over(struct plan *plan)
+static LOCKED void switch_over(struct plan *plan)
 {
 	struct index *index = plan->index;
 
@@ -778,15 +778,15 @@ static IN_SET void switch_over(struct plan *plan)
 
 /* ---- thaws the new nodes, frees the old ones ---- */
 
-static IN_SET void thaw_node(struct index *index, struct node *node)
+static LOCKED void thaw_node(struct index *index, struct node *node)
 {
 	node->is_frozen = false;
-	space_settle(index->setup.space, space_bucket_of(index->setup.space, node->key.ptr));
+	space_unpin_bucket(index->setup.space, space_bucket_of(index->setup.space, node->key.ptr));
 	waitlist_wake_all(&node->waiting, 0);
 }
 
 /* Drops an old node and its pin; returns its bucket, which is not free yet (SPLIT-2). */
-static IN_SET uint32_t old_node_goes(struct index *index, struct node *old)
+static LOCKED uint32_t old_node_goes(struct index *index, struct node *old)
 {
 	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
 
@@ -798,7 +798,7 @@ static IN_SET uint32_t old_node_goes(struct index *index, struct node *old)
 }
 
 /* Grows: during replay no entry is written, so nothing is freed before its end. */
-static IN_SET void keep_for_root(struct index *index, uint32_t bucket)
+static LOCKED void keep_for_root(struct index *index, uint32_t bucket)
 {
 	if (index->freed_roots_count == index->freed_roots_room) {
 		index->freed_roots_room = index->freed_roots_room * 2 + 64;
@@ -809,7 +809,7 @@ static IN_SET void keep_for_root(struct index *index, uint32_t bucket)
 	index->freed_roots[index->freed_roots_count++] = bucket;
 }
 
-static IN_SET void thaw(struct plan *plan)
+static LOCKED void thaw(struct plan *plan)
 {
 	struct index *index = plan->index;
 	bool root_is_unnamed = !plan->parent && !index->is_running;
@@ -847,7 +847,7 @@ static IN_SET void thaw(struct plan *plan)
 }
 
 /* A durable entry names the current root: frees the buckets that waited for it. */
-static IN_SET void release_old_roots(struct index *index)
+static LOCKED void release_old_roots(struct index *index)
 {
 	for (unsigned i = 0; i < index->freed_roots_count; i++)
 		space_freed(index->setup.space, index->freed_roots[i]);
@@ -863,7 +863,7 @@ void index_run(struct index *index)
 }
 
 /* Nodes stay frozen, and buckets taken: the set has failed, and is torn down. */
-static IN_SET void plan_failed(struct plan *plan, int error)
+static LOCKED void plan_failed(struct plan *plan, int error)
 {
 	SIM_SOMETIMES("a plan fails");
 	health_fail(plan->index->setup.health, -error, "io error replacing btree nodes: %s",

@@ -3,7 +3,7 @@
  * simulator's lock checks that.
  *
  * The layers below `cache` do not know the set, so their own ops take the lock by these
- * functions; all others use set_enter() and set_leave().
+ * functions; all others use set_lock() and set_unlock().
  */
 #pragma once
 
@@ -13,5 +13,5 @@ struct lock;
 
 struct lock *lock_new(void);
 void lock_free(struct lock *lock);
-void lock_acquire(struct lock *lock) ENTERS_SET;
-void lock_release(struct lock *lock) LEAVES_SET;
+void lock_acquire(struct lock *lock) LOCKS_SET;
+void lock_release(struct lock *lock) UNLOCKS_SET;

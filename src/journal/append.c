@@ -156,7 +156,7 @@ static bool is_writing(const struct journal *journal)
 }
 
 /* Lets `op` wait for the open entry, and wants that written as soon as possible. */
-static IN_SET void wait_for_open(struct journal *journal, struct op *op)
+static LOCKED void wait_for_open(struct journal *journal, struct op *op)
 {
 	waitlist_join(&journal->open_waiters, op);
 	journal->write_wanted = true;

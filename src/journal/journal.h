@@ -135,33 +135,33 @@ void journal_done(struct journal *journal);
  * journal_accept().
  */
 void journal_begin(struct journal *journal, uint64_t oldest, uint64_t newest, unsigned current,
-		   const uint64_t *bucket_newest) IN_SET;
-void journal_accept(struct journal *journal) IN_SET;
+		   const uint64_t *bucket_newest) LOCKED;
+void journal_accept(struct journal *journal) LOCKED;
 
 /* 0: `words` fit into the open entry.  -EAGAIN: `op` waits for room.  Else the set failed. */
-int journal_room(struct journal *journal, unsigned words, struct op *op) IN_SET MUST_CHECK;
+int journal_room(struct journal *journal, unsigned words, struct op *op) LOCKED MUST_CHECK;
 /* Adds a key after journal_room(), in the same critical section.  Returns the entry's sequence. */
-uint64_t journal_add(struct journal *journal, const struct bkey *k) IN_SET;
+uint64_t journal_add(struct journal *journal, const struct bkey *k) LOCKED;
 
 /* Moves the pin to `sequence`, unless it pins an older entry already. */
-void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequence) IN_SET;
-void journal_unpin(struct journal *journal, struct journal_pin *pin) IN_SET;
+void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequence) LOCKED;
+void journal_unpin(struct journal *journal, struct journal_pin *pin) LOCKED;
 
 /*
  * Writes the open entry as soon as possible; `op` awaits that all keys and roots added before this
  * call are durable.
  */
-void journal_commit(struct journal *journal, struct op *op) IN_SET;
+void journal_commit(struct journal *journal, struct op *op) LOCKED;
 /* `op` awaits that the entry `sequence` is durable. */
-void journal_commit_entry(struct journal *journal, uint64_t sequence, struct op *op) IN_SET;
+void journal_commit_entry(struct journal *journal, uint64_t sequence, struct op *op) LOCKED;
 /* As journal_commit(), but writes an entry even if it is empty. */
-void journal_commit_always(struct journal *journal, struct op *op) IN_SET;
+void journal_commit_always(struct journal *journal, struct op *op) LOCKED;
 /* To be called after `roots` changed: an entry is written within the usual delay. */
-void journal_roots_change(struct journal *journal) IN_SET;
+void journal_roots_change(struct journal *journal) LOCKED;
 
 /* The pins of the oldest entry, whose leaves should be written; NULL if there is no pressure. */
-struct list *journal_front(struct journal *journal) IN_SET;
-bool journal_is_under_pressure(const struct journal *journal) IN_SET;
+struct list *journal_front(struct journal *journal) LOCKED;
+bool journal_is_under_pressure(const struct journal *journal) LOCKED;
 
 /* The maximum number of entries that can be needed at a time. */
 static inline uint64_t journal_entries_max(const struct journal *journal)
@@ -172,19 +172,19 @@ static inline uint64_t journal_entries_max(const struct journal *journal)
  * After journal_begin(): is the bucket after the newest entry free?  Replay needs one for its first
  * entry, so if there is none, the set must be refused before anything is written.
  */
-bool journal_can_go_on(const struct journal *journal) IN_SET;
+bool journal_can_go_on(const struct journal *journal) LOCKED;
 /* Can the open entry be written now, if it has no keys?  (A start cannot wait for room.) */
-bool journal_has_place(const struct journal *journal) IN_SET;
+bool journal_has_place(const struct journal *journal) LOCKED;
 /* The set stops: nothing is written any more. */
-void journal_stop(struct journal *journal) IN_SET;
+void journal_stop(struct journal *journal) LOCKED;
 
 /* The number of entries that a start after a crash would replay. */
-uint64_t journal_active_entries(const struct journal *journal) IN_SET;
+uint64_t journal_active_entries(const struct journal *journal) LOCKED;
 
 /* The set failed: wakes all waiters with `error`. */
-void journal_abort(struct journal *journal, int error) IN_SET;
+void journal_abort(struct journal *journal, int error) LOCKED;
 /* No write is in flight, and no step is due?  (For stopping a set.) */
-bool journal_is_idle(const struct journal *journal) IN_SET;
+bool journal_is_idle(const struct journal *journal) LOCKED;
 
 /* journal/read.c: reads the journal at the start of a set.  Blocking; needs no set. */
 struct journal_found {

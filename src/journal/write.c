@@ -49,7 +49,7 @@ static void seal(struct journal *journal, struct journal_entry_disk *entry, unsi
 }
 
 /* Closes the open entry, which goes into bucket `index`, and opens the next one. */
-static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned sectors)
+static LOCKED void close_entry(struct journal *journal, unsigned index, unsigned sectors)
 {
 	struct journal_entry_disk *entry = journal->buffer[journal->open_buffer];
 
@@ -81,7 +81,7 @@ static IN_SET void close_entry(struct journal *journal, unsigned index, unsigned
 }
 
 /* Without room, the writer waits for `oldest` to advance; during replay the set fails. */
-static IN_SET void begin_entry(struct journal *journal)
+static LOCKED void begin_entry(struct journal *journal)
 {
 	unsigned sectors = open_sectors(journal);
 	unsigned index;
@@ -116,7 +116,7 @@ static void write_entry(struct journal *journal)
 	journal->sectors_written += journal->writing_sectors;
 }
 
-static IN_SET void entry_is_durable(struct journal *journal)
+static LOCKED void entry_is_durable(struct journal *journal)
 {
 	journal->durable = journal->open - 1;
 	journal->durable_last = journal->writing_last;

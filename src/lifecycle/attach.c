@@ -1,14 +1,14 @@
 /*
  * Attaches a volume to a set; runs a volume without one.
  *
- *	CHECK --new in the set---------------> TABLE --> SUPERBLOCK --> GATE --> done
+ *	CHECK --new in the set---------------> TABLE --> SUPERBLOCK --> FREEZE --> done
  *	  |  |--known; says clean, is dirty--> TABLE -----^              ^
  *	  |  `--known------------------------> TABLE --------------------+
  *	  `-----with -o ro-----------------------------------------------^
  *
  * TABLE makes the table of volumes durable, before any key with the volume's number
  * (ORDER-19).  SUPERBLOCK makes the backing superblock durable, which names the set,
- * before the first write goes through the set.  GATE freezes the volume, since
+ * before the first write goes through the set.  FREEZE waits for its requests, since
  * `volume->set` changes only then (VOLUME-1).
  *
  * A superblock that says CLEAN is not trusted.  A kernel does not wait for the write
@@ -24,7 +24,7 @@
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
-enum attach_state { ATTACH_CHECK, ATTACH_TABLE, ATTACH_SUPERBLOCK, ATTACH_GATE };
+enum attach_state { ATTACH_CHECK, ATTACH_TABLE, ATTACH_SUPERBLOCK, ATTACH_FREEZE };
 
 struct attaching {
 	struct job job;
@@ -135,11 +135,11 @@ static int find_slot(struct attaching *job)
 }
 
 /* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
-static void close_gate(struct attaching *job)
+static void freeze_volume(struct attaching *job)
 {
-	job->state = ATTACH_GATE;
-	volume_gate_close(job->volume);
-	volume_drain(job->volume, &job->job.op);
+	job->state = ATTACH_FREEZE;
+	volume_freeze(job->volume);
+	volume_quiesce(job->volume, &job->job.op);
 }
 
 static void begin(struct attaching *job)
@@ -156,7 +156,7 @@ static void begin(struct attaching *job)
 	}
 	if (set->is_read_only) {
 		if (!job->is_new) {
-			close_gate(job);
+			freeze_volume(job);
 			return;
 		}
 		volume->is_exported = true;
@@ -213,7 +213,7 @@ static void go_on_with_superblock(struct attaching *job)
 			 device_path(job->volume->backing));
 		write_superblock(job, STATE_DIRTY);
 	} else {
-		close_gate(job);
+		freeze_volume(job);
 	}
 }
 
@@ -231,7 +231,7 @@ static void join(struct attaching *job)
 	volume->is_exported = true;
 	volume->attach_error = (struct error){ 0 };
 	list_add_last(&set->volumes, &volume->set_link);
-	volume_gate_open(volume);
+	volume_thaw(volume);
 	log_info("caching %s as %s on set %s", device_path(volume->backing), volume->name,
 		 set_name(set, name));
 	job_end(&job->job, 0);
@@ -258,9 +258,9 @@ static void attaching_step(struct job *base, int error)
 		go_on_with_superblock(job);
 		return;
 	case ATTACH_SUPERBLOCK:
-		close_gate(job);
+		freeze_volume(job);
 		return;
-	case ATTACH_GATE:
+	case ATTACH_FREEZE:
 		join(job);
 		return;
 	}

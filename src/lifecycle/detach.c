@@ -1,7 +1,7 @@
 /*
  * Detaches a volume from its set; changes its mode and its label.
  *
- *	GATE ----------> FLUSH ---------> SUPERBLOCK --> TABLE --> done
+ *	FREEZE --------> FLUSH ---------> SUPERBLOCK --> TABLE --> done
  *	freeze; no       the backing      says NONE,     thawed; its slot
  *	request in       device           without set    is retired
  *	flight
@@ -18,7 +18,7 @@
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
-enum detach_state { DETACH_BEGIN, DETACH_GATE, DETACH_FLUSH, DETACH_SUPERBLOCK, DETACH_TABLE };
+enum detach_state { DETACH_BEGIN, DETACH_FREEZE, DETACH_FLUSH, DETACH_SUPERBLOCK, DETACH_TABLE };
 
 struct detaching {
 	struct job job;
@@ -43,7 +43,7 @@ static int refuse_dirty(const struct detaching *job)
 static void reopen(struct detaching *job, int code, const char *what)
 {
 	job->volume->is_detaching = false;
-	volume_gate_open(job->volume);
+	volume_thaw(job->volume);
 	job_end_because(&job->job, code, what);
 }
 
@@ -60,9 +60,9 @@ static void begin(struct detaching *job)
 		return;
 	}
 	volume->is_detaching = true;
-	job->state = DETACH_GATE;
-	volume_gate_close(volume);
-	volume_drain(volume, &job->job.op);
+	job->state = DETACH_FREEZE;
+	volume_freeze(volume);
+	volume_quiesce(volume, &job->job.op);
 }
 
 static void drained(struct detaching *job)
@@ -70,7 +70,7 @@ static void drained(struct detaching *job)
 	struct volume *volume = job->volume;
 
 	SIM_SOMETIMES_IF(volume_dirty_bytes(volume),
-			 "the last write before the gate closes is dirty");
+			 "the last write before the volume is frozen is dirty");
 	if (volume_dirty_bytes(volume)) {	/* a write made it dirty before it was frozen */
 		refuse_dirty(job);
 		reopen(job, -EBUSY, "");
@@ -122,7 +122,7 @@ static void retire(struct detaching *job)
 	SIM_SOMETIMES("a volume leaves its set");
 	log_info("%s is no longer cached", device_path(volume->backing));
 	volume->is_detaching = false;
-	volume_gate_open(volume);
+	volume_thaw(volume);
 	job->state = DETACH_TABLE;
 	uuids_write(set, job->job.error, &job->job.op);
 }
@@ -142,7 +142,7 @@ static void detaching_step(struct job *base, int error)
 	case DETACH_BEGIN:
 		begin(job);
 		return;
-	case DETACH_GATE:
+	case DETACH_FREEZE:
 		drained(job);
 		return;
 	case DETACH_FLUSH:

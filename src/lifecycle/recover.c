@@ -99,11 +99,11 @@ static void recover_end(struct recover *recover, int code)
 	struct health *health = &recover->set->health;
 
 	if (code) {	/* the parts that run already stop by themselves then (LESSON-3) */
-		set_enter(recover->set);
+		set_lock(recover->set);
 		health_fail(health, -code, "%s",
 			    recover->job.error->code ? recover->job.error->text :
 						       strerror(-code));
-		set_leave(recover->set);
+		set_unlock(recover->set);
 	}
 	if (code && health->error && !recover->job.error->code)
 		*recover->job.error = health->reason;
@@ -134,7 +134,7 @@ static int read_run(struct blocking_job *blocking)
 }
 
 /* Can `k` point to a node or a table of volumes: clean, at the start of a valid bucket? */
-static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey *k)
+static LOCKED bool names_metadata(const struct cache_set *set, const struct bkey *k)
 {
 	return bkey_pointers(k) && bkey_sectors(k) && !bkey_is_dirty(k) &&
 	       bkey_sectors(k) % set->superblock.block_sectors == 0 &&
@@ -143,7 +143,7 @@ static IN_SET bool names_metadata(const struct cache_set *set, const struct bkey
 }
 
 /* Marks the table of volumes; the walk marks the root. */
-static IN_SET int survey_roots(struct recover *recover)
+static LOCKED int survey_roots(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	struct error *error = recover->job.error;
@@ -172,7 +172,7 @@ static int take_roots(struct recover *recover)
 	    !bkey_slot_decode(&set->uuid_bucket, &entry->uuid_bucket))
 		return error_set(recover->job.error, EINVAL,
 				 "bad btree root or uuid pointer: a key of more pointers than one");
-	set_enter(set);
+	set_lock(set);
 	root_is_good = names_metadata(set, &recover->root) &&
 		       !bkey_compare(&recover->root, &last);
 	uuids_are_good = names_metadata(set, &set->uuid_bucket) &&
@@ -180,7 +180,7 @@ static int take_roots(struct recover *recover)
 				superblock_meta_bucket_sectors(&set->superblock);
 	if (root_is_good && uuids_are_good)
 		failed = survey_roots(recover);
-	set_leave(set);
+	set_unlock(set);
 	if (failed)
 		return failed;
 	if (!root_is_good)
@@ -203,7 +203,7 @@ static int begin_journal(struct recover *recover)
 	struct journal_roots *roots = &set->journal.roots;
 	int error = 0;
 
-	set_enter(set);
+	set_lock(set);
 	journal_begin(&set->journal, le64_get(recover->found.entries[0]->sequence),
 		      le64_get(newest(recover)->sequence), recover->found.current,
 		      recover->found.bucket_newest);
@@ -218,7 +218,7 @@ static int begin_journal(struct recover *recover)
 				  (unsigned long long)le64_get(newest(recover)->sequence),
 				  (unsigned long long)
 				  le64_get(recover->found.entries[0]->sequence));
-	set_leave(set);
+	set_unlock(set);
 	return error;
 }
 
@@ -230,10 +230,10 @@ static void open_root(struct recover *recover)
 	struct cache_set *set = recover->set;
 	int error;
 
-	set_enter(set);
+	set_lock(set);
 	error = index_open_root(&set->index, &recover->root, recover->root_level,
 				&recover->job.op);
-	set_leave(set);
+	set_unlock(set);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -257,9 +257,9 @@ static void take_uuids(struct recover *recover)
 
 	uuids_decode(set, recover->table, bkey_sectors(&set->uuid_bucket) * 512,
 		     recover->journal_version);
-	set_enter(set);
+	set_lock(set);
 	set_volumes_changed(set);
-	set_leave(set);
+	set_unlock(set);
 	recover->state = RECOVER_WALK;
 	op_queue(&recover->job.op);
 }
@@ -267,7 +267,7 @@ static void take_uuids(struct recover *recover)
 /* ---- WALK ---- */
 
 /* An extent with a placeholder or without data has no bucket to mark. */
-static IN_SET int mark_extent(struct recover *recover, const struct bkey *k)
+static LOCKED int mark_extent(struct recover *recover, const struct bkey *k)
 {
 	struct space *space = &recover->set->space;
 	struct error *error = recover->job.error;
@@ -289,7 +289,7 @@ static bool lies_before(const struct bkey *k, struct position from)
 }
 
 /* Marks the extents of a leaf, which begins at recover->at, and counts the dirty ones. */
-static IN_SET int mark_leaf(struct recover *recover, const struct node *leaf)
+static LOCKED int mark_leaf(struct recover *recover, const struct node *leaf)
 {
 	struct cache_set *set = recover->set;
 	char text[BKEY_TEXT_BYTES];
@@ -312,7 +312,7 @@ static IN_SET int mark_leaf(struct recover *recover, const struct node *leaf)
 }
 
 /* A second pointer to the bucket of a node is damage: the survey refuses it. */
-static IN_SET int mark_node(struct recover *recover, const struct node *node)
+static LOCKED int mark_node(struct recover *recover, const struct node *node)
 {
 	struct error *error = recover->job.error;
 	char text[BKEY_TEXT_BYTES];
@@ -323,7 +323,7 @@ static IN_SET int mark_node(struct recover *recover, const struct node *node)
 }
 
 /* Marks the nodes of the path that are not marked yet, from the root down. */
-static IN_SET int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
+static LOCKED int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct cache_set *set = recover->set;
 
@@ -340,7 +340,7 @@ static IN_SET int mark_path(struct recover *recover, struct node *const path[IND
 }
 
 /* Visits the next leaf; *is_complete: it was the last. */
-static IN_SET int walk_on(struct recover *recover, bool *is_complete)
+static LOCKED int walk_on(struct recover *recover, bool *is_complete)
 {
 	struct cache_set *set = recover->set;
 	struct bkey last = bkey_max();
@@ -356,7 +356,7 @@ static IN_SET int walk_on(struct recover *recover, bool *is_complete)
 }
 
 /* The same limits as for the keys of a leaf (check_leaf_key() in index/node_io.c). */
-static IN_SET bool is_sound_extent(const struct cache_set *set, const struct bkey *k)
+static LOCKED bool is_sound_extent(const struct cache_set *set, const struct bkey *k)
 {
 	if (!bkey_sectors(k))
 		return true;
@@ -366,7 +366,7 @@ static IN_SET bool is_sound_extent(const struct cache_set *set, const struct bke
 }
 
 /* Marks the extents of the keys to be replayed, so that their buckets count as used. */
-static IN_SET int mark_journal(struct recover *recover)
+static LOCKED int mark_journal(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 
@@ -394,7 +394,7 @@ static IN_SET int mark_journal(struct recover *recover)
 }
 
 /* From here on it is known which buckets are unused, so allocation may begin (RECOVER-1). */
-static IN_SET int end_walk(struct recover *recover)
+static LOCKED int end_walk(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	int error = mark_journal(recover);
@@ -412,11 +412,11 @@ static void walk(struct recover *recover)
 	bool is_complete = false;
 	int error;
 
-	set_enter(set);
+	set_lock(set);
 	error = walk_on(recover, &is_complete);
 	if (!error && is_complete)
 		error = end_walk(recover);
-	set_leave(set);
+	set_unlock(set);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -435,7 +435,7 @@ static void walk(struct recover *recover)
  * may need.  0: a checkpoint is needed.  At the start of an entry it is needed earlier, since
  * there a checkpoint frees journal buckets, too.
  */
-static IN_SET unsigned keys_at_a_time(struct recover *recover)
+static LOCKED unsigned keys_at_a_time(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	unsigned plan = 2 * (set->index.root->level + 1) + 1;
@@ -523,9 +523,9 @@ static void lay_over(struct recover *recover)
 		recover_end(recover, 0);
 		return;
 	}
-	set_enter(set);
+	set_lock(set);
 	error = overlay_apply(recover->overlay, &set->index, &recover->job.op);
-	set_leave(set);
+	set_unlock(set);
 	if (!error)
 		op_queue(&recover->job.op);
 	else if (error != -EAGAIN)
@@ -547,12 +547,12 @@ static void replay(struct recover *recover)
 		op_queue(&recover->job.op);
 		return;
 	}
-	set_enter(set);
+	set_lock(set);
 	wanted = keys_at_a_time(recover);
 	if (set->journal.replaying)	/* RECOVER-3: pins hold the entries replayed so far */
 		set->journal.replaying =
 			le64_get(recover->found.entries[recover->entry]->sequence);
-	set_leave(set);
+	set_unlock(set);
 	if (!wanted) {
 		recover->state = RECOVER_CHECKPOINT;
 		op_queue(&recover->job.op);
@@ -577,7 +577,7 @@ static void clean_and_commit(struct recover *recover, uint64_t needed_from,
 	struct cache_set *set = recover->set;
 	int error;
 
-	set_enter(set);
+	set_lock(set);
 	error = index_clean_all(&set->index, &recover->job.op);
 	if (!error) {
 		set->journal.replaying = needed_from;
@@ -590,13 +590,13 @@ static void clean_and_commit(struct recover *recover, uint64_t needed_from,
 		recover->state = next;
 		journal_commit_always(&set->journal, &recover->job.op);
 	}
-	set_leave(set);
+	set_unlock(set);
 	if (error && error != -EAGAIN)
 		recover_end(recover, error);
 }
 
 /* Index and refill may write from now on: a durable entry names the current roots. */
-static IN_SET void run_parts(struct cache_set *set)
+static LOCKED void run_parts(struct cache_set *set)
 {
 	if (set->index.is_running)
 		return;
@@ -610,9 +610,9 @@ static void checkpoint_is_durable(struct recover *recover)
 
 	SIM_SOMETIMES("a replay needs a checkpoint");
 	log_info("unused buckets have run out: the replay continues after a refill");
-	set_enter(set);
+	set_lock(set);
 	run_parts(set);
-	set_leave(set);
+	set_unlock(set);
 	recover->state = RECOVER_REPLAY;
 	op_queue(&recover->job.op);
 }
@@ -703,7 +703,7 @@ static int erase_run(struct blocking_job *blocking)
  * Takes buckets for root and table of volumes, for the first priority table, for the next one, and
  * last what is left for the btree list: no more than member_check_cache() has counted.
  */
-static IN_SET int write_fresh_tables(struct recover *recover)
+static LOCKED int write_fresh_tables(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 	unsigned parts = set->space.setup.prio_parts;
@@ -738,9 +738,9 @@ static void make_fresh(struct recover *recover)
 	recover->table = buffer_new(superblock_meta_bucket_sectors(&set->superblock) * 512);
 	uuids_encode(set, recover->table);
 	recover->state = RECOVER_TABLES;
-	set_enter(set);
+	set_lock(set);
 	error = write_fresh_tables(recover);
-	set_leave(set);
+	set_unlock(set);
 	if (error)
 		recover_end(recover, error);
 }
@@ -750,14 +750,14 @@ static void commit_fresh(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 
-	set_enter(set);
-	space_settle(&set->space, recover->fresh[0]);
-	space_settle(&set->space, recover->fresh[1]);
+	set_lock(set);
+	space_unpin_bucket(&set->space, recover->fresh[0]);
+	space_unpin_bucket(&set->space, recover->fresh[1]);
 	journal_begin(&set->journal, recover->older_sequence, recover->older_sequence, 0, NULL);
 	journal_accept(&set->journal);
 	recover->state = RECOVER_COMMIT;
 	journal_commit_always(&set->journal, &recover->job.op);
-	set_leave(set);
+	set_unlock(set);
 }
 
 /* ---- COMMIT, SUPERBLOCK ---- */
@@ -778,10 +778,10 @@ static void committed(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
 
-	set_enter(set);
+	set_lock(set);
 	set->journal.replaying = 0;
 	run_parts(set);
-	set_leave(set);
+	set_unlock(set);
 	if (recover->found.count && recover->journal_version < JOURNAL_VERSION) {
 		recover->state = RECOVER_UUIDS_AGAIN;
 		uuids_write(set, recover->job.error, &recover->job.op);

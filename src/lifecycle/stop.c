@@ -5,7 +5,7 @@
  * volume that is marked and has no open handle, a set that is marked and has no
  * volumes left.  The rest follows at the last close (volume_closed()).
  *
- *	volume:	GATE (freeze; no request in flight) --> FLUSH --> freed
+ *	volume:	FREEZE (no request in flight) --> FLUSH --> freed
  *	set:	GC (gc and fills end) --> SPACE (refill ends) --> CLEAN (writes all leaves)
  *		    --> COMMIT (an entry that needs no other) --> REST (everything is idle)
  *		    --> FLUSH --> freed
@@ -25,7 +25,7 @@
 
 /* ---- a volume ---- */
 
-enum volume_end_state { VOLUME_GATE, VOLUME_FLUSH, VOLUME_GONE };
+enum volume_end_state { VOLUME_FREEZE, VOLUME_FLUSH, VOLUME_GONE };
 
 struct volume_end {
 	struct job job;
@@ -60,10 +60,10 @@ static void volume_end_step(struct job *base, int error)
 	struct volume *volume = job->volume;
 
 	switch (job->state) {
-	case VOLUME_GATE:
+	case VOLUME_FREEZE:
 		job->state = VOLUME_FLUSH;
-		volume_gate_close(volume);
-		volume_drain(volume, &base->op);
+		volume_freeze(volume);
+		volume_quiesce(volume, &base->op);
 		return;
 	case VOLUME_FLUSH:
 		job->state = VOLUME_GONE;
@@ -84,7 +84,7 @@ static void volume_teardown(struct volume *volume, struct error *error, struct o
 	struct volume_end *job = job_new(volume->daemon, sizeof(*job), volume_end_step, error, op);
 
 	job->volume = volume;
-	job->state = VOLUME_GATE;
+	job->state = VOLUME_FREEZE;
 	job_begin(&job->job);
 }
 
@@ -114,7 +114,7 @@ static void set_end_poll(struct set_end *job)
 }
 
 /* Nothing of the set may run any more when its memory is freed: every op must be idle. */
-static IN_SET bool is_at_rest(const struct cache_set *set)
+static LOCKED bool is_at_rest(const struct cache_set *set)
 {
 	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&
 	       space_is_idle(&set->space) && index_is_idle(&set->index) &&
@@ -122,7 +122,7 @@ static IN_SET bool is_at_rest(const struct cache_set *set)
 }
 
 /* Stops all parts; those that wait for work or for time are woken, and end. */
-static IN_SET void set_end_parts(struct cache_set *set)
+static LOCKED void set_end_parts(struct cache_set *set)
 {
 	gc_stop(&set->gc);
 	space_stop(&set->space);
@@ -134,10 +134,10 @@ static void set_end_abort(struct set_end *job)
 {
 	struct cache_set *set = job->set;
 
-	set_enter(set);
+	set_lock(set);
 	set_end_parts(set);
 	set_abort(set);
-	set_leave(set);
+	set_unlock(set);
 	failure_stop(&set->failure);
 	job->state = SET_REST;
 	op_queue(&job->job.op);
@@ -156,9 +156,9 @@ static void set_end_begin(struct set_end *job)
 		set_end_abort(job);
 		return;
 	}
-	set_enter(set);
+	set_lock(set);
 	gc_stop(&set->gc);
-	set_leave(set);
+	set_unlock(set);
 	job->state = SET_GC;
 	op_queue(&job->job.op);
 }
@@ -172,13 +172,13 @@ static void set_end_clean(struct set_end *job)
 	struct cache_set *set = job->set;
 	int error;
 
-	set_enter(set);
+	set_lock(set);
 	error = index_clean_all(&set->index, &job->job.op);
 	if (!error) {
 		job->state = SET_COMMIT;
 		journal_commit_always(&set->journal, &job->job.op);
 	}
-	set_leave(set);
+	set_unlock(set);
 	if (error && error != -EAGAIN)
 		set_end_abort(job);
 }
@@ -189,9 +189,9 @@ static void set_end_rest(struct set_end *job)
 	struct cache_set *set = job->set;
 	bool at_rest;
 
-	set_enter(set);
+	set_lock(set);
 	at_rest = is_at_rest(set);
-	set_leave(set);
+	set_unlock(set);
 	if (!at_rest) {
 		SIM_SOMETIMES("a set that stops waits for its parts");
 		set_end_poll(job);
@@ -239,10 +239,10 @@ static void set_end_go_on(struct set_end *job)
 		job->state = SET_SPACE;
 		/* fall through */
 	case SET_SPACE:
-		set_enter(set);
+		set_lock(set);
 		space_stop(&set->space);
 		is_idle = space_is_idle(&set->space);
-		set_leave(set);
+		set_unlock(set);
 		if (!is_idle) {
 			set_end_poll(job);
 			return;
@@ -253,9 +253,9 @@ static void set_end_go_on(struct set_end *job)
 		set_end_clean(job);
 		return;
 	case SET_COMMIT:
-		set_enter(set);
+		set_lock(set);
 		set_end_parts(set);
-		set_leave(set);
+		set_unlock(set);
 		failure_stop(&set->failure);
 		job->state = SET_REST;
 		/* fall through */

@@ -54,9 +54,9 @@ void uuids_encode(const struct cache_set *set, void *table)
 void uuids_retire(struct cache_set *set, unsigned slot)
 {
 	uuid_retire(&set->uuids[slot], clock_epoch_seconds(set->reactor));
-	set_enter(set);
+	set_lock(set);
 	set_volumes_changed(set);
-	set_leave(set);
+	set_unlock(set);
 }
 
 /* Never finds a free or a retired slot, even if a superblock has the UUID that marks these. */
@@ -84,9 +84,9 @@ static void uuids_take(struct uuids_job *job)
 	struct cache_set *set = job->set;
 	int error;
 
-	set_enter(set);
+	set_lock(set);
 	error = space_take(&set->space, USE_BTREE, 1, &job->bucket, &job->job.op);
-	set_leave(set);
+	set_unlock(set);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -105,7 +105,7 @@ static void uuids_name(struct uuids_job *job)
 {
 	struct cache_set *set = job->set;
 
-	set_enter(set);
+	set_lock(set);
 	set->uuid_bucket = bkey_with_pointer(bkey_of(0, 0, table_sectors(set)),
 					     space_pointer(&set->space, job->bucket));
 	set->space.metadata_sectors_written += table_sectors(set);
@@ -113,7 +113,7 @@ static void uuids_name(struct uuids_job *job)
 	journal_roots_change(&set->journal);
 	job->state = UUIDS_COMMIT;
 	journal_commit(&set->journal, &job->job.op);
-	set_leave(set);
+	set_unlock(set);
 }
 
 /* A write error makes the set fail, because the table in memory would differ from the disk. */
@@ -121,9 +121,9 @@ static void uuids_failed(struct uuids_job *job, int error)
 {
 	struct cache_set *set = job->set;
 
-	set_enter(set);
+	set_lock(set);
 	health_fail(&set->health, -error, "accessing uuids: %s", strerror(-error));
-	set_leave(set);
+	set_unlock(set);
 }
 
 static void uuids_step(struct job *base, int error)
@@ -146,9 +146,9 @@ static void uuids_step(struct job *base, int error)
 		uuids_name(job);
 		return;
 	case UUIDS_COMMIT:
-		set_enter(set);
-		space_settle(&set->space, job->bucket);
-		set_leave(set);
+		set_lock(set);
+		space_unpin_bucket(&set->space, job->bucket);
+		set_unlock(set);
 		buffer_free(job->table);
 		job_end(base, 0);
 		return;

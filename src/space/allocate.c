@@ -12,7 +12,7 @@
 #include "space/internal.h"
 
 /* Before refill runs, while a set starts, unused buckets are taken directly. */
-static IN_SET bool take_unused(struct space *space, struct bucket_ring *ring)
+static LOCKED bool take_unused(struct space *space, struct bucket_ring *ring)
 {
 	for (; space->cursor < space->setup.buckets; space->cursor++) {
 		struct bucket *bucket = &space->bucket[space->cursor];
@@ -27,7 +27,7 @@ static IN_SET bool take_unused(struct space *space, struct bucket_ring *ring)
 }
 
 /* Before refill runs, fills the list from unused buckets, up to `count`. */
-static IN_SET void top_up(struct space *space, enum bucket_use use, unsigned count)
+static LOCKED void top_up(struct space *space, enum bucket_use use, unsigned count)
 {
 	struct bucket_ring *ring = &space->free[use];
 
@@ -59,7 +59,7 @@ int space_bootstrap(struct space *space, struct error *error)
 }
 
 /* The pin that the bucket had on the free list becomes the caller's. */
-static IN_SET void hand_out(struct space *space, enum bucket_use use, uint32_t number)
+static LOCKED void hand_out(struct space *space, enum bucket_use use, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];
 
@@ -109,10 +109,10 @@ bool space_can_spare(const struct space *space, enum bucket_use use, unsigned co
 }
 
 /* Gives up the rest of an open bucket; gc counts what is used of it. */
-static IN_SET void close_bucket(struct space *space, struct open_bucket *open)
+static LOCKED void close_bucket(struct space *space, struct open_bucket *open)
 {
 	if (open->sectors_left)
-		space_settle(space, open->bucket);
+		space_unpin_bucket(space, open->bucket);
 	open->sectors_left = 0;
 }
 
@@ -159,7 +159,7 @@ static struct open_bucket *victim_of_opening(struct space *space)
 }
 
 /* Takes the bucket before closing another one, so that nothing is lost if there is none. */
-static IN_SET struct open_bucket *open_another(struct space *space, const struct stream *stream)
+static LOCKED struct open_bucket *open_another(struct space *space, const struct stream *stream)
 {
 	struct open_bucket *open;
 	uint32_t number;
@@ -184,7 +184,7 @@ static bool has_empty_place(const struct space *space)
 }
 
 /* Streams that do not fit get buckets of their own while there are empty places. */
-static IN_SET struct open_bucket *choose_open(struct space *space, const struct stream *stream)
+static LOCKED struct open_bucket *choose_open(struct space *space, const struct stream *stream)
 {
 	int how_good;
 	struct open_bucket *open = best_open(space, stream, &how_good);
@@ -207,7 +207,7 @@ bool space_await_refill(struct space *space, struct op *op)
 }
 
 /* Written data may have replaced other data: after enough of it, gc looks again. */
-static IN_SET void count_written(struct space *space, unsigned sectors)
+static LOCKED void count_written(struct space *space, unsigned sectors)
 {
 	space->sectors_written += sectors;
 	space->gc_left -= sectors;
@@ -249,7 +249,7 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	open->stream = stream->task;
 	open->sectors_left -= given;
 	if (!open->sectors_left)
-		space_settle(space, open->bucket);
+		space_unpin_bucket(space, open->bucket);
 	list_remove(&open->link);
 	list_add_last(&space->open_lru, &open->link);
 	count_written(space, given);

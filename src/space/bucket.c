@@ -217,7 +217,7 @@ void space_unpin(struct space *space, uint64_t ptr)
 		space_wake_starved(space);
 }
 
-void space_settle(struct space *space, uint32_t bucket)
+void space_unpin_bucket(struct space *space, uint32_t bucket)
 {
 	space_unpin(space, space_pointer(space, bucket));
 }
@@ -367,7 +367,7 @@ void space_gc_begin(struct space *space)
 }
 
 /* Marks buckets that are in use although no key points to them. */
-static IN_SET void mark_fixed(struct space *space)
+static LOCKED void mark_fixed(struct space *space)
 {
 	const struct space_setup *setup = &space->setup;
 

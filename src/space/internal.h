@@ -19,21 +19,21 @@ bool ring_pop(struct bucket_ring *ring, uint32_t *bucket);	/* false: empty */
  * Changes the mark and the count of available buckets.  The bucket must be pinned: gc does not
  * clear the marks of pinned buckets, so the old mark is still counted.
  */
-void space_set_mark(struct space *space, uint32_t bucket, enum bucket_mark mark) IN_SET;
+void space_set_mark(struct space *space, uint32_t bucket, enum bucket_mark mark) LOCKED;
 /* The bucket's metadata are no longer referenced: it becomes available. */
-void space_release(struct space *space, uint32_t bucket) IN_SET;
-void space_mark_metadata(struct space *space, uint32_t bucket) IN_SET;
+void space_release(struct space *space, uint32_t bucket) LOCKED;
+void space_mark_metadata(struct space *space, uint32_t bucket) LOCKED;
 /* Invalidates the bucket: raises its generation, and marks it empty, pinned and listed. */
-void space_raise(struct space *space, uint32_t bucket) IN_SET;
+void space_raise(struct space *space, uint32_t bucket) LOCKED;
 /* Starts refill if a free list is low. */
-void space_kick(struct space *space) IN_SET;
+void space_kick(struct space *space) LOCKED;
 /* Wakes refill from REFILL_STARVED: there may be victims now. */
-void space_wake_starved(struct space *space) IN_SET;
+void space_wake_starved(struct space *space) LOCKED;
 void space_refill_step(struct op *op);
 
 /* Bytes of a part of the table that hold entries; the rest of its bucket is zero. */
 size_t space_part_used_bytes(const struct space *space);
 /* Encodes the table as it is now, and starts its writes; `op` awaits them. */
-void space_start_table(struct space *space, struct op *op) IN_SET;
+void space_start_table(struct space *space, struct op *op) LOCKED;
 /* A durable entry names the new table: releases the buckets of the old one (ORDER-7). */
-void space_finish_table(struct space *space) IN_SET;
+void space_finish_table(struct space *space) LOCKED;

@@ -106,7 +106,7 @@ void space_start_table(struct space *space, struct op *op)
 void space_finish_table(struct space *space)
 {
 	for (unsigned i = 0; i < space->setup.prio_parts; i++) {
-		space_settle(space, space->table[i]);
+		space_unpin_bucket(space, space->table[i]);
 		if (space->have_table)
 			space_release(space, space->old_table[i]);
 	}
@@ -117,7 +117,7 @@ void space_write_first_table(struct space *space, struct op *op)
 {
 	space_start_table(space, op);
 	for (unsigned i = 0; i < space->setup.prio_parts; i++)
-		space_settle(space, space->table[i]);
+		space_unpin_bucket(space, space->table[i]);
 	space->have_table = true;
 	space->setup.journal->roots.prio_bucket = space->table[0];
 }

@@ -285,7 +285,7 @@ static unsigned choose(struct space *space, unsigned wanted)
 /* ---- the op ---- */
 
 /* Without gc (during replay) nothing can free a bucket: if an op waits, the set fails. */
-static IN_SET void starve(struct space *space)
+static LOCKED void starve(struct space *space)
 {
 	if (!space->has_gc && somebody_waits(space)) {
 		health_fail(space->setup.health, ENOSPC,
@@ -304,7 +304,7 @@ static IN_SET void starve(struct space *space)
 	timer_start(&space->starved_timer, STARVED_WAIT_NS, &space->refill);
 }
 
-static IN_SET void choose_victims(struct space *space)
+static LOCKED void choose_victims(struct space *space)
 {
 	unsigned wanted, count;
 
@@ -330,7 +330,7 @@ static IN_SET void choose_victims(struct space *space)
 	space_start_table(space, &space->refill);
 }
 
-static IN_SET void look_for_work(struct space *space)
+static LOCKED void look_for_work(struct space *space)
 {
 	if (!space->is_running) {
 		rest(space, REFILL_IDLE);
@@ -345,7 +345,7 @@ static IN_SET void look_for_work(struct space *space)
 }
 
 /* The writes have ended; the flush before the entry makes them durable (ORDER-5). */
-static IN_SET void table_is_written(struct space *space)
+static LOCKED void table_is_written(struct space *space)
 {
 	space->refill_state = REFILL_ENTRY;
 	space->setup.journal->roots.prio_bucket = space->table[0];
@@ -353,7 +353,7 @@ static IN_SET void table_is_written(struct space *space)
 	journal_commit(space->setup.journal, &space->refill);
 }
 
-static IN_SET void entry_is_durable(struct space *space)
+static LOCKED void entry_is_durable(struct space *space)
 {
 	space_finish_table(space);
 	space->incoming_is_durable = true;

@@ -162,14 +162,14 @@ static inline uint64_t space_bucket_of(const struct space *space, uint64_t ptr)
 }
 
 /* Does the extent lie inside one bucket, after those of the journal? */
-bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors) IN_SET;
+bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors) LOCKED;
 /* 0: the pointer is current; 1..128: it is stale by so many generations. */
-unsigned space_staleness(const struct space *space, uint64_t ptr) IN_SET;
+unsigned space_staleness(const struct space *space, uint64_t ptr) LOCKED;
 
-void space_pin(struct space *space, uint64_t ptr) IN_SET;
-void space_unpin(struct space *space, uint64_t ptr) IN_SET;
-void space_hit(struct space *space, uint64_t ptr) IN_SET;	/* resets its priority to initial */
-void space_count_io(struct space *space, unsigned sectors) IN_SET; /* i/o ages all priorities */
+void space_pin(struct space *space, uint64_t ptr) LOCKED;
+void space_unpin(struct space *space, uint64_t ptr) LOCKED;
+void space_hit(struct space *space, uint64_t ptr) LOCKED;	/* resets its priority to initial */
+void space_count_io(struct space *space, unsigned sectors) LOCKED; /* i/o ages all priorities */
 
 /*
  * Takes `count` buckets of `use`, all or none.  0; -EAGAIN: too few, and `op`, if not NULL, waits;
@@ -177,17 +177,17 @@ void space_count_io(struct space *space, unsigned sectors) IN_SET; /* i/o ages a
  * pin, and is marked as metadata unless it is for data.  SPACE-1 holds for all.
  */
 int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_t *buckets,
-	       struct op *op) IN_SET MUST_CHECK;
+	       struct op *op) LOCKED MUST_CHECK;
 /* Can `count` be taken now such that half of the list remains?  Always true while a set starts. */
-bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count) IN_SET;
-uint64_t space_pointer(const struct space *space, uint32_t bucket) IN_SET; /* to its first sector */
+bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count) LOCKED;
+uint64_t space_pointer(const struct space *space, uint32_t bucket) LOCKED; /* to its first sector */
 
 /* Its node was replaced: makes all pointers to it stale; SPACE-3 until space_freed(). */
-void space_free_begin(struct space *space, uint32_t bucket) IN_SET;
+void space_free_begin(struct space *space, uint32_t bucket) LOCKED;
 /* Its freed record, or the entry that names another root, is durable: it may be reused. */
-void space_freed(struct space *space, uint32_t bucket) IN_SET;
+void space_freed(struct space *space, uint32_t bucket) LOCKED;
 /* Drops the pin from space_take(), once a durable structure references the bucket. */
-void space_settle(struct space *space, uint32_t bucket) IN_SET;
+void space_unpin_bucket(struct space *space, uint32_t bucket) LOCKED;
 
 /* Where an extent comes from.  Extents of one stream are placed next to each other. */
 struct stream {
@@ -204,64 +204,64 @@ struct stream {
  * (In a failed set, `op` is woken with the error.)
  */
 unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
-			bool dirty, uint64_t *ptr, struct op *op) IN_SET MUST_CHECK;
+			bool dirty, uint64_t *ptr, struct op *op) LOCKED MUST_CHECK;
 /*
  * For a fill that found no bucket.  True: `op` waits until the running refill has ended, with or
  * without new buckets.  False: no refill is running.
  */
-bool space_await_refill(struct space *space, struct op *op) IN_SET MUST_CHECK;
+bool space_await_refill(struct space *space, struct op *op) LOCKED MUST_CHECK;
 /*
  * Reserves room for the dirty data of one write.  True: enough buckets remain for metadata even if
  * all promises are used.  The caller ends the promise with the same number of sectors.
  */
-bool space_promise_dirty(struct space *space, unsigned sectors) IN_SET MUST_CHECK;
-void space_promise_ends(struct space *space, unsigned sectors) IN_SET;
+bool space_promise_dirty(struct space *space, unsigned sectors) LOCKED MUST_CHECK;
+void space_promise_ends(struct space *space, unsigned sectors) LOCKED;
 /* Reports overwritten or discarded dirty sectors, whose buckets a gc may find empty. */
-void space_hidden(struct space *space, unsigned sectors) IN_SET;
+void space_hidden(struct space *space, unsigned sectors) LOCKED;
 /*
  * Asks for a gc if it may find room.  True: one is running or wanted, and `op`, if not NULL, waits
  * for its end.  Without `op`, a gc is wanted only if it is likely to find much.
  */
-bool space_gc_may_help(struct space *space, struct op *op) IN_SET;
-unsigned space_in_use_percent(const struct space *space) IN_SET;
+bool space_gc_may_help(struct space *space, struct op *op) LOCKED;
+unsigned space_in_use_percent(const struct space *space) LOCKED;
 
 /* For gc and the start of a set. */
-void space_gc_begin(struct space *space) IN_SET;	/* clears marks, which become invalid */
+void space_gc_begin(struct space *space) LOCKED;	/* clears marks, which become invalid */
 /* Marks the bucket of a pointer, unless that is stale; returns by how many generations. */
 unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors, bool metadata,
-			    bool dirty) IN_SET;
+			    bool dirty) LOCKED;
 /* Notes a dead pointer that is still on disk; returns by how many generations it is stale. */
-unsigned space_mark_stale(struct space *space, uint64_t ptr) IN_SET;
-void space_see_metadata(struct space *space, uint32_t bucket) IN_SET;
-void space_gc_end(struct space *space) IN_SET;		/* marks are valid; refill may choose */
-void space_want_gc(struct space *space) IN_SET;
-bool space_gc_is_wanted(const struct space *space) IN_SET;
+unsigned space_mark_stale(struct space *space, uint64_t ptr) LOCKED;
+void space_see_metadata(struct space *space, uint32_t bucket) LOCKED;
+void space_gc_end(struct space *space) LOCKED;		/* marks are valid; refill may choose */
+void space_want_gc(struct space *space) LOCKED;
+bool space_gc_is_wanted(const struct space *space) LOCKED;
 /*
  * At the start of a set, before any allocation, every pointer is passed to one of these (survey.c),
  * to find the newest generation of each bucket.  -EINVAL if it contradicts an earlier pointer.
  */
-int space_survey(struct space *space, uint64_t ptr, struct error *error) IN_SET MUST_CHECK;
+int space_survey(struct space *space, uint64_t ptr, struct error *error) LOCKED MUST_CHECK;
 /* The same, and mark the bucket: for live pointers to metadata; for extents, live or stale. */
 int space_survey_metadata(struct space *space, uint64_t ptr, unsigned sectors,
-			  struct error *error) IN_SET MUST_CHECK;
+			  struct error *error) LOCKED MUST_CHECK;
 int space_survey_extent(struct space *space, uint64_t ptr, unsigned sectors, bool dirty,
-			struct error *error) IN_SET MUST_CHECK;
+			struct error *error) LOCKED MUST_CHECK;
 /*
  * At the start of a set, after space_gc_end(): puts unused buckets on the lists for PRIO and BTREE.
  * They need no table (ORDER-1), since no pointer to them exists.  -ENOSPC if there are too few.
  */
 enum { BUCKETS_TO_START = 8 };	/* of BTREE; of PRIO: one table */
-int space_bootstrap(struct space *space, struct error *error) IN_SET MUST_CHECK;
+int space_bootstrap(struct space *space, struct error *error) LOCKED MUST_CHECK;
 /* Before refill runs: how many buckets of `use` can be taken now. */
-unsigned space_unused(struct space *space, enum bucket_use use) IN_SET;
+unsigned space_unused(struct space *space, enum bucket_use use) LOCKED;
 /* Refill may run from now on; no longer, once its current batch is done. */
-void space_run(struct space *space) IN_SET;
-void space_stop(struct space *space) IN_SET;
-void space_abort(struct space *space, int error) IN_SET;
-bool space_is_idle(const struct space *space) IN_SET;
+void space_run(struct space *space) LOCKED;
+void space_stop(struct space *space) LOCKED;
+void space_abort(struct space *space, int error) LOCKED;
+bool space_is_idle(const struct space *space) LOCKED;
 
 /* Reads the table: priority and generation of all buckets.  Blocking; before the set runs. */
 int space_read_table(struct space *space, uint64_t first_bucket_of_table,
 		     struct error *error) MUST_CHECK;
 /* Writes the table of a fresh set, which its first journal entry names; `op` awaits that. */
-void space_write_first_table(struct space *space, struct op *op) IN_SET;
+void space_write_first_table(struct space *space, struct op *op) LOCKED;

@@ -98,7 +98,7 @@ static uint32_t *random_order(unsigned count)
 }
 
 /* The next block's place in the cache; false: the op waits for a bucket. */
-static IN_SET bool add_key(struct world *world, struct space *space)
+static LOCKED bool add_key(struct world *world, struct space *space)
 {
 	struct insert *insert = &world->insert;
 	uint64_t start = sector_of(world, world->order[world->next]);
@@ -127,11 +127,11 @@ static void insert_some(struct world *world)
 		return;
 	}
 	*insert = (struct insert){ .index = &set->index, .parent = &world->op };
-	set_enter(set);
+	set_lock(set);
 	while (insert->count < INSERT_KEYS_MAX && world->next < world->keys)
 		if (!add_key(world, &set->space))
 			break;
-	set_leave(set);
+	set_unlock(set);
 	world->state = insert->count ? STATE_INSERTED : STATE_INSERT;
 	if (insert->count)
 		insert_start(insert);
@@ -142,10 +142,10 @@ static void inserted(struct world *world)
 {
 	struct cache_set *set = set_of(world);
 
-	set_enter(set);
+	set_lock(set);
 	for (unsigned i = 0; i < world->insert.count; i++)
 		space_unpin(&set->space, world->insert.keys[i].ptr);
-	set_leave(set);
+	set_unlock(set);
 	insert_some(world);
 }
 
@@ -158,14 +158,14 @@ static bool walk(struct world *world)
 	enum lookup_result result = LOOKUP_HIT;
 	struct lookup found;
 
-	set_enter(set);
+	set_lock(set);
 	for (; world->next < world->keys; world->next++) {
 		result = index_lookup(&set->index, SLOT, sector_of(world, world->next),
 				      KEY_SECTORS, &found, &world->op);
 		if (result != LOOKUP_HIT)
 			break;
 	}
-	set_leave(set);
+	set_unlock(set);
 	if (result == LOOKUP_WAIT)
 		return false;
 	if (result != LOOKUP_HIT)
@@ -173,7 +173,7 @@ static bool walk(struct world *world)
 	return true;
 }
 
-static IN_SET void look_up_one(struct world *world, struct index *index, struct random *random)
+static LOCKED void look_up_one(struct world *world, struct index *index, struct random *random)
 {
 	struct lookup found;
 	uint64_t sector = sector_of(world, random_below(random, world->keys));
@@ -196,10 +196,10 @@ static void look_up_inside(struct world *world, struct random *random)
 {
 	struct cache_set *set = set_of(world);
 
-	set_enter(set);
+	set_lock(set);
 	for (unsigned i = 0; i < LOOKUPS; i++)
 		look_up_one(world, &set->index, random);
-	set_leave(set);
+	set_unlock(set);
 }
 
 static void look_up_entering(struct world *world, struct random *random)
@@ -207,9 +207,9 @@ static void look_up_entering(struct world *world, struct random *random)
 	struct cache_set *set = set_of(world);
 
 	for (unsigned i = 0; i < LOOKUPS; i++) {
-		set_enter(set);
+		set_lock(set);
 		look_up_one(world, &set->index, random);
-		set_leave(set);
+		set_unlock(set);
 	}
 }
 
@@ -261,9 +261,9 @@ static void time_all(struct world *world)
 	printf("buckets %llu\n", (unsigned long long)space->setup.buckets);
 	printf("struct_bucket_bytes %zu\n", sizeof(struct bucket));
 	printf("bytes_a_bucket %.1f\n", (double)space_bytes(space) / space->setup.buckets);
-	set_enter(set);
+	set_lock(set);
 	printf("node_memory_MiB %.1f\n", index_memory_bytes(&set->index) / 1048576.0);
-	set_leave(set);
+	set_unlock(set);
 }
 
 static void registered(struct world *world)

@@ -319,7 +319,7 @@ static bool look_at_all(struct judge *judge)
 
 /* ---- what is dirty ---- */
 
-static void take_dirty(struct judge *judge, struct cache_set *set, const struct node *leaf) IN_SET
+static void take_dirty(struct judge *judge, struct cache_set *set, const struct node *leaf) LOCKED
 {
 	struct node_walk walk;
 	const struct bkey *k;
@@ -340,7 +340,7 @@ static void walk_step(struct op *op)
 	struct cache_set *set = only_set(judge);
 	int error = op_take_error(op);
 
-	set_enter(set);
+	set_lock(set);
 	while (!error && !judge->is_done) {
 		struct node *leaf;
 
@@ -352,7 +352,7 @@ static void walk_step(struct op *op)
 		judge->is_done = bkey_volume(&leaf->key) == BKEY_VOLUME_MAX &&
 				 bkey_end(&leaf->key) == BKEY_END_MAX;
 	}
-	set_leave(set);
+	set_unlock(set);
 	judge->is_done |= error && error != -EAGAIN;
 }
 
@@ -419,12 +419,12 @@ static bool set_is_at_rest(void *context)
 	struct cache_set *set = context;
 	bool at_rest;
 
-	set_enter(set);
+	set_lock(set);
 	at_rest = health_error(&set->health) ||
 		  (journal_is_idle(&set->journal) && index_is_at_rest(&set->index) &&
 		   (space_is_idle(&set->space) || set->space.refill_state == REFILL_STARVED) &&
 		   set->gc.state == GC_IDLE && !set->fills.under_way);
-	set_leave(set);
+	set_unlock(set);
 	return at_rest;
 }
 
@@ -434,9 +434,9 @@ static bool collect_garbage(struct judge *judge)
 
 	if (!set || is_dead(judge))
 		return true;
-	set_enter(set);
+	set_lock(set);
 	gc_trigger(&set->gc);
-	set_leave(set);
+	set_unlock(set);
 	switch (sim_run_until(set_is_at_rest, set, 600 * SECOND)) {
 	case SIM_DONE:
 		return true;

@@ -40,7 +40,7 @@ struct checker {
 	bool is_complete;
 };
 
-static void check_place(struct checker *checker, const struct bkey *k) IN_SET
+static void check_place(struct checker *checker, const struct bkey *k) LOCKED
 {
 	struct space *space = &checker->set->space;
 	uint64_t number = space_bucket_of(space, k->ptr);
@@ -79,7 +79,7 @@ static void add_extent(struct checker *checker, const struct bkey *k)
 		checker->dirty[bkey_volume(k)] += bkey_sectors(k);
 }
 
-static void check_leaf(struct checker *checker, const struct node *leaf) IN_SET
+static void check_leaf(struct checker *checker, const struct node *leaf) LOCKED
 {
 	struct node_walk walk;
 	const struct bkey *k;
@@ -108,7 +108,7 @@ static void checker_step(struct op *op)
 	struct cache_set *set = checker->set;
 	int error = op_take_error(op);
 
-	set_enter(set);
+	set_lock(set);
 	while (!error && !checker->is_complete) {
 		struct node *leaf;
 
@@ -120,7 +120,7 @@ static void checker_step(struct op *op)
 		checker->is_complete = bkey_volume(&leaf->key) == BKEY_VOLUME_MAX &&
 				       bkey_end(&leaf->key) == BKEY_END_MAX;
 	}
-	set_leave(set);
+	set_unlock(set);
 	if (error == -EAGAIN)
 		return;
 	if (error)
@@ -198,11 +198,11 @@ static bool set_is_at_rest(void *context)
 	struct cache_set *set = context;
 	bool at_rest;
 
-	set_enter(set);
+	set_lock(set);
 	at_rest = journal_is_idle(&set->journal) && index_is_at_rest(&set->index) &&
 		  (space_is_idle(&set->space) || set->space.refill_state == REFILL_STARVED) &&
 		  set->gc.state == GC_IDLE && !set->fills.under_way;
-	set_leave(set);
+	set_unlock(set);
 	return at_rest;
 }
 
@@ -220,9 +220,9 @@ bool check_set(struct life *life, struct cache_set *set)
 		check_print(set);
 		sim_fail("the set does not come to rest");
 	}
-	set_enter(set);
+	set_lock(set);
 	bad = index_check(&set->index, &error);
-	set_leave(set);
+	set_unlock(set);
 	if (bad)
 		sim_fail("index_check: %s", error.text);
 	check_pins(set);

@@ -153,9 +153,9 @@ static bool change_journal_delay(struct tuner *tuner)
 
 	if (!set)
 		return false;
-	set_enter(set);
+	set_lock(set);
 	set->journal.delay_ns = (uint64_t[]){ 0, 1000000, 100000000, SECOND }[sim_random(4)];
-	set_leave(set);
+	set_unlock(set);
 	return false;
 }
 
@@ -165,9 +165,9 @@ static bool want_gc(struct tuner *tuner)
 
 	if (!set || set->is_stopping)
 		return false;
-	set_enter(set);
+	set_lock(set);
 	gc_trigger(&set->gc);
-	set_leave(set);
+	set_unlock(set);
 	return false;
 }
 

@@ -3,7 +3,7 @@
 # inside a function, unless it is constant or in this short list.
 srcdir=${srcdir:-$(dirname "$0")/../..}
 here=$(cd "$(dirname "$0")" && pwd)
-allowed='src/base/compiler.c:inside_set
+allowed='src/base/compiler.c:set_lock_role
 src/base/log.c:log_state
 src/base/sometimes.h:mark_
 src/io/reactor.c:current'

@@ -288,10 +288,10 @@ static inline uint64_t world_place(const struct volume *volume, uint64_t sector,
 	enum lookup_result result;
 
 	awaiter_init(&awaiter, world.reactor);
-	set_enter(world.set);
+	set_lock(world.set);
 	result = index_lookup(&world.set->index, volume->slot, sector + volume->data_offset, 1,
 			      &found, &awaiter.op);
-	set_leave(world.set);
+	set_unlock(world.set);
 	cr_assert(ne(int, result, LOOKUP_WAIT));
 	if (result != LOOKUP_HIT)
 		return 0;

@@ -159,7 +159,7 @@ static inline void ix_create_root(void)
 	ix_leave();
 	cr_assert(zero(int, awaiter_wait(&ix.awaiter)));
 	ix_enter();
-	space_settle(&ix.space, bucket);
+	space_unpin_bucket(&ix.space, bucket);
 	ix_leave();
 }
 

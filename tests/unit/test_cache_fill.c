@@ -152,9 +152,9 @@ static unsigned percent_in_use(void)
 {
 	unsigned percent;
 
-	set_enter(world.set);
+	set_lock(world.set);
 	percent = space_in_use_percent(&world.set->space);
-	set_leave(world.set);
+	set_unlock(world.set);
 	return percent;
 }
 

@@ -25,9 +25,9 @@ static void collect(void)
 {
 	uint64_t runs = gc()->runs;
 
-	set_enter(world.set);
+	set_lock(world.set);
 	gc_trigger(gc());
-	set_leave(world.set);
+	set_unlock(world.set);
 	while (gc()->runs == runs || gc()->state != GC_IDLE)
 		world_pause();
 }
@@ -235,14 +235,14 @@ Test(gc, has_a_leaf_rewritten_that_has_keys_of_a_volume_that_has_gone)
 Test(gc, that_stops_ends_without_marks_that_hold)
 {
 	write_keys(3);
-	set_enter(world.set);
+	set_lock(world.set);
 	gc_trigger(gc());
-	set_leave(world.set);
+	set_unlock(world.set);
 	while (gc()->state == GC_IDLE)
 		world_pause();
-	set_enter(world.set);
+	set_lock(world.set);
 	gc_stop(gc());
-	set_leave(world.set);
+	set_unlock(world.set);
 	while (!gc_is_idle(gc()))
 		world_pause();
 	cr_expect(eq(int, gc()->state, GC_IDLE));

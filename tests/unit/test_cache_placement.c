@@ -204,10 +204,10 @@ static struct bkey key_at(uint64_t offset)
 	struct lookup found;
 	enum lookup_result result;
 
-	set_enter(set);
+	set_lock(set);
 	result = index_lookup(&set->index, volume->slot, DATA_OFFSET + offset / 512, BLOCK, &found,
 			      &crafted_awaiter.op);
-	set_leave(set);
+	set_unlock(set);
 	cr_assert(eq(int, result, LOOKUP_HIT));
 	return found.key;
 }
@@ -223,9 +223,9 @@ static unsigned percent_in_use(void)
 {
 	unsigned percent;
 
-	set_enter(set);
+	set_lock(set);
 	percent = space_in_use_percent(&set->space);
-	set_leave(set);
+	set_unlock(set);
 	return percent;
 }
 
@@ -693,9 +693,9 @@ static bool gc_has_run(void)
 static void collect(void)
 {
 	runs_wanted = set->gc.runs + 1;
-	set_enter(set);
+	set_lock(set);
 	gc_trigger(&set->gc);
-	set_leave(set);
+	set_unlock(set);
 	run_until(gc_has_run);
 }
 

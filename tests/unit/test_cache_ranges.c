@@ -1,4 +1,4 @@
-/* Ranges in flight: who waits for whom, and which fills are struck out. */
+/* Ranges in flight: which waits for which, and which fills are cancelled. */
 #include "awaiter.h"
 #include "cache/ranges.h"
 
@@ -215,23 +215,23 @@ Test(ranges, make_nobody_wait_for_a_fill)
 	cr_expect(write_comes(2, 0, 8));
 }
 
-Test(ranges, strike_out_a_fill_by_a_write)
+Test(ranges, cancel_a_fill_by_a_write)
 {
 	fill_begins(0, 0, 8);
-	cr_expect(not(range[0].is_struck));
+	cr_expect(not(range[0].is_cancelled));
 	cr_expect(write_comes(1, 7, 9));
-	cr_expect(range[0].is_struck);
+	cr_expect(range[0].is_cancelled);
 }
 
-Test(ranges, strike_out_all_fills_that_a_write_overlaps)
+Test(ranges, cancel_all_fills_that_a_write_overlaps)
 {
 	fill_begins(0, 0, 8);
 	fill_begins(1, 8, 16);
 	fill_begins(2, 16, 24);
 	cr_expect(write_comes(3, 4, 12));
-	cr_expect(range[0].is_struck);
-	cr_expect(range[1].is_struck);
-	cr_expect(not(range[2].is_struck));
+	cr_expect(range[0].is_cancelled);
+	cr_expect(range[1].is_cancelled);
+	cr_expect(not(range[2].is_cancelled));
 }
 
 Test(ranges, leave_a_fill_beside_a_write)
@@ -239,26 +239,26 @@ Test(ranges, leave_a_fill_beside_a_write)
 	fill_begins(0, 8, 16);
 	cr_expect(write_comes(1, 0, 8));
 	cr_expect(write_comes(2, 16, 24));
-	cr_expect(not(range[0].is_struck));
+	cr_expect(not(range[0].is_cancelled));
 }
 
 Test(ranges, leave_a_fill_that_is_read)
 {
 	fill_begins(0, 0, 8);
 	cr_expect(read_comes(1, 0, 8));
-	cr_expect(not(range[0].is_struck));
+	cr_expect(not(range[0].is_cancelled));
 }
 
 /* The read still holds its range when its fill begins: the write that waits comes after both. */
-Test(ranges, strike_out_a_fill_when_a_write_that_waited_begins)
+Test(ranges, cancel_a_fill_when_a_write_that_waited_begins)
 {
 	cr_expect(read_comes(0, 0, 8));
 	cr_expect(not(write_comes(1, 0, 8)));
 	fill_begins(2, 0, 8);
-	cr_expect(not(range[2].is_struck));
+	cr_expect(not(range[2].is_cancelled));
 	goes(0);
 	cr_expect(not(waits(1)));
-	cr_expect(range[2].is_struck);
+	cr_expect(range[2].is_cancelled);
 }
 
 Test(ranges, forget_a_fill_that_has_gone)
@@ -266,6 +266,6 @@ Test(ranges, forget_a_fill_that_has_gone)
 	fill_begins(0, 0, 8);
 	goes(0);
 	cr_expect(write_comes(1, 0, 8));
-	cr_expect(not(range[0].is_struck));
+	cr_expect(not(range[0].is_cancelled));
 	cr_expect(not(list_linked(&range[0].link)));
 }

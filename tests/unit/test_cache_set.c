@@ -104,9 +104,9 @@ Test(cache_set, forgets_the_keys_of_volumes_that_are_retired)
 	cr_assert(zero(int, init(0, false)));
 	set.uuids[1].uuid[0] = 7;
 	uuid_retire(&set.uuids[2], 0);
-	set_enter(&set);
+	set_lock(&set);
 	set_volumes_changed(&set);
-	set_leave(&set);
+	set_unlock(&set);
 	cr_expect(not(set.index.is_gone[0]));
 	cr_expect(not(set.index.is_gone[1]));
 	cr_expect(set.index.is_gone[2]);
@@ -123,9 +123,9 @@ Test(cache_set, that_stops_does_not_wait_for_a_gc_that_pauses)
 	cr_assert(zero(int, init(0, false)));
 	set.gc.state = GC_NEXT;
 	timer_start(&set.gc.pause, UINT64_C(1000000000000), &set.gc.op);
-	set_enter(&set);
+	set_lock(&set);
 	gc_stop(&set.gc);
-	set_leave(&set);
+	set_unlock(&set);
 	awaiter_init(&awaiter, reactor);
 	op_queue(&awaiter.op);
 	awaiter_wait(&awaiter);

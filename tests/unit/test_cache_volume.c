@@ -1,4 +1,4 @@
-/* A volume: its gate, the one writer of its superblock, what is counted. */
+/* A volume: freezing, the one writer of its superblock, what is counted. */
 #include <errno.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -138,49 +138,49 @@ Test(volume, stays_dirty_when_another_superblock_cannot_be_written)
 	cr_expect(eq(int, volume_state(&volume), STATE_DIRTY));
 }
 
-/* ---- the gate (VOLUME-1) ---- */
+/* ---- freezing (VOLUME-1) ---- */
 
 Test(volume, lets_requests_in)
 {
-	cr_expect(volume_enter(&volume, &owner[0].op));
+	cr_expect(volume_request_begin(&volume, &owner[0].op));
 	cr_expect(eq(u32, volume.in_flight, 1));
-	volume_hold(&volume);
+	volume_request_ref(&volume);
 	cr_expect(eq(u32, volume.in_flight, 2));
-	volume_leave(&volume);
-	volume_leave(&volume);
+	volume_request_end(&volume);
+	volume_request_end(&volume);
 	cr_expect(zero(u32, volume.in_flight));
 }
 
-Test(volume, makes_requests_wait_at_a_closed_gate)
+Test(volume, makes_requests_wait_while_it_is_frozen)
 {
-	volume_gate_close(&volume);
-	cr_expect(not(volume_enter(&volume, &owner[0].op)));
-	cr_expect(not(volume_enter(&volume, &owner[1].op)));
+	volume_freeze(&volume);
+	cr_expect(not(volume_request_begin(&volume, &owner[0].op)));
+	cr_expect(not(volume_request_begin(&volume, &owner[1].op)));
 	cr_expect(zero(u32, volume.in_flight));
-	volume_gate_open(&volume);
+	volume_thaw(&volume);
 	cr_expect(zero(int, awaiter_wait(&owner[0])));
 	if (!owner[1].steps)
 		cr_expect(zero(int, awaiter_wait(&owner[1])));
-	cr_expect(volume_enter(&volume, &owner[0].op));
-	volume_leave(&volume);
+	cr_expect(volume_request_begin(&volume, &owner[0].op));
+	volume_request_end(&volume);
 }
 
 Test(volume, is_drained_at_once_where_nothing_is_in_flight)
 {
-	volume_gate_close(&volume);
-	volume_drain(&volume, &owner[0].op);
+	volume_freeze(&volume);
+	volume_quiesce(&volume, &owner[0].op);
 	cr_expect(zero(int, awaiter_wait(&owner[0])));
 }
 
 Test(volume, is_drained_when_the_last_one_leaves)
 {
-	cr_assert(volume_enter(&volume, &owner[1].op));
-	volume_hold(&volume);
-	volume_gate_close(&volume);
-	volume_drain(&volume, &owner[0].op);
-	volume_leave(&volume);
+	cr_assert(volume_request_begin(&volume, &owner[1].op));
+	volume_request_ref(&volume);
+	volume_freeze(&volume);
+	volume_quiesce(&volume, &owner[0].op);
+	volume_request_end(&volume);
 	cr_expect(owner[0].op.awaited);
-	volume_leave(&volume);
+	volume_request_end(&volume);
 	cr_expect(not(owner[0].op.awaited));
 	cr_expect(zero(int, awaiter_wait(&owner[0])));
 }

@@ -108,7 +108,7 @@ Test(attach, that_cannot_say_dirty_leaves_the_volume_closed)
 	world_serve();
 	cr_expect(eq(ptr, world.volume->set, NULL));
 	cr_expect(not(world.volume->is_exported));
-	cr_expect(not(world.volume->gate_closed));
+	cr_expect(not(world.volume->is_frozen));
 	cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
 	cr_expect(eq(int, world.volume->dirty, DIRTY_NO));
 	cr_expect(lt(int, daemon_check_complete(&world.daemon, &error), 0));

@@ -298,7 +298,7 @@ static unsigned count_extents(unsigned *leaves)
 		const struct bkey *k;
 		int failed;
 
-		set_enter(set);
+		set_lock(set);
 		failed = index_leaf(&set->index, from, &leaf, &crafted_awaiter.op);
 		if (!failed) {
 			node_walk_begin(&walk, leaf);
@@ -308,15 +308,15 @@ static unsigned count_extents(unsigned *leaves)
 			is_last = !bkey_compare(&leaf->key, &last);
 			++*leaves;
 		}
-		set_leave(set);
+		set_unlock(set);
 		if (failed) {
 			cr_assert(eq(int, failed, -EAGAIN));
 			cr_assert(zero(int, awaiter_wait(&crafted_awaiter)));
 		}
 	}
-	set_enter(set);
+	set_lock(set);
 	cr_expect(zero(int, index_check(&set->index, &error)), "%s", error.text);
-	set_leave(set);
+	set_unlock(set);
 	return count;
 }
 

@@ -445,38 +445,3 @@ Test(take, lets_rewrites_have_no_more_than_half_of_the_list)
 	lock_release(lock);
 }
 
-Test(take, serves_who_waits_with_what_is_given_back)
-{
-	struct awaiter awaiter;
-	uint64_t available;
-	uint32_t bucket;
-
-	awaiter_init(&awaiter, reactor);
-	lock_acquire(lock);
-	available = space.available;
-	cr_assert(zero(int, space_take(&space, USE_BTREE, 1, &bucket, NULL)));
-	cr_expect(eq(u64, space.available, available - 1));
-	waitlist_join(&space.waiting[USE_BTREE], &awaiter.op);
-	space_give_back(&space, USE_BTREE, bucket);
-	lock_release(lock);
-	cr_expect(zero(int, awaiter_wait(&awaiter)));
-	cr_expect(eq(u64, space.available, available));
-	cr_expect(eq(u32, space.bucket[bucket].mark, MARK_NONE));
-	cr_expect(eq(u32, space.bucket[bucket].prio, PRIO_INITIAL));
-	cr_expect(zero(u32, space.bucket[bucket].used_sectors));
-	cr_expect(eq(u32, space.bucket[bucket].pins, 1));
-}
-
-Test(take, leaves_what_is_given_back_to_a_full_list_to_all)
-{
-	uint32_t bucket;
-
-	lock_acquire(lock);
-	cr_assert(zero(int, space_take(&space, USE_PRIO, 1, &bucket, NULL)));
-	cr_assert(eq(u32, space_unused(&space, USE_PRIO), 1));
-	space_give_back(&space, USE_PRIO, bucket);
-	lock_release(lock);
-	cr_expect(zero(u32, space.bucket[bucket].pins));
-	cr_expect(zero(u32, space.bucket[bucket].is_listed));
-	cr_expect(eq(u32, space.bucket[bucket].mark, MARK_NONE));
-}

@@ -349,7 +349,7 @@ static void refill_again(bool is_short)
 		cr_assert(zero(int, space_take(&space, USE_DATA, 1, &bucket, NULL)));
 		space_set_mark(&space, bucket, MARK_RECLAIMABLE);
 		space.bucket[bucket].prio = 1000;
-		space_settle(&space, bucket);
+		space_unpin_bucket(&space, bucket);
 	}
 	if (is_short)
 		cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EAGAIN));
