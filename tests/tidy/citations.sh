@@ -10,9 +10,7 @@ export srcdir=.
 
 # Prose as FILE:LINE:text.
 prose() {
-	for file in $("$here/find-sources"); do
-		awk -v comments=1 -f "$here/code-only.awk" "$file"
-	done
+	"$here/find-sources" | xargs awk -v comments=1 -f "$here/code-only.awk"
 	find ./*.md doc -name '*.md' -exec awk '{ print FILENAME ":" FNR ":" $0 }' {} + 2>/dev/null
 	find tests contrib \( -name '*.sh' -o -name '*.tap' -o -name '*.bash' \) \
 		-exec awk '/^[ \t]*#/ { print FILENAME ":" FNR ":" $0 }' {} + 2>/dev/null
