@@ -102,6 +102,9 @@ index_sources = \
 	src/index/overlay.c \
 	src/index/sort.c \
 	src/index/split.c \
+	src/index/split.h \
+	src/index/split_build.c \
+	src/index/split_layout.c \
 	$(NULL)
 
 cache_sources = \

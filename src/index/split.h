@@ -1,0 +1,103 @@
+/*
+ * What the three files of a split share: split.c has the states, split_layout.c what the
+ * new nodes will hold, split_build.c makes them in memory.
+ */
+#pragma once
+
+#include "base/numbers.h"
+#include "format/bset.h"
+#include "index/internal.h"
+
+enum {
+	CHILD_WORDS = 3,
+	SPLIT_ABOVE_FIFTHS = 4,		/* two nodes if one would be more than 4/5 full */
+	FIRST_GETS_FIFTHS = 3,
+	NEW_NODES_MAX = 64,		/* enough for a node of 32 MiB, with ours of 1 MiB */
+	PLAN_BUCKETS_MAX = NEW_NODES_MAX + 2 * INDEX_LEVELS_MAX + 1,
+};
+
+enum plan_state {
+	PLAN_FREE,
+	PLAN_ASK,
+	PLAN_FLUSH,
+	PLAN_NODES,
+	PLAN_SWITCH,
+	PLAN_PARENT,
+	PLAN_ROOT
+};
+
+/* A new node, and the bset to be written. */
+struct new_node {
+	struct node *node;
+	unsigned char *buffer;
+	unsigned sectors;
+};
+
+/* One level of the plan. */
+struct level_plan {
+	struct node *old;
+	unsigned count;			/* of new nodes */
+	struct new_node new[NEW_NODES_MAX];
+};
+
+struct plan {
+	struct op op;
+	struct index *index;
+	enum plan_state state;
+	struct position from;
+	unsigned bottom, top;		/* levels that are replaced */
+	struct insert *insert;		/* whose keys are carried along; NULL: a rewrite by gc */
+	struct op *owner;		/* awaits the moment when the new nodes are thawed */
+	struct level_plan at[INDEX_LEVELS_MAX];
+	struct node *parent;		/* of the top old node; NULL: that is the root */
+	unsigned parent_sectors;	/* room in its log that is promised to this plan */
+	unsigned char *parent_buffer;	/* OPEN_RUN_BYTES_MAX */
+	struct new_node root;		/* above a root that was split */
+	struct journal_pin pin;		/* for the carried keys */
+	unsigned writing;		/* the level whose nodes are written next */
+	struct run content;		/* keys of the new nodes of the current level */
+	struct run carried;		/* the carried keys */
+	struct insert trial;		/* a copy of the insert, as it will be after them */
+};
+
+static inline unsigned split_node_words(const struct index *index)
+{
+	return (index->setup.node_sectors * 512 - sizeof(struct bset_disk)) / 8;
+}
+
+static inline unsigned split_run_words(const struct run *run)
+{
+	unsigned words = 0;
+
+	for (unsigned i = 0; i < run->count; i++)
+		words += bkey_words(&run->key[i]);
+	return words;
+}
+
+static inline unsigned split_set_sectors(const struct index *index, unsigned words)
+{
+	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
+}
+
+/* ---- split_layout.c: ASK, prepare ---- */
+
+/* The keys of a leaf and the carried keys that belong into it: `content`, `carried`, `trial`. */
+void plan_collect_leaf(struct plan *plan, const struct node *leaf) LOCKED;
+/* The keys of an interior node: `content`. */
+void plan_collect_children(struct plan *plan, const struct node *node);
+/*
+ * Which levels are replaced, and by how many nodes each.  Returns the number of buckets that
+ * this needs, or 0: the plan waits for somebody who is in the way.
+ */
+unsigned plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX]) LOCKED;
+/* Can there be so many buckets at a time, and memory for them?  Else the set fails: -errno. */
+int plan_check_size(struct plan *plan, unsigned buckets) LOCKED MUST_CHECK;
+/* The leaf has got room meanwhile, or there is nothing left for it to take. */
+bool plan_is_needless(struct plan *plan, const struct node *leaf) LOCKED;
+
+/* ---- split_build.c: ASK, commit ---- */
+
+/* Freezes the old nodes and makes the new ones in memory, in `buckets` (SPLIT-1). */
+void plan_freeze(struct plan *plan, const uint32_t *buckets) LOCKED;
+/* In a run of an interior node the new children take the place of the old one. */
+void plan_replace_child(struct run *run, const struct level_plan *at);
