@@ -137,6 +137,10 @@ lifecycle_sources = \
 	src/lifecycle/internal.h \
 	src/lifecycle/members.c \
 	src/lifecycle/recover.c \
+	src/lifecycle/recover.h \
+	src/lifecycle/recover_fresh.c \
+	src/lifecycle/recover_replay.c \
+	src/lifecycle/recover_walk.c \
 	src/lifecycle/register.c \
 	src/lifecycle/stop.c \
 	src/lifecycle/superblocks.c \

@@ -28,7 +28,8 @@
  *     replaced, all old buckets wait for a durable entry that names the new root.
  * (SPLIT-3) Only one plan at a time appends to a parent, so that its log has no gaps.
  * (SPLIT-4) The freed record and the pointers to the new nodes are in one bset (ORDER-23).
- */#include "index/split.h"
+ */
+#include "index/split.h"
 
 #include <errno.h>
 #include <string.h>

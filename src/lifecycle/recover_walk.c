@@ -1,0 +1,170 @@
+/*
+ * WALK: marks every pointer of the leaves and of the keys to be replayed, and counts dirty
+ * sectors.  Nothing is allocated before (RECOVER-1).
+ */
+#include "lifecycle/recover.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* An extent with a placeholder or without data has no bucket to mark. */
+static LOCKED int mark_extent(struct recover *recover, const struct bkey *k)
+{
+	struct space *space = &recover->set->space;
+	struct error *error = recover->job.error;
+	char text[BKEY_TEXT_BYTES];
+
+	if (!bkey_sectors(k) || !bkey_pointers(k) ||
+	    !space_pointer_is_valid(space, k->ptr, bkey_sectors(k)))
+		return 0;
+	if (!space_survey_extent(space, k->ptr, bkey_sectors(k), bkey_is_dirty(k), error))
+		return 0;
+	return error_prefix(error, "extent %s", bkey_print(text, k));
+}
+
+/* Does all of `k` lie before `from`? */
+static bool lies_before(const struct bkey *k, struct position from)
+{
+	return bkey_volume(k) != from.volume ? bkey_volume(k) < from.volume :
+					       bkey_end(k) <= from.sector && from.sector;
+}
+
+/* Marks the extents of a leaf, which begins at recover->at, and counts the dirty ones. */
+static LOCKED int mark_leaf(struct recover *recover, const struct node *leaf)
+{
+	struct cache_set *set = recover->set;
+	char text[BKEY_TEXT_BYTES];
+	unsigned long long bucket = space_bucket_of(&set->space, leaf->key.ptr);
+	struct node_walk walk;
+	const struct bkey *k;
+
+	node_walk_begin(&walk, leaf);
+	while ((k = node_walk_next(&walk))) {
+		if (lies_before(k, recover->at))
+			return error_set(recover->job.error, EINVAL,
+					 "%s belongs to the leaf before that of bucket %llu",
+					 bkey_print(text, k), bucket);
+		if (mark_extent(recover, k))
+			return error_prefix(recover->job.error, "leaf in bucket %llu", bucket);
+		if (bkey_is_dirty(k) && index_key_is_usable(&set->index, k))
+			set->index.dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
+	}
+	return 0;
+}
+
+/* A second pointer to the bucket of a node is damage: the survey refuses it. */
+static LOCKED int mark_node(struct recover *recover, const struct node *node)
+{
+	struct error *error = recover->job.error;
+	char text[BKEY_TEXT_BYTES];
+
+	if (space_survey_metadata(&recover->set->space, node->key.ptr, node->sectors, error))
+		return error_prefix(error, "btree node %s", bkey_print(text, &node->key));
+	return 0;
+}
+
+/* Marks the nodes of the path that are not marked yet, from the root down. */
+static LOCKED int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
+{
+	struct cache_set *set = recover->set;
+
+	for (int level = set->index.root->level; level >= 0; level--) {
+		const struct node *node = path[level];
+
+		if (level && recover->seen[level] == node->key.ptr)
+			continue;
+		recover->seen[level] = node->key.ptr;
+		if (mark_node(recover, node) || (!level && mark_leaf(recover, node)))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* Visits the next leaf; *is_complete: it was the last. */
+static LOCKED int walk_on(struct recover *recover, bool *is_complete)
+{
+	struct cache_set *set = recover->set;
+	struct bkey last = bkey_max();
+	struct node *path[INDEX_LEVELS_MAX];
+	int error = index_path(&set->index, recover->at, path, &recover->job.op);
+
+	error = error ?: mark_path(recover, path);
+	if (error)
+		return error;
+	*is_complete = bkey_compare(&path[0]->key, &last) == 0;
+	recover->at = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
+	return health_error(&set->health);
+}
+
+/* The same limits as for the keys of a leaf (check_leaf_key() in index/node_io.c). */
+static LOCKED bool is_sound_extent(const struct cache_set *set, const struct bkey *k)
+{
+	if (!bkey_sectors(k))
+		return true;
+	return bkey_sectors(k) <= bkey_end(k) && bkey_end(k) <= BKEY_END_MAX &&
+	       (!bkey_pointers(k) || pointer_device(k->ptr) ||
+		space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)));
+}
+
+/* Marks the extents of the keys to be replayed, so that their buckets count as used. */
+static LOCKED int mark_journal(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+
+	for (unsigned i = 0; i < recover->found.count; i++) {
+		const struct journal_entry_disk *entry = recover->found.entries[i];
+		unsigned words = le32_get(entry->words);
+		struct bkey k;
+
+		for (unsigned at = 0; at < words; at += bkey_words(&k)) {
+			char text[BKEY_TEXT_BYTES];
+
+			if (!bkey_decode(&k, entry->keys + at, words - at))
+				break;		/* cannot be: journal_read() has checked them */
+			if (!is_sound_extent(set, &k))
+				return error_set(recover->job.error, EINVAL,
+						 "journal entry %llu: spotted extent %s",
+						 (unsigned long long)le64_get(entry->sequence),
+						 bkey_print(text, &k));
+			if (mark_extent(recover, &k))
+				return error_prefix(recover->job.error, "journal entry %llu",
+						    (unsigned long long)le64_get(entry->sequence));
+		}
+	}
+	return health_error(&set->health);
+}
+
+/* From here on it is known which buckets are unused, so allocation may begin (RECOVER-1). */
+static LOCKED int end_walk(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	int error = mark_journal(recover);
+
+	if (error)
+		return error;
+	space_gc_end(&set->space);
+	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
+}
+
+/* One leaf for each step, so that other sets and volumes are served meanwhile. */
+void recover_walk(struct recover *recover)
+{
+	struct cache_set *set = recover->set;
+	bool is_complete = false;
+	int error;
+
+	set_lock(set);
+	error = walk_on(recover, &is_complete);
+	if (!error && is_complete)
+		error = end_walk(recover);
+	set_unlock(set);
+	if (error == -EAGAIN)
+		return;
+	if (error) {
+		recover_end(recover, error);
+		return;
+	}
+	if (is_complete)
+		recover->state = RECOVER_REPLAY;
+	op_queue(&recover->job.op);
+}
