@@ -232,13 +232,17 @@ Test(gc, has_a_leaf_rewritten_that_has_keys_of_a_volume_that_has_gone)
 
 /* ---- stopping ---- */
 
-Test(gc, that_stops_ends_without_marks_that_hold)
+/* A gc of so few nodes may have ended before anybody sees it: then it stops at rest. */
+Test(gc, ends_when_it_is_stopped)
 {
+	uint64_t runs;
+
 	write_keys(3);
+	runs = gc()->runs;
 	set_lock(world.set);
 	gc_trigger(gc());
 	set_unlock(world.set);
-	while (gc()->state == GC_IDLE)
+	while (gc()->state == GC_IDLE && gc()->runs == runs)
 		world_pause();
 	set_lock(world.set);
 	gc_stop(gc());
