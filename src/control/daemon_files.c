@@ -30,12 +30,10 @@ static bool is_pending(struct daemon *daemon, const struct volume *volume)
 static int store_pendings_cleanup(struct control_store *store)
 {
 	struct daemon *daemon = store->subject.daemon;
-	struct list_link *link, *next;
+	struct volume *next;
 
-	for (link = list_first(&daemon->volumes); link; link = next) {
-		struct volume *volume = container_of(link, struct volume, daemon_link);
-
-		next = list_next(&daemon->volumes, link);
+	for (struct volume *volume = daemon_first_volume(daemon); volume; volume = next) {
+		next = daemon_next_volume(daemon, volume);
 		if (is_pending(daemon, volume))
 			volume_stop(volume, &store->error, &store->op);
 	}
@@ -145,14 +143,12 @@ static void print_disk(const struct volume *volume, struct text *text)
 
 static void show_diskstats(const struct control_subject *subject, struct text *text)
 {
-	const struct list *volumes = &subject->daemon->volumes;
+	const struct daemon *daemon = subject->daemon;
 
-	for (struct list_link *link = list_first(volumes); link; link = list_next(volumes, link)) {
-		const struct volume *volume = container_of(link, struct volume, daemon_link);
-
+	for (const struct volume *volume = daemon_first_volume(daemon); volume;
+	     volume = daemon_next_volume(daemon, volume))
 		if (volume->is_exported)
 			print_disk(volume, text);
-	}
 	if (!text->used)
 		text_print(text, "\n");
 }

@@ -274,10 +274,8 @@ static void print_volume_metric(struct daemon *daemon, const struct volume_metri
 	char uuid[40], label[QUOTED_LABEL_BYTES];
 
 	print_head("volume", metric->name, metric->help, metric->kind, text);
-	for (struct list_link *link = list_first(&daemon->volumes); link;
-	     link = list_next(&daemon->volumes, link)) {
-		const struct volume *volume = container_of(link, struct volume, daemon_link);
-
+	for (const struct volume *volume = daemon_first_volume(daemon); volume;
+	     volume = daemon_next_volume(daemon, volume)) {
 		if (volume->is_flash && !metric->of_flash)
 			continue;
 		escape_quoted(label, sizeof(label), volume->label);
@@ -294,9 +292,8 @@ static void print_set_metric(struct daemon *daemon, const struct set_metric *met
 	char uuid[40];
 
 	print_head("set", metric->name, metric->help, metric->kind, text);
-	for (struct list_link *link = list_first(&daemon->sets); link;
-	     link = list_next(&daemon->sets, link)) {
-		struct cache_set *set = container_of(link, struct cache_set, link);
+	for (struct cache_set *set = daemon_first_set(daemon); set;
+	     set = daemon_next_set(daemon, set)) {
 		struct set_facts facts = set_facts_take(set);
 
 		text_print(text, "bcachefuse_set_%s{set=\"%s\"} %.17g\n", metric->name,

@@ -59,9 +59,8 @@ static void tune_one(const struct control_subject *subject, const struct control
 static void tune_volumes(struct daemon *daemon, const struct control_file *file,
 			 const char *value, struct error *error, struct op *op)
 {
-	for (struct list_link *link = list_first(&daemon->volumes); link;
-	     link = list_next(&daemon->volumes, link)) {
-		struct volume *volume = container_of(link, struct volume, daemon_link);
+	for (struct volume *volume = daemon_first_volume(daemon); volume;
+	     volume = daemon_next_volume(daemon, volume)) {
 		struct control_subject subject = {
 			.daemon = daemon, .set = volume->set, .volume = volume
 		};
@@ -74,11 +73,9 @@ static void tune_volumes(struct daemon *daemon, const struct control_file *file,
 static void tune_sets(struct daemon *daemon, const struct control_file *file, const char *value,
 		      struct error *error, struct op *op)
 {
-	for (struct list_link *link = list_first(&daemon->sets); link;
-	     link = list_next(&daemon->sets, link)) {
-		struct control_subject subject = {
-			.daemon = daemon, .set = container_of(link, struct cache_set, link)
-		};
+	for (struct cache_set *set = daemon_first_set(daemon); set;
+	     set = daemon_next_set(daemon, set)) {
+		struct control_subject subject = { .daemon = daemon, .set = set };
 
 		tune_one(&subject, file, value, error, op);
 	}

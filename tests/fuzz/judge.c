@@ -128,9 +128,7 @@ static bool wait_for(struct judge *judge, const char *what)
 
 static struct cache_set *only_set(struct judge *judge)
 {
-	struct list_link *first = list_first(&judge->daemon.sets);
-
-	return first ? container_of(first, struct cache_set, link) : NULL;
+	return daemon_first_set(&judge->daemon);
 }
 
 static bool is_dead(struct judge *judge)
@@ -290,24 +288,11 @@ static bool look_at_volume(struct judge *judge, struct volume *volume, struct lo
 	return true;
 }
 
-static struct volume *first_volume(struct judge *judge)
-{
-	struct list_link *link = list_first(&judge->daemon.volumes);
-
-	return link ? container_of(link, struct volume, daemon_link) : NULL;
-}
-
-static struct volume *next_volume(struct judge *judge, struct volume *volume)
-{
-	struct list_link *link = list_next(&judge->daemon.volumes, &volume->daemon_link);
-
-	return link ? container_of(link, struct volume, daemon_link) : NULL;
-}
-
 static bool look_at_all(struct judge *judge)
 {
 	judge->looks = 0;
-	for (struct volume *v = first_volume(judge); v; v = next_volume(judge, v)) {
+	for (struct volume *v = daemon_first_volume(&judge->daemon); v;
+	     v = daemon_next_volume(&judge->daemon, v)) {
 		if (judge->looks == VOLUMES_MAX)
 			break;
 		if (!look_at_volume(judge, v, &judge->look[judge->looks++]))
@@ -451,7 +436,8 @@ static bool write_some(struct judge *judge)
 {
 	unsigned index = 0;
 
-	for (struct volume *v = first_volume(judge); v; v = next_volume(judge, v)) {
+	for (struct volume *v = daemon_first_volume(&judge->daemon); v;
+	     v = daemon_next_volume(&judge->daemon, v)) {
 		if (index == judge->looks)
 			break;
 		for (unsigned n = sim_random(8); n; n--)
@@ -472,7 +458,8 @@ static struct volume *find_again(struct judge *judge, unsigned index)
 
 	for (unsigned i = 0; i < index; i++)
 		nth += !memcmp(judge->look[i].uuid, look->uuid, sizeof(look->uuid));
-	for (struct volume *v = first_volume(judge); v; v = next_volume(judge, v))
+	for (struct volume *v = daemon_first_volume(&judge->daemon); v;
+	     v = daemon_next_volume(&judge->daemon, v))
 		if (!memcmp(v->uuid, look->uuid, sizeof(look->uuid)) && !nth--)
 			return v;
 	return NULL;

@@ -19,14 +19,10 @@ enum { SLOW_RATE = 400, STUCK_RATE = 2, ERROR_RATE = 60,
 
 static struct volume *find_volume(struct life *life, const uint8_t uuid[16])
 {
-	struct list *volumes = &life->daemon.volumes;
-
-	for (struct list_link *link = list_first(volumes); link; link = list_next(volumes, link)) {
-		struct volume *volume = container_of(link, struct volume, daemon_link);
-
+	for (struct volume *volume = daemon_first_volume(&life->daemon); volume;
+	     volume = daemon_next_volume(&life->daemon, volume))
 		if (!memcmp(volume->uuid, uuid, 16))
 			return volume;
-	}
 	return NULL;
 }
 
