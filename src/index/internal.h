@@ -69,6 +69,11 @@ static inline bool node_is_dirty(const struct node *node)
 {
 	return !node->level && node->open.count;
 }
+/* A dirty leaf that is neither being written nor replaced. */
+static inline bool leaf_may_be_written(const struct node *node)
+{
+	return node_is_dirty(node) && !node->write && !node->is_frozen;
+}
 static inline bool node_covers(const struct node *node, const struct bkey *k)
 {
 	return bkey_compare(k, &node->key) <= 0;

@@ -187,7 +187,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 {
 	struct node_write *write = free_slot(index);
 
-	assert(!leaf->write && !leaf->is_frozen && node_is_dirty(leaf));
+	assert(leaf_may_be_written(leaf));
 	assert(!index->setup.memory_only);
 	SIM_SOMETIMES_IF(!write, "all leaf writes are in use");
 	if (!write)
@@ -292,7 +292,7 @@ int index_clean_all(struct index *index, struct op *op)
 	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
 		struct node *node = container_of(link, struct node, lru_link);
 
-		if (node_is_dirty(node) && !node->write && !node->is_frozen)
+		if (leaf_may_be_written(node))
 			leaf_write_start(index, node);
 		if (node_is_dirty(node) || node->write || node->is_frozen)
 			busy = node;
@@ -341,7 +341,7 @@ void ageing_step(struct op *op)
 		for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
 			struct node *leaf = container_of(link, struct node, lru_link);
 
-			if (node_is_dirty(leaf) && !leaf->write && !leaf->is_frozen &&
+			if (leaf_may_be_written(leaf) &&
 			    now - leaf->dirty_since_ns > LEAF_AGE_MAX_NS &&
 			    !leaf_write_start(index, leaf))
 				break;

@@ -136,7 +136,7 @@ static LOCKED void write_if_oldest_is_dirty(struct index *index)
 
 		if (may_be_forgotten(index, node))
 			return;
-		if (node_is_dirty(node) && !node->write && !node->is_frozen) {
+		if (leaf_may_be_written(node)) {
 			SIM_SOMETIMES("the longest unused leaf is written to make room");
 			leaf_write_start(index, node);
 			return;
@@ -159,8 +159,7 @@ static LOCKED bool make_room(struct index *index)
 	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
 		struct node *node = container_of(link, struct node, lru_link);
 
-		if (node_is_dirty(node) && !node->write && !node->is_frozen &&
-		    !leaf_write_start(index, node))
+		if (leaf_may_be_written(node) && !leaf_write_start(index, node))
 			break;
 	}
 	return false;
