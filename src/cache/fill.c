@@ -37,8 +37,8 @@ void fills_done(struct fills *fills)
 	fills->fill = NULL;
 }
 
-/* Is a buffer free, or can one be made?  A set that never misses has none. */
-static bool have_buffer(struct fills *fills)
+/* Makes a buffer if none is free; false: all are in use.  A set that never misses has none. */
+static bool ensure_buffer(struct fills *fills)
 {
 	unsigned char *buffer;
 
@@ -57,7 +57,7 @@ static bool have_buffer(struct fills *fills)
 /* A fill without a buffer cannot start, so it must find both. */
 static struct fill *free_fill(struct fills *fills)
 {
-	if (!have_buffer(fills))
+	if (!ensure_buffer(fills))
 		return NULL;
 	for (unsigned i = 0; i < FILLS_MAX; i++) {
 		if (fills->fill[i].state == FILL_FREE)

@@ -236,12 +236,18 @@ unsigned char *sim_disk_content(struct sim_disk *disk)
 	return disk->media;
 }
 
-bool sim_disk_is_volatile(const struct sim_disk *disk)
+/* Of this kind; SIM_WRITES: of any. */
+static bool disk_is_volatile(const struct sim_disk *disk, enum sim_write what)
 {
 	for (struct version *v = disk->first; v; v = v->next)
-		if (!v->is_outdated)
+		if (!v->is_outdated && (what == SIM_WRITES || v->what == what))
 			return true;
 	return false;
+}
+
+bool sim_disk_is_volatile(const struct sim_disk *disk)
+{
+	return disk_is_volatile(disk, SIM_WRITES);
 }
 
 void sim_disk_read(struct sim_disk *disk, void *data, uint64_t sector, unsigned sectors)
@@ -368,14 +374,6 @@ void disks_settle(void)
 		settle_disk(container_of(link, struct sim_disk, link),
 			    loses_a_kind ? CUT_LOSES_A_KIND : sim_random(CUT_STYLES),
 			    random_next(&world.random));
-}
-
-static bool disk_is_volatile(const struct sim_disk *disk, enum sim_write what)
-{
-	for (struct version *v = disk->first; v; v = v->next)
-		if (!v->is_outdated && v->what == what)
-			return true;
-	return false;
 }
 
 bool disks_are_volatile(enum sim_write kind)
