@@ -37,7 +37,7 @@ struct daemon;
 struct volume;
 
 /*
- * What guards a field stands first in its comment:
+ * The guard of each field stands first in its comment:
  *	const	set before the set runs, never changed afterwards
  *	lock	the set lock
  *	reactor	only steps on the set's reactor touch it; no lock

@@ -31,7 +31,7 @@ void gc_init(struct gc *gc, struct cache_set *set)
 
 /* ---- marking ---- */
 
-/* What marking a leaf found out about its keys. */
+/* Facts about the keys of a leaf, found by marking it. */
 struct leaf_facts {
 	unsigned keys, bad;	/* bad: unusable */
 	unsigned stalest;	/* generations by which the oldest pointer is behind */

@@ -91,7 +91,7 @@ void cache_read_start(struct cache_read *read);
 
 /* ---- writing whole blocks through the cache (write.c) ---- */
 
-/* What the write waits for. */
+/* The event for which the write waits. */
 enum write_state {
 	WRITE_DECIDE,	/* for state DIRTY in the superblock, or for gc to make room */
 	WRITE_LOOK,	/* for a node, to find out whether the write hides dirty data */

@@ -35,7 +35,7 @@ enum {	/* beside the mode bits of a file */
 	CONTROL_OF_PARTITION = 02000,	/* exists only if the member is a partition */
 };
 
-/* What a control file is about. */
+/* The subject of a control file. */
 struct control_subject {
 	struct daemon *daemon;
 	struct cache_set *set;		/* NULL: the daemon, or a volume without a set */

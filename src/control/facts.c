@@ -17,7 +17,7 @@ static uint64_t percent_of(uint64_t part, uint64_t whole)
 	return whole ? part * 100 / whole : 0;
 }
 
-/* What the kernel counts as written metadata includes index nodes, so ours does, too. */
+/* The kernel counts index nodes as written metadata, so we do, too. */
 static void take_space(struct cache_set *set, struct set_facts *facts) LOCKED
 {
 	const struct space *space = &set->space;

@@ -1,5 +1,5 @@
 /*
- * What the files of the tree share: kinds of nodes, and who lists or leads to what.
+ * Shared by the files of the tree: the kinds of nodes, their listings and link targets.
  *
  * tree.c has the table of kinds and answers questions; tree_objects.c the sets, volumes and
  * disks behind numbers; tree_listings.c what directories contain; tree_links.c where links lead.

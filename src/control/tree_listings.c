@@ -1,6 +1,6 @@
 /*
- * What the directories of the tree contain, besides the files of their kind: volumes,
- * sets, members, and links to them.
+ * The entries of the tree's directories besides the files of their kind: volumes, sets,
+ * members, and links to them.
  */
 #include "control/tree_internal.h"
 

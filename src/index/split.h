@@ -1,6 +1,6 @@
 /*
- * What the three files of a split share: split.c has the states, split_layout.c what the
- * new nodes will hold, split_build.c makes them in memory.
+ * Shared by the three files of a split: split.c has the states, split_layout.c decides
+ * the content of the new nodes, split_build.c makes them in memory.
  */
 #pragma once
 

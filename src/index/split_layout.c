@@ -1,6 +1,6 @@
 /*
- * What a plan's new nodes will hold, which levels it replaces, and whether there can be
- * what it needs: the part of ASK that changes nothing.
+ * Decides the content of a plan's new nodes and the levels that it replaces, and checks
+ * that its resources can exist: the part of ASK that changes nothing.
  */
 #include "index/split.h"
 

@@ -5,7 +5,7 @@
  * daemon owns sets and volumes.  Only the reactor's thread touches a daemon: nothing
  * here needs a lock.
  *
- * What users ask for (register, attach, detach, stop, ...) is a *job*.  Jobs run one
+ * A request of a user (register, attach, detach, stop, ...) is a *job*.  Jobs run one
  * after the other, as under the kernel's register lock; the others wait in `sequences`.
  *
  * (DAEMON-1) A volume gets the lowest number that is free when it is registered.

@@ -194,7 +194,7 @@ static unsigned find_cache(const struct looking *job, const struct superblock *s
 	return k;
 }
 
-/* What the table of volumes of a set has for a UUID. */
+/* The entry for a UUID in a set's table of volumes. */
 enum knowledge {
 	KNOWN_NOT_READ,		/* it cannot be read; starting the set will report why */
 	KNOWN_NOT_AT_ALL,

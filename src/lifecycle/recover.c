@@ -294,9 +294,9 @@ static void recover_go_on(struct recover *recover)
 		recover_lay_over(recover);
 		return;
 	case RECOVER_CHECKPOINT:
-		recover_clean_and_commit(recover,
-				 le64_get(recover->found.entries[recover->entry]->sequence),
-				 RECOVER_CHECKPOINT_ENTRY);
+		recover_clean_and_commit(
+			recover, le64_get(recover->found.entries[recover->entry]->sequence),
+			RECOVER_CHECKPOINT_ENTRY);
 		return;
 	case RECOVER_CHECKPOINT_ENTRY:
 		recover_checkpoint_is_durable(recover);

@@ -1,5 +1,5 @@
 /*
- * What the format alone says of a sound set: sizes, checksums, keys.
+ * The format's own rules for a sound set: sizes, checksums, keys.
  *
  * For those who damage sets (make_damage.c, tests/fuzz).  Nothing of src/ is used: the program
  * under test is not trusted.  Where lengths may be damaged, a checksum is of what lies in `room`

@@ -1,5 +1,5 @@
 /*
- * What must hold when a damaged set is used.
+ * The rules that must hold when a damaged set is used.
  *
  * The set is mounted read-only, read-write with some writes, and read-write again, each time
  * with the result of the mount before.  For each mount:

@@ -119,7 +119,7 @@ static const unsigned usual_count[SIM_WRITES] = {
 };
 
 /*
- * What has to be durable before something else is durable that relies on it.  The engine either
+ * Writes that have to be durable before others that rely on them.  The engine either
  * waits for that or does not start the second; a cut that loses the first and keeps the second
  * shows which it forgot.
  */

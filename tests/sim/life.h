@@ -41,7 +41,7 @@ struct life_waiter {
 	struct error error;
 };
 
-/* Who changes settings and members meanwhile, one operation at a time. */
+/* Changes settings and members meanwhile, one operation at a time. */
 struct tuner {
 	struct life *life;
 	struct life_waiter waiter;
