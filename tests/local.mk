@@ -402,6 +402,8 @@ EXTRA_DIST += \
 	tests/bench/count_allocations.c \
 	tests/bench/keys \
 	tests/bench/table.awk \
+	tests/bench/versus \
+	tests/bench/versus.awk \
 	$(NULL)
 .PHONY: bench
 bench: bcachefuse $(bench_programs) tests/bench/count_allocations.so

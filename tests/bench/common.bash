@@ -119,3 +119,31 @@ fio_line() {
 		--percentile_list=50:99 --output-format=terse --terse-version=3 "$@" >"$out" 2>&1 &&
 		grep -q '^3;' "$out"
 }
+
+# fio's options for a workload.
+workload() {
+	local depth=${1#r[rw]} jobs=1
+	case $1 in
+	sr) echo --rw=read --bs=1M --iodepth=4 --ioengine=libaio; return ;;
+	sw) echo --rw=write --bs=1M --iodepth=4 --ioengine=libaio; return ;;
+	rr*) echo --rw=randread ;;
+	rw*) echo --rw=randwrite ;;
+	*) return 1 ;;
+	esac
+	case $depth in
+	*j*) jobs=${depth#*j} depth=${depth%j*} ;;
+	esac
+	echo "--bs=4k --iodepth=${depth:-1} --numjobs=$jobs"
+	if [ "${depth:-1}" = 1 ]; then echo --ioengine=psync; else echo --ioengine=libaio; fi
+}
+
+# cpu_ns PID...: what these processes have used of CPUs until now.
+cpu_ns() {
+	local pid file ns sum=0
+	for pid; do
+		for file in /proc/"$pid"/task/*/schedstat; do
+			read -r ns _ <"$file" && sum=$((sum + ns))
+		done
+	done 2>/dev/null
+	echo "$sum"
+}
