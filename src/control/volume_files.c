@@ -218,12 +218,8 @@ static uint64_t writeback_target_bytes(const struct volume *volume)
 	if (!set)
 		return 0;
 	facts = set_facts_take(set);
-	for (struct list_link *link = list_first(&set->volumes); link;
-	     link = list_next(&set->volumes, link)) {
-		const struct volume *other = container_of(link, struct volume, set_link);
-
-		sectors += other->is_flash ? 0 : other->sectors;
-	}
+	for (const struct volume *v = set_first_volume(set); v; v = set_next_volume(set, v))
+		sectors += v->is_flash ? 0 : v->sectors;
 	share = ((unsigned __int128)volume->sectors << SHARE_SHIFT) / (sectors ? sectors : 1);
 	cache_sectors = (facts.cache_bytes - facts.flash_dirty_bytes) / SECTOR_BYTES;
 	return (cache_sectors * volume->writeback_percent / 100 * (share ? share : 1) >>

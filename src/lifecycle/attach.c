@@ -40,11 +40,10 @@ struct attaching {
 /* Two volumes with one UUID would share a slot, and so each other's cached data. */
 static bool is_attached_twin(const struct attaching *job)
 {
-	struct list_link *link = list_first(&job->set->volumes);
+	const struct volume *v;
 
-	for (; link; link = list_next(&job->set->volumes, link))
-		if (uuid_is_equal(container_of(link, struct volume, set_link)->uuid,
-				  job->volume->uuid))
+	for (v = set_first_volume(job->set); v; v = set_next_volume(job->set, v))
+		if (uuid_is_equal(v->uuid, job->volume->uuid))
 			return true;
 	return false;
 }

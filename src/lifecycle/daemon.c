@@ -36,40 +36,31 @@ void daemon_done(struct daemon *daemon)
 	free(daemon->numbered);
 }
 
-struct volume *volume_at(struct list_link *link)
-{
-	return link ? container_of(link, struct volume, daemon_link) : NULL;
-}
-
-struct cache_set *set_at(struct list_link *link)
-{
-	return link ? container_of(link, struct cache_set, link) : NULL;
-}
-
 static void stats_step(struct op *op)
 {
 	struct daemon *daemon = container_of(op, struct daemon, stats_op);
-	struct list_link *link;
+	struct volume *v;
+	struct cache_set *set;
 
 	op_take_error(op);
 	if (daemon->is_stopping) {	/* daemon_stop() cancelled the timer, and awaits this */
 		op_arrive(daemon->stopped, 0);
 		return;
 	}
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		stats_tick(&volume_at(link)->stats);
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		stats_tick(&set_at(link)->stats);
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v))
+		stats_tick(&v->stats);
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
+		stats_tick(&set->stats);
 	timer_start(&daemon->stats_timer, STATS_TICK_NS, op);
 }
 
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16])
 {
-	struct list_link *link;
+	struct cache_set *set;
 
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		if (uuid_is_equal(set_at(link)->superblock.set_uuid, uuid))
-			return set_at(link);
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
+		if (uuid_is_equal(set->superblock.set_uuid, uuid))
+			return set;
 	return NULL;
 }
 
@@ -121,16 +112,15 @@ static bool is_name_of_disk(const struct device *device, const char *name)
 
 static bool name_is_taken(const struct daemon *daemon, const char *name)
 {
-	struct list_link *link;
+	const struct volume *v;
+	const struct cache_set *set;
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		if (!strcmp(volume_at(link)->member_name, name) ||
-		    !strcmp(volume_at(link)->name, name) ||
-		    is_name_of_disk(volume_at(link)->backing, name))
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v))
+		if (!strcmp(v->member_name, name) || !strcmp(v->name, name) ||
+		    is_name_of_disk(v->backing, name))
 			return true;
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		if (!strcmp(set_at(link)->member_name, name) ||
-		    is_name_of_disk(set_at(link)->device, name))
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
+		if (!strcmp(set->member_name, name) || is_name_of_disk(set->device, name))
 			return true;
 	return false;
 }
@@ -179,16 +169,14 @@ static int say_incomplete(struct daemon *daemon, struct volume *volume, struct e
 
 int daemon_check_complete(struct daemon *daemon, struct error *error)
 {
-	struct list_link *link;
+	struct volume *v;
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link)) {
-		struct volume *volume = volume_at(link);
-
-		if (!volume->is_exported)
-			return say_incomplete(daemon, volume, error);
-		if (volume->backing && !uuid_is_zero(volume->superblock.set_uuid) &&
-		    !daemon_find_set(daemon, volume->superblock.set_uuid))
-			member_warn_uncached(device_path(volume->backing), &volume->superblock);
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v)) {
+		if (!v->is_exported)
+			return say_incomplete(daemon, v, error);
+		if (v->backing && !uuid_is_zero(v->superblock.set_uuid) &&
+		    !daemon_find_set(daemon, v->superblock.set_uuid))
+			member_warn_uncached(device_path(v->backing), &v->superblock);
 	}
 	return 0;
 }
@@ -199,12 +187,13 @@ int daemon_check_complete(struct daemon *daemon, struct error *error)
 static bool subject_is_there(const struct job *job)
 {
 	const struct daemon *daemon = job->daemon;
-	struct list_link *volume = list_first(&daemon->volumes), *set = list_first(&daemon->sets);
+	const struct volume *volume = daemon_first_volume(daemon);
+	const struct cache_set *set = daemon_first_set(daemon);
 
-	while (job->volume_birth && volume && volume_at(volume)->birth != job->volume_birth)
-		volume = list_next(&daemon->volumes, volume);
-	while (job->set_birth && set && set_at(set)->birth != job->set_birth)
-		set = list_next(&daemon->sets, set);
+	while (job->volume_birth && volume && volume->birth != job->volume_birth)
+		volume = daemon_next_volume(daemon, volume);
+	while (job->set_birth && set && set->birth != job->set_birth)
+		set = daemon_next_set(daemon, set);
 	return (volume || !job->volume_birth) && (set || !job->set_birth);
 }
 

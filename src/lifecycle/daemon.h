@@ -114,5 +114,21 @@ static inline struct cache_set *daemon_next_set(const struct daemon *daemon,
 	return link ? container_of(link, struct cache_set, link) : NULL;
 }
 
+/* The volumes of a set, attached ones and flash-only ones, in the order in which they joined. */
+static inline struct volume *set_first_volume(const struct cache_set *set)
+{
+	struct list_link *link = list_first(&set->volumes);
+
+	return link ? container_of(link, struct volume, set_link) : NULL;
+}
+
+static inline struct volume *set_next_volume(const struct cache_set *set,
+					     const struct volume *volume)
+{
+	struct list_link *link = list_next(&set->volumes, &volume->set_link);
+
+	return link ? container_of(link, struct volume, set_link) : NULL;
+}
+
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16]);
 struct volume *daemon_find_volume(struct daemon *daemon, unsigned number);

@@ -47,8 +47,6 @@ void daemon_name_member(const struct daemon *daemon, const struct device *device
 /* Adds the volume under the lowest free number (DAEMON-1); removes it. */
 void daemon_add_volume(struct daemon *daemon, struct volume *volume);
 void daemon_remove_volume(struct daemon *daemon, struct volume *volume);
-struct volume *volume_at(struct list_link *link);	/* in daemon->volumes; NULL of NULL */
-struct cache_set *set_at(struct list_link *link);
 
 /* ---- members.c: checks of members, and the reasons why one is refused ---- */
 

@@ -122,14 +122,15 @@ static int open_run(struct blocking_job *blocking)
 static void collect_members(struct registering *job)
 {
 	struct daemon *daemon = job->job.daemon;
-	struct list_link *link;
+	const struct volume *v;
+	const struct cache_set *set;
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		if (volume_at(link)->backing && job->member_count < MEMBERS_MAX)
-			job->members[job->member_count++] = volume_at(link)->backing;
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v))
+		if (v->backing && job->member_count < MEMBERS_MAX)
+			job->members[job->member_count++] = v->backing;
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
 		if (job->member_count < MEMBERS_MAX)
-			job->members[job->member_count++] = set_at(link)->device;
+			job->members[job->member_count++] = set->device;
 }
 
 /* ---- a volume ---- */
@@ -278,16 +279,13 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 static struct volume *next_to_attach(struct registering *job)
 {
 	struct daemon *daemon = job->job.daemon;
-	struct list_link *link = job->volume ? &job->volume->daemon_link : NULL;
+	struct volume *v = job->volume ? daemon_next_volume(daemon, job->volume) :
+					 daemon_first_volume(daemon);
 
-	link = link ? list_next(&daemon->volumes, link) : list_first(&daemon->volumes);
-	for (; link; link = list_next(&daemon->volumes, link)) {
-		struct volume *volume = volume_at(link);
-
-		if (!volume->is_flash && !volume->set && !volume->is_stopping &&
-		    uuid_is_equal(volume->superblock.set_uuid, job->set->superblock.set_uuid))
-			return volume;
-	}
+	for (; v; v = daemon_next_volume(daemon, v))
+		if (!v->is_flash && !v->set && !v->is_stopping &&
+		    uuid_is_equal(v->superblock.set_uuid, job->set->superblock.set_uuid))
+			return v;
 	return NULL;
 }
 

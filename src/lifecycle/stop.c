@@ -306,45 +306,42 @@ struct stopping {
 /* A volume that is to stop, and that nobody has open. */
 static struct volume *next_volume(const struct daemon *daemon)
 {
-	struct list_link *link;
+	struct volume *v;
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link))
-		if (volume_at(link)->is_stopping && !volume_at(link)->opens)
-			return volume_at(link);
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v))
+		if (v->is_stopping && !v->opens)
+			return v;
 	return NULL;
 }
 
 /* A set that is to stop, and that has no volumes any more. */
 static struct cache_set *next_set(const struct daemon *daemon)
 {
-	struct list_link *link;
+	struct cache_set *set;
 
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		if (set_at(link)->is_stopping && list_empty(&set_at(link)->volumes))
-			return set_at(link);
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
+		if (set->is_stopping && list_empty(&set->volumes))
+			return set;
 	return NULL;
 }
 
 /* Flash-only volumes cannot be detached: they stop with their set, with their data in it. */
 static struct volume *next_to_detach(const struct stopping *job)
 {
-	struct list_link *link = list_first(&job->set->volumes);
+	struct volume *v;
 
-	for (; link; link = list_next(&job->set->volumes, link)) {
-		struct volume *volume = container_of(link, struct volume, set_link);
-
-		if (!volume->is_flash)
-			return volume;
-	}
+	for (v = set_first_volume(job->set); v; v = set_next_volume(job->set, v))
+		if (!v->is_flash)
+			return v;
 	return NULL;
 }
 
 static void mark_set(struct stopping *job)
 {
-	struct list_link *link = list_first(&job->set->volumes);
+	struct volume *v;
 
-	for (; link; link = list_next(&job->set->volumes, link))
-		container_of(link, struct volume, set_link)->is_stopping = true;
+	for (v = set_first_volume(job->set); v; v = set_next_volume(job->set, v))
+		v->is_stopping = true;
 	job->set->is_stopping = true;
 }
 
@@ -430,14 +427,15 @@ void set_unregister(struct cache_set *set, struct error *error, struct op *op)
 static void mark_all(struct stopping *job)
 {
 	struct daemon *daemon = job->job.daemon;
-	struct list_link *link;
+	struct volume *v;
+	struct cache_set *set;
 
-	for (link = list_first(&daemon->volumes); link; link = list_next(&daemon->volumes, link)) {
-		assert(!volume_at(link)->opens);
-		volume_at(link)->is_stopping = true;
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v)) {
+		assert(!v->opens);
+		v->is_stopping = true;
 	}
-	for (link = list_first(&daemon->sets); link; link = list_next(&daemon->sets, link))
-		set_at(link)->is_stopping = true;
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
+		set->is_stopping = true;
 }
 
 void daemon_stop(struct daemon *daemon, struct error *error, struct op *op)

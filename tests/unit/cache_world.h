@@ -131,8 +131,8 @@ static inline void world_serve(void)
 	if (*world.cache_path)
 		cr_assert(zero(int, world_register(world.cache_path)), "%s",
 			  world.daemon.last_error.text);
-	world.set = set_at(list_first(&world.daemon.sets));
-	world.volume = volume_at(list_first(&world.daemon.volumes));
+	world.set = daemon_first_set(&world.daemon);
+	world.volume = daemon_first_volume(&world.daemon);
 	world_rest();
 }
 
@@ -194,7 +194,7 @@ static inline void world_add_flash_volume(uint64_t sectors)
 	struct awaiter awaiter;
 	struct error error = { .code = 0 };
 	struct uuid_entry *entry = &world.set->uuids[uuids_find_free(world.set)];
-	struct list_link *link;
+	struct volume *v;
 
 	*entry = (struct uuid_entry){ .uuid = "flash", .flags = UUID_FLASH_ONLY,
 				      .sectors = sectors };
@@ -203,10 +203,9 @@ static inline void world_add_flash_volume(uint64_t sectors)
 	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", error.text);
 	cr_assert(zero(int, world_stop()));
 	world_serve();
-	for (link = list_first(&world.daemon.volumes); link;
-	     link = list_next(&world.daemon.volumes, link))
-		if (volume_at(link)->is_flash)
-			world.volume = volume_at(link);
+	for (v = daemon_first_volume(&world.daemon); v; v = daemon_next_volume(&world.daemon, v))
+		if (v->is_flash)
+			world.volume = v;
 	cr_assert(world.volume->is_flash);
 }
 
