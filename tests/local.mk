@@ -19,6 +19,7 @@ tidy_tests = \
 	tests/tidy/layers.sh \
 	tests/tidy/listed.sh \
 	tests/tidy/man.sh \
+	tests/tidy/marks.sh \
 	tests/tidy/self-test.sh \
 	tests/tidy/shared.sh \
 	tests/tidy/statics.sh \

@@ -153,34 +153,38 @@ static int decide(struct cache_write *write)
 
 /* ---- LOOK ---- */
 
-/* Does the write hide dirty data (hides_dirty)?  False: `op` waits for a node to find out. */
-static bool look(struct cache_write *write)
+/*
+ * Does the write hide dirty data (hides_dirty)?  0: that is known.  -EAGAIN: `op` waits for a node
+ * to find out.  -errno: the set failed.
+ */
+static int look(struct cache_write *write)
 {
 	struct volume *volume = write->volume;
 	struct cache_set *set = volume->set;
 	uint64_t end = write->start + write->sectors;
 	struct lookup found;
-	bool is_known = true;
+	int error = 0;
 
 	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
-		return true;
+		return 0;
 	set_lock(set);
 	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
 		enum lookup_result result = index_lookup(&set->index, volume->slot, write->at,
 							 end - write->at, &found, &write->op);
 
-		if (result == LOOKUP_WAIT) {
-			SIM_SOMETIMES("a write that looks for dirty data waits for a node");
-			is_known = false;
-			break;
-		}
+		SIM_SOMETIMES_IF(result == LOOKUP_WAIT,
+				 "a write that looks for dirty data waits for a node");
+		if (result == LOOKUP_WAIT)
+			error = -EAGAIN;
 		if (result == LOOKUP_ERROR)
-			break;	/* the set failed: looked() sees it */
+			error = health_error(&set->health);
+		if (error)
+			break;
 		write->hides_dirty = result == LOOKUP_HIT && bkey_is_dirty(&found.key);
 		write->at += found.sectors;
 	}
 	set_unlock(set);
-	return is_known;
+	return error;
 }
 
 /* ---- DATA ---- */
@@ -386,15 +390,11 @@ static void keys_are_in(struct cache_write *write, int error)
 
 static void looked(struct cache_write *write, int error)
 {
+	error = error ?: look(write);
+	if (error == -EAGAIN)
+		return;
 	if (error) {
 		finish(write, error);
-		return;
-	}
-	if (!look(write))
-		return;
-	if (write->volume->set && health_error(&write->volume->set->health)) {
-		SIM_SOMETIMES("a set dies while a write looks for dirty data");
-		finish(write, -EIO);
 		return;
 	}
 	write->at = write->start;

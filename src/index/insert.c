@@ -108,7 +108,8 @@ static LOCKED void insert_part(struct insert *insert, struct node *leaf, const s
 static LOCKED enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
 {
 	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX) {
-		SIM_SOMETIMES("the keys of a fill are dropped");
+		SIM_RARELY("the keys of a fill are dropped",
+			   "test_index_insert/of_a_fill_is_given_up_when_it_has_waited_too_often");
 		return INSERT_DROPPED;
 	}
 	waitlist_join(list, &insert->op);
@@ -123,7 +124,8 @@ static LOCKED enum insert_answer write_leaf_first(struct insert *insert, struct 
 	if (!leaf->write) {
 		if (leaf_write_start(index, leaf))
 			return INSERTED;	/* not yet: but now there is room, so ask again */
-		SIM_SOMETIMES("an insert finds all leaf writes in use");
+		SIM_RARELY("an insert finds all leaf writes in use",
+			   "test_index_insert/waits_while_all_leaf_writes_are_in_use");
 		return drop_or_wait(insert, &index->write_slots);
 	}
 	SIM_SOMETIMES("an insert waits for the write of its leaf");

@@ -33,7 +33,8 @@ void journal_pin(struct journal *journal, struct journal_pin *pin, uint64_t sequ
 	assert(sequence >= journal->oldest && sequence <= journal->open);	/* JOURNAL-1 */
 	if (pin->sequence && pin->sequence <= sequence)
 		return;
-	SIM_SOMETIMES_IF(pin->sequence, "a leaf's pin moves to an older entry");
+	SIM_RARELY_IF(pin->sequence, "a leaf's pin moves to an older entry",
+		      "test_journal_ring/moves_a_pin_to_an_older_entry");
 	if (pin->sequence)
 		list_remove(&pin->link);
 	pin->sequence = sequence;
@@ -75,16 +76,19 @@ bool journal_may_write(const struct journal *journal, unsigned sectors, unsigned
 	if (journal->current_sectors + sectors <= journal->setup.bucket_sectors)
 		return true;
 	*index = next;
-	SIM_SOMETIMES_IF(!is_free(journal, next, journal->durable_last) &&
-			 is_free(journal, next, journal->oldest),
-			 "a bucket is free in memory and not yet durably");
+	/* After JOURNAL-4 only in a ring that another implementation left full. */
+	SIM_RARELY_IF(!is_free(journal, next, journal->durable_last) &&
+		      is_free(journal, next, journal->oldest),
+		      "a bucket is free in memory and not yet durably",
+		      "test_journal_ring/enters_no_bucket_that_the_newest_durable_entry_needs");
 	if (!is_free(journal, next, journal->durable_last))
 		return false;
 	SIM_SOMETIMES_IF(!another_is_free(journal, next, journal->durable_last) &&
 			 another_is_free(journal, next, journal->oldest),
 			 "an entry enters the last free journal bucket");
-	SIM_SOMETIMES_IF(!another_is_free(journal, next, journal->oldest) && journal->replaying,
-			 "a replay enters the last free journal bucket");
+	SIM_RARELY_IF(!another_is_free(journal, next, journal->oldest) && journal->replaying,
+		      "a replay enters the last free journal bucket",
+		      "test_journal_ring/enters_its_last_free_bucket_for_a_replay");
 	SIM_SOMETIMES_IF(!another_is_free(journal, next, journal->oldest) && !journal->replaying,
 			 "the last free journal bucket is kept");
 	/*

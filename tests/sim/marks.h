@@ -17,6 +17,6 @@ void marks_open(void);
 void marks_save(void);
 /*
  * Prints how many marks were reached, and each that was not; `all`: each one with its count.
- * Returns the number of those that were not reached.
+ * Returns the number of those that were not reached but should be.
  */
 unsigned marks_report(bool all);

@@ -66,7 +66,7 @@ plant() {
 }
 
 clean_tree
-for check in citations heads layers listed man shared statics width words; do
+for check in citations heads layers listed man marks shared statics width words; do
 	content "$check"
 	status=$?
 	[ $status = 0 ] || [ $status = 77 ] || {
@@ -97,6 +97,9 @@ echo 'struct list *all_lists;' | plant statics "a global variable" src/index/nod
 echo 'int counter = 0;' | plant statics "a global one with a value" src/index/node.c
 printf '\tstatic int calls;\n' | plant statics "a static in a function" src/index/node.c
 echo 'static _Thread_local int here;' | plant statics "one for each thread" src/index/node.c
+printf '\tSIM_RARELY("it ends", "test_node/ends");\n' |
+	plant marks "a test that is not there" src/index/node.c
+printf '\tSIM_RARELY("it ends");\n' | plant marks "a mark without a test" src/index/node.c
 echo 'int b;' | plant heads "a file without a head" src/base/other.h
 echo '/* other.h */' | plant heads "a head that says nothing" src/base/other.h
 printf '\t%095d\n' 0 | plant width "a wide line" src/index/node.c

@@ -184,6 +184,55 @@ Test(insert, of_a_fill_is_given_up_when_it_has_waited_too_often)
 	root()->is_frozen = false;
 }
 
+enum { LEAVES = LEAF_WRITES_MAX + 2, APART = 4 };
+
+/* More leaves than can be written at a time, in ascending order. */
+static void make_leaves(void)
+{
+	for (unsigned i = 0; !root()->level || root()->keys.count < LEAVES; i += 500)
+		ix_insert_many(1, i * APART, 500, APART);
+	ix_clean();
+}
+
+static struct node *leaf_number(unsigned i)
+{
+	return ix_leaf(1, bkey_end(&root()->keys.key[i]) - 1);
+}
+
+static void write_all_but_the_first(void)
+{
+	for (unsigned i = 1; i <= LEAF_WRITES_MAX; i++)
+		ix_insert_many(1, bkey_end(&root()->keys.key[i]) - 1, 1, 1);
+	for (unsigned i = 1; i <= LEAF_WRITES_MAX; i++) {
+		struct node *leaf = leaf_number(i);
+
+		ix_enter();
+		cr_assert(leaf_write_start(&ix.index, leaf));
+		ix_leave();
+	}
+}
+
+/* The first leaf must be written before it can take more, since an append is at most a page. */
+Test(insert, waits_while_all_leaf_writes_are_in_use)
+{
+	const struct bkey key = ix_extent(1, 1, 2, true);
+	struct insert insert = ix_insert_of(&key, 1);
+	uint64_t written;
+
+	make_leaves();
+	for (unsigned i = 0; leaf_room(&ix.index, leaf_number(0), 5) == LEAF_FITS; i++)
+		ix_insert_many(1, i * APART + 2, 1, 1);
+	cr_assert(eq(int, leaf_room(&ix.index, leaf_number(0), 5), LEAF_WRITE_FIRST));
+	write_all_but_the_first();
+	written = ix.index.leaves_written;
+	insert_start(&insert);
+	ix_turns(1);
+	cr_expect(not(waitlist_empty(&ix.index.write_slots)));
+	cr_assert(zero(int, awaiter_wait(&ix.awaiter)));
+	cr_expect(ix_has(1, 1));
+	cr_expect(ge(u64, ix.index.leaves_written, written + 1));
+}
+
 Test(insert, that_is_cancelled_while_it_waits_leaves_nothing)
 {
 	const struct bkey key = ix_extent(1, 0, 8, false);

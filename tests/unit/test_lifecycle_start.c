@@ -416,6 +416,43 @@ Test(start, a_long_journal_is_replayed_in_memory, .timeout = 60)
 	free(order);
 }
 
+/*
+ * All buckets but a few have clean data, and the journal has keys for many more leaves than these
+ * few: the replay ends in an entry half-way, has buckets made free, and goes on.
+ */
+Test(start, a_replay_that_uses_up_all_buckets_goes_on_after_a_refill, .timeout = 60)
+{
+	enum { AN_ENTRY = 1300, KEYS = AN_ENTRY * 300, FAR = 1 << 24 };
+	struct bkey clean[600];
+	unsigned first, leaves, count = 0;
+
+	crafted_make_used(&c, &of_1m, 512, 1);
+	first = crafted_data_bucket(&c);
+	for (unsigned bucket = first + 12; bucket < of_1m.buckets; bucket++, count++)
+		clean[count] = bkey_with_pointer(
+			bkey_of(0, FAR + (count + 1) * 2048, 1024),
+			pointer_of(0, crafted_bucket_sector(&c, bucket), 0));
+	crafted_add_set(&c, clean, count);
+	for (unsigned i = 0; i < KEYS; i += AN_ENTRY) {
+		struct bkey keys[AN_ENTRY];
+
+		for (unsigned k = 0; k < AN_ENTRY; k++)
+			keys[k] = bkey_with_pointer(
+				bkey_of(0, (i + k) * UINT64_C(16) + 8, 8),
+				pointer_of(0, crafted_bucket_sector(&c, first) + k % 256 * 8, 0));
+		crafted_add_entry(&c, keys, AN_ENTRY);
+	}
+	registers(false);
+	cr_expect(ge(u64, the_set()->space.tables_written, 1));
+	cr_expect(ge(u32, the_set()->index.root->level, 1));
+	cr_expect(le(u32, count_extents(&leaves), KEYS + count));
+	cr_expect(ge(u32, leaves, 20));
+	crafted_daemon_end();
+	registers(true);
+	cr_expect(ge(u32, count_extents(&leaves), KEYS));
+	crafted_daemon_end();
+}
+
 enum { BIG_LEAF_KEYS = (2048 * 512 - sizeof(struct bset_disk)) / 24 };
 
 /* As large as its bucket, which is four nodes of ours, and full: any insert must split it. */
