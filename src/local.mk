@@ -126,6 +126,7 @@ cache_sources = \
 	src/cache/traffic.h \
 	src/cache/volume.c \
 	src/cache/volume.h \
+	src/cache/volume_superblock.c \
 	src/cache/write.c \
 	$(NULL)
 

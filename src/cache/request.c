@@ -452,7 +452,7 @@ void request_start(struct request *request)
 	request->state = REQUEST_BEGIN;
 	request->skew = 0;
 	request->range = (struct range){ .start = 0 };
-	op_init(&request->op, volume->superblock_op.home, request_step);
+	op_init(&request->op, volume->reactor, request_step);
 	begin_on_volume(request);
 }
 

@@ -1,27 +1,22 @@
 /*
- * A volume: freezing and thawing, and the writes of its superblock.
+ * A volume: freezing and thawing, and what it counts.
  */
 #include "cache/volume.h"
 
-#include <errno.h>
-#include <string.h>
-
 #include "base/sometimes.h"
 #include "cache/cache_set.h"
-#include "io/buffer.h"
 
 enum {
 	WRITEBACK_PERCENT = 10,
 	WRITEBACK_DELAY = 30,
 };
 
-static void superblock_step(struct op *op);
-
 void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,
 		 struct device *backing)
 {
 	*volume = (struct volume){
 		.daemon = daemon,
+		.reactor = reactor,
 		.backing = backing,
 		.is_flash = !backing,
 		.writeback_percent = WRITEBACK_PERCENT,
@@ -29,20 +24,18 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 	};
 	waitlist_init(&volume->thawed);
 	waitlist_init(&volume->drained);
-	waitlist_init(&volume->superblock_now);
-	waitlist_init(&volume->superblock_next);
 	ranges_init(&volume->ranges);
-	op_init(&volume->superblock_op, reactor, superblock_step);
 	if (backing) {
 		flush_init(&volume->backing_flush, backing, reactor);
-		volume->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
+		volume_superblock_init(volume);
 	}
 }
 
 void volume_done(struct volume *volume)
 {
-	assert(!volume->in_flight && !volume->superblock_is_writing);
-	buffer_free(volume->superblock_buffer);
+	assert(!volume->in_flight && waitlist_empty(&volume->thawed));
+	if (volume->backing)
+		volume_superblock_done(volume);
 }
 
 bool volume_is_read_only(const struct volume *volume)
@@ -53,70 +46,6 @@ bool volume_is_read_only(const struct volume *volume)
 uint64_t volume_dirty_bytes(const struct volume *volume)
 {
 	return volume->set ? volume->set->index.dirty_sectors[volume->slot] * 512 : 0;
-}
-
-/* ---- the superblock ---- */
-
-/* Remembers the state in this write, since it may change before the write ends. */
-static void write_superblock(struct volume *volume)
-{
-	volume->superblock_is_writing = true;
-	volume->superblock_writes_state = volume_state(volume);
-	list_take_all(&volume->superblock_now.ops, &volume->superblock_next.ops);
-	superblock_encode(&volume->superblock);
-	memcpy(volume->superblock_buffer, &volume->superblock.disk, SUPERBLOCK_BYTES);
-	device_write(volume->backing, volume->superblock_buffer, SUPERBLOCK_SECTOR,
-		     SUPERBLOCK_BYTES / 512, true, &volume->superblock_op);
-}
-
-void volume_write_superblock(struct volume *volume, struct op *op)
-{
-	waitlist_join(&volume->superblock_next, op);
-	if (!volume->superblock_is_writing)
-		write_superblock(volume);
-}
-
-/* If the write with DIRTY failed, the dirty writes that wait for it get the error. */
-static void superblock_step(struct op *op)
-{
-	struct volume *volume = container_of(op, struct volume, superblock_op);
-	int error = op_take_error(op);
-
-	volume->superblock_is_writing = false;
-	if (error) {
-		volume->io_errors++;
-		if (volume->dirty == DIRTY_WRITING) {
-			SIM_SOMETIMES("the superblock that says dirty cannot be written");
-			superblock_set_state(&volume->superblock, STATE_CLEAN);
-			volume->dirty = DIRTY_NO;
-		}
-	} else if (volume->superblock_writes_state == STATE_DIRTY &&
-		   volume->dirty == DIRTY_WRITING) {
-		volume->dirty = DIRTY_YES;
-	}
-	waitlist_wake_all(&volume->superblock_now, error);
-	if (!waitlist_empty(&volume->superblock_next))
-		write_superblock(volume);
-}
-
-/* Joins the write in flight only if that says DIRTY already; otherwise the next one. */
-int volume_make_dirty(struct volume *volume, struct op *op)
-{
-	if (volume->dirty == DIRTY_YES)
-		return 0;
-	if (volume->dirty == DIRTY_NO) {
-		superblock_set_state(&volume->superblock, STATE_DIRTY);
-		volume->dirty = DIRTY_WRITING;
-		volume_write_superblock(volume, op);
-	} else if (volume->superblock_is_writing &&
-		   volume->superblock_writes_state == STATE_DIRTY) {
-		SIM_SOMETIMES("two dirty writes wait for one write of the superblock");
-		waitlist_join(&volume->superblock_now, op);
-	} else {
-		SIM_SOMETIMES("dirty is to be said while another superblock is written");
-		waitlist_join(&volume->superblock_next, op);
-	}
-	return -EAGAIN;
 }
 
 /* ---- statistics ---- */

@@ -28,10 +28,31 @@
 struct cache_set;
 struct daemon;
 
-enum dirty_state {
-	DIRTY_NO,		/* the superblock on disk says CLEAN (or NONE, STALE) */
-	DIRTY_WRITING,		/* DIRTY is being written; dirty writes wait for it */
-	DIRTY_YES,		/* the superblock on disk says DIRTY */
+/* The fields of a backing superblock that change. */
+enum superblock_field {
+	CHANGE_STATE = 1 << 0,
+	CHANGE_SET = 1 << 1,
+	CHANGE_MODE = 1 << 2,
+	CHANGE_LABEL = 1 << 3,
+};
+
+struct superblock_change {
+	unsigned fields;			/* of enum superblock_field: those that it sets */
+	enum backing_state state;
+	uint8_t set_uuid[16];
+	enum cache_mode mode;
+	char label[SUPERBLOCK_LABEL_BYTES + 1];
+};
+
+/* Writes the superblock; private to volume_superblock.c. */
+struct superblock_writer {
+	struct op op;
+	unsigned char *buffer;
+	bool is_writing;
+	bool state_in_doubt;			/* CHANGE-3 */
+	struct superblock_change writing,	/* the write in flight makes it durable */
+		pending;			/* the next one */
+	struct waitlist now, next;		/* those who wait for these two */
 };
 
 /*
@@ -44,6 +65,7 @@ struct volume {
 	struct list_link daemon_link;		/* in daemon->volumes */
 	struct list_link set_link;		/* frozen: in set->volumes, while attached */
 	struct daemon *daemon;			/* const */
+	struct reactor *reactor;		/* const: runs all its requests */
 	uint64_t birth;				/* const: no other volume or set has it */
 	unsigned number;			/* const: the N of bcacheN */
 	char name[16];				/* const: "bcacheN" */
@@ -60,7 +82,8 @@ struct volume {
 	/* the backing device; not for a flash-only volume */
 	struct device *backing;			/* const: NULL for a flash-only volume */
 	struct flush backing_flush;
-	struct superblock superblock;		/* as the next write of it will say */
+	struct superblock superblock;		/* as it is on the device (CHANGE-1) */
+	struct superblock_writer writer;
 	char member_name[64];			/* const: DIR/sys/block/<member_name> */
 	uint64_t data_offset;			/* const: added to a volume's sector */
 
@@ -68,17 +91,8 @@ struct volume {
 	struct cache_set *set;			/* frozen: NULL while not attached */
 	unsigned slot;				/* frozen: index in the set's table of volumes */
 	enum cache_mode mode;
-	enum dirty_state dirty;
 	bool is_detaching;
 	struct error attach_error;		/* why the set refused it; code 0: it did not */
-
-	/* the superblock has one write in flight at a time */
-	struct op superblock_op;		/* its home is the reactor of all requests */
-	unsigned char *superblock_buffer;
-	bool superblock_is_writing;
-	enum backing_state superblock_writes_state;	/* the state in the write in flight */
-	struct waitlist superblock_now,		/* for the write in flight */
-		superblock_next;		/* for the one after it */
 
 	/* freezing (VOLUME-1) */
 	bool is_frozen;
@@ -112,11 +126,18 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 		 struct device *backing);
 void volume_done(struct volume *volume);
 
+/* ---- volume_superblock.c ---- */
+
+void volume_superblock_init(struct volume *volume);
+void volume_superblock_done(struct volume *volume);
 /*
- * Makes the superblock durable as it is in memory; `op` awaits that.  Callers during a write share
- * the next one.
+ * Makes the change durable, and then part of the volume; `op` awaits that.  With an error, nothing
+ * has changed (CHANGE-1).
  */
-void volume_write_superblock(struct volume *volume, struct op *op);
+void volume_change_superblock(struct volume *volume, const struct superblock_change *change,
+			      struct op *op);
+/* Is state DIRTY surely on the device?  A flash-only volume needs no such mark. */
+bool volume_is_marked_dirty(const struct volume *volume);
 /* 0: state DIRTY is durable.  -EAGAIN: `op` waits for it; ask again. */
 int volume_make_dirty(struct volume *volume, struct op *op);
 

@@ -33,8 +33,6 @@ struct attaching {
 	struct cache_set *set;
 	int slot;
 	bool is_new;
-	struct superblock before;
-	enum dirty_state dirty_before;
 };
 
 /* Two volumes with one UUID would share a slot, and so each other's cached data. */
@@ -180,26 +178,13 @@ static bool is_secretly_dirty(const struct attaching *job)
 	       volume_state(job->volume) != STATE_DIRTY;
 }
 
-static void set_state(struct attaching *job, enum backing_state state)
-{
-	struct volume *volume = job->volume;
-
-	superblock_set_state(&volume->superblock, state);
-	volume->dirty = state == STATE_DIRTY ? DIRTY_YES : DIRTY_NO;
-}
-
-/* Keeps the old superblock in memory, to go back to it if the write fails. */
 static void write_superblock(struct attaching *job, enum backing_state state)
 {
-	struct volume *volume = job->volume;
-	struct superblock *sb = &volume->superblock;
+	struct superblock_change change = { .fields = CHANGE_STATE | CHANGE_SET, .state = state };
 
-	job->before = *sb;
-	job->dirty_before = volume->dirty;
-	memcpy(sb->set_uuid, job->set->superblock.set_uuid, sizeof(sb->set_uuid));
-	set_state(job, state);
+	memcpy(change.set_uuid, job->set->superblock.set_uuid, sizeof(change.set_uuid));
 	job->state = ATTACH_SUPERBLOCK;
-	volume_write_superblock(volume, &job->job.op);
+	volume_change_superblock(job->volume, &change, &job->job.op);
 }
 
 /* No request of the volume goes through the set yet, so its dirty count cannot change here. */
@@ -211,6 +196,8 @@ static void go_on_with_superblock(struct attaching *job)
 		log_info("%s: its superblock says clean, but its set has dirty data",
 			 device_path(job->volume->backing));
 		write_superblock(job, STATE_DIRTY);
+	} else if (job->volume->writer.state_in_doubt) {
+		write_superblock(job, volume_state(job->volume));
 	} else {
 		freeze_volume(job);
 	}
@@ -224,7 +211,7 @@ static void join(struct attaching *job)
 	char name[40];
 
 	if (set->is_read_only && is_secretly_dirty(job))
-		set_state(job, STATE_DIRTY);	/* in memory */
+		superblock_set_state(&volume->superblock, STATE_DIRTY);	/* in memory only */
 	volume->set = set;
 	volume->slot = job->slot;
 	volume->is_exported = true;
@@ -241,10 +228,6 @@ static void attaching_step(struct job *base, int error)
 	struct attaching *job = container_of(base, struct attaching, job);
 
 	if (error) {
-		if (job->state == ATTACH_SUPERBLOCK) {
-			job->volume->superblock = job->before;
-			job->volume->dirty = job->dirty_before;
-		}
 		job_end_because(base, error, job->state == ATTACH_SUPERBLOCK ?
 				"writing the superblock of the backing device" : "attaching");
 		return;
@@ -294,8 +277,6 @@ void volume_attach(struct volume *volume, struct cache_set *set, struct error *e
 struct running {
 	struct job job;
 	struct volume *volume;
-	struct superblock before;
-	enum dirty_state dirty_before;
 	bool is_written;
 };
 
@@ -304,11 +285,10 @@ static void running_step(struct job *base, int error)
 {
 	struct running *job = container_of(base, struct running, job);
 	struct volume *volume = job->volume;
+	const struct superblock_change stale = { .fields = CHANGE_STATE, .state = STATE_STALE };
 	bool must_write = volume_state(volume) != STATE_NONE && !volume->set;
 
 	if (error) {
-		volume->superblock = job->before;
-		volume->dirty = job->dirty_before;
 		job_end_because(base, error, "writing the superblock of the backing device");
 		return;
 	}
@@ -318,14 +298,10 @@ static void running_step(struct job *base, int error)
 	}
 	if (must_write && !job->is_written && !volume->is_mounted_read_only) {
 		job->is_written = true;
-		job->before = volume->superblock;
-		job->dirty_before = volume->dirty;
 		if (superblock_state(&volume->superblock) == STATE_DIRTY)
 			log_warning("%s: starts without its cache: all dirty data are lost",
 				    volume->member_name);
-		superblock_set_state(&volume->superblock, STATE_STALE);
-		volume->dirty = DIRTY_NO;
-		volume_write_superblock(volume, &base->op);
+		volume_change_superblock(volume, &stale, &base->op);
 		return;
 	}
 	volume->is_exported = true;

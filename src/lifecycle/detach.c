@@ -24,7 +24,6 @@ struct detaching {
 	struct job job;
 	enum detach_state state;
 	struct volume *volume;
-	struct superblock before;
 };
 
 static int refuse_dirty(const struct detaching *job)
@@ -80,31 +79,19 @@ static void drained(struct detaching *job)
 	flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush), &job->job.op);
 }
 
-/* FLUSH made all data durable on the backing device, which from now on stands alone. */
+/*
+ * FLUSH made all data durable on the backing device, which from now on stands alone.  If this
+ * fails, the device may say NONE all the same: the next dirty write makes DIRTY durable again,
+ * even if that was the state (CHANGE-3).
+ */
 static void write_superblock(struct detaching *job)
 {
-	struct volume *volume = job->volume;
+	const struct superblock_change none = {
+		.fields = CHANGE_STATE | CHANGE_SET, .state = STATE_NONE,
+	};
 
-	job->before = volume->superblock;
-	memset(volume->superblock.set_uuid, 0, sizeof(volume->superblock.set_uuid));
-	superblock_set_state(&volume->superblock, STATE_NONE);
-	volume->dirty = DIRTY_NO;
 	job->state = DETACH_SUPERBLOCK;
-	volume_write_superblock(volume, &job->job.op);
-}
-
-/*
- * The write of the superblock failed, but the disk may say NONE all the same.  No data are dirty,
- * so let the next dirty write make DIRTY durable again, even if that was the state (ORDER-17).
- */
-static void restore(struct detaching *job)
-{
-	struct superblock *sb = &job->volume->superblock;
-
-	*sb = job->before;
-	if (superblock_state(sb) == STATE_DIRTY)
-		superblock_set_state(sb, STATE_CLEAN);
-	job->volume->dirty = DIRTY_NO;
+	volume_change_superblock(job->volume, &none, &job->job.op);
 }
 
 /*
@@ -132,8 +119,6 @@ static void detaching_step(struct job *base, int error)
 	struct detaching *job = container_of(base, struct detaching, job);
 
 	/* If the slot could not be retired, the next attach does it (ORDER-20). */
-	if (error && job->state == DETACH_SUPERBLOCK)
-		restore(job);
 	if (error && job->state != DETACH_TABLE) {
 		reopen(job, error, "writing to the backing device");
 		return;
@@ -182,53 +167,39 @@ void detach_start(struct volume *volume, struct error *error, struct op *op)
 struct setting {
 	struct job job;
 	struct volume *volume;
-	struct superblock before;
-	enum cache_mode mode;
-	char label[SUPERBLOCK_LABEL_BYTES + 1];
+	struct superblock_change change;
 	unsigned writes;	/* under way or done */
 };
 
-/* The superblock could not be written: takes the setting back in memory. */
-static void setting_failed(struct setting *job, int error, const char *what)
+static struct setting *setting_new(struct volume *volume, void (*step)(struct job *job, int error),
+				   enum superblock_field field, struct error *error, struct op *op)
 {
-	struct volume *volume = job->volume;
-	enum backing_state state = volume_state(volume);	/* perhaps DIRTY meanwhile */
+	struct setting *job = job_new(volume->daemon, sizeof(*job), step, error, op);
 
-	volume->superblock = job->before;
-	superblock_set_state(&volume->superblock, state);
-	volume->mode = superblock_mode(&job->before);
-	memcpy(volume->label, job->before.label, sizeof(volume->label));
-	job_end_because(&job->job, error, what);
+	job->volume = volume;
+	job->change.fields = field;
+	return job;
 }
 
-/* The mode changes in memory at once, so that requests use it; the write may still take it back. */
+/* Requests go by the new mode once it is durable. */
 static void mode_step(struct job *base, int error)
 {
 	struct setting *job = container_of(base, struct setting, job);
-	struct volume *volume = job->volume;
 
-	if (error) {
-		setting_failed(job, error, "writing the superblock of the backing device");
-		return;
-	}
-	if (job->writes || volume->mode == job->mode) {
-		job_end(base, 0);
+	if (error || job->writes || job->volume->mode == job->change.mode) {
+		job_end_because(base, error, "writing the superblock of the backing device");
 		return;
 	}
 	job->writes++;
-	job->before = volume->superblock;
-	volume->mode = job->mode;
-	superblock_set_mode(&volume->superblock, job->mode);
-	volume_write_superblock(volume, &base->op);
+	volume_change_superblock(job->volume, &job->change, &base->op);
 }
 
 void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
 		     struct op *op)
 {
-	struct setting *job = job_new(volume->daemon, sizeof(*job), mode_step, error, op);
+	struct setting *job = setting_new(volume, mode_step, CHANGE_MODE, error, op);
 
-	job->volume = volume;
-	job->mode = mode;
+	job->change.mode = mode;
 	job_begin_in_turn(&job->job, volume, NULL);
 }
 
@@ -240,16 +211,14 @@ static void label_step(struct job *base, int error)
 	struct cache_set *set = volume->set;
 
 	if (error && job->writes == 1) {
-		setting_failed(job, error, "writing the label");
+		job_end_because(base, error, "writing the label");
 	} else if (error || job->writes == 2 || (job->writes == 1 && !set)) {
 		job_end_because(base, error, "writing the label into the set's table");
 	} else if (!job->writes++) {
-		job->before = volume->superblock;
-		memcpy(volume->label, job->label, sizeof(job->label));
-		memcpy(volume->superblock.label, job->label, sizeof(job->label));
-		volume_write_superblock(volume, &base->op);
+		volume_change_superblock(volume, &job->change, &base->op);
 	} else {
-		memcpy(set->uuids[volume->slot].label, job->label, sizeof(job->label));
+		memcpy(set->uuids[volume->slot].label, job->change.label,
+		       sizeof(job->change.label));
 		uuids_write(set, base->error, &base->op);
 	}
 }
@@ -257,9 +226,8 @@ static void label_step(struct job *base, int error)
 void volume_set_label(struct volume *volume, const char *label, struct error *error,
 		      struct op *op)
 {
-	struct setting *job = job_new(volume->daemon, sizeof(*job), label_step, error, op);
+	struct setting *job = setting_new(volume, label_step, CHANGE_LABEL, error, op);
 
-	job->volume = volume;
-	memcpy(job->label, label, strnlen(label, SUPERBLOCK_LABEL_BYTES));
+	memcpy(job->change.label, label, strnlen(label, SUPERBLOCK_LABEL_BYTES));
 	job_begin_in_turn(&job->job, volume, NULL);
 }

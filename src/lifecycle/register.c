@@ -164,7 +164,6 @@ static void register_backing(struct registering *job)
 	volume->sectors = device_sectors(job->device) - sb->data_offset;
 	volume->block_sectors = sb->block_sectors;
 	volume->mode = min_u64(superblock_mode(sb), MODE_NONE);
-	volume->dirty = state == STATE_DIRTY ? DIRTY_YES : DIRTY_NO;
 	volume->is_exported = state == STATE_NONE || state == STATE_STALE;
 	daemon_name_member(daemon, job->device, volume->member_name);
 	daemon_add_volume(daemon, volume);
@@ -268,7 +267,6 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	volume->slot = slot;
 	volume->set = set;
 	volume->mode = MODE_WRITEBACK;
-	volume->dirty = DIRTY_YES;
 	volume->is_exported = true;
 	daemon_add_volume(daemon, volume);
 	list_add_last(&set->volumes, &volume->set_link);

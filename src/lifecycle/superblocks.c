@@ -1,5 +1,5 @@
 /*
- * Writes the superblock of a cache device.  (cache/volume.c writes that of a backing
+ * Writes the superblock of a cache device.  (cache/volume_superblock.c writes that of a backing
  * device, since dirty writes need it, too.)
  */
 #include "lifecycle/internal.h"

@@ -1,11 +1,13 @@
 /* A volume: freezing, the one writer of its superblock, what is counted. */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "awaiter.h"
 #include "cache/cache_set.h"
 #include "cache/volume.h"
+#include "format/uuid.h"
 
 enum { SECTORS = 64, OWNERS = 4 };
 
@@ -35,7 +37,7 @@ static void teardown(void)
 
 TestSuite(volume, .init = setup, .fini = teardown, .timeout = 60);
 
-static enum backing_state state_on_device(void)
+static struct superblock on_device(void)
 {
 	static unsigned char bytes[SUPERBLOCK_BYTES];
 	struct superblock sb = { .version = 0 };
@@ -45,48 +47,117 @@ static enum backing_state state_on_device(void)
 					    SUPERBLOCK_BYTES / 512)));
 	cr_assert(zero(int, superblock_decode(&sb, (void *)bytes, SECTORS, 512, &error)), "%s",
 		  error.text);
+	return sb;
+}
+
+static enum backing_state state_on_device(void)
+{
+	struct superblock sb = on_device();
+
 	return superblock_state(&sb);
 }
 
-/* ---- the superblock ---- */
+/* ---- changes of the superblock ---- */
 
-Test(volume, writes_its_superblock)
+static void change_state(enum backing_state state, struct awaiter *awaiter)
 {
-	superblock_set_state(&volume.superblock, STATE_DIRTY);
-	volume_write_superblock(&volume, &owner[0].op);
+	struct superblock_change change = { .fields = CHANGE_STATE, .state = state };
+
+	volume_change_superblock(&volume, &change, &awaiter->op);
+}
+
+static void change_label(const char *label, struct awaiter *awaiter)
+{
+	struct superblock_change change = { .fields = CHANGE_LABEL };
+
+	strcpy(change.label, label);
+	volume_change_superblock(&volume, &change, &awaiter->op);
+}
+
+static void change_mode(enum cache_mode mode, struct awaiter *awaiter)
+{
+	struct superblock_change change = { .fields = CHANGE_MODE, .mode = mode };
+
+	volume_change_superblock(&volume, &change, &awaiter->op);
+}
+
+/* The error of its one step, which may have run already. */
+static int end_of(struct awaiter *awaiter)
+{
+	return awaiter->steps ? awaiter->error : awaiter_wait(awaiter);
+}
+
+/* CHANGE-1: nobody sees what may still fail. */
+Test(volume, changes_when_the_change_is_durable)
+{
+	change_state(STATE_DIRTY, &owner[0]);
+	cr_expect(eq(int, volume_state(&volume), STATE_NONE));
 	cr_expect(zero(int, awaiter_wait(&owner[0])));
+	cr_expect(eq(int, volume_state(&volume), STATE_DIRTY));
 	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
-	cr_expect(not(volume.superblock_is_writing));
+	cr_expect(not(volume.writer.is_writing));
 	cr_expect(zero(u64, volume.io_errors));
 }
 
-/* What is under way may not have what the second one changed. */
-Test(volume, writes_its_superblock_again_for_who_comes_while_it_is_written)
+Test(volume, changes_only_the_fields_that_were_named)
 {
-	volume_write_superblock(&volume, &owner[0].op);
-	superblock_set_state(&volume.superblock, STATE_DIRTY);
-	volume_write_superblock(&volume, &owner[1].op);
-	volume_write_superblock(&volume, &owner[2].op);
+	struct superblock_change change = { .fields = CHANGE_SET, .state = STATE_STALE,
+					    .mode = MODE_NONE, .set_uuid = "set",
+					    .label = "not named" };
+	struct superblock sb;
+
+	change_label("label", &owner[0]);
+	change_mode(MODE_WRITEBACK, &owner[1]);
+	volume_change_superblock(&volume, &change, &owner[2].op);
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect(zero(int, end_of(&owner[i])));
+	sb = on_device();
+	cr_expect(eq(str, sb.label, "label"));
+	cr_expect(eq(str, volume.label, "label"));
+	cr_expect(eq(int, superblock_mode(&sb), MODE_WRITEBACK));
+	cr_expect(eq(int, volume.mode, MODE_WRITEBACK));
+	cr_expect(eq(int, superblock_state(&sb), STATE_NONE));
+	cr_expect(uuid_is_equal(sb.set_uuid, change.set_uuid));
+	cr_expect(uuid_is_equal(sb.uuid, volume.superblock.uuid));
+}
+
+/* What is under way does not have what the later ones change: one more write has it all. */
+Test(volume, is_written_once_more_for_those_who_come_while_it_is_written)
+{
+	change_mode(MODE_WRITEBACK, &owner[0]);
+	change_state(STATE_DIRTY, &owner[1]);
+	change_label("label", &owner[2]);
 	cr_expect(zero(int, awaiter_wait(&owner[0])));
-	if (!owner[1].steps)
-		cr_expect(zero(int, awaiter_wait(&owner[1])));
-	if (!owner[2].steps)
-		cr_expect(zero(int, awaiter_wait(&owner[2])));
+	cr_expect(zero(int, end_of(&owner[1])));
+	cr_expect(owner[2].steps || op_is_idle(&volume.writer.op));
+	cr_expect(zero(int, end_of(&owner[2])));
 	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
-	cr_expect(not(volume.superblock_is_writing));
+	cr_expect(eq(str, on_device().label, "label"));
+	cr_expect(not(volume.writer.is_writing));
+}
+
+/* A label that changes while DIRTY is written takes nothing back, nor is it lost. */
+Test(volume, keeps_a_label_that_changes_while_dirty_is_written)
+{
+	cr_expect(eq(int, volume_make_dirty(&volume, &owner[0].op), -EAGAIN));
+	change_label("label", &owner[1]);
+	cr_expect(zero(int, awaiter_wait(&owner[0])));
+	cr_expect(volume_is_marked_dirty(&volume));
+	cr_expect(zero(int, end_of(&owner[1])));
+	cr_expect(volume_is_marked_dirty(&volume));
+	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
+	cr_expect(eq(str, on_device().label, "label"));
 }
 
 Test(volume, is_dirty_once_its_superblock_says_so)
 {
 	cr_expect(eq(int, volume_make_dirty(&volume, &owner[0].op), -EAGAIN));
-	cr_expect(eq(int, volume.dirty, DIRTY_WRITING));
+	cr_expect(not(volume_is_marked_dirty(&volume)));
 	cr_expect(eq(int, volume_make_dirty(&volume, &owner[1].op), -EAGAIN));
-	cr_expect(not(waitlist_empty(&volume.superblock_now)));
-	cr_expect(waitlist_empty(&volume.superblock_next));	/* one write serves both */
+	cr_expect(not(waitlist_empty(&volume.writer.now)));
+	cr_expect(waitlist_empty(&volume.writer.next));		/* one write serves both */
 	awaiter_wait(&owner[0]);
-	if (!owner[1].steps)
-		awaiter_wait(&owner[1]);
-	cr_expect(eq(int, volume.dirty, DIRTY_YES));
+	end_of(&owner[1]);
 	cr_expect(zero(int, volume_make_dirty(&volume, &owner[0].op)));
 	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
 }
@@ -94,48 +165,74 @@ Test(volume, is_dirty_once_its_superblock_says_so)
 /* ORDER-17: a write that began before says something else. */
 Test(volume, is_not_dirty_by_a_write_that_began_before)
 {
-	volume_write_superblock(&volume, &owner[0].op);
+	change_label("label", &owner[0]);
 	cr_expect(eq(int, volume_make_dirty(&volume, &owner[1].op), -EAGAIN));
 	cr_expect(eq(int, volume_make_dirty(&volume, &owner[2].op), -EAGAIN));
 	awaiter_wait(&owner[0]);
 	cr_expect(zero(u32, owner[1].steps));
-	cr_expect(eq(int, volume.dirty, DIRTY_WRITING));
+	cr_expect(not(volume_is_marked_dirty(&volume)));
 	awaiter_wait(&owner[1]);
-	cr_expect(eq(int, volume.dirty, DIRTY_YES));
+	cr_expect(volume_is_marked_dirty(&volume));
 	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
-	if (!owner[2].steps)
-		awaiter_wait(&owner[2]);
+	end_of(&owner[2]);
 }
 
-/* No file may be as long as where the superblock lies. */
-static void refuse_writes(void)
+/* ---- changes that fail ---- */
+
+/* No file may be as long as where the superblock lies; or again as long as it likes. */
+static void refuse_writes(bool refuse)
 {
-	const struct rlimit nothing = { .rlim_cur = 0, .rlim_max = 0 };
+	struct rlimit limit;
 
 	signal(SIGXFSZ, SIG_IGN);
-	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &nothing)));
+	cr_assert(zero(int, getrlimit(RLIMIT_FSIZE, &limit)));
+	limit.rlim_cur = refuse ? 0 : limit.rlim_max;
+	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
+}
+
+static void state_is_durable(enum backing_state state)
+{
+	change_state(state, &owner[3]);
+	cr_assert(zero(int, awaiter_wait(&owner[3])));
 }
 
 Test(volume, stays_clean_when_its_superblock_cannot_be_written)
 {
-	refuse_writes();
-	superblock_set_state(&volume.superblock, STATE_CLEAN);
+	state_is_durable(STATE_CLEAN);
+	refuse_writes(true);
 	cr_expect(eq(int, volume_make_dirty(&volume, &owner[0].op), -EAGAIN));
 	cr_expect(ne(int, awaiter_wait(&owner[0]), 0));
-	cr_expect(eq(int, volume.dirty, DIRTY_NO));
+	cr_expect(not(volume_is_marked_dirty(&volume)));
 	cr_expect(eq(int, volume_state(&volume), STATE_CLEAN));
 	cr_expect(eq(u64, volume.io_errors, 1));
 }
 
-Test(volume, stays_dirty_when_another_superblock_cannot_be_written)
+Test(volume, stays_as_it_was_when_a_change_fails)
 {
-	refuse_writes();
-	superblock_set_state(&volume.superblock, STATE_DIRTY);
-	volume.dirty = DIRTY_YES;
-	volume_write_superblock(&volume, &owner[0].op);
+	state_is_durable(STATE_DIRTY);
+	refuse_writes(true);
+	change_label("label", &owner[0]);
+	change_mode(MODE_WRITEBACK, &owner[1]);
 	cr_expect(ne(int, awaiter_wait(&owner[0]), 0));
-	cr_expect(eq(int, volume.dirty, DIRTY_YES));
+	cr_expect(ne(int, end_of(&owner[1]), 0));
+	cr_expect(eq(str, volume.label, ""));
+	cr_expect(eq(str, volume.superblock.label, ""));
+	cr_expect(eq(int, volume.mode, MODE_WRITETHROUGH));
+	cr_expect(volume_is_marked_dirty(&volume));	/* neither write said something else */
+}
+
+/* CHANGE-3: the device may say what could not be written, or part with it only later. */
+Test(volume, says_dirty_again_after_a_change_of_its_state_has_failed)
+{
+	state_is_durable(STATE_DIRTY);
+	refuse_writes(true);
+	change_state(STATE_NONE, &owner[0]);
+	cr_expect(ne(int, awaiter_wait(&owner[0]), 0));
 	cr_expect(eq(int, volume_state(&volume), STATE_DIRTY));
+	refuse_writes(false);
+	cr_expect(eq(int, volume_make_dirty(&volume, &owner[1].op), -EAGAIN));
+	cr_expect(zero(int, awaiter_wait(&owner[1])));
+	cr_expect(zero(int, volume_make_dirty(&volume, &owner[1].op)));
 }
 
 /* ---- freezing (VOLUME-1) ---- */

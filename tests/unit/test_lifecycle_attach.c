@@ -1,7 +1,9 @@
 /* Of a backing device whose superblock cannot be written nothing becomes dirty in a set. */
 #include "cache_world.h"
 
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 enum { OLD = 1, DIRTY = 2 };
 
@@ -110,7 +112,7 @@ Test(attach, that_cannot_say_dirty_leaves_the_volume_closed)
 	cr_expect(not(world.volume->is_exported));
 	cr_expect(not(world.volume->is_frozen));
 	cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
-	cr_expect(eq(int, world.volume->dirty, DIRTY_NO));
+	cr_expect(not(volume_is_marked_dirty(world.volume)));
 	cr_expect(lt(int, daemon_check_complete(&world.daemon, &error), 0));
 	cr_expect(ne(ptr, strstr(error.text, "writing the superblock of the backing device: "),
 		     NULL), "%s", error.text);
@@ -136,6 +138,139 @@ Test(attach, that_cannot_say_clean_leaves_the_volume_without_a_set)
 	cr_expect(eq(int, world_read(0, 8), OLD));
 }
 
+/* ---- a superblock that cannot be written ---- */
+
+typedef void job_start(struct error *error, struct op *op);
+
+/* Runs the job; the errno, which has its reason. */
+static int run(job_start *start)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+	int code;
+
+	awaiter_init(&awaiter, world.reactor);
+	start(&error, &awaiter.op);
+	code = awaiter_wait(&awaiter);
+	cr_expect(eq(int, error.code, -code), "%s", error.text);
+	return code;
+}
+
+static void detach_start_here(struct error *error, struct op *op)
+{
+	volume_detach(world.volume, error, op);
+}
+
+static void label_start(struct error *error, struct op *op)
+{
+	volume_set_label(world.volume, "label", error, op);
+}
+
+static void mode_start(struct error *error, struct op *op)
+{
+	volume_set_mode(world.volume, MODE_WRITEAROUND, error, op);
+}
+
+static void run_start(struct error *error, struct op *op)
+{
+	volume_run(world.volume, error, op);
+}
+
+/* Reads go on through the set, which has the data, and so do writes. */
+static void expect_attached(void)
+{
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(not(world.volume->is_frozen));
+	cr_expect(not(world.volume->is_detaching));
+	cr_expect(uuid_is_equal(world.volume->superblock.set_uuid,
+				world.set->superblock.set_uuid));
+	cr_expect(set_has_volume(world.set, world.volume->slot));
+	cr_expect(eq(int, world_read(0, 8), OLD));
+}
+
+Test(attach, stays_when_a_detach_cannot_say_none)
+{
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, OLD)));
+	seal_backing();
+	cr_expect(lt(int, run(detach_start_here), 0));
+	cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
+	expect_attached();
+}
+
+/* The device may say NONE after such a detach: DIRTY is to be said again (ORDER-17). */
+Test(attach, is_not_taken_for_dirty_after_a_detach_that_failed)
+{
+	cr_assert(zero(int, world_write(0, 8, DIRTY)));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, OLD)));
+	cr_assert(zero(u64, volume_dirty_bytes(world.volume)));
+	cr_assert(volume_is_marked_dirty(world.volume));
+	seal_backing();
+	cr_expect(lt(int, run(detach_start_here), 0));
+	expect_attached();
+	world.volume->mode = MODE_WRITEBACK;
+	cr_expect(not(volume_is_marked_dirty(world.volume)));
+	cr_expect(lt(int, world_write(0, 8, DIRTY), 0));
+	cr_expect(eq(int, world_read(0, 8), OLD));
+}
+
+Test(attach, keeps_its_label_when_another_cannot_be_written)
+{
+	seal_backing();
+	cr_expect(lt(int, run(label_start), 0));
+	cr_expect(eq(str, world.volume->label, ""));
+	cr_expect(eq(str, world.volume->superblock.label, ""));
+	cr_expect(eq(str, world.set->uuids[world.volume->slot].label, ""));
+}
+
+Test(attach, keeps_its_mode_when_another_cannot_be_written)
+{
+	seal_backing();
+	cr_expect(lt(int, run(mode_start), 0));
+	cr_expect(eq(int, world.volume->mode, MODE_WRITEBACK));
+	cr_expect(eq(int, superblock_mode(&world.volume->superblock), MODE_WRITEBACK));
+}
+
+/* No file may grow to where a superblock is; or files may be as long as they like. */
+static void refuse_writes(bool refuse)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert(zero(int, getrlimit(RLIMIT_FSIZE, &limit)));
+	limit.rlim_cur = refuse ? 0 : limit.rlim_max;
+	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
+}
+
+/* The backing device is registered, and the set is not. */
+static void serve_without_set(void)
+{
+	struct daemon_options options = { .read_only = false };
+
+	cr_assert(zero(int, world_stop()));
+	daemon_init(&world.daemon, world.reactor, world.blocking, &options);
+	cr_assert(zero(int, world_register(world.backing_path)));
+	world.volume = daemon_first_volume(&world.daemon);
+	cr_assert(not(world.volume->is_exported));
+}
+
+/* STALE may be on the device though its write failed: when the set comes, CLEAN replaces it. */
+Test(attach, says_again_what_a_start_without_the_set_may_have_replaced)
+{
+	serve_without_set();
+	refuse_writes(true);
+	cr_expect(lt(int, run(run_start), 0));
+	refuse_writes(false);
+	cr_expect(not(world.volume->is_exported));
+	cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
+	put_state_on_disk(STATE_STALE);
+	cr_assert(zero(int, world_register(world.cache_path)));
+	world.set = daemon_first_set(&world.daemon);
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(eq(int, state_on_disk(), STATE_CLEAN));
+}
+
 /* ---- once it is there ---- */
 
 /* VOLUME-2: no dirty write is answered before the superblock says so. */
@@ -147,7 +282,7 @@ Test(attach, is_followed_by_no_dirty_write_where_dirty_cannot_be_said)
 	seal_backing();
 	for (unsigned i = 0; i < 2; i++) {
 		cr_expect(lt(int, world_write(0, 8, DIRTY), 0));
-		cr_expect(eq(int, world.volume->dirty, DIRTY_NO));
+		cr_expect(not(volume_is_marked_dirty(world.volume)));
 		cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
 		cr_expect(eq(u64, world.volume->io_errors, i + 1));
 	}
