@@ -64,6 +64,7 @@ io_sources = \
 	src/io/process.h \
 	src/io/reactor.h \
 	src/io/signals.h \
+	src/io/step_times.h \
 	$(NULL)
 
 journal_sources = \

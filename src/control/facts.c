@@ -51,10 +51,12 @@ static unsigned root_words(const struct index *index) LOCKED
 	return words;
 }
 
-static unsigned longest_chain(const struct index *index) LOCKED
+unsigned set_longest_chain(struct cache_set *set)
 {
+	const struct index *index = &set->index;
 	unsigned longest = 0;
 
+	set_lock(set);
 	for (unsigned i = 0; i < NODE_HASH_SIZE; i++) {
 		const struct list *chain = &index->hash[i];
 		unsigned nodes = 0;
@@ -64,6 +66,7 @@ static unsigned longest_chain(const struct index *index) LOCKED
 			nodes++;
 		longest = max_u64(longest, nodes);
 	}
+	set_unlock(set);
 	return longest;
 }
 
@@ -79,7 +82,6 @@ static void take_index(struct cache_set *set, struct set_facts *facts) LOCKED
 			percent_of((uint64_t)root_words(index) * WORD_BYTES, node_bytes);
 	}
 	facts->node_memory_bytes = index_memory_bytes(index);
-	facts->longest_chain = longest_chain(index);
 	facts->read_average_ns = index->read_average_ns;
 	facts->read_max_ns = index->read_max_ns;
 }
@@ -112,7 +114,7 @@ static void take_journal(struct cache_set *set, struct set_facts *facts) LOCKED
 	facts->journal_buckets_reclaimed = set->journal.buckets_reclaimed;
 }
 
-/* Takes all figures, even if a file shows only one of them: this walks all nodes in memory. */
+/* Takes all figures, even if a file shows only one of them: each is a counter or nearly one. */
 struct set_facts set_facts_take(struct cache_set *set)
 {
 	struct set_facts facts = { .gc_age_ns = -1 };

@@ -17,7 +17,6 @@ struct set_facts {
 	unsigned tree_depth;
 	unsigned root_usage_percent;
 	uint64_t node_memory_bytes;
-	unsigned longest_chain;		/* of nodes in one hash slot */
 	uint64_t read_average_ns, read_max_ns;	/* of a node */
 
 	/* as of the last garbage collection */
@@ -35,6 +34,9 @@ struct set_facts {
 
 /* All zero (gc_age_ns: -1) while the set is not running. */
 struct set_facts set_facts_take(struct cache_set *set);
+
+/* The most nodes in one slot of the index's hash table: looks at all of them. */
+unsigned set_longest_chain(struct cache_set *set);
 
 /* Percentages of the buckets, and quantiles of the priorities of those that hold data. */
 enum { PRIORITY_QUANTILES = 31 };

@@ -1,14 +1,18 @@
 /*
  * Metrics as tables: name, help, kind, and the function that returns the number.  All
- * samples of one name are printed together, as the format requires.
+ * samples of one name are printed together, as the format requires; so the facts of all
+ * sets are taken first, each once.
  */
 #include "control/metrics.h"
 
+#include <assert.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "base/escape.h"
 #include "base/units.h"
 #include "control/facts.h"
+#include "io/step_times.h"
 
 enum {
 	SECTOR_BYTES = 512,
@@ -287,24 +291,66 @@ static void print_volume_metric(struct daemon *daemon, const struct volume_metri
 }
 
 static void print_set_metric(struct daemon *daemon, const struct set_metric *metric,
-			     struct text *text)
+			     const struct set_facts *facts, struct text *text)
 {
 	char uuid[40];
 
 	print_head("set", metric->name, metric->help, metric->kind, text);
 	for (struct cache_set *set = daemon_first_set(daemon); set;
-	     set = daemon_next_set(daemon, set)) {
-		struct set_facts facts = set_facts_take(set);
-
+	     set = daemon_next_set(daemon, set))
 		text_print(text, "bcachefuse_set_%s{set=\"%s\"} %.17g\n", metric->name,
-			   set_name(set, uuid), metric->value(set, &facts));
+			   set_name(set, uuid), metric->value(set, facts++));
+}
+
+/* In the order of the daemon's sets; to be freed. */
+static struct set_facts *take_all_facts(struct daemon *daemon)
+{
+	struct set_facts *facts;
+	unsigned count = 0;
+
+	for (struct cache_set *set = daemon_first_set(daemon); set;
+	     set = daemon_next_set(daemon, set))
+		count++;
+	facts = calloc(count + 1, sizeof(*facts));	/* not 0 bytes, which may be NULL */
+	assert(facts);
+	count = 0;
+	for (struct cache_set *set = daemon_first_set(daemon); set;
+	     set = daemon_next_set(daemon, set))
+		facts[count++] = set_facts_take(set);
+	return facts;
+}
+
+/* A histogram counts in each line all that is shorter than the line's bound. */
+static void print_steps(const struct step_times *times, struct text *text)
+{
+	uint64_t count = 0;
+
+	text_print(text, "# HELP bcachefuse_step_seconds Steps of the event loop, during each of "
+			 "which no request makes progress.\n"
+			 "# TYPE bcachefuse_step_seconds histogram\n");
+	for (unsigned i = 0; i < STEP_CLASSES - 1; i++) {
+		count += times->counts[i];
+		text_print(text, "bcachefuse_step_seconds_bucket{le=\"%.9g\"} %" PRIu64 "\n",
+			   ((uint64_t)STEP_CLASS_NS << i) / NS_PER_SECOND, count);
 	}
+	count += times->counts[STEP_CLASSES - 1];
+	text_print(text, "bcachefuse_step_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
+			 "bcachefuse_step_seconds_sum %.17g\n"
+			 "bcachefuse_step_seconds_count %" PRIu64 "\n",
+		   count, times->sum_ns / NS_PER_SECOND, count);
+	text_print(text, "# HELP bcachefuse_step_seconds_max The longest step since a set was "
+			 "started.\n# TYPE bcachefuse_step_seconds_max gauge\n"
+			 "bcachefuse_step_seconds_max %.17g\n",
+		   times->longest_ns / NS_PER_SECOND);
 }
 
 void metrics_print(struct daemon *daemon, struct text *text)
 {
+	autofree struct set_facts *facts = take_all_facts(daemon);
+
 	for (unsigned i = 0; i < ARRAY_SIZE(volume_metrics); i++)
 		print_volume_metric(daemon, &volume_metrics[i], text);
 	for (unsigned i = 0; i < ARRAY_SIZE(set_metrics); i++)
-		print_set_metric(daemon, &set_metrics[i], text);
+		print_set_metric(daemon, &set_metrics[i], facts, text);
+	print_steps(reactor_step_times(daemon->reactor), text);
 }

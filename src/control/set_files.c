@@ -149,7 +149,7 @@ static void show_journal_entries(const struct control_subject *subject, struct t
 
 static void show_longest_chain(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, set_facts_take(subject->set).longest_chain);
+	text_number(text, set_longest_chain(subject->set));
 }
 
 static void show_gc_duration(const struct control_subject *subject, struct text *text)

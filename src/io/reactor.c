@@ -17,6 +17,8 @@
  * (REACTOR-4) The ring has one timeout, the alarm, due no later than the first timer.  It is
  *     set when a timer is started that is due before it, not at each turn, since setting
  *     it reprograms the timer of the processor.
+ * (REACTOR-5) After TURN_NS of steps the ring is served, even if ops are still ready: a long
+ *     sweep that queues itself again and again delays no request by more.
  */
 #include "io/reactor.h"
 
@@ -31,6 +33,7 @@
 #include "base/log.h"
 #include "base/numbers.h"
 #include "base/random.h"
+#include "io/step_times.h"
 #include "io/transfer.h"
 #include "io/uring.h"
 
@@ -38,6 +41,7 @@ enum {
 	SUBMISSIONS = 512,
 	COMPLETIONS = 4096,
 	STEPS_PER_TURN = 256,	/* then the ring is served, even if ops are still ready */
+	TURN_NS = 300000,	/* REACTOR-5 */
 	ROUNDS_PER_TURN = 8,	/* of completions without the ring, and their steps */
 	POSTS_ROOM = 256,	/* initial size; doubled when full */
 	PIECES_MAX = 64,	/* pieces of registered memory */
@@ -73,6 +77,7 @@ struct reactor {
 	struct list timers;	/* sorted, the next one first */
 	struct transfer_pool transfers;
 	struct random random;
+	struct step_times steps;
 
 	struct post_box local;	/* posts of the own thread */
 	pthread_mutex_t mutex;	/* guards `inbox` */
@@ -231,6 +236,48 @@ void reactor_cancel_now(struct reactor *reactor, struct completion *completion)
 	list_remove(&completion->link);
 }
 
+/* ---- time and random numbers ---- */
+
+static uint64_t clock_read_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec * ns_per_second + now.tv_nsec;
+}
+
+static uint64_t reactor_check_cpu(struct reactor *reactor, uint64_t now_ns)
+{
+	if (!step_times_check_is_due(&reactor->steps, now_ns))
+		return UINT64_MAX;
+	return step_times_check(&reactor->steps, now_ns, clock_read_ns(CLOCK_THREAD_CPUTIME_ID));
+}
+
+/* Steps begin, with the time as of now. */
+static void reactor_begin_steps(struct reactor *reactor)
+{
+	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	reactor->steps.began_ns = reactor->now_ns;
+	reactor_check_cpu(reactor, reactor->now_ns);
+}
+
+static void reactor_end_step(struct reactor *reactor)
+{
+	uint64_t now_ns = clock_read_ns(CLOCK_MONOTONIC);
+
+	step_times_add(&reactor->steps, now_ns, reactor_check_cpu(reactor, now_ns));
+}
+
+const struct step_times *reactor_step_times(const struct reactor *reactor)
+{
+	return &reactor->steps;
+}
+
+void reactor_forget_longest_step(struct reactor *reactor)
+{
+	reactor->steps.is_forgetting = true;
+}
+
 static void reactor_run_completed(struct reactor *reactor)
 {
 	struct list_link *link;
@@ -242,17 +289,8 @@ static void reactor_run_completed(struct reactor *reactor)
 		struct completion *completion = container_of(link, struct completion, link);
 
 		completion->done(completion, completion->result);
+		reactor_end_step(reactor);
 	}
-}
-
-/* ---- time and random numbers ---- */
-
-static uint64_t clock_read_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return now.tv_sec * ns_per_second + now.tv_nsec;
 }
 
 uint64_t clock_ns(const struct reactor *reactor)
@@ -346,6 +384,9 @@ static void reactor_run_steps(struct reactor *reactor)
 		op = container_of(link, struct op, link);
 		assert(op->awaited == 0);	/* OP-1 */
 		op->step(op);
+		reactor_end_step(reactor);
+		if (reactor->steps.began_ns - reactor->now_ns > TURN_NS)	/* REACTOR-5 */
+			return;
 	}
 }
 
@@ -393,13 +434,13 @@ static void reactor_enter(struct reactor *reactor)
 		result = io_uring_submit_and_wait(&reactor->ring, 1);
 	reactor_check_enter(result);
 	reactor_reap(reactor);
-	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	reactor_begin_steps(reactor);
 }
 
 void reactor_run(struct reactor *reactor)
 {
 	reactor_assert_home(reactor);
-	reactor->now_ns = clock_read_ns(CLOCK_MONOTONIC);
+	reactor_begin_steps(reactor);
 	for (;;) {
 		reactor_run_timers(reactor);
 		for (unsigned round = 0; round < ROUNDS_PER_TURN; round++) {

@@ -16,6 +16,7 @@
 #include "io/op.h"
 
 struct reactor;
+struct step_times;
 
 /* Creates a reactor for the calling thread; NULL and the reason on failure. */
 struct reactor *reactor_new(struct error *error);
@@ -24,6 +25,11 @@ void reactor_free(struct reactor *reactor);
 /* Runs steps until reactor_stop() was called and nothing is ready. */
 void reactor_run(struct reactor *reactor);
 void reactor_stop(struct reactor *reactor);
+
+/* How long its steps take (step_times.h). */
+const struct step_times *reactor_step_times(const struct reactor *reactor);
+/* The longest one is looked for anew, from the end of the current step. */
+void reactor_forget_longest_step(struct reactor *reactor);
 
 /* Called from any thread: calls op_arrive() on the op's home reactor. */
 void reactor_post(struct op *op, int error);

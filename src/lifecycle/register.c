@@ -334,6 +334,7 @@ static void set_runs(struct registering *job)
 	failure_watch(&set->failure);
 	if (!set->is_read_only)
 		gc_run(&set->gc);
+	reactor_forget_longest_step(daemon->reactor);	/* a start may have long ones */
 	log_info("registered cache device %s, set %s", job->path, set_name(set, name));
 	job->state = REGISTER_FLASH;
 	add_flash_volumes(job);

@@ -2,6 +2,7 @@
  * The reactor in the simulator: queues of ops and timers in the world's hands.
  */
 #include "io/reactor.h"
+#include "io/step_times.h"
 #include "world.h"
 
 struct reactor {
@@ -52,6 +53,18 @@ void reactor_run(struct reactor *reactor)
 void reactor_stop(struct reactor *reactor)
 {
 	reactor->is_stopped = true;
+}
+
+/* No time passes in a step. */
+const struct step_times *reactor_step_times(const struct reactor *reactor UNUSED)
+{
+	static const struct step_times none;
+
+	return &none;
+}
+
+void reactor_forget_longest_step(struct reactor *reactor UNUSED)
+{
 }
 
 void op_queue(struct op *op)

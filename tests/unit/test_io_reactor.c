@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "awaiter.h"
+#include "io/step_times.h"
 
 enum { OPS = 3, POSTS = 20000 };
 
@@ -164,4 +165,88 @@ Test(reactor, draws_different_random_numbers)
 	cr_expect(ne(u64, reactor_random(a), reactor_random(b)));
 	reactor_free(a);
 	reactor_free(b);
+}
+
+Test(reactor, counts_its_steps)
+{
+	struct reactor *reactor = test_reactor();
+	const struct step_times *times = reactor_step_times(reactor);
+	uint64_t count = 0;
+	struct awaiter awaiter;
+
+	awaiter_init(&awaiter, reactor);
+	op_await(&awaiter.op);
+	reactor_post(&awaiter.op, 0);
+	cr_expect(eq(int, awaiter_wait(&awaiter), 0));
+	for (unsigned i = 0; i < STEP_CLASSES; i++)
+		count += times->counts[i];
+	cr_expect(ge(u64, count, 1));
+	cr_expect(gt(u64, times->longest_ns, 0));
+	cr_expect(ge(u64, times->sum_ns, times->longest_ns));
+	reactor_free(reactor);
+}
+
+/* A sweep, which queues itself again and again. */
+struct sweep {
+	struct op op;
+	struct timer *timer;	/* of an op that should not wait for the sweep's end */
+	unsigned steps;
+};
+
+enum { SWEEP_STEPS = 100, SWEEP_STEP_NS = 400000 };	/* each longer than TURN_NS */
+
+static void sweep_step(struct op *op)
+{
+	struct sweep *sweep = container_of(op, struct sweep, op);
+	struct timespec now;
+	uint64_t began_ns = 0, now_ns;
+
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		now_ns = now.tv_sec * UINT64_C(1000000000) + now.tv_nsec;
+		began_ns = began_ns ? began_ns : now_ns;
+	} while (now_ns - began_ns < SWEEP_STEP_NS);
+	sweep->steps++;
+	if (sweep->steps < SWEEP_STEPS && timer_running(sweep->timer))
+		op_queue(op);
+}
+
+Test(reactor, serves_the_ring_while_a_sweep_goes_on)		/* REACTOR-5 */
+{
+	struct reactor *reactor = test_reactor();
+	struct timer timer = { .op = NULL };
+	struct sweep sweep = { .timer = &timer };
+	struct awaiter awaiter;
+
+	awaiter_init(&awaiter, reactor);
+	op_init(&sweep.op, reactor, sweep_step);
+	op_queue(&sweep.op);
+	timer_start(&timer, 1, &awaiter.op);
+	cr_expect(eq(int, awaiter_wait(&awaiter), 0));
+	cr_expect(lt(u32, sweep.steps, SWEEP_STEPS));
+	reactor_free(reactor);
+}
+
+Test(reactor, takes_the_lesser_time_for_that_of_a_step)		/* STEP-1 */
+{
+	struct step_times times = { .began_ns = 1000, .checked_ns = 1000, .checked_cpu_ns = 70 };
+
+	cr_expect(not(step_times_check_is_due(&times, 1000 + CPU_CHECK_NS - 1)));
+	cr_expect(step_times_check_is_due(&times, 1000 + CPU_CHECK_NS));
+	step_times_add(&times, 1000 + 1953, UINT64_MAX);
+	cr_expect(eq(u64, times.counts[1], 1));
+	cr_expect(eq(u64, times.longest_ns, 1953));
+	/* It lost its processor for most of a second. */
+	cr_expect(eq(u64, step_times_check(&times, 1000000000, 1000070), 1000000));
+	step_times_add(&times, 1000000000, 1000000);
+	cr_expect(eq(u64, times.counts[10], 1));
+	cr_expect(eq(u64, times.longest_ns, 1000000));
+	cr_expect(eq(u64, times.sum_ns, 1001953));
+	times.is_forgetting = true;
+	step_times_add(&times, 1000000500, UINT64_MAX);
+	cr_expect(zero(u64, times.longest_ns));
+	step_times_add(&times, 1000000900, UINT64_MAX);
+	cr_expect(eq(u64, times.longest_ns, 400));
+	step_times_add(&times, UINT64_MAX, UINT64_MAX);		/* longer than all classes */
+	cr_expect(eq(u64, times.counts[STEP_CLASSES - 1], 1));
 }
