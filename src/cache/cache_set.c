@@ -41,7 +41,7 @@ void set_volumes_changed(struct cache_set *set)
 		set->index.is_gone[slot] = uuid_is_retired(set->uuids[slot].uuid);
 }
 
-/* The casts: a journal that is only read (journal_read()) uses neither flush nor health. */
+/* The casts: a journal that is only read (journal_read()) uses none of them. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 {
 	const struct superblock *sb = &set->superblock;
@@ -51,6 +51,7 @@ void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 		.device = set->device,
 		.flush = (struct flush *)&set->flush,
 		.health = (struct health *)&set->health,
+		.when_idle = (struct waitlist *)&set->when_idle,
 		.reactor = set->reactor,
 		.set_magic = superblock_set_magic(sb),
 		.block_sectors = sb->block_sectors,
@@ -68,6 +69,7 @@ static int init_space(struct cache_set *set, struct error *error)
 		.lock = set->lock,
 		.device = set->device,
 		.health = &set->health,
+		.when_idle = &set->when_idle,
 		.reactor = set->reactor,
 		.journal = &set->journal,
 		.set_magic = superblock_set_magic(sb),
@@ -95,6 +97,7 @@ static void init_index(struct cache_set *set, size_t node_memory_bytes, bool rea
 		.device = set->device,
 		.flush = &set->flush,
 		.health = &set->health,
+		.when_idle = &set->when_idle,
 		.reactor = set->reactor,
 		.journal = &set->journal,
 		.space = &set->space,
@@ -130,7 +133,9 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	set->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
 	list_init(&set->volumes);
 	health_init(&set->health);
+	waitlist_init(&set->when_idle);
 	flush_init(&set->flush, set->device, reactor);
+	set->flush.op.when_idle = &set->when_idle;
 	set_journal_setup(set, &journal_setup);
 	journal_init(&set->journal, &journal_setup);
 	init_index(set, node_memory_bytes, read_only);
@@ -145,6 +150,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 
 void set_done(struct cache_set *set)
 {
+	assert(list_empty(&set->volumes) && waitlist_empty(&set->when_idle));
 	index_done(&set->index);
 	space_done(&set->space);
 	journal_done(&set->journal);

@@ -60,6 +60,7 @@ struct cache_set {
 	struct gc gc;				/* lock */
 	struct fills fills;			/* reactor */
 	struct failure failure;			/* reactor */
+	struct waitlist when_idle;		/* reactor: for ops of all of these to be idle */
 	struct list volumes;			/* reactor: attached ones and flash-only ones */
 	struct uuid_entry *uuids;		/* reactor: the table of volumes */
 	unsigned uuid_slots;			/* const */

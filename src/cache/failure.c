@@ -37,6 +37,7 @@ void failure_init(struct failure *failure, struct cache_set *set)
 {
 	failure->set = set;
 	op_init(&failure->op, set->reactor, failure_step);
+	failure->op.when_idle = &set->when_idle;
 }
 
 /* The set may have failed before the watch begins. */

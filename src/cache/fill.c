@@ -24,6 +24,7 @@ void fills_init(struct fills *fills, struct cache_set *set)
 
 		fill->set = set;
 		op_init(&fill->op, set->reactor, fill_step);
+		fill->op.when_idle = &set->when_idle;
 	}
 	fills->buffer_count = fills->buffers_made = 0;
 }

@@ -27,6 +27,7 @@ void gc_init(struct gc *gc, struct cache_set *set)
 {
 	*gc = (struct gc){ .set = set };
 	op_init(&gc->op, set->reactor, gc_step);
+	gc->op.when_idle = &set->when_idle;
 }
 
 /* ---- marking ---- */

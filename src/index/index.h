@@ -93,6 +93,7 @@ struct index_setup {
 	struct device *device;
 	struct flush *flush;
 	struct health *health;
+	struct waitlist *when_idle;	/* woken whenever one of its ops becomes idle; or NULL */
 	struct reactor *reactor;
 	struct journal *journal;
 	struct space *space;

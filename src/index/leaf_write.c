@@ -60,6 +60,7 @@ void leaf_writes_init(struct index *index)
 		write->buffer = buffer_new(OPEN_RUN_BYTES_MAX);
 		write->pin.is_busy = true;
 		op_init(&write->op, index->setup.reactor, leaf_write_step);
+		write->op.when_idle = index->setup.when_idle;
 	}
 }
 

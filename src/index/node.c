@@ -34,6 +34,7 @@ void index_init(struct index *index, const struct index_setup *setup)
 	plans_init(index);
 	op_init(&index->pressure, setup->reactor, pressure_step);
 	op_init(&index->ageing, setup->reactor, ageing_step);
+	index->pressure.when_idle = index->ageing.when_idle = setup->when_idle;
 }
 
 static void free_nodes(struct list *list)

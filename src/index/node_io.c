@@ -48,6 +48,7 @@ void node_reads_init(struct index *index)
 		read->buffer_bytes = index->setup.node_sectors * 512;
 		read->buffer = buffer_new(read->buffer_bytes);
 		op_init(&read->op, index->setup.reactor, node_read_step);
+		read->op.when_idle = index->setup.when_idle;
 	}
 }
 

@@ -49,6 +49,7 @@ void plans_init(struct index *index)
 		plan->parent_buffer = buffer_new(OPEN_RUN_BYTES_MAX);
 		plan->pin.is_busy = true;
 		op_init(&plan->op, index->setup.reactor, plan_step);
+		plan->op.when_idle = index->setup.when_idle;
 	}
 }
 

@@ -21,6 +21,7 @@
 #include "base/list.h"
 
 struct reactor;
+struct waitlist;
 
 struct op {
 	void (*step)(struct op *op);
@@ -28,6 +29,7 @@ struct op {
 	unsigned awaited;	/* pending count: completions until the next step */
 	int error;		/* the first error among them, as -errno; the step clears it */
 	struct list_link link;	/* in the reactor's ready queue, or in one waitlist */
+	struct waitlist *when_idle;	/* woken when a step leaves the op idle; may be NULL */
 };
 
 struct waitlist {
@@ -109,4 +111,18 @@ static inline void waitlist_wake_all(struct waitlist *list, int error)
 	list_take_all(&all, &list->ops);
 	for (struct list_link *link; (link = list_take_first(&all));)
 		op_arrive(container_of(link, struct op, link), error);
+}
+
+/*
+ * Calls the step; for reactors only.  The step may free the op, but not one with `when_idle`:
+ * that is part of something larger, whose end awaits that it is idle.
+ */
+static inline void op_run(struct op *op)
+{
+	struct waitlist *when_idle = op->when_idle;
+
+	assert(op->awaited == 0);	/* OP-1 */
+	op->step(op);
+	if (when_idle && op_is_idle(op))
+		waitlist_wake_all(when_idle, 0);
 }

@@ -382,8 +382,7 @@ static void reactor_run_steps(struct reactor *reactor)
 		if (!link)
 			return;
 		op = container_of(link, struct op, link);
-		assert(op->awaited == 0);	/* OP-1 */
-		op->step(op);
+		op_run(op);
 		reactor_end_step(reactor);
 		if (reactor->steps.began_ns - reactor->now_ns > TURN_NS)	/* REACTOR-5 */
 			return;

@@ -79,6 +79,7 @@ void journal_init(struct journal *journal, const struct journal_setup *setup)
 	waitlist_init(&journal->writing_waiters);
 	op_init(&journal->writer, setup->reactor, journal_writer_step);
 	op_init(&journal->delayed, setup->reactor, delay_step);
+	journal->writer.when_idle = journal->delayed.when_idle = setup->when_idle;
 }
 
 void journal_done(struct journal *journal)

@@ -73,6 +73,7 @@ struct journal_setup {
 	struct device *device;
 	struct flush *flush;
 	struct health *health;
+	struct waitlist *when_idle;	/* woken whenever one of its ops becomes idle; or NULL */
 	struct reactor *reactor;
 	uint64_t set_magic;
 	unsigned block_sectors, bucket_sectors;

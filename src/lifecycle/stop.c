@@ -21,8 +21,6 @@
 #include "base/sometimes.h"
 #include "lifecycle/internal.h"
 
-#define POLL_NS UINT64_C(1000000)
-
 /* ---- a volume ---- */
 
 enum volume_end_state { VOLUME_FREEZE, VOLUME_FLUSH, VOLUME_GONE };
@@ -104,13 +102,12 @@ struct set_end {
 	struct job job;
 	enum set_end_state state;
 	struct cache_set *set;
-	struct timer timer;
 };
 
-/* Looks again soon: the parts of a set do not report when they become idle. */
-static void set_end_poll(struct set_end *job)
+/* Looks again when an op of the set has become idle. */
+static void set_end_wait(struct set_end *job)
 {
-	timer_start(&job->timer, POLL_NS, &job->job.op);
+	waitlist_join(&job->set->when_idle, &job->job.op);
 }
 
 /* Nothing of the set may run any more when its memory is freed: every op must be idle. */
@@ -194,7 +191,7 @@ static void set_end_rest(struct set_end *job)
 	set_unlock(set);
 	if (!at_rest) {
 		SIM_SOMETIMES("a set that stops waits for its parts");
-		set_end_poll(job);
+		set_end_wait(job);
 		return;
 	}
 	job->state = SET_FLUSH;
@@ -233,7 +230,7 @@ static void set_end_go_on(struct set_end *job)
 		return;
 	case SET_GC:
 		if (!gc_is_idle(&set->gc) || set->fills.under_way) {
-			set_end_poll(job);
+			set_end_wait(job);
 			return;
 		}
 		job->state = SET_SPACE;
@@ -244,7 +241,7 @@ static void set_end_go_on(struct set_end *job)
 		is_idle = space_is_idle(&set->space);
 		set_unlock(set);
 		if (!is_idle) {
-			set_end_poll(job);
+			set_end_wait(job);
 			return;
 		}
 		job->state = SET_CLEAN;

@@ -126,6 +126,7 @@ int space_init(struct space *space, const struct space_setup *setup, struct erro
 	for (unsigned i = 0; i < space->open_limit; i++)
 		list_add_last(&space->open_lru, &space->open_bucket[i].link);
 	op_init(&space->refill, setup->reactor, space_refill_step);
+	space->refill.when_idle = setup->when_idle;
 	return 0;
 }
 

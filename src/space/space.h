@@ -88,6 +88,7 @@ struct space_setup {
 	struct lock *lock;		/* the set lock, for refill's own steps */
 	struct device *device;
 	struct health *health;
+	struct waitlist *when_idle;	/* woken whenever one of its ops becomes idle; or NULL */
 	struct reactor *reactor;
 	struct journal *journal;
 	uint64_t set_magic;

@@ -230,7 +230,7 @@ static void run_step(void)
 	if (++world.steps_in_vain > STEPS_IN_VAIN_MAX)
 		sim_fail("%d steps in a row, and nothing comes from outside", STEPS_IN_VAIN_MAX);
 	world.is_stepping = true;
-	op->step(op);
+	op_run(op);
 	world.is_stepping = false;
 	if (world.inside)
 		sim_fail("a step ended inside a set");	/* SIM-5 */

@@ -49,6 +49,42 @@ Test(reactor, runs_steps_in_the_order_they_were_queued)
 	reactor_free(reactor);
 }
 
+struct busy {
+	struct op op;
+	struct timer timer;
+	unsigned steps;
+	struct awaiter *awaiter;
+};
+
+/* Idle after the second step only: the first one starts a timer. */
+static void busy_step(struct op *op)
+{
+	struct busy *busy = container_of(op, struct busy, op);
+
+	cr_expect(zero(u32, busy->awaiter->steps));
+	if (!busy->steps++)
+		timer_start(&busy->timer, 1000, op);
+}
+
+Test(reactor, wakes_those_who_wait_for_an_op_to_be_idle)
+{
+	struct reactor *reactor = test_reactor();
+	struct awaiter awaiter;
+	struct busy busy = { .awaiter = &awaiter };
+	struct waitlist idle;
+
+	waitlist_init(&idle);
+	op_init(&busy.op, reactor, busy_step);
+	busy.op.when_idle = &idle;
+	awaiter_init(&awaiter, reactor);
+	waitlist_join(&idle, &awaiter.op);
+	op_queue(&busy.op);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u32, busy.steps, 2));
+	cr_expect(op_is_idle(&busy.op));
+	reactor_free(reactor);
+}
+
 Test(reactor, steps_once_when_all_has_arrived_and_keeps_the_first_error)
 {
 	struct reactor *reactor = test_reactor();
