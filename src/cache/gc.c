@@ -119,7 +119,17 @@ static LOCKED void begin(struct gc *gc)
 	for (unsigned i = 0; i < INDEX_LEVELS_MAX; i++)
 		gc->seen[i] = 0;
 	space_gc_begin(&set->space);
-	gc->state = GC_NODE;
+	gc->state = GC_CLEAR;
+}
+
+static LOCKED void clear(struct gc *gc)
+{
+	if (gc->is_stopping)		/* marks stay invalid, so that nothing is reused */
+		gc->state = GC_IDLE;
+	else if (space_gc_clear(&gc->set->space))
+		gc->state = GC_NODE;
+	if (gc->state != GC_IDLE)
+		op_queue(&gc->op);
 }
 
 /* The table of volumes is referenced by the journal only, so it is marked here (ORDER-8). */
@@ -274,6 +284,9 @@ static void gc_step(struct op *op)
 	switch (gc->state) {
 	case GC_IDLE:
 		idle(gc);
+		break;
+	case GC_CLEAR:
+		clear(gc);
 		break;
 	case GC_NODE:
 		visit(gc);

@@ -1,15 +1,16 @@
 /*
  * Garbage collection: walks the whole index to find which buckets are still in use.
  *
- *	IDLE --wanted--> NODE -----marked-----> NEXT --another leaf--> NODE ...
- *	  ^               waits for the leaf     | waits for its rewrite,
- *	  |               to be read, then to    | if it is rewritten
- *	  |               be written             |
- *	  +--------------------------------------+ that was the last leaf
+ *	IDLE --wanted--> CLEAR --all--> NODE ---marked---> NEXT --another leaf--> NODE ...
+ *	  ^              slice by slice   waits for the     | waits for its rewrite,
+ *	  |                               leaf to be read,  | if it is rewritten
+ *	  |                               then written      |
+ *	  +-------------------------------------------------+ that was the last leaf
  *
- * Each step handles one leaf in one critical section, so that requests run between.
+ * Each step handles one slice of buckets, or one leaf, in one critical section, so that
+ * requests run between.
  *
- * (GC-1) Marks are invalid from the first leaf to the last: refill chooses no victims
+ * (GC-1) Marks are invalid from the first slice to the last leaf: refill chooses no victims
  *     meanwhile.
  * (GC-2) Every dirty leaf that gc passes is durable before gc ends (ORDER-14).  Keys
  *     of fills are not journaled: if gc freed the bucket of a key that one of them has
@@ -24,7 +25,7 @@
 
 struct cache_set;
 
-enum gc_state { GC_IDLE, GC_NODE, GC_NEXT };
+enum gc_state { GC_IDLE, GC_CLEAR, GC_NODE, GC_NEXT };
 
 struct gc {
 	struct cache_set *set;

@@ -25,6 +25,7 @@
 struct daemon_options {
 	bool read_only;
 	size_t node_memory_bytes;	/* for the index nodes of each set; 0: default */
+	unsigned slice_buckets;		/* that a sweep looks at in a step (SPACE-6); 0: default */
 };
 
 struct daemon {

@@ -242,6 +242,8 @@ static void register_cache(struct registering *job)
 		registering_end(job, error);
 		return;
 	}
+	if (daemon->options.slice_buckets)
+		set->space.setup.slice_buckets = daemon->options.slice_buckets;
 	job->set = set;
 	job->state = REGISTER_RECOVER;
 	recover_start(set, job->job.error, &job->job.op);

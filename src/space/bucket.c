@@ -20,6 +20,7 @@ enum {
 	USED_SECTORS_MAX = 65535,
 	GC_FRACTION = 16,		/* a gc after writes of 1/16 of the cache */
 	GC_HIDDEN_FRACTION = 64,	/* or, if dirty writes lack room, 1/64 of it was hidden */
+	SLICE_BUCKETS = 8192,		/* some 20 us of a sweep (SPACE-6) */
 };
 
 bool ring_init(struct bucket_ring *ring, unsigned size)
@@ -113,7 +114,13 @@ int space_init(struct space *space, const struct space_setup *setup, struct erro
 		.cursor = setup->first_bucket,
 		.random.state = setup->seed,
 		.available = setup->buckets,
+		.unmarked = setup->buckets,
+		.gc_cursor = setup->buckets,
+		.found_available = setup->buckets,
+		.found_unmarked = setup->buckets,
 	};
+	if (!space->setup.slice_buckets)
+		space->setup.slice_buckets = SLICE_BUCKETS;
 	if (!make_memory(space))
 		return no_memory(space, error);
 	space->metadata_reserved = setup->prio_parts + space->free[USE_BTREE].size;
@@ -173,32 +180,49 @@ unsigned space_staleness(const struct space *space, uint64_t ptr)
 	return generation_after(bucket_of(space, ptr)->generation, pointer_generation(ptr));
 }
 
-void space_set_mark(struct space *space, uint32_t number, enum bucket_mark mark)
+/* How the mark changes a number of available buckets, and one of unmarked ones. */
+static void count_mark(uint64_t *available, uint64_t *unmarked, enum bucket_mark old,
+		       enum bucket_mark mark)
+{
+	*available += mark <= MARK_RECLAIMABLE;
+	*available -= old <= MARK_RECLAIMABLE;
+	*unmarked += mark == MARK_NONE;
+	*unmarked -= old == MARK_NONE;
+}
+
+void space_see_mark(struct space *space, uint32_t number, enum bucket_mark mark)
 {
 	struct bucket *bucket = &space->bucket[number];
-	bool was_available = bucket->mark <= MARK_RECLAIMABLE;
-	bool is_available = mark <= MARK_RECLAIMABLE;
 
+	if (number < space->gc_cursor)				/* SPACE-7 */
+		count_mark(&space->found_available, &space->found_unmarked, bucket->mark, mark);
 	bucket->mark = mark;
-	space->available += is_available;
-	space->available -= was_available;
+}
+
+void space_set_mark(struct space *space, uint32_t number, enum bucket_mark mark)
+{
+	SIM_SOMETIMES_IF(number < space->gc_cursor && space->gc_cursor < space->setup.buckets,
+			 "a mark changes before the cursor of a gc that begins");
+	SIM_SOMETIMES_IF(number >= space->gc_cursor,
+			 "a mark changes behind the cursor of a gc that begins");
+	count_mark(&space->available, &space->unmarked, space->bucket[number].mark, mark);
+	space_see_mark(space, number, mark);
 }
 
 void space_release(struct space *space, uint32_t number)
 {
 	struct bucket *bucket = &space->bucket[number];
 
+	bool was_counted = bucket->mark > MARK_RECLAIMABLE;
+
 	/* A running gc may have cleared its mark already; `available` still counts the old one. */
-	space->available += bucket->mark > MARK_RECLAIMABLE || !space->marks_valid;
-	bucket->mark = MARK_NONE;
+	if (was_counted || !space->marks_valid)
+		count_mark(&space->available, &space->unmarked, MARK_METADATA, MARK_NONE);
+	else
+		count_mark(&space->available, &space->unmarked, bucket->mark, MARK_NONE);
+	space_see_mark(space, number, MARK_NONE);
 	bucket->prio = PRIO_NEVER_USED;
 	bucket->used_sectors = 0;
-}
-
-/* Sets a mark that gc found, without counting: space_gc_end() counts the available buckets. */
-static void see_mark(struct space *space, uint32_t number, enum bucket_mark mark)
-{
-	space->bucket[number].mark = mark;
 }
 
 void space_pin(struct space *space, uint64_t ptr)
@@ -287,6 +311,8 @@ void space_free_begin(struct space *space, uint32_t number)
 	SIM_SOMETIMES_IF(!space->marks_valid, "a node is replaced during a gc");
 	bucket->generation++;
 	bucket->freed_pending = 1;
+	if (!space->marks_valid)	/* the walk comes too late to find it */
+		space_see_metadata(space, number);
 }
 
 void space_freed(struct space *space, uint32_t number)
@@ -320,9 +346,9 @@ unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors,
 			    "inconsistent ptrs: mark = %u, level = 0, bucket %u", bucket->mark,
 			    number);
 	} else if (dirty) {
-		see_mark(space, number, MARK_DIRTY);
+		space_see_mark(space, number, MARK_DIRTY);
 	} else if (bucket->mark == MARK_NONE) {
-		see_mark(space, number, MARK_RECLAIMABLE);
+		space_see_mark(space, number, MARK_RECLAIMABLE);
 	}
 	if (!metadata && bucket->prio == PRIO_METADATA)
 		bucket->prio = PRIO_INITIAL;
@@ -346,7 +372,7 @@ void space_mark_metadata(struct space *space, uint32_t number)
 
 void space_see_metadata(struct space *space, uint32_t number)
 {
-	see_mark(space, number, MARK_METADATA);
+	space_see_mark(space, number, MARK_METADATA);
 	space->bucket[number].prio = PRIO_METADATA;
 }
 
@@ -356,15 +382,38 @@ void space_gc_begin(struct space *space)
 	space->gc_is_wanted = false;
 	space->hidden_since_gc = 0;
 	space->gc_left = space->setup.buckets * space->setup.bucket_sectors / GC_FRACTION;
-	for (uint64_t i = 0; i < space->setup.buckets; i++) {
-		struct bucket *bucket = &space->bucket[i];
+	space->gc_cursor = space->found_available = space->found_unmarked = 0;
+}
 
-		bucket->oldest = bucket->generation;
-		if (bucket->pins)
-			continue;
-		see_mark(space, i, MARK_NONE);
-		bucket->used_sectors = 0;
+/* The walk lowers `oldest` to the generation of each pointer that it finds. */
+static void clear_bucket(struct bucket *bucket)
+{
+	bucket->oldest = bucket->generation;
+	if (bucket->pins)
+		return;
+	bucket->used_sectors = 0;
+	if (bucket->freed_pending) {
+		bucket->mark = MARK_METADATA;
+		bucket->prio = PRIO_METADATA;
+	} else {
+		bucket->mark = MARK_NONE;
 	}
+}
+
+bool space_gc_clear(struct space *space)
+{
+	uint64_t end = min_u64(space->gc_cursor + space->setup.slice_buckets,
+			       space->setup.buckets);
+
+	assert(!space->marks_valid);
+	for (; space->gc_cursor < end; space->gc_cursor++) {
+		struct bucket *bucket = &space->bucket[space->gc_cursor];
+
+		clear_bucket(bucket);
+		space->found_available += bucket->mark <= MARK_RECLAIMABLE;
+		space->found_unmarked += bucket->mark == MARK_NONE;
+	}
+	return end == space->setup.buckets;
 }
 
 /* Marks buckets that are in use although no key points to them. */
@@ -373,7 +422,7 @@ static LOCKED void mark_fixed(struct space *space)
 	const struct space_setup *setup = &space->setup;
 
 	for (unsigned i = 0; i < setup->first_bucket + setup->journal_buckets; i++)
-		see_mark(space, i, MARK_METADATA);
+		space_see_mark(space, i, MARK_METADATA);
 	for (unsigned i = 0; space->have_table && i < setup->prio_parts; i++)
 		space_see_metadata(space, space->table[i]);
 	if (space->refill_state == REFILL_TABLE || space->refill_state == REFILL_ENTRY) {
@@ -384,13 +433,10 @@ static LOCKED void mark_fixed(struct space *space)
 
 void space_gc_end(struct space *space)
 {
+	assert(space->gc_cursor == space->setup.buckets);	/* SPACE-7 */
 	mark_fixed(space);
-	space->available = 0;
-	for (uint64_t i = 0; i < space->setup.buckets; i++) {
-		if (space->bucket[i].freed_pending)
-			space_see_metadata(space, i);
-		space->available += space->bucket[i].mark <= MARK_RECLAIMABLE;
-	}
+	space->available = space->found_available;
+	space->unmarked = space->found_unmarked;
 	space->marks_valid = space->is_surveyed = true;
 	waitlist_wake_all(&space->gc_ended, 0);
 	space_wake_starved(space);

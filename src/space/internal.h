@@ -22,6 +22,8 @@ bool ring_pop(struct bucket_ring *ring, uint32_t *bucket);	/* false: empty */
 void space_set_mark(struct space *space, uint32_t bucket, enum bucket_mark mark) LOCKED;
 /* The bucket's metadata are no longer referenced: it becomes available. */
 void space_release(struct space *space, uint32_t bucket) LOCKED;
+/* Sets a mark that gc or the survey found: it counts when the gc ends (SPACE-7). */
+void space_see_mark(struct space *space, uint32_t bucket, enum bucket_mark mark) LOCKED;
 void space_mark_metadata(struct space *space, uint32_t bucket) LOCKED;
 /* Invalidates the bucket: raises its generation, and marks it empty, pinned and listed. */
 void space_raise(struct space *space, uint32_t bucket) LOCKED;

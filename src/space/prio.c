@@ -175,7 +175,7 @@ static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t
 				"IO error reading priorities: found part %u of the table in bucket "
 				"%llu, which holds an earlier one",
 				part, (unsigned long long)number);
-		space->bucket[number].mark = MARK_METADATA;	/* SURVEY-2 */
+		space_see_mark(space, number, MARK_METADATA);	/* SURVEY-2 */
 		take_part(space, part, disk);
 		space->table[part] = number;
 		space->table_sequence = le64_get(disk->sequence);

@@ -22,6 +22,16 @@
  * (SPACE-4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer into
  *     the bucket.  On disk the distance may be one more, see survey.c.
  * (SPACE-5) free[PRIO] holds exactly the buckets of one table.
+ * (SPACE-6) Whatever looks at every bucket is a sweep: a step handles at most slice_buckets
+ *     of them, and requests run between the steps.  So any bucket may change while a sweep
+ *     is half done, before its cursor or behind it; each sweep says why that does no harm.
+ *
+ * The sweep that begins a gc clears the marks of buckets that are neither pinned nor being
+ * freed.  It ends before the walk begins.  A bucket that is cleared is found by the walk if
+ * a key points to it; one that is allocated is pinned, so the sweep keeps its mark.
+ * (SPACE-7) found_available and found_unmarked count the marks of buckets before gc_cursor
+ *     as they are now: a change of a mark there changes them at once.  When the gc ends,
+ *     they are the counts of all buckets, without a look at any.
  *
  * Writing a table costs the same for one bucket as for thousands.  The number of buckets
  * that are made free in advance (data_target) therefore follows the recent demand: high
@@ -99,6 +109,7 @@ struct space_setup {
 	unsigned journal_buckets;	/* they begin at first_bucket */
 	enum replacement replacement;
 	uint64_t seed;
+	unsigned slice_buckets;		/* SPACE-6; 0: default */
 	bool is_read_only;		/* -o ro: no table will be written */
 };
 
@@ -126,7 +137,10 @@ struct space {
 	bool is_surveyed;		/* survey.c has seen all pointers on the disk */
 	bool is_running;		/* refill may run */
 	bool data_is_wanted;		/* data were allocated; until then none are evicted */
-	uint64_t available;		/* available buckets; gc recounts them at its end */
+	/* Available ones, and those of MARK_NONE, listed ones included; gc counts them anew. */
+	uint64_t available, unmarked;
+	uint64_t gc_cursor;		/* SPACE-7; all buckets: the marks are cleared */
+	uint64_t found_available, found_unmarked;
 	unsigned metadata_reserved;	/* free[PRIO] and free[BTREE] together, when full */
 
 	struct open_bucket open_bucket[OPEN_BUCKETS_MAX];
@@ -226,8 +240,12 @@ void space_hidden(struct space *space, unsigned sectors) LOCKED;
 bool space_gc_may_help(struct space *space, struct op *op) LOCKED;
 unsigned space_in_use_percent(const struct space *space) LOCKED;
 
-/* For gc and the start of a set. */
-void space_gc_begin(struct space *space) LOCKED;	/* clears marks, which become invalid */
+/*
+ * For gc and the start of a set.  A gc makes marks invalid, and clears them slice by slice, before
+ * it looks for pointers.
+ */
+void space_gc_begin(struct space *space) LOCKED;
+bool space_gc_clear(struct space *space) LOCKED;	/* the next slice; true: it was the last */
 /* Marks the bucket of a pointer, unless that is stale; returns by how many generations. */
 unsigned space_mark_pointer(struct space *space, uint64_t ptr, unsigned sectors, bool metadata,
 			    bool dirty) LOCKED;

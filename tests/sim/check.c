@@ -9,6 +9,7 @@
  * (CHECK-4) The dirty count of a volume is the sum of its dirty extents.  If it is not 0, the
  *     superblock on the disk says DIRTY.
  * (CHECK-5) When the set is idle, only open and listed buckets are pinned.
+ * (CHECK-6) The marks are counted right, both as of now and for the next gc (SPACE-7).
  */
 #include "check.h"
 
@@ -193,6 +194,25 @@ static void check_pins(const struct cache_set *set)
 				 space->bucket[n].pins, wanted_pins(space, n));	/* CHECK-5 */
 }
 
+static void check_counts(const struct space *space)
+{
+	uint64_t available = 0, unmarked = 0;
+
+	for (uint64_t n = 0; n < space->gc_cursor; n++) {
+		available += space->bucket[n].mark <= MARK_RECLAIMABLE;
+		unmarked += space->bucket[n].mark == MARK_NONE;
+	}
+	if (space->found_available != available || space->found_unmarked != unmarked ||
+	    (space->marks_valid &&
+	     (space->available != available || space->unmarked != unmarked)))
+		sim_fail("%llu available and %llu unmarked buckets, counted as %llu and %llu, for "
+			 "the next gc as %llu and %llu", (unsigned long long)available,
+			 (unsigned long long)unmarked, (unsigned long long)space->available,
+			 (unsigned long long)space->unmarked,
+			 (unsigned long long)space->found_available,
+			 (unsigned long long)space->found_unmarked);	/* CHECK-6 */
+}
+
 static bool set_is_at_rest(void *context)
 {
 	struct cache_set *set = context;
@@ -226,6 +246,7 @@ bool check_set(struct life *life, struct cache_set *set)
 	if (bad)
 		sim_fail("index_check: %s", error.text);
 	check_pins(set);
+	check_counts(&set->space);
 	checker.dirty = sim_alloc(set->uuid_slots * sizeof(checker.dirty[0]));
 	op_init(&checker.waiter.op, life->reactor, checker_step);
 	op_queue(&checker.waiter.op);

@@ -133,6 +133,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 bool life_start(struct life *life, struct plan *plan)
 {
 	struct daemon_options options = { .node_memory_bytes = plan->node_memory_bytes,
+					  .slice_buckets = plan_slice_buckets(plan),
 					  .read_only = life->is_read_only };
 	struct error error;
 

@@ -423,6 +423,14 @@ void plan_age(struct plan *plan)
 	sim_free(part);
 }
 
+/* Not drawn, so that no other draw depends on it.  Sets are small: most slices must be, too. */
+unsigned plan_slice_buckets(const struct plan *plan)
+{
+	uint64_t mixed = plan->seed * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+	return 1 + mixed % (mixed & (1 << 20) ? 50 : 600);
+}
+
 void plan_print(const struct plan *plan)
 {
 	static const char *const modes[] = { "writethrough", "writeback", "writearound", "none" };

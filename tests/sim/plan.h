@@ -85,4 +85,6 @@ void plan_forget_dirty(struct plan *plan);
 void plan_set_slowness(struct plan *plan, bool slow);
 void plan_set_faults(struct plan *plan, const struct sim_faults *faults);
 /* "600 buckets of 8, block 8, lru; backing0 ..." */
+/* Buckets that a step of a sweep looks at (SPACE-6). */
+unsigned plan_slice_buckets(const struct plan *plan);
 void plan_print(const struct plan *plan);

@@ -179,6 +179,8 @@ static inline void ix_begin(void)
 	awaiter_init(&ix.awaiter, ix.reactor);
 	ix_enter();
 	space_gc_begin(&ix.space);
+	while (!space_gc_clear(&ix.space))
+		;
 	space_gc_end(&ix.space);
 	space_pin(&ix.space, space_pointer(&ix.space, IX_DATA_BUCKET));
 	cr_assert(zero(int, space_bootstrap(&ix.space, &error)), "%s", error.text);

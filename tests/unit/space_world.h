@@ -73,6 +73,14 @@ static inline void make_space(unsigned bucket_sectors, unsigned parts)
 	cr_assert(zero(int, space_init(&space, &space_setup, &error)), "%s", error.text);
 }
 
+/* A gc begins, and all marks are cleared. */
+static inline void gc_begin(struct space *of) LOCKED
+{
+	space_gc_begin(of);
+	while (!space_gc_clear(of))
+		;
+}
+
 static inline void setup_with(unsigned bucket_sectors, unsigned parts)
 {
 	device = test_device(BUCKETS * bucket_sectors);
@@ -84,7 +92,7 @@ static inline void setup_with(unsigned bucket_sectors, unsigned parts)
 	make_space(bucket_sectors, parts);
 	lock_acquire(lock);
 	journal_begin(&journal, 0, 0, 0, NULL);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	space_gc_end(&space);
 	lock_release(lock);
 }

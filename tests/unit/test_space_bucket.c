@@ -278,7 +278,7 @@ Test(bucket, that_was_freed_during_a_gc_is_available_once)
 	space_mark_metadata(&space, SOME);
 	available = space.available;
 	space_free_begin(&space, SOME);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	cr_expect(eq(u64, space.available, available));
 	space_freed(&space, SOME);
 	cr_expect(eq(u64, space.available, available + 1));
@@ -351,7 +351,7 @@ static void begin_survey(void)
 {
 	setup();
 	lock_acquire(lock);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	lock_release(lock);
 	space.is_surveyed = false;
 	space.bucket[SOME].generation = space.bucket[SOME].oldest = 200;
@@ -576,7 +576,7 @@ Test(mark, is_found_anew_by_each_gc)
 {
 	pointer_is_found(SOME, 8, false, true);
 	lock_acquire(lock);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	cr_expect(not(space.marks_valid));
 	cr_expect(eq(u32, space.bucket[SOME].mark, MARK_NONE));
 	cr_expect(zero(u32, space.bucket[SOME].used_sectors));
@@ -585,12 +585,71 @@ Test(mark, is_found_anew_by_each_gc)
 	lock_release(lock);
 }
 
+/* The counts that gc finds are those of all marks. */
+static void expect_counted(void)
+{
+	uint64_t available = 0, unmarked = 0;
+
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		available += space.bucket[i].mark <= MARK_RECLAIMABLE;
+		unmarked += space.bucket[i].mark == MARK_NONE;
+	}
+	cr_expect(eq(u64, space.available, available));
+	cr_expect(eq(u64, space.unmarked, unmarked));
+}
+
+static void allocate_dirty(uint32_t bucket)
+{
+	space_pin(&space, space_pointer(&space, bucket));
+	space_set_mark(&space, bucket, MARK_DIRTY);
+}
+
+/* Requests run between the slices (SPACE-6, SPACE-7). */
+Test(mark, may_change_while_gc_has_cleared_half_of_them)
+{
+	enum { BEFORE = SOME - 1, BEHIND = SOME, NODE = SOME - 10, OTHER_NODE = SOME + 10 };
+
+	lock_acquire(lock);
+	space_mark_metadata(&space, NODE);
+	space_mark_metadata(&space, OTHER_NODE);
+	space_mark_metadata(&space, NODE + 1);
+	space_mark_metadata(&space, OTHER_NODE + 1);
+	space.setup.slice_buckets = SOME;
+	space_gc_begin(&space);
+	cr_expect(not(space_gc_clear(&space)));
+	cr_expect(eq(u64, space.gc_cursor, SOME));
+	allocate_dirty(BEFORE);
+	allocate_dirty(BEHIND);
+	allocate_dirty(BEHIND + 1);
+	space_unpin_bucket(&space, BEHIND + 1);	/* its key is in the index: the walk will find it */
+	space_free_begin(&space, NODE);
+	space_free_begin(&space, OTHER_NODE);
+	space_release(&space, NODE + 1);
+	space_release(&space, OTHER_NODE + 1);
+	while (!space_gc_clear(&space))
+		;
+	cr_expect(eq(u32, space.bucket[BEFORE].mark, MARK_DIRTY));
+	cr_expect(eq(u32, space.bucket[BEHIND].mark, MARK_DIRTY));
+	cr_expect(eq(u32, space.bucket[BEHIND + 1].mark, MARK_NONE));
+	cr_expect(eq(u32, space.bucket[NODE].mark, MARK_METADATA));
+	cr_expect(eq(u32, space.bucket[OTHER_NODE].mark, MARK_METADATA));
+	cr_expect(eq(u32, space.bucket[NODE + 1].mark, MARK_NONE));
+	space_free_begin(&space, NODE + 1);
+	cr_expect(eq(u32, space.bucket[NODE + 1].mark, MARK_METADATA));
+	space_gc_end(&space);
+	expect_counted();
+	space_freed(&space, NODE);
+	space_freed(&space, NODE + 1);
+	expect_counted();
+	lock_release(lock);
+}
+
 Test(mark, of_a_pinned_bucket_stays_through_a_gc)
 {
 	pointer_is_found(SOME, 8, false, true);
 	lock_acquire(lock);
 	space_pin(&space, space_pointer(&space, SOME));
-	space_gc_begin(&space);
+	gc_begin(&space);
 	space_gc_end(&space);
 	lock_release(lock);
 	cr_expect(eq(u32, space.bucket[SOME].mark, MARK_DIRTY));
@@ -603,7 +662,7 @@ Test(mark, of_a_pinned_bucket_stays_through_a_gc)
 static void gc(void)
 {
 	lock_acquire(lock);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	space_gc_end(&space);
 	lock_release(lock);
 }
@@ -679,7 +738,7 @@ Test(gc, counts_anew_from_its_beginning)
 	space.bucket[SOME].generation = 9;
 	space.bucket[SOME].oldest = 3;
 	lock_acquire(lock);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	cr_expect(not(space_gc_is_wanted(&space)));
 	lock_release(lock);
 	cr_expect(eq(i64, space.gc_left, BUCKETS * BUCKET_SECTORS / 16));
@@ -784,7 +843,7 @@ Test(gc, that_is_under_way_may_help)
 	struct awaiter awaiter;
 
 	lock_acquire(lock);
-	space_gc_begin(&space);
+	gc_begin(&space);
 	lock_release(lock);
 	cr_expect(gc_may_help(&awaiter));
 	cr_expect(not(space.gc_is_wanted));
