@@ -193,6 +193,10 @@ src_libio_a_SOURCES = \
 	src/io/blocking.c \
 	src/io/channel.c \
 	src/io/device.c \
+	src/io/device_claim.c \
+	src/io/device_facts.c \
+	src/io/device_internal.h \
+	src/io/device_now.c \
 	src/io/lock.c \
 	src/io/mount_table.c \
 	src/io/own_mount.c \

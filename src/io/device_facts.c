@@ -1,0 +1,196 @@
+/* What is known of a device: its size, its kind, and what it can do. */
+#include "io/device_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+
+void device_backing_file_name(const struct device *device, char *sysfs, size_t bytes)
+{
+	snprintf(sysfs, bytes, "/sys/dev/block/%u:%u/loop/backing_file",
+		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
+}
+
+bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_BYTES])
+{
+	FILE *file = fopen(sysfs, "re");
+	bool is_read = file && fscanf(file, "%4096[^\n]", path) == 1;
+
+	if (file)
+		fclose(file);
+	return is_read;
+}
+
+static bool device_read_sysfs(const struct device *device, const char *name, char text[32])
+{
+	char path[80];
+	FILE *file;
+	bool is_read;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(device->stat.st_rdev),
+		 minor(device->stat.st_rdev), name);
+	file = fopen(path, "re");
+	is_read = file && fscanf(file, "%31s", text) == 1;
+	if (file)
+		fclose(file);
+	return is_read;
+}
+
+/* ".../block/sda/sda3": the disk's directory holds that of the partition. */
+static bool device_find_disk_name(const struct device *device, char name[32])
+{
+	char path[64], target[PATH_MAX];
+	ssize_t length;
+	char *slash;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u", major(device->stat.st_rdev),
+		 minor(device->stat.st_rdev));
+	length = readlink(path, target, sizeof(target) - 1);
+	target[length > 0 ? length : 0] = 0;
+	slash = strrchr(target, '/');
+	if (!slash)
+		return false;
+	*slash = 0;
+	slash = strrchr(target, '/');
+	return slash && (size_t)snprintf(name, 32, "%s", slash + 1) < 32;
+}
+
+static void device_look_at_disk(struct device *device)
+{
+	struct device_disk disk = { .partition = 0 };
+	char partition[32], number[32], sectors[32];
+	unsigned major, minor;
+
+	if (!device_read_sysfs(device, "partition", partition) ||
+	    !device_read_sysfs(device, "../dev", number) ||
+	    !device_read_sysfs(device, "../size", sectors) ||
+	    sscanf(partition, "%u", &disk.partition) != 1 ||
+	    sscanf(number, "%u:%u", &major, &minor) != 2 ||
+	    sscanf(sectors, "%" SCNu64, &disk.sectors) != 1 ||
+	    !device_find_disk_name(device, disk.name))
+		return;
+	disk.number = makedev(major, minor);
+	device->disk = disk;
+}
+
+static int device_look_at_block_device(struct device *device, struct error *error)
+{
+	uint64_t bytes;
+	int block, is_read_only;
+
+	if (ioctl(device->fd, BLKGETSIZE64, &bytes) || ioctl(device->fd, BLKSSZGET, &block) ||
+	    ioctl(device->fd, BLKROGET, &is_read_only))
+		return error_set(error, errno, "%s does not tell its size: %s", device->path,
+				 strerror(errno));
+	/* A read-only block device can be opened for writing; only the writes fail. */
+	if (is_read_only && device->mode == DEVICE_READ_WRITE)
+		return error_set(error, EROFS, "%s is a read-only device, wanted one to write to",
+				 device->path);
+	device->sectors = bytes / SECTOR_BYTES;
+	device->logical_block_bytes = block;
+	device_look_at_disk(device);
+	device->can_discard = device->mode == DEVICE_READ_WRITE;
+	return 0;
+}
+
+static bool device_is_on_tmpfs(const struct device *device)
+{
+	struct statfs info;
+
+	return !fstatfs(device->fd, &info) && info.f_type == TMPFS_MAGIC;
+}
+
+static void device_look_at_file(struct device *device)
+{
+	device->is_in_memory = device_is_on_tmpfs(device);
+	device->sectors = device->stat.st_size / SECTOR_BYTES;
+	device->logical_block_bytes = SECTOR_BYTES;
+	device->can_discard = device->mode == DEVICE_READ_WRITE;
+}
+
+int device_look(struct device *device, struct error *error)
+{
+	if (device_is_block_device(device))
+		return device_look_at_block_device(device, error);
+	device_look_at_file(device);
+	return 0;
+}
+
+uint64_t device_sectors(const struct device *device)
+{
+	return device->sectors;
+}
+
+unsigned device_logical_block_bytes(const struct device *device)
+{
+	return device->logical_block_bytes;
+}
+
+bool device_is_block_device(const struct device *device)
+{
+	return S_ISBLK(device->stat.st_mode);
+}
+
+uint64_t device_number(const struct device *device)
+{
+	return device_is_block_device(device) ? device->stat.st_rdev : 0;
+}
+
+const struct device_disk *device_disk(const struct device *device)
+{
+	return device->disk.partition ? &device->disk : NULL;
+}
+
+bool device_is_same(const struct device *a, const struct device *b)
+{
+	if (device_is_block_device(a) || device_is_block_device(b))
+		return device_number(a) == device_number(b);
+	return a->stat.st_dev == b->stat.st_dev && a->stat.st_ino == b->stat.st_ino;
+}
+
+bool device_is_at(const struct device *device, const char *path)
+{
+	struct stat other;
+
+	if (stat(path, &other))
+		return false;
+	if (device_is_block_device(device) || S_ISBLK(other.st_mode))
+		return S_ISBLK(other.st_mode) && device_number(device) == other.st_rdev;
+	return device->stat.st_dev == other.st_dev && device->stat.st_ino == other.st_ino;
+}
+
+bool device_is_on(const struct device *device, uint64_t file_system)
+{
+	char sysfs[64], file[BACKING_FILE_BYTES];
+	struct stat below = device->stat;
+
+	device_backing_file_name(device, sysfs, sizeof(sysfs));
+	if (device_is_block_device(device) &&
+	    (!device_read_backing_file(sysfs, file) || stat(file, &below)))
+		return false;
+	return below.st_dev == file_system;
+}
+
+const char *device_path(const struct device *device)
+{
+	return device->path;
+}
+
+const char *device_name(const struct device *device)
+{
+	const char *slash = strrchr(device->path, '/');
+
+	return slash ? slash + 1 : device->path;
+}
+
+bool device_can_discard(const struct device *device)
+{
+	return device->can_discard;
+}

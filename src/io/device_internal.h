@@ -1,0 +1,57 @@
+/*
+ * The parts of a device on Linux, by job; private to device*.c.
+ *
+ *	device.c	opens and closes it, and starts its transfers
+ *	device_claim.c	makes sure that it has one user
+ *	device_facts.c	its size, kind and capabilities
+ *	device_now.c	blocking reads and writes
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "io/device.h"
+
+enum {
+	SECTOR_BYTES = 512,
+	BACKING_FILE_BYTES = 4096 + 1,	/* a path, and its end */
+};
+
+struct device {
+	char *path;
+	int fd;
+	enum device_mode mode;
+	struct stat stat;
+	uint64_t sectors;
+	unsigned logical_block_bytes;
+	struct device_disk disk;	/* partition 0: not a partition */
+	bool can_discard;		/* false once a discard failed with EOPNOTSUPP */
+	bool is_in_memory;		/* on tmpfs */
+	bool direct;
+	unsigned direct_bytes;		/* alignment that O_DIRECT requires */
+	_Atomic int flush_error;	/* DEVICE-3 */
+};
+
+static inline bool device_reaches(const struct device *device, uint64_t sector, uint64_t sectors)
+{
+	return sectors <= device->sectors && sector <= device->sectors - sectors;
+}
+
+/*
+ * Refuses a device that has another user, and locks it if it is a file (DEVICE-1): -EBUSY, or
+ * -errno if it cannot be locked.
+ */
+int device_claim(const struct device *device, struct error *error) MUST_CHECK;
+/* Sets the error "in use by `who`"; returns -EBUSY. */
+int device_busy(const struct device *device, struct error *error, const char *who);
+
+/* Finds out its size, kind and capabilities. */
+int device_look(struct device *device, struct error *error) MUST_CHECK;
+/* The sysfs file that names the backing file of a loop device. */
+void device_backing_file_name(const struct device *device, char *sysfs, size_t bytes);
+/* Reads the path of a loop device's backing file from `sysfs`. */
+bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_BYTES]);
+
+/* The result of a flush: its own error, or the earlier one that is kept (DEVICE-3). */
+int device_flush_result(struct device *device, int error);
