@@ -55,6 +55,7 @@ io_sources = \
 	src/io/buffer.h \
 	src/io/channel.h \
 	src/io/device.h \
+	src/io/device_shared.h \
 	src/io/flush.h \
 	src/io/lock.h \
 	src/io/mount_table.h \

@@ -41,7 +41,7 @@ void set_volumes_changed(struct cache_set *set)
 		set->index.is_gone[slot] = uuid_is_retired(set->uuids[slot].uuid);
 }
 
-/* The casts: a journal that is only read (journal_read()) uses none of them. */
+/* The casts: a journal that is only read (journal_read()) uses neither of them. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 {
 	const struct superblock *sb = &set->superblock;
@@ -49,7 +49,6 @@ void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 	*setup = (struct journal_setup){
 		.lock = set->lock,
 		.device = set->device,
-		.flush = (struct flush *)&set->flush,
 		.health = (struct health *)&set->health,
 		.when_idle = (struct waitlist *)&set->when_idle,
 		.reactor = set->reactor,
@@ -95,7 +94,6 @@ static void init_index(struct cache_set *set, size_t node_memory_bytes, bool rea
 	struct index_setup setup = {
 		.lock = set->lock,
 		.device = set->device,
-		.flush = &set->flush,
 		.health = &set->health,
 		.when_idle = &set->when_idle,
 		.reactor = set->reactor,
@@ -134,8 +132,6 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	list_init(&set->volumes);
 	health_init(&set->health);
 	waitlist_init(&set->when_idle);
-	flush_init(&set->flush, set->device, reactor);
-	set->flush.op.when_idle = &set->when_idle;
 	set_journal_setup(set, &journal_setup);
 	journal_init(&set->journal, &journal_setup);
 	init_index(set, node_memory_bytes, read_only);

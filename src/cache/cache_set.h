@@ -28,7 +28,6 @@
 #include "format/uuid.h"
 #include "index/index.h"
 #include "io/device.h"
-#include "io/flush.h"
 #include "io/lock.h"
 #include "journal/journal.h"
 #include "space/space.h"
@@ -53,7 +52,6 @@ struct cache_set {
 	struct superblock superblock;		/* reactor: geometry const */
 	unsigned char *superblock_buffer;	/* reactor: 4 KiB, for writing it */
 	struct health health;			/* lock to set; read without, it only gets worse */
-	struct flush flush;			/* reactor: of the cache device */
 	struct journal journal;			/* lock */
 	struct space space;			/* lock */
 	struct index index;			/* lock */

@@ -308,8 +308,7 @@ static void trimmed(struct request *request, int error)
 	request->error = error;
 	request->state = REQUEST_HOLES;
 	if (volume->backing && has_dirty)
-		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
-			   &request->op);
+		device_flush(volume->backing, &request->op);
 	else
 		op_queue(&request->op);
 }
@@ -365,8 +364,7 @@ static void start_flush(struct request *request)
 	if (volume->backing && !volume->is_mounted_read_only) {
 		op_init(&request->backing_op, request->op.home, backing_is_flushed);
 		op_await(&request->op);
-		flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
-			   &request->backing_op);
+		device_flush(volume->backing, &request->backing_op);
 	}
 	op_arrive(&request->op, 0);
 }

@@ -25,10 +25,8 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 	waitlist_init(&volume->thawed);
 	waitlist_init(&volume->drained);
 	ranges_init(&volume->ranges);
-	if (backing) {
-		flush_init(&volume->backing_flush, backing, reactor);
+	if (backing)
 		volume_superblock_init(volume);
-	}
 }
 
 void volume_done(struct volume *volume)

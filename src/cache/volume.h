@@ -23,7 +23,6 @@
 #include "cache/traffic.h"
 #include "format/superblock.h"
 #include "io/device.h"
-#include "io/flush.h"
 
 struct cache_set;
 struct daemon;
@@ -81,7 +80,6 @@ struct volume {
 
 	/* the backing device; not for a flash-only volume */
 	struct device *backing;			/* const: NULL for a flash-only volume */
-	struct flush backing_flush;
 	struct superblock superblock;		/* as it is on the device (CHANGE-1) */
 	struct superblock_writer writer;
 	char member_name[64];			/* const: DIR/sys/block/<member_name> */

@@ -33,7 +33,6 @@
 #include "format/bset.h"
 #include "io/buffer.h"
 #include "io/device.h"
-#include "io/flush.h"
 #include "journal/journal.h"
 #include "space/space.h"
 
@@ -91,7 +90,6 @@ struct node {
 struct index_setup {
 	struct lock *lock;		/* the set lock, for the index's own steps */
 	struct device *device;
-	struct flush *flush;
 	struct health *health;
 	struct waitlist *when_idle;	/* woken whenever one of its ops becomes idle; or NULL */
 	struct reactor *reactor;

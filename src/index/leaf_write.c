@@ -168,10 +168,10 @@ static void go_on(struct node_write *write)
 	unsigned head = index->setup.block_sectors;
 
 	if (write->state != LEAF_WRITE_TAIL &&
-	    !flush_covers(index->setup.flush, write->newest_key)) {
+	    !device_flush_covers(index->setup.device, write->newest_key)) {
 		SIM_SOMETIMES("a leaf's write flushes its data first");
 		write->state = LEAF_WRITE_FLUSH;
-		flush_wait(index->setup.flush, write->newest_key, &write->op);
+		device_flush_wait(index->setup.device, write->newest_key, &write->op);
 		return;
 	}
 	if (write->state == LEAF_WRITE_TAIL || write->sectors == head) {

@@ -117,7 +117,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 	if (have_open_tail)
 		add_open(leaf, &open_tail);
 	count_dirty(index, k, bkey_sectors(k));
-	leaf->newest_key = flush_now(index->setup.flush);
+	leaf->newest_key = device_flush_ticket(index->setup.device);
 	leaf->inserted++;
 }
 

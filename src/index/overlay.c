@@ -116,7 +116,7 @@ static LOCKED int lay_over(struct index *index, struct node *leaf, const struct 
 	leaf->open_words = 0;
 	for (unsigned i = 0; i < leaf->open.count; i++)
 		leaf->open_words += bkey_words(&leaf->open.key[i]);
-	leaf->newest_key = flush_now(index->setup.flush);
+	leaf->newest_key = device_flush_ticket(index->setup.device);
 	leaf->inserted += part->count;
 	return 0;
 }

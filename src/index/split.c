@@ -156,7 +156,7 @@ static LOCKED void begin_writing(struct plan *plan)
 	plan->writing = plan->bottom;
 	plan->state = PLAN_FLUSH;
 	/* INDEX-2 */
-	flush_wait(index->setup.flush, flush_now(index->setup.flush), &plan->op);
+	device_flush(index->setup.device, &plan->op);
 }
 
 /*

@@ -150,6 +150,7 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 		free(device);
 		return error_set(error, ENOMEM, "no memory for a device");
 	}
+	device_shared_init(&device->shared, device);
 	device->fd = -1;
 	device->mode = mode;
 	failed = device_try_open(device, error);
@@ -170,6 +171,7 @@ void device_close(struct device *device)
 {
 	if (!device)
 		return;
+	assert(!device->shared.flush.running);
 	if (device->fd >= 0)
 		close(device->fd);
 	free(device->path);
@@ -177,6 +179,11 @@ void device_close(struct device *device)
 }
 
 /* ---- transfers of ops ---- */
+
+struct device_shared *device_shared(struct device *device)
+{
+	return &device->shared;
+}
 
 int device_flush_result(struct device *device, int error)
 {
@@ -227,7 +234,7 @@ void device_write(struct device *device, const void *data, uint64_t sector, unsi
 	device_transfer(device, transfer, sector, sectors);
 }
 
-void device_flush(struct device *device, struct op *op)
+void device_flush_start(struct device *device, struct op *op)
 {
 	struct transfer *transfer = transfer_new(op, TRANSFER_FLUSH);
 

@@ -76,7 +76,24 @@ void device_read(struct device *device, void *data, uint64_t sector, unsigned se
 		 struct op *op);
 void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
 		  bool fua, struct op *op);
-/* Makes all writes durable that had completed before this call. */
-void device_flush(struct device *device, struct op *op);
 /* Makes the range read as zeros; -EOPNOTSUPP if the device can only write zeros. */
 void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op);
+
+/*
+ * Flushes (io/flush.h).  Ops share them: one runs at a time, and all that ask meanwhile get the
+ * next one together.  `op` awaits the end, and gets the error of the flush.
+ */
+
+/* Makes all writes durable that had completed before this call. */
+void device_flush(struct device *device, struct op *op);
+/* A ticket for all writes that have completed by now: only later flushes cover them. */
+uint64_t device_flush_ticket(struct device *device);
+/* Has a flush completed that began after the ticket was taken? */
+bool device_flush_covers(struct device *device, uint64_t ticket);
+/*
+ * Makes the writes durable that had completed when the ticket was taken.  Never arrives within
+ * this call, also if they are durable already.
+ */
+void device_flush_wait(struct device *device, uint64_t ticket, struct op *op);
+/* Is one in flight?  Then the device must not be closed. */
+bool device_is_flushing(struct device *device);

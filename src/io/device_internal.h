@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <sys/stat.h>
 
-#include "io/device.h"
+#include "io/device_shared.h"
 
 enum {
 	SECTOR_BYTES = 512,
@@ -19,6 +19,7 @@ enum {
 };
 
 struct device {
+	struct device_shared shared;
 	char *path;
 	int fd;
 	enum device_mode mode;

@@ -1,5 +1,5 @@
 /* The flushes of one device: starts them, shares them, wakes the ops that wait. */
-#include "io/flush.h"
+#include "io/device_shared.h"
 
 #include <assert.h>
 
@@ -12,7 +12,7 @@ static void flush_start(struct flush *flush)
 	flush->running = true;
 	flush->started++;
 	list_take_all(&flush->waiting_now.ops, &flush->waiting_next.ops);
-	device_flush(flush->device, &flush->op);
+	device_flush_start(flush->device, &flush->op);
 }
 
 static void flush_step(struct op *op)
@@ -29,19 +29,35 @@ static void flush_step(struct op *op)
 		flush_start(flush);
 }
 
-void flush_init(struct flush *flush, struct device *device, struct reactor *reactor)
+void flush_init(struct flush *flush, struct device *device)
 {
 	*flush = (struct flush){ .device = device };
 	waitlist_init(&flush->waiting_now);
 	waitlist_init(&flush->waiting_next);
-	op_init(&flush->op, reactor, flush_step);
 }
 
-void flush_wait(struct flush *flush, uint64_t ticket, struct op *op)
+uint64_t device_flush_ticket(struct device *device)
 {
-	assert(op->home == flush->op.home);
+	return device_shared(device)->flush.started;
+}
+
+bool device_flush_covers(struct device *device, uint64_t ticket)
+{
+	return device_shared(device)->flush.completed > ticket;
+}
+
+bool device_is_flushing(struct device *device)
+{
+	return device_shared(device)->flush.running;
+}
+
+void device_flush_wait(struct device *device, uint64_t ticket, struct op *op)
+{
+	struct flush *flush = &device_shared(device)->flush;
+
+	assert(!flush->running || op->home == flush->op.home);
 	assert(ticket <= flush->started);		/* FLUSH-2 */
-	if (flush_covers(flush, ticket)) {
+	if (device_flush_covers(device, ticket)) {
 		op_await(op);
 		reactor_post(op, 0);
 		return;
@@ -51,6 +67,18 @@ void flush_wait(struct flush *flush, uint64_t ticket, struct op *op)
 		return;
 	}
 	waitlist_join(&flush->waiting_next, op);	/* FLUSH-3 */
-	if (!flush->running)
+	if (!flush->running) {
+		op_init(&flush->op, op->home, flush_step);
 		flush_start(flush);
+	}
+}
+
+void device_flush(struct device *device, struct op *op)
+{
+	device_flush_wait(device, device_flush_ticket(device), op);
+}
+
+void device_shared_init(struct device_shared *shared, struct device *device)
+{
+	flush_init(&shared->flush, device);
 }

@@ -1,5 +1,6 @@
 /*
- * The flushes of one device, shared by all ops that need one.
+ * The flushes of one device, shared by all ops that need one; private to io (device.h has the
+ * functions for its users).
  *
  *	flush 4     |-------|
  *	flush 5                |--------|
@@ -19,49 +20,27 @@
  * (FLUSH-4) A failed flush covers nothing.  All ops that waited for it get its error, and
  *     the next one that asks starts another.
  *
- * Only the thread of the reactor uses a struct flush; it has no lock of its own.
+ * A device is opened in a blocking job, so its flushes get a home when the first op asks: the
+ * reactor of that op.  All ops that ask while one is running must have the same home, because
+ * only that thread uses a struct flush; it has no lock of its own.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "io/device.h"
 #include "io/op.h"
 
+struct device;
+
 struct flush {
-	struct device *device;
 	uint64_t started;		/* flushes begun: the number of the latest */
 	uint64_t completed;		/* the number of the latest that succeeded */
 	bool running;			/* the flush `started` is in flight */
 	struct waitlist waiting_now;	/* for the running one */
 	struct waitlist waiting_next;	/* for the one after it */
-	struct op op;
+	struct device *device;		/* const */
+	struct op op;			/* its home is that of the ops that wait */
 };
 
-/* All ops that wait must have `reactor` as their home. */
-void flush_init(struct flush *flush, struct device *device, struct reactor *reactor);
-
-/* A ticket for all writes that have completed by now: only later flushes cover them. */
-static inline uint64_t flush_now(const struct flush *flush)
-{
-	return flush->started;
-}
-
-/* Has a flush completed that began after the ticket was taken? */
-static inline bool flush_covers(const struct flush *flush, uint64_t ticket)
-{
-	return flush->completed > ticket;
-}
-
-/* Is one in flight?  Then `flush` must stay in place. */
-static inline bool flush_running(const struct flush *flush)
-{
-	return flush->running;
-}
-
-/*
- * The op awaits a flush that begins after the ticket was taken, and gets its error; starts one
- * if none is running.  Never arrives within this call.
- */
-void flush_wait(struct flush *flush, uint64_t ticket, struct op *op);
+void flush_init(struct flush *flush, struct device *device);

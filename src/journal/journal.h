@@ -38,7 +38,6 @@
 #include "format/bkey.h"
 #include "format/journal_entry.h"
 #include "io/device.h"
-#include "io/flush.h"
 #include "io/lock.h"
 #include "io/reactor.h"
 #include "journal/health.h"
@@ -71,7 +70,6 @@ enum journal_state {
 struct journal_setup {
 	struct lock *lock;		/* the set lock, for the writer's own steps */
 	struct device *device;
-	struct flush *flush;
 	struct health *health;
 	struct waitlist *when_idle;	/* woken whenever one of its ops becomes idle; or NULL */
 	struct reactor *reactor;

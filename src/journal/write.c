@@ -101,7 +101,7 @@ static LOCKED void begin_entry(struct journal *journal)
 	}
 	close_entry(journal, index, sectors);
 	journal->state = JOURNAL_FLUSH;
-	flush_wait(journal->setup.flush, flush_now(journal->setup.flush), &journal->writer);
+	device_flush(journal->setup.device, &journal->writer);
 }
 
 static void write_entry(struct journal *journal)

@@ -76,7 +76,7 @@ static void drained(struct detaching *job)
 		return;
 	}
 	job->state = DETACH_FLUSH;
-	flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush), &job->job.op);
+	device_flush(volume->backing, &job->job.op);
 }
 
 /*

@@ -66,8 +66,7 @@ static void volume_end_step(struct job *base, int error)
 	case VOLUME_FLUSH:
 		job->state = VOLUME_GONE;
 		if (volume->backing && !volume->is_mounted_read_only)
-			flush_wait(&volume->backing_flush, flush_now(&volume->backing_flush),
-				   &base->op);
+			device_flush(volume->backing, &base->op);
 		else
 			op_queue(&base->op);
 		return;
@@ -110,12 +109,15 @@ static void set_end_wait(struct set_end *job)
 	waitlist_join(&job->set->when_idle, &job->job.op);
 }
 
-/* Nothing of the set may run any more when its memory is freed: every op must be idle. */
+/*
+ * Nothing of the set may run any more when its memory is freed: every op must be idle.  Then its
+ * device is not being flushed either, since an op of the set waits for each flush.
+ */
 static LOCKED bool is_at_rest(const struct cache_set *set)
 {
 	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&
 	       space_is_idle(&set->space) && index_is_idle(&set->index) &&
-	       !flush_running(&set->flush) && op_is_idle(&set->failure.op);
+	       op_is_idle(&set->failure.op);
 }
 
 /* Stops all parts; those that wait for work or for time are woken, and end. */

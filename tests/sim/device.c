@@ -12,7 +12,7 @@
  * At a cut each sector is settled on its media or on one of its versions; writes
  * in flight count as versions, sector by sector.
  */
-#include "io/device.h"
+#include "io/device_shared.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -50,6 +50,7 @@ struct sim_disk {
 };
 
 struct device {
+	struct device_shared shared;
 	struct list_link link;
 	struct sim_disk *disk;
 	enum device_mode mode;
@@ -411,6 +412,7 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 	if (disk->is_open)
 		return error_set(error, EBUSY, "device busy");
 	device = sim_alloc(sizeof(*device));
+	device_shared_init(&device->shared, device);
 	device->disk = disk;
 	device->mode = mode;
 	device->block_sectors = 8;
@@ -435,6 +437,8 @@ void device_close(struct device *device)
 	if (device->in_flight)
 		sim_fail("%s is closed with %u transfers under way", device->path,
 			 device->in_flight);
+	if (device_is_flushing(device))
+		sim_fail("%s is closed while it is flushed", device->path);
 	handle_free(device);
 }
 
@@ -452,6 +456,11 @@ unsigned handles_count(void)
 	for (; link; link = list_next(&world.handles, link))
 		count++;
 	return count;
+}
+
+struct device_shared *device_shared(struct device *device)
+{
+	return &device->shared;
 }
 
 void device_set_block(struct device *device, unsigned block_sectors)
@@ -851,7 +860,7 @@ void device_write(struct device *device, const void *data, uint64_t sector, unsi
 	transfer_start(t);
 }
 
-void device_flush(struct device *device, struct op *op)
+void device_flush_start(struct device *device, struct op *op)
 {
 	struct transfer *t;
 

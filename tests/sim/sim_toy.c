@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "io/device.h"
-#include "io/flush.h"
 #include "io/lock.h"
 #include "io/reactor.h"
 #include "sim.h"
@@ -61,7 +60,6 @@ struct writer {
 struct toy {
 	struct reactor *reactor;
 	struct device *device;
-	struct flush flush;
 	struct lock *lock;
 	struct writer writer[WRITERS];
 	unsigned running;
@@ -104,15 +102,15 @@ static void writer_choose(struct writer *w)
 
 static void writer_make_stable(struct writer *w)
 {
-	uint64_t ticket = flush_now(&w->toy->flush);
+	uint64_t ticket = device_flush_ticket(w->toy->device);
 
 	w->state = WRITER_STABLE;
 	if (promises.fault == FAULT_NO_DATA_FLUSH)
 		op_queue(&w->op);
 	else if (promises.fault == FAULT_EARLY_TICKET && ticket)
-		flush_wait(&w->toy->flush, ticket - 1, &w->op);
+		device_flush_wait(w->toy->device, ticket - 1, &w->op);
 	else
-		flush_wait(&w->toy->flush, ticket, &w->op);
+		device_flush_wait(w->toy->device, ticket, &w->op);
 }
 
 static void writer_answer(struct writer *w)
@@ -196,7 +194,6 @@ static void toy_start(struct toy *toy)
 	if (!toy->reactor || device_open(&toy->device, "toy", DEVICE_READ_WRITE, &error))
 		sim_fail("the toy does not start: %s", error.text);
 	device_set_block(toy->device, 1);
-	flush_init(&toy->flush, toy->device, toy->reactor);
 	toy->lock = lock_new();
 	toy->running = WRITERS;
 	for (int i = 0; i < WRITERS; i++) {
@@ -231,7 +228,7 @@ static bool toy_is_done(void *context)
 {
 	struct toy *toy = context;
 
-	return toy->running == 0 && !flush_running(&toy->flush);
+	return toy->running == 0 && !device_is_flushing(toy->device);
 }
 
 static void find_newest(struct sim_disk *disk, uint64_t key, struct entry *newest)

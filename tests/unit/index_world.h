@@ -29,7 +29,6 @@ static struct {
 	struct device *device;
 	struct lock *lock;
 	struct health health;
-	struct flush flush;
 	struct journal journal;
 	struct space space;
 	struct index index;
@@ -90,7 +89,6 @@ static inline void ix_init_journal(void)
 	struct journal_setup setup = {
 		.lock = ix.lock,
 		.device = ix.device,
-		.flush = &ix.flush,
 		.health = &ix.health,
 		.reactor = ix.reactor,
 		.set_magic = IX_MAGIC,
@@ -134,7 +132,6 @@ static inline void ix_init_index(bool memory_only)
 	struct index_setup setup = {
 		.lock = ix.lock,
 		.device = ix.device,
-		.flush = &ix.flush,
 		.health = &ix.health,
 		.reactor = ix.reactor,
 		.journal = &ix.journal,
@@ -172,7 +169,6 @@ static inline void ix_begin(void)
 	ix.reactor = test_reactor();
 	ix.lock = lock_new();
 	health_init(&ix.health);
-	flush_init(&ix.flush, ix.device, ix.reactor);
 	ix_init_journal();
 	ix_init_space();
 	ix_init_index(false);
@@ -202,7 +198,7 @@ static inline void ix_run(void)
 static inline bool ix_is_idle(void)
 {
 	return index_is_idle(&ix.index) && journal_is_idle(&ix.journal) &&
-	       !flush_running(&ix.flush);
+	       !device_is_flushing(ix.device);
 }
 
 static inline void ix_end(void)

@@ -23,7 +23,6 @@ static struct reactor *reactor;
 static struct device *device;
 static struct lock *lock;
 static struct health health;
-static struct flush flush;
 static struct journal_setup journal_setup;
 static struct journal journal;
 static struct awaiter awaiter;
@@ -35,11 +34,9 @@ static inline void setup_ring(unsigned buckets)
 	reactor = test_reactor();
 	lock = lock_new();
 	health_init(&health);
-	flush_init(&flush, device, reactor);
 	journal_setup = (struct journal_setup){
 		.lock = lock,
 		.device = device,
-		.flush = &flush,
 		.health = &health,
 		.reactor = reactor,
 		.set_magic = magic,

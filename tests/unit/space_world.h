@@ -28,7 +28,6 @@ static struct reactor *reactor;
 static struct device *device;
 static struct lock *lock;
 static struct health health;
-static struct flush flush;
 static struct journal journal;
 static struct space space;
 static struct space_setup space_setup;
@@ -38,7 +37,6 @@ static inline void make_journal(unsigned bucket_sectors)
 	struct journal_setup setup = {
 		.lock = lock,
 		.device = device,
-		.flush = &flush,
 		.health = &health,
 		.reactor = reactor,
 		.block_sectors = BLOCK_SECTORS,
@@ -87,7 +85,6 @@ static inline void setup_with(unsigned bucket_sectors, unsigned parts)
 	reactor = test_reactor();
 	lock = lock_new();
 	health_init(&health);
-	flush_init(&flush, device, reactor);
 	make_journal(bucket_sectors);
 	make_space(bucket_sectors, parts);
 	lock_acquire(lock);

@@ -9,6 +9,7 @@
 
 #include "crafted_set.h"
 #include "cache/request.h"
+#include "io/device_shared.h"
 
 enum {
 	KIB = 1024,
@@ -651,9 +652,9 @@ Test(placement, a_flush_is_one_of_the_backing_device_too)
 	uint64_t before;
 
 	begin(MODE_WRITETHROUGH);
-	before = volume->backing_flush.completed;
+	before = device_shared(volume->backing)->flush.completed;
 	do_kind(REQUEST_FLUSH, 0, 0);
-	cr_expect(gt(u64, volume->backing_flush.completed, before));
+	cr_expect(gt(u64, device_shared(volume->backing)->flush.completed, before));
 }
 
 /* A read that overlaps a write waits for it, and shows it. */

@@ -1,5 +1,6 @@
 /* Requests: what a volume allows when it changes under them, and what a set that died means. */
 #include "cache_world.h"
+#include "io/device_shared.h"
 
 enum { OBSOLETE_LAYOUT = FEATURE_OBSOLETE_LARGE_BUCKET };
 
@@ -50,9 +51,9 @@ Test(request, that_flushes_a_volume_that_became_read_only_flushes_its_device)
 	uint64_t flushes;
 
 	attach_to_what_is_obsolete();
-	flushes = world.volume->backing_flush.completed;
+	flushes = device_shared(world.volume->backing)->flush.completed;
 	cr_expect(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
-	cr_expect(eq(u64, world.volume->backing_flush.completed, flushes + 1));
+	cr_expect(eq(u64, device_shared(world.volume->backing)->flush.completed, flushes + 1));
 }
 
 Test(request, that_writes_succeeds_again_once_the_volume_has_left_that_set)

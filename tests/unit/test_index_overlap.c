@@ -14,6 +14,7 @@
 #include "awaiter.h"
 #include "base/random.h"
 #include "index/internal.h"
+#include "io/device_shared.h"
 
 enum {
 	BUCKET_SECTORS = 64,
@@ -32,7 +33,7 @@ struct picture {
 static struct reactor *reactor;
 static struct lock *lock;
 static struct health health;
-static struct flush flush;
+static struct device *device;
 static struct space space;
 static struct index index_;
 static struct node *leaf;
@@ -50,7 +51,6 @@ static void setup(void)
 		.prio_parts = 1,
 	};
 	struct index_setup index_setup = {
-		.flush = &flush,
 		.health = &health,
 		.space = &space,
 		.block_sectors = BLOCK_SECTORS,
@@ -63,7 +63,7 @@ static void setup(void)
 	reactor = space_setup.reactor = index_setup.reactor = test_reactor();
 	lock = lock_new();
 	health_init(&health);
-	flush_init(&flush, NULL, reactor);
+	index_setup.device = device = test_device(BUCKETS * BUCKET_SECTORS);
 	cr_assert(zero(int, space_init(&space, &space_setup, &error)), "%s", error.text);
 	index_init(&index_, &index_setup);
 	lock_acquire(lock);
@@ -77,6 +77,7 @@ static void teardown(void)
 	index_done(&index_);
 	space_done(&space);
 	lock_free(lock);
+	device_close(device);
 	reactor_free(reactor);
 }
 
@@ -332,10 +333,10 @@ Test(leaf_insert, counts_the_words_of_a_tail)
 
 Test(leaf_insert, takes_a_flush_ticket_for_its_newest_key)
 {
-	flush.started = 5;
+	device_shared(device)->flush.started = 5;
 	insert('a', 0, 8);
 	cr_expect(eq(u64, leaf->newest_key, 5));
-	flush.started = 6;
+	device_shared(device)->flush.started = 6;
 	insert('b', 20, 28);
 	cr_expect(eq(u64, leaf->newest_key, 6));
 }

@@ -4,14 +4,14 @@
 #include <unistd.h>
 
 #include "awaiter.h"
-#include "io/flush.h"
+#include "io/device_shared.h"
 
 enum { WAITERS = 5 };
 
 static char path[] = "test_io_flush_XXXXXX_img";
 static struct reactor *reactor;
 static struct device *device;
-static struct flush flush;
+static const struct flush *flush;
 static struct awaiter waiters[WAITERS];
 
 static void setup(void)
@@ -26,7 +26,7 @@ static void setup(void)
 	cr_assert(zero(int, device_open(&device, path, DEVICE_READ_WRITE, &error)), "%s",
 		  error.text);
 	unlink(path);
-	flush_init(&flush, device, reactor);
+	flush = &device_shared(device)->flush;
 	for (unsigned i = 0; i < WAITERS; i++)
 		awaiter_init(&waiters[i], reactor);
 }
@@ -41,49 +41,49 @@ TestSuite(flush, .init = setup, .fini = teardown, .timeout = 60);
 
 Test(flush, a_ticket_is_covered_by_the_next_flush)
 {
-	uint64_t ticket = flush_now(&flush);
+	uint64_t ticket = device_flush_ticket(device);
 
-	cr_expect(not(flush_covers(&flush, ticket)));
-	flush_wait(&flush, ticket, &waiters[0].op);
-	cr_expect(flush_running(&flush));
+	cr_expect(not(device_flush_covers(device, ticket)));
+	device_flush_wait(device, ticket, &waiters[0].op);
+	cr_expect(device_is_flushing(device));
 	cr_expect(eq(int, awaiter_wait(&waiters[0]), 0));
-	cr_expect(flush_covers(&flush, ticket));
-	cr_expect(not(flush_covers(&flush, flush_now(&flush))));
+	cr_expect(device_flush_covers(device, ticket));
+	cr_expect(not(device_flush_covers(device, device_flush_ticket(device))));
 }
 
 Test(flush, all_who_come_before_one_begins_share_it)
 {
-	uint64_t ticket = flush_now(&flush);
+	uint64_t ticket = device_flush_ticket(device);
 
 	for (unsigned i = 0; i < WAITERS; i++)
-		flush_wait(&flush, ticket, &waiters[i].op);
+		device_flush_wait(device, ticket, &waiters[i].op);
 	for (unsigned i = 0; i < WAITERS; i++)
 		if (!waiters[i].steps)
 			awaiter_wait(&waiters[i]);
-	cr_expect(eq(u64, flush.started, 1));
-	cr_expect(eq(u64, flush.completed, 1));
+	cr_expect(eq(u64, flush->started, 1));
+	cr_expect(eq(u64, flush->completed, 1));
 }
 
 Test(flush, who_came_too_late_for_one_shares_the_next)
 {
-	flush_wait(&flush, flush_now(&flush), &waiters[0].op);
+	device_flush(device, &waiters[0].op);
 	for (unsigned i = 1; i < WAITERS; i++)
-		flush_wait(&flush, flush_now(&flush), &waiters[i].op);
+		device_flush(device, &waiters[i].op);
 	for (unsigned i = 0; i < WAITERS; i++)
 		if (!waiters[i].steps)
 			awaiter_wait(&waiters[i]);
-	cr_expect(eq(u64, flush.started, 2));
-	cr_expect(eq(u64, flush.completed, 2));
+	cr_expect(eq(u64, flush->started, 2));
+	cr_expect(eq(u64, flush->completed, 2));
 }
 
 Test(flush, what_is_covered_waits_for_nothing)
 {
-	uint64_t ticket = flush_now(&flush);
+	uint64_t ticket = device_flush_ticket(device);
 
-	flush_wait(&flush, ticket, &waiters[0].op);
+	device_flush_wait(device, ticket, &waiters[0].op);
 	awaiter_wait(&waiters[0]);
-	flush_wait(&flush, ticket, &waiters[1].op);
+	device_flush_wait(device, ticket, &waiters[1].op);
 	cr_expect(zero(u32, waiters[1].steps));
 	cr_expect(eq(int, awaiter_wait(&waiters[1]), 0));
-	cr_expect(eq(u64, flush.started, 1));
+	cr_expect(eq(u64, flush->started, 1));
 }

@@ -1,6 +1,7 @@
 /* The journal on a real file: entries become durable, and are found again. */
 #include "counted_memory.h"
 #include "journal_world.h"
+#include "io/device_shared.h"
 
 static struct journal_found found;
 
@@ -82,9 +83,9 @@ Test(journal, has_what_was_committed)
 Test(journal, flushes_the_device_before_each_entry)
 {
 	add_entry(0);
-	cr_expect(eq(u64, flush.completed, 1));
+	cr_expect(eq(u64, device_shared(device)->flush.completed, 1));
 	add_entry(1);
-	cr_expect(eq(u64, flush.completed, 2));
+	cr_expect(eq(u64, device_shared(device)->flush.completed, 2));
 }
 
 Test(journal, puts_the_second_entry_into_the_next_block)
