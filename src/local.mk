@@ -50,6 +50,7 @@ format_sources = \
 # What of io/ is the same in the simulator.
 io_sources = \
 	src/io/buffer.c \
+	src/io/device_shared.c \
 	src/io/flush.c \
 	src/io/blocking.h \
 	src/io/buffer.h \
@@ -154,6 +155,7 @@ control_sources = \
 	src/control/control.h \
 	src/control/daemon_files.c \
 	src/control/device_files.c \
+	src/control/device_metrics.c \
 	src/control/facts.c \
 	src/control/facts.h \
 	src/control/metrics.c \

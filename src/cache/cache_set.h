@@ -68,7 +68,6 @@ struct cache_set {
 	struct stats stats;			/* reactor */
 
 	unsigned cutoff_writeback, cutoff_writeback_sync;	/* const: percent in use */
-	uint64_t io_errors;			/* reactor: of the cache device */
 	uint64_t cache_read_races, writeback_keys_done, writeback_keys_failed;	/* reactor: 0 */
 };
 

@@ -220,7 +220,7 @@ static void insert_keys(struct fill *fill)
 	insert_start(insert);
 }
 
-/* An error in any state ends the fill; only that of the data is one of the device. */
+/* An error in any state ends the fill. */
 static void fill_step(struct op *op)
 {
 	struct fill *fill = container_of(op, struct fill, op);
@@ -228,10 +228,7 @@ static void fill_step(struct op *op)
 
 	SIM_SOMETIMES_IF(fill->state == FILL_KEY && fill->range.is_cancelled,
 			 "a fill is cancelled while its keys go in");
-	if (fill->state == FILL_DATA && error) {
-		SIM_SOMETIMES("the data of a fill cannot be written");
-		fill->set->io_errors++;
-	}
+	SIM_SOMETIMES_IF(fill->state == FILL_DATA && error, "the data of a fill cannot be written");
 	if (fill->state == FILL_PLACE && !error && !fill->range.is_cancelled) {
 		look_again(fill);
 		return;

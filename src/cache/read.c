@@ -266,8 +266,6 @@ static void cache_failed(struct cache_read *read, int error)
 	struct volume *volume = read->volume;
 	struct cache_set *set = volume->set;
 
-	if (read->batch.pinned_count)
-		set->io_errors++;
 	if (health_error(&set->health) && !volume->is_flash) {
 		read->at = read->batch.start;
 		go_on(read);
@@ -287,7 +285,6 @@ static void cache_read_step(struct op *op)
 
 	if (read->backing_error) {
 		unpin_all(read);
-		read->volume->io_errors += read->batch.transfers != 0;
 		finish(read, read->backing_error);
 	} else if (error) {
 		cache_failed(read, error);

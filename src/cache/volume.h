@@ -101,7 +101,6 @@ struct volume {
 	struct ranges ranges;
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
-	uint64_t io_errors;			/* of the backing device */
 	/* Tunables of the kernel.  They have no effect as long as nothing is written back. */
 	unsigned writeback_percent, writeback_delay;
 };

@@ -99,7 +99,6 @@ static void change_commit(struct volume *volume, const struct superblock_change 
 /* Whoever waits gets the error; dirty writes wait here, too, and must not be answered. */
 static void change_failed(struct volume *volume, const struct superblock_change *change)
 {
-	volume->io_errors++;
 	if (!(change->fields & CHANGE_STATE) || change->state == volume_state(volume))
 		return;
 	SIM_SOMETIMES_IF(change->state == STATE_DIRTY,

@@ -274,7 +274,6 @@ static void backing_step(struct op *op)
 	struct cache_write *write = container_of(op, struct cache_write, backing_op);
 
 	write->backing_error = op_take_error(op);
-	write->volume->io_errors += write->backing_error != 0;
 	op_arrive(&write->op, 0);
 }
 
@@ -340,8 +339,6 @@ static void insert_keys(struct cache_write *write)
 /* All transfers have ended, to the cache and to the backing device. */
 static void data_arrived(struct cache_write *write, int cache_error)
 {
-	if (cache_error)
-		write->volume->set->io_errors++;
 	if (write->way == WRITE_DIRECT) {
 		finish(write, write->backing_error);
 		return;

@@ -41,8 +41,8 @@ static int store_clear_stats(struct control_store *store)
 	set->space.sectors_written = set->space.metadata_sectors_written = 0;
 	set->index.sectors_written = 0;
 	set->journal.sectors_written = 0;
-	set->io_errors = 0;
 	set_unlock(set);
+	device_forget_errors(set->device);
 	return 0;
 }
 
@@ -53,7 +53,7 @@ static void show_discard(const struct control_subject *subject, struct text *tex
 
 static void show_io_errors(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, subject->set->io_errors);
+	text_number(text, device_errors(subject->set->device));
 }
 
 static void show_metadata_written(const struct control_subject *subject, struct text *text)

@@ -52,7 +52,7 @@ static double volume_state_number(const struct volume *volume)
 
 static double volume_io_errors(const struct volume *volume)
 {
-	return volume->io_errors;
+	return device_errors(volume->backing);
 }
 
 static double volume_opens(const struct volume *volume)
@@ -217,7 +217,7 @@ static double set_metadata(const struct cache_set *set UNUSED, const struct set_
 
 static double set_errors(const struct cache_set *set, const struct set_facts *facts UNUSED)
 {
-	return set->io_errors;
+	return device_errors(set->device);
 }
 
 static double set_read_races(const struct cache_set *set, const struct set_facts *facts UNUSED)
@@ -352,5 +352,6 @@ void metrics_print(struct daemon *daemon, struct text *text)
 		print_volume_metric(daemon, &volume_metrics[i], text);
 	for (unsigned i = 0; i < ARRAY_SIZE(set_metrics); i++)
 		print_set_metric(daemon, &set_metrics[i], facts, text);
+	device_metrics_print(daemon, text);
 	print_steps(reactor_step_times(daemon->reactor), text);
 }

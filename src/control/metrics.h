@@ -7,3 +7,5 @@
 #include "lifecycle/daemon.h"
 
 void metrics_print(struct daemon *daemon, struct text *text);
+/* The part of it about devices (device_metrics.c). */
+void device_metrics_print(struct daemon *daemon, struct text *text);

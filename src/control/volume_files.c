@@ -94,7 +94,7 @@ static void show_dirty_data(const struct control_subject *subject, struct text *
 
 static void show_io_errors(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, subject->volume->io_errors);
+	text_number(text, device_errors(subject->volume->backing));
 }
 
 static void show_label(const struct control_subject *subject, struct text *text)

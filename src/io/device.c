@@ -195,7 +195,6 @@ int device_flush_result(struct device *device, int error)
 static void device_transfer(struct device *device, struct transfer *transfer, uint64_t sector,
 			    uint64_t sectors)
 {
-	transfer->device = device;
 	transfer->at_once = device->is_in_memory;
 	transfer->fd = device->fd;
 	transfer->offset = sector * SECTOR_BYTES;
@@ -209,7 +208,7 @@ static void device_transfer(struct device *device, struct transfer *transfer, ui
 void device_read(struct device *device, void *data, uint64_t sector, unsigned sectors,
 		 struct op *op)
 {
-	struct transfer *transfer = transfer_new(op, TRANSFER_READ);
+	struct transfer *transfer = transfer_new(device, op, TRANSFER_READ);
 
 	assert((uintptr_t)data % SECTOR_BYTES == 0);
 	transfer->data = data;
@@ -224,7 +223,7 @@ static int device_flush_ended(struct transfer *transfer, int error)
 void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
 		  bool fua, struct op *op)
 {
-	struct transfer *transfer = transfer_new(op, TRANSFER_WRITE);
+	struct transfer *transfer = transfer_new(device, op, TRANSFER_WRITE);
 
 	assert((uintptr_t)data % SECTOR_BYTES == 0);
 	assert(device->mode == DEVICE_READ_WRITE);
@@ -236,9 +235,8 @@ void device_write(struct device *device, const void *data, uint64_t sector, unsi
 
 void device_flush_start(struct device *device, struct op *op)
 {
-	struct transfer *transfer = transfer_new(op, TRANSFER_FLUSH);
+	struct transfer *transfer = transfer_new(device, op, TRANSFER_FLUSH);
 
-	transfer->device = device;
 	transfer->at_once = device->is_in_memory;
 	transfer->fd = device->fd;
 	transfer->ended = device_flush_ended;
@@ -257,7 +255,7 @@ static int device_punch_ended(struct transfer *transfer, int error)
 /* Also for block devices: there the kernel unmaps or zeroes, or fails; it does not write zeros. */
 void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op)
 {
-	struct transfer *transfer = transfer_new(op, TRANSFER_PUNCH);
+	struct transfer *transfer = transfer_new(device, op, TRANSFER_DISCARD);
 
 	if (!device->can_discard) {
 		transfer_refuse(transfer, -EOPNOTSUPP);

@@ -27,6 +27,27 @@ enum device_mode {
 	DEVICE_READ_WRITE,
 };
 
+/* The kinds of transfers, which errors and latencies are counted by. */
+enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_DISCARD };
+
+enum {
+	TRANSFER_KINDS = TRANSFER_DISCARD + 1,
+	LATENCY_CLASSES = 20,		/* the last one: everything longer */
+	LATENCY_CLASS_NS = 8192,	/* upper bound of the first; each is twice the one before */
+};
+
+/*
+ * What a device has done for ops, by kind.  Each transfer is counted where it ends, so an error
+ * belongs to the device whose transfer ended with it, whatever else the op waits for.  The
+ * blocking functions are not counted.
+ */
+struct device_counts {
+	uint64_t errors[TRANSFER_KINDS];
+	int last_error[TRANSFER_KINDS];		/* as -errno; 0: none yet */
+	uint64_t latency[TRANSFER_KINDS][LATENCY_CLASSES];
+	uint64_t latency_sum_ns[TRANSFER_KINDS];
+};
+
 struct device;
 
 /*
@@ -97,3 +118,10 @@ bool device_flush_covers(struct device *device, uint64_t ticket);
 void device_flush_wait(struct device *device, uint64_t ticket, struct op *op);
 /* Is one in flight?  Then the device must not be closed. */
 bool device_is_flushing(struct device *device);
+
+/* ---- what it has counted: only on the reactor of its transfers ---- */
+
+const struct device_counts *device_counts(struct device *device);
+/* The number of transfers that failed, of all kinds. */
+uint64_t device_errors(struct device *device);
+void device_forget_errors(struct device *device);

@@ -77,8 +77,3 @@ void device_flush(struct device *device, struct op *op)
 {
 	device_flush_wait(device, device_flush_ticket(device), op);
 }
-
-void device_shared_init(struct device_shared *shared, struct device *device)
-{
-	flush_init(&shared->flush, device);
-}

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/numbers.h"
+#include "io/device_shared.h"
 
 enum {
 	TRANSFERS_PER_SLAB = 256,
@@ -61,6 +62,8 @@ static void transfer_end(struct transfer *transfer, int error)
 
 	if (transfer->ended)
 		error = transfer->ended(transfer, error);
+	device_transfer_ended(transfer->device, transfer->kind, error,
+			      clock_ns(op->home) - transfer->started_ns);
 	transfer->op = NULL;
 	pool->busy--;
 	list_add_first(&pool->idle, &transfer->link);
@@ -126,7 +129,7 @@ static void transfer_submit(struct transfer *transfer)
 	case TRANSFER_FLUSH:
 		io_uring_prep_fsync(sqe, transfer->fd, IORING_FSYNC_DATASYNC);
 		return;
-	case TRANSFER_PUNCH:
+	case TRANSFER_DISCARD:
 		io_uring_prep_fallocate(sqe, transfer->fd,
 					FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					transfer->offset, transfer->left);
@@ -173,7 +176,7 @@ static void transfer_done(struct completion *completion, int result)
 		transfer_end(transfer, 0);
 }
 
-struct transfer *transfer_new(struct op *op, enum transfer_kind kind)
+struct transfer *transfer_new(struct device *device, struct op *op, enum transfer_kind kind)
 {
 	struct transfer_pool *pool = reactor_transfers(op->home);
 	struct transfer *transfer;
@@ -183,7 +186,13 @@ struct transfer *transfer_new(struct op *op, enum transfer_kind kind)
 		transfer_pool_grow(pool);
 	transfer = container_of(list_take_first(&pool->idle), struct transfer, link);
 	pool->busy++;
-	*transfer = (struct transfer){ .completion.done = transfer_done, .kind = kind, .op = op };
+	*transfer = (struct transfer){
+		.completion.done = transfer_done,
+		.kind = kind,
+		.device = device,
+		.started_ns = clock_ns(op->home),
+		.op = op,
+	};
 	op_await(op);
 	return transfer;
 }

@@ -16,8 +16,6 @@
 
 enum { TRANSFER_PIECE_BYTES = 1 << 20, TRANSFER_RETRIES = 64 };
 
-enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_PUNCH };
-
 struct transfer {
 	struct completion completion;
 	enum transfer_kind kind;
@@ -31,6 +29,7 @@ struct transfer {
 	/* Maps the error at the end to that of the op; may be NULL. */
 	int (*ended)(struct transfer *transfer, int error);
 	struct device *device;
+	uint64_t started_ns;		/* by the reactor's clock */
 	struct op *op;
 	struct list_link link;		/* in the pool */
 };
@@ -45,7 +44,7 @@ void transfer_pool_init(struct transfer_pool *pool);
 void transfer_pool_done(struct transfer_pool *pool);	/* none may be in flight */
 
 /* A transfer that `op` awaits from now on; the caller fills in the rest. */
-struct transfer *transfer_new(struct op *op, enum transfer_kind kind);
+struct transfer *transfer_new(struct device *device, struct op *op, enum transfer_kind kind);
 void transfer_start(struct transfer *transfer);
 /* Ends it with an error instead of starting it, in a later turn. */
 void transfer_refuse(struct transfer *transfer, int error);

@@ -59,14 +59,13 @@ struct device {
 	char path[64];
 };
 
-enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_DISCARD };
-
 struct transfer {
 	struct event event;
 	struct list_link link;		/* in disk->in_flight */
 	enum transfer_kind kind;
 	struct device *device;
 	struct op *op;
+	uint64_t started_ns;
 	unsigned char *data;		/* the engine's */
 	unsigned char *copy;		/* of what is written */
 	uint64_t sector, sectors;
@@ -783,6 +782,7 @@ static void transfer_fire(struct event *event)
 	}
 	error = t->error;
 	t->device->in_flight--;
+	device_transfer_ended(t->device, t->kind, error, world.now - t->started_ns);
 	transfer_free(t);
 	op_arrive(op, error);
 }
@@ -799,6 +799,7 @@ static struct transfer *transfer_new(struct device *device, enum transfer_kind k
 	t->kind = kind;
 	t->device = device;
 	t->op = op;
+	t->started_ns = world.now;
 	t->sector = sector;
 	t->sectors = sectors;
 	t->write = random_next(&world.random);

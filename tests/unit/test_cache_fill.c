@@ -98,7 +98,7 @@ Test(fill, whose_data_cannot_be_written_leaves_no_trace)
 	limit.rlim_cur = RLIM_INFINITY;
 	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
 	expect_in_cache(0, false);
-	cr_expect(eq(u64, world.set->io_errors, 1));
+	cr_expect(eq(u64, device_errors(world.set->device), 1));
 	cr_expect(zero(u64, counted(STATS_MISS_COLLISIONS)));
 	cr_expect(zero(int, health_error(&world.set->health)));
 }

@@ -55,8 +55,8 @@ Test(read, of_clean_data_that_the_cache_lost_comes_from_the_backing_device)
 	write_clean(0, 64);
 	lose_from(0);
 	cr_expect(eq(int, world_read(0, 64), CLEAN));
-	cr_expect(eq(u64, world.set->io_errors, 1));
-	cr_expect(zero(u64, world.volume->io_errors));
+	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(zero(u64, device_errors(world.volume->backing)));
 }
 
 Test(read, of_dirty_data_that_the_cache_lost_fails)
@@ -70,8 +70,21 @@ Test(read, of_a_backing_device_that_fails_fails)
 {
 	world_cut(world.backing_path, WORLD_DATA_OFFSET);
 	cr_expect(eq(int, world_read(0, 64), -EIO));
-	cr_expect(eq(u64, world.volume->io_errors, 1));
-	cr_expect(zero(u64, world.set->io_errors));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
+	cr_expect(zero(u64, device_errors(world.set->device)));
+}
+
+/* Each device is charged with its own error. */
+Test(read, of_both_devices_that_fail_is_an_error_of_both)
+{
+	write_clean(0, 8);
+	lose_from(0);
+	world_cut(world.backing_path, WORLD_DATA_OFFSET);
+	cr_expect(eq(int, world_read(0, 64), -EIO));
+	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_counts(world.set->device)->errors[TRANSFER_READ], 1));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
+	cr_expect(eq(int, device_counts(world.volume->backing)->last_error[TRANSFER_READ], -EIO));
 }
 
 Test(read, has_the_dirty_data_over_the_clean_ones_that_were_lost)

@@ -96,7 +96,7 @@ Test(volume, changes_when_the_change_is_durable)
 	cr_expect(eq(int, volume_state(&volume), STATE_DIRTY));
 	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
 	cr_expect(not(volume.writer.is_writing));
-	cr_expect(zero(u64, volume.io_errors));
+	cr_expect(zero(u64, device_errors(volume.backing)));
 }
 
 Test(volume, changes_only_the_fields_that_were_named)
@@ -204,7 +204,7 @@ Test(volume, stays_clean_when_its_superblock_cannot_be_written)
 	cr_expect(ne(int, awaiter_wait(&owner[0]), 0));
 	cr_expect(not(volume_is_marked_dirty(&volume)));
 	cr_expect(eq(int, volume_state(&volume), STATE_CLEAN));
-	cr_expect(eq(u64, volume.io_errors, 1));
+	cr_expect(eq(u64, device_errors(volume.backing), 1));
 }
 
 Test(volume, stays_as_it_was_when_a_change_fails)

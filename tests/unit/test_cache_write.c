@@ -62,8 +62,8 @@ Test(write, around_that_fails_takes_clean_data_out_of_the_cache)
 	world.volume->mode = MODE_WRITEAROUND;
 	cr_expect(ne(int, write_limited(LIMIT_BYTES, HIGH, BLOCK), 0));
 	cr_expect(not(is_in_cache(HIGH)));
-	cr_expect(eq(u64, world.volume->io_errors, 1));
-	cr_expect(zero(u64, world.set->io_errors));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
+	cr_expect(zero(u64, device_errors(world.set->device)));
 	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
 }
 
@@ -75,7 +75,7 @@ Test(write, around_that_fails_leaves_dirty_data_in_sight)
 	cr_expect(ne(int, write_limited(LIMIT_BYTES, HIGH, BLOCK), 0));
 	cr_expect(eq(u64, dirty_bytes(), BLOCK * 512));
 	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
-	cr_expect(eq(u64, world.volume->io_errors, 1));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 }
 
 Test(write, through_that_fails_below_leaves_neither_in_sight)
@@ -83,15 +83,15 @@ Test(write, through_that_fails_below_leaves_neither_in_sight)
 	write_old(MODE_WRITETHROUGH);
 	cr_expect(ne(int, write_limited(LIMIT_BYTES, HIGH, BLOCK), 0));
 	cr_expect(not(is_in_cache(HIGH)));
-	cr_expect(eq(u64, world.volume->io_errors, 1));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 }
 
 Test(write, back_that_fails_leaves_what_was_there)
 {
 	write_old(MODE_WRITEBACK);
 	cr_expect(ne(int, write_limited(0, HIGH, BLOCK), 0));
-	cr_expect(eq(u64, world.set->io_errors, 1));
-	cr_expect(zero(u64, world.volume->io_errors));
+	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(zero(u64, device_errors(world.volume->backing)));
 	cr_expect(eq(u64, dirty_bytes(), BLOCK * 512));
 	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
 	cr_expect(zero(u64, world.set->space.dirty_promised));
@@ -110,9 +110,20 @@ Test(write, through_that_fails_in_the_cache_alone_succeeds)
 	cr_expect(zero(int, world_write(0, BLOCK, NEW)));
 	limit_files(RLIM_INFINITY);
 	cr_assert(zero(int, truncate(world.cache_path, size)));
-	cr_expect(eq(u64, world.set->io_errors, 1));
+	cr_expect(eq(u64, device_errors(world.set->device), 1));
 	cr_expect(not(is_in_cache(0)));
 	cr_expect(eq(int, world_read(0, BLOCK), NEW));
+}
+
+Test(write, through_that_fails_on_both_devices_is_an_error_of_both)
+{
+	write_old(MODE_WRITETHROUGH);
+	cr_expect(ne(int, write_limited(0, HIGH, BLOCK), 0));
+	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
+	cr_expect(eq(int, device_counts(world.volume->backing)->last_error[TRANSFER_WRITE],
+		     -EFBIG));
+	cr_expect(not(is_in_cache(HIGH)));
 }
 
 Test(write, lets_go_of_its_buckets_when_it_fails)

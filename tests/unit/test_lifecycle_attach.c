@@ -284,7 +284,7 @@ Test(attach, is_followed_by_no_dirty_write_where_dirty_cannot_be_said)
 		cr_expect(lt(int, world_write(0, 8, DIRTY), 0));
 		cr_expect(not(volume_is_marked_dirty(world.volume)));
 		cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
-		cr_expect(eq(u64, world.volume->io_errors, i + 1));
+		cr_expect(eq(u64, device_errors(world.volume->backing), i + 1));
 	}
 	cr_expect(zero(u64, volume_dirty_bytes(world.volume)));
 	cr_expect(zero(u64, world.set->space.dirty_promised));
