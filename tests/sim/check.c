@@ -8,8 +8,11 @@
  * (CHECK-3) No two extents share a sector of the cache, unless they were cut from one.
  * (CHECK-4) The dirty count of a volume is the sum of its dirty extents.  If it is not 0, the
  *     superblock on the disk says DIRTY.
+ *     Dirty extents are only where something was written since the start of the seed.
  * (CHECK-5) When the set is idle, only open and listed buckets are pinned.
  * (CHECK-6) The marks are counted right, both as of now and for the next gc (SPACE-7).
+ * (CHECK-7) When the set is idle, only leaves with keys that are not written yet pin entries
+ *     of the journal, and a minute later no leaf has any: a replay would find no keys.
  */
 #include "check.h"
 
@@ -19,9 +22,11 @@
 #include <string.h>
 
 #include "../compat/reader.h"
+#include "base/sometimes.h"
 #include "life.h"
 
 enum { SECTOR = 512, CHUNK = 256 };
+#define SECOND UINT64_C(1000000000)
 
 /* ---- from inside ---- */
 
@@ -39,6 +44,7 @@ struct checker {
 	size_t count, room;
 	uint64_t *dirty;		/* by slot */
 	bool is_complete;
+	const struct plan *plan;
 };
 
 static void check_place(struct checker *checker, const struct bkey *k) LOCKED
@@ -61,6 +67,30 @@ static void check_place(struct checker *checker, const struct bkey *k) LOCKED
 			 (unsigned long long)number);
 }
 
+/* Of none: a volume that was detached, or has not come back yet. */
+static const struct plan_volume *volume_of(const struct checker *checker, unsigned slot)
+{
+	for (unsigned i = 0; i < checker->plan->volumes; i++) {
+		const struct plan_volume *v = &checker->plan->volume[i];
+
+		if (v->volume && v->volume->set == checker->set && v->volume->slot == slot)
+			return v;
+	}
+	return NULL;
+}
+
+static void check_may_be_dirty(const struct checker *checker, const struct bkey *k)
+{
+	const struct plan_volume *v = volume_of(checker, bkey_volume(k));
+
+	if (!v || v->is_flash)
+		return;
+	for (uint64_t s = bkey_start(k); s < bkey_end(k); s++)
+		if (!v->model->dirtied[s - v->data_offset])
+			sim_fail("volume %u: sector %llu is dirty, and nobody has written there",
+				 v->model->id, (unsigned long long)(s - v->data_offset));
+}
+
 static void add_extent(struct checker *checker, const struct bkey *k)
 {
 	if (checker->count == checker->room) {
@@ -76,8 +106,10 @@ static void add_extent(struct checker *checker, const struct bkey *k)
 		.place = pointer_sector(k->ptr), .sectors = bkey_sectors(k),
 		.start = bkey_start(k), .volume = bkey_volume(k), .is_dirty = bkey_is_dirty(k),
 	};
-	if (bkey_is_dirty(k))
-		checker->dirty[bkey_volume(k)] += bkey_sectors(k);
+	if (!bkey_is_dirty(k))
+		return;
+	checker->dirty[bkey_volume(k)] += bkey_sectors(k);
+	check_may_be_dirty(checker, k);
 }
 
 static void check_leaf(struct checker *checker, const struct node *leaf) LOCKED
@@ -149,10 +181,10 @@ static void check_overlaps(struct checker *checker)
 				 (unsigned long long)e[i].start, (unsigned long long)e[i].place);
 }
 
-static void check_dirty(struct checker *checker, const struct plan *plan)
+static void check_dirty(struct checker *checker)
 {
-	for (unsigned i = 0; i < plan->volumes; i++) {
-		const struct plan_volume *v = &plan->volume[i];
+	for (unsigned i = 0; i < checker->plan->volumes; i++) {
+		const struct plan_volume *v = &checker->plan->volume[i];
 		unsigned slot = v->volume ? v->volume->slot : 0;
 		struct superblock_disk disk;
 
@@ -163,7 +195,7 @@ static void check_dirty(struct checker *checker, const struct plan *plan)
 				 v->model->id,
 				 (unsigned long long)checker->set->index.dirty_sectors[slot],
 				 (unsigned long long)checker->dirty[slot]);
-		if (v->is_flash || !checker->dirty[slot])
+		if (v->is_flash || !checker->dirty[slot] || checker->set->is_read_only)
 			continue;
 		sim_disk_read(v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
 		if ((le64_get(disk.flags) >> 61 & 3) != STATE_DIRTY)
@@ -213,6 +245,48 @@ static void check_counts(const struct space *space)
 			 (unsigned long long)space->found_unmarked);	/* CHECK-6 */
 }
 
+static unsigned count_links(const struct list *list)
+{
+	unsigned count = 0;
+
+	for (struct list_link *link = list_first(list); link; link = list_next(list, link))
+		count++;
+	return count;
+}
+
+static void check_leaf_pin(const struct node *node, bool after_a_minute)
+{
+	if (!node->level && node->open.count && after_a_minute)
+		sim_fail("a leaf with %u new keys is not written after a minute",
+			 node->open.count);
+	if (node->pin.sequence && (node->level || !node->open.count))
+		sim_fail("a node of level %u without new keys pins entry %llu", node->level,
+			 (unsigned long long)node->pin.sequence);
+}
+
+/* CHECK-7 */
+static void check_journal_pins(const struct cache_set *set, bool after_a_minute) LOCKED
+{
+	const struct journal *journal = &set->journal;
+	unsigned leaves = 0, pins = 0;
+
+	for (struct list_link *link = list_first(&set->index.lru); link;
+	     link = list_next(&set->index.lru, link)) {
+		const struct node *node = container_of(link, struct node, lru_link);
+
+		check_leaf_pin(node, after_a_minute);
+		leaves += node->pin.sequence != 0;
+	}
+	for (uint64_t n = journal->oldest; n <= journal->open; n++)
+		pins += count_links(&journal->entries[n & journal->entries_mask].pins);
+	if (pins != leaves)
+		sim_fail("%u leaves pin entries, which have %u pins at rest", leaves, pins);
+	/* The last one is let go of when the next is opened. */
+	if (after_a_minute && journal_active_entries(journal) > 1)
+		sim_fail("%llu entries are needed after a minute",
+			 (unsigned long long)journal_active_entries(journal));
+}
+
 static bool set_is_at_rest(void *context)
 {
 	struct cache_set *set = context;
@@ -226,13 +300,10 @@ static bool set_is_at_rest(void *context)
 	return at_rest;
 }
 
-bool check_set(struct life *life, struct cache_set *set)
+/* False: the power went. */
+static bool comes_to_rest(struct cache_set *set)
 {
-	struct checker checker = { .set = set };
-	enum sim_result result = sim_run_until(set_is_at_rest, set,
-					       UINT64_C(300000000000));
-	struct error error;
-	int bad;
+	enum sim_result result = sim_run_until(set_is_at_rest, set, 300 * SECOND);
 
 	if (result == SIM_CUT)
 		return false;
@@ -240,19 +311,54 @@ bool check_set(struct life *life, struct cache_set *set)
 		check_print(set);
 		sim_fail("the set does not come to rest");
 	}
+	return true;
+}
+
+static void check_from_inside(struct cache_set *set, bool after_a_minute)
+{
+	struct error error;
+	int bad;
+
 	set_lock(set);
 	bad = index_check(&set->index, &error);
-	set_unlock(set);
 	if (bad)
 		sim_fail("index_check: %s", error.text);
 	check_pins(set);
 	check_counts(&set->space);
+	check_journal_pins(set, after_a_minute);
+	set_unlock(set);
+}
+
+static bool never(void *context UNUSED)
+{
+	return false;
+}
+
+/* Nothing happens but what the set does by itself. */
+static bool check_after_a_minute(struct cache_set *set)
+{
+	if (sim_run_until(never, NULL, 60 * SECOND) == SIM_CUT || !comes_to_rest(set))
+		return false;
+	SIM_SOMETIMES("a set is left alone for a minute");
+	check_from_inside(set, true);
+	return true;
+}
+
+bool check_set(struct life *life, struct cache_set *set)
+{
+	struct checker checker = { .set = set, .plan = life->plan };
+
+	if (!comes_to_rest(set))
+		return false;
+	check_from_inside(set, false);
+	if (!set->is_read_only && sim_chance(30) && !check_after_a_minute(set))
+		return false;
 	checker.dirty = sim_alloc(set->uuid_slots * sizeof(checker.dirty[0]));
 	op_init(&checker.waiter.op, life->reactor, checker_step);
 	op_queue(&checker.waiter.op);
 	if (life_wait(life, &checker.waiter, 60, "walking the leaves")) {
 		check_overlaps(&checker);
-		check_dirty(&checker, life->plan);
+		check_dirty(&checker);
 	}
 	sim_free(checker.dirty);
 	sim_free(checker.extents);
@@ -261,12 +367,7 @@ bool check_set(struct life *life, struct cache_set *set)
 
 static unsigned waiting(const struct waitlist *list)
 {
-	unsigned count = 0;
-	struct list_link *link = list_first(&list->ops);
-
-	for (; link; link = list_next(&list->ops, link))
-		count++;
-	return count;
+	return count_links(&list->ops);
 }
 
 void check_print(const struct cache_set *set)

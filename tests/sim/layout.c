@@ -236,6 +236,8 @@ bool layout_read(struct layout *layout, struct sim_disk *cache)
 	add_prio_table(layout);
 	see_pointer(layout, ring.uuids.ptr);
 	raise_generation(layout, ring.root.ptr);
+	layout->root = bucket_of(layout, ring.root.ptr);
+	layout->uuids = bucket_of(layout, ring.uuids.ptr);
 	add_node(layout, &ring.root, ring.root_level);
 	return true;
 }

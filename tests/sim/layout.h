@@ -29,6 +29,7 @@ struct layout {
 	bool *referenced;	/* by bucket */
 	uint8_t *generation;	/* by bucket */
 	uint64_t prio_bucket;	/* the first part of the table */
+	uint64_t root, uuids;	/* their buckets */
 };
 
 /* False: the set was never started, and has none.  Else layout_done() is to follow. */
@@ -36,11 +37,11 @@ bool layout_read(struct layout *layout, struct sim_disk *cache);
 void layout_done(struct layout *layout);
 
 /*
- * A bit of needed metadata flips; `life` says how the start must go: it fails, and
- * nothing is written.  Then the bit flips back.
+ * A bit of needed metadata flips, or the priority table says that a bucket of metadata was reused;
+ * the start must fail, and nothing is written.  Then it is as before.
  */
 struct plan;
 struct life;
-void damage_a_bit(struct life *life, struct plan *plan);
+void damage_a_set(struct life *life, struct plan *plan);
 /* Buckets that nothing points to get generations near their wrap. */
 void age_generations(struct plan *plan);

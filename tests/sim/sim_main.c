@@ -114,7 +114,7 @@ static bool life_read_only(struct seed *seed, unsigned requests)
 
 	life->is_read_only = true;
 	if (!life_start(life, &seed->plan) || !life_look_at_all(life) ||
-	    !life_load(life, requests / 4) || !life_stop(life))
+	    !life_load(life, requests / 4) || !life_check(life) || !life_stop(life))
 		sim_fail("a life that only reads ended before its time");
 	life->is_read_only = false;
 	if (sim_writes() != writes)
@@ -278,7 +278,7 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 		seed_live(&seed, i, seed.plan.requests, ending);
 		sim_cut_at_write(0);
 		if (sim_chance(20))
-			damage_a_bit(seed.life, &seed.plan);
+			damage_a_set(seed.life, &seed.plan);
 		if (sim_chance(20))
 			age_generations(&seed.plan);
 	}
