@@ -268,6 +268,7 @@ sim_life = \
 	tests/sim/model.h \
 	tests/sim/plan.c \
 	tests/sim/plan.h \
+	tests/sim/strike.c \
 	tests/sim/swarm.c \
 	tests/sim/swarm.h \
 	tests/sim/tuner.c \

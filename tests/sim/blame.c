@@ -130,7 +130,7 @@ static bool cache_has_failed(struct life *life, const struct plan_set *set, int 
 {
 	if (!set)
 		return false;
-	if (!life_is_dead(life))
+	if (!life_set_is_dead(life, set))
 		return disk_said(set->cache, error, since_ns);
 	/* A dead set answers EIO, of whatever error it died. */
 	return disk_said(set->cache, error, life->started_ns) ||
@@ -141,12 +141,14 @@ static bool cache_is_to_blame(const struct slot *slot, int error)
 {
 	struct life *life = slot->life;
 	const struct plan_set *is_in = life_set_of(life, slot->request.volume);
+	bool is_dead;
 
 	if (!cache_has_failed(life, slot->was_in, error, slot->started_ns) &&
 	    !cache_has_failed(life, is_in, error, slot->started_ns))
 		return false;
-	SIM_SOMETIMES_IF(!life_is_dead(life), "a request is answered an error of a living set");
-	if (life_is_dead(life))
+	is_dead = life_set_is_dead(life, slot->was_in) || life_set_is_dead(life, is_in);
+	SIM_SOMETIMES_IF(!is_dead, "a request is answered an error of a living set");
+	if (is_dead)
 		return slot->request.kind != REQUEST_READ || slot->v->is_flash ||
 		       slot->v->model->is_dirtied;
 	switch (slot->request.kind) {
@@ -182,8 +184,9 @@ void blame_end(const struct slot *slot, int error)
 	struct life *life = slot->life;
 	const struct request *request = &slot->request;
 
-	SIM_SOMETIMES_IF(!error && life_is_dead(life) && request->kind == REQUEST_READ &&
-			 slot->request.volume->set, "what is clean is read while its set is dead");
+	SIM_SOMETIMES_IF(!error && request->kind == REQUEST_READ && slot->request.volume->set &&
+			 life_set_is_dead(life, life_set_of(life, slot->request.volume)),
+			 "what is clean is read while its set is dead");
 	if (!error || may_be_answered(slot, error))
 		return;
 	sim_fail("%s of volume %u, bytes %llu + %llu: error %d, which nobody is to blame for%s%s",

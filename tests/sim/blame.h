@@ -19,7 +19,8 @@
  * cannot discard.
  *
  * (BLAME-1) An error is answered only if a device failed during the request, or if the set
- *     had failed because of one.
+ *     had failed because of one.  Of two sets only the one to which the volume belongs, or
+ *     belonged when the request began, can be the cause.
  * (BLAME-2) A set fails only because of an error of its cache device.
  */
 #pragma once

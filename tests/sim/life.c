@@ -139,7 +139,8 @@ bool life_start(struct life *life, struct plan *plan)
 
 	life->plan = plan;
 	memset(life->set, 0, sizeof(life->set));
-	life->start_failed = life->stop_failed = life->stopped_badly = life->has_died = false;
+	life->start_failed = life->stop_failed = life->stopped_badly = false;
+	memset(life->has_died, 0, sizeof(life->has_died));
 	life->started_ns = sim_now();
 	memset(&life->daemon, 0, sizeof(life->daemon));
 	plan_set_slowness(plan, true);
@@ -163,7 +164,7 @@ void life_refresh(struct life *life)
 {
 	for (unsigned i = 0; i < life->plan->sets; i++) {
 		life->set[i] = daemon_find_set(&life->daemon, life->plan->set[i].uuid);
-		life->has_died |= life->set[i] && health_error(&life->set[i]->health);
+		life->has_died[i] |= life->set[i] && health_error(&life->set[i]->health);
 	}
 	for (unsigned i = 0; i < life->plan->volumes; i++)
 		life->plan->volume[i].volume = find_volume(life, life->plan->volume[i].uuid);
@@ -183,10 +184,25 @@ bool volume_may_be_used(const struct plan_volume *v)
 	return v->volume && v->volume->is_exported && !v->volume->is_stopping;
 }
 
+bool life_has_died(const struct life *life)
+{
+	bool has_died = false;
+
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		has_died |= life->has_died[i];
+	return has_died;
+}
+
 bool life_is_dead(struct life *life)
 {
 	life_refresh(life);
-	return life->has_died;
+	return life_has_died(life);
+}
+
+bool life_set_is_dead(struct life *life, const struct plan_set *set)
+{
+	life_refresh(life);
+	return set && life->has_died[set - life->plan->set];
 }
 
 /* ---- load ---- */
@@ -217,7 +233,7 @@ static void switch_mild_faults(struct plan *plan, const struct sim_faults *usual
 	faults.no_space = sim_chance(30);
 	faults.data_errors = 30000;
 	for (unsigned i = 0; i < plan->sets; i++)
-		if (sim_chance(12))
+		if (sim_chance(25))
 			sim_disk_set_faults(plan->set[i].cache, &faults);
 	faults.data_errors = 0;
 	faults.superblock_errors = 600000;
@@ -296,6 +312,7 @@ static void be_quick(struct life *life)
  */
 static bool load_ends(struct life *life)
 {
+	life->strike = STRIKE_NONE;
 	switch_faults(life, false);
 	life->left = 0;
 	slots_awake(life);
@@ -310,17 +327,25 @@ static bool load_ends(struct life *life)
 	return true;
 }
 
+/* Between all steps, since those who use the volumes may all be waiting in a state that strikes. */
+static bool looks_over(void *context)
+{
+	strike_look(context);
+	return load_is_over(context);
+}
+
 bool life_load(struct life *life, unsigned requests)
 {
 	life->look = NULL;
 	life->left = requests;
 	switch_faults(life, true);
+	strike_draw(life);
 	tuners_start(life);
 	slots_go(life, life->plan->slots);
-	while (!load_is_over(life)) {
+	while (!looks_over(life)) {
 		unsigned before = life->left;
 
-		switch (sim_run_until(load_is_over, life, 2 * START_SECONDS * SECOND)) {
+		switch (sim_run_until(looks_over, life, 2 * START_SECONDS * SECOND)) {
 		case SIM_CUT:
 			return false;
 		case SIM_DONE:
@@ -337,12 +362,26 @@ bool life_load(struct life *life, unsigned requests)
 
 bool life_check(struct life *life)
 {
-	if (life_is_dead(life))
-		return true;
 	for (unsigned i = 0; i < life->plan->sets; i++)
-		if (life->set[i] && !check_set(life, life->set[i]))
+		if (life->set[i] && !life_set_is_dead(life, &life->plan->set[i]) &&
+		    !check_set(life, life->set[i]))
 			return false;
 	return true;
+}
+
+void life_want_gc(struct cache_set *set)
+{
+	set_lock(set);
+	gc_trigger(&set->gc);
+	set_unlock(set);
+}
+
+/* It is under way when its set stops. */
+static void draw_a_late_gc(struct life *life)
+{
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i] && !life->is_read_only && sim_chance(20))
+			life_want_gc(life->set[i]);
 }
 
 bool life_stop(struct life *life)
@@ -350,6 +389,7 @@ bool life_stop(struct life *life)
 	bool is_dead = false;
 
 	life_refresh(life);
+	draw_a_late_gc(life);
 	for (unsigned i = 0; i < life->plan->sets; i++)
 		is_dead |= life->set[i] && health_error(&life->set[i]->health);
 	life_waiter_init(life, &life->waiter);

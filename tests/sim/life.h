@@ -56,6 +56,9 @@ struct tuner {
 	struct model_op flush[PLAN_VOLUMES_MAX];
 };
 
+/* A state at which the disk of a set begins to fail (strike.c). */
+enum strike { STRIKE_NONE, STRIKE_RING_IS_FULL, STRIKE_SET_STOPS, STRIKE_INDEX_WORKS, STRIKES };
+
 struct life {
 	struct plan *plan;
 	struct reactor *reactor;
@@ -69,6 +72,7 @@ struct life {
 	bool start_failed, stop_failed;	/* which only errors of a device may make them */
 	bool stopped_badly;		/* a set, while there were requests */
 	bool is_damaged;		/* and damage */
+	enum strike strike;		/* that is still to come */
 	bool is_lied_to;		/* flushes were none before a cut: nothing is promised */
 	uint64_t started_ns;
 	/* looking at everything: */
@@ -78,7 +82,7 @@ struct life {
 	struct tuner tuner[PLAN_TUNERS_MAX];
 	bool tuners_stop;
 	bool is_read_only;
-	bool has_died;			/* a set of it did */
+	bool has_died[PLAN_SETS_MAX];	/* as in the plan, also one that has gone since */
 	uint64_t deadline_ns;		/* of what is under way, when no disk is slow any more */
 	uint64_t requests_done, requests_failed;
 };
@@ -91,6 +95,10 @@ bool life_check(struct life *life);	/* index and space, from inside */
 bool life_stop(struct life *life);	/* nothing may be left; cleanly, or `stop_failed` */
 /* Did a set die? (which only errors of its device may make it do) */
 bool life_is_dead(struct life *life);
+/* The same, as it was known last; the engine may have gone. */
+bool life_has_died(const struct life *life);
+/* Did this one? NULL did not. */
+bool life_set_is_dead(struct life *life, const struct plan_set *set);
 /* The plan's set of this volume; NULL: it is in none. */
 struct plan_set *life_set_of(const struct life *life, const struct volume *volume);
 /* Which sets and volumes are there now: they come and go. */
@@ -121,6 +129,12 @@ void slots_awake(struct life *life);	/* none sleeps any more */
 
 /* life.c: disks fail that often while the engine starts, or stops. */
 void life_faults_at_once(struct plan *plan);
+void life_want_gc(struct cache_set *set);
+
+/* strike.c: draws one for this life; looks whether its state has come; at a set that stops. */
+void strike_draw(struct life *life);
+void strike_look(struct life *life);
+void strike_now(struct plan *plan);
 
 /* tuner.c */
 void tuners_start(struct life *life);

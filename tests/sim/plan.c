@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/numbers.h"
 #include "format/journal_entry.h"
 #include "format/prio.h"
 #include "format/superblock.h"
 #include "format/uuid.h"
 
-enum { SECTOR = 512, SLOTS_DRAWN_MAX = 24 };
+enum { SECTOR = 512, SLOTS_DRAWN_MAX = 24, SLOW_FLUSH_NS = 20000000 };
 
 static void draw_uuid(uint8_t uuid[16])
 {
@@ -91,9 +92,11 @@ static void draw_backing(struct plan *plan)
 
 	snprintf(v->name, sizeof(v->name), "backing%u", plan->volumes);
 	v->sectors = cache_sectors / 4 + sim_random(cache_sectors * 5 / 4);
+	if (plan->is_deep)
+		v->sectors = min_u64(cache_sectors, 65536) * (2 + sim_random(3)) / 4;
 	v->sectors -= v->sectors % 8;
 	v->data_offset = sim_chance(60) ? DATA_START_DEFAULT : 16 + 8 * sim_random(100);
-	v->block_sectors = plan->block_sectors == 8 || sim_chance(50) ? 8 : 1;
+	v->block_sectors = plan->block_sectors == 8 || (!plan->is_deep && sim_chance(50)) ? 8 : 1;
 	v->mode = plan->is_storm ? MODE_WRITEBACK : plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors,
@@ -143,10 +146,35 @@ static void draw_early_death(struct plan *plan)
 	plan->swarm.weight[SWARM_WRITE] = SWARM_WEIGHT_MAX;
 	for (unsigned i = SWARM_GC; i <= SWARM_REST; i++)
 		plan->swarm.weight[i] = 0;
+	plan->swarm.weight[SWARM_LABEL] = sim_chance(30) ? 1 : 0;	/* another superblock */
 	plan->swarm.weight[SWARM_READ] = 0;
 	plan->fua_percent = 70;
 	plan->pause_percent = 0;
 	plan->slots = 8 + sim_random(SLOTS_DRAWN_MAX - 8);
+}
+
+/*
+ * As many keys as there is room for, since each is tiny.  In small nodes: parents have parents,
+ * and split, and are forgotten.  In large ones: leaves that take more keys than one write of a
+ * leaf can have, while they are written.
+ */
+static void draw_many_keys(struct plan *plan)
+{
+	bool are_large = sim_chance(50);
+
+	plan->swarm.weight[SWARM_SMALL] = 0;
+	plan->swarm.weight[SWARM_TINY] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[SWARM_HUGE] = 0;
+	plan->swarm.weight[SWARM_GC] = SWARM_WEIGHT_MAX;
+	plan->requests = 24000 << sim_random(2);
+	plan->fua_percent = 0;
+	if (!are_large)
+		return;
+	plan->buckets = 600 + sim_random(600);
+	plan->bucket_sectors = 32 << sim_random(2);
+	plan->swarm.weight[SWARM_FLUSH] = 0;
+	/* Writes of leaves are slow, those of data are not. */
+	sim_set_flush_time(SLOW_FLUSH_NS);
 }
 
 /*
@@ -168,13 +196,15 @@ static void draw_deep_tree(struct plan *plan)
 	plan->cut_percent = 20;
 	for (unsigned i = SWARM_BLOCK; i <= SWARM_HUGE; i++)
 		plan->swarm.weight[i] = 0;
-	plan->swarm.weight[SWARM_SMALL] = SWARM_WEIGHT_MAX;
+	plan->swarm.weight[sim_chance(50) ? SWARM_SMALL : SWARM_TINY] = SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_HUGE] = sim_random(2);
 	plan->swarm.weight[SWARM_WRITE] = 2 * SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_READ] = SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_ANYWHERE] = 4 * SWARM_WEIGHT_MAX;
 	for (unsigned i = SWARM_MODE; i <= SWARM_REGISTER; i++)
 		plan->swarm.weight[i] = 0;
+	if (sim_chance(60))
+		draw_many_keys(plan);
 }
 
 /* Durable keys, and a backing device that nobody flushes but for what they hide. */
@@ -224,7 +254,7 @@ static void draw_load(struct plan *plan, bool deep)
 	plan->cut_percent = 70;
 	plan->has_errors = sim_chance(25);
 	draw_weights(plan);
-	if (deep || sim_chance(2)) {
+	if (deep || sim_chance(3)) {
 		draw_deep_tree(plan);
 		return;
 	}

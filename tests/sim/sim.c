@@ -53,7 +53,8 @@ void sim_start(uint64_t seed)
 	world.fail_aborts = fail_aborts;
 	world.seed = seed;
 	world.fill = fill;
-	world.random.state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	/* Not a multiple of what random_next() adds: seed n would draw what n - 1 draws next. */
+	world.random.state = mix(mix(seed) + 1);
 	world.engine_random.state = mix(seed + 1);
 	world.now = 1000000;
 	list_init(&world.ready);
@@ -322,6 +323,11 @@ uint64_t sim_last_event(void)
 uint64_t sim_steps(void)
 {
 	return world.steps;
+}
+
+void sim_set_flush_time(uint64_t ns)
+{
+	world.flush_ns = ns;
 }
 
 void sim_set_fill(unsigned char fill)

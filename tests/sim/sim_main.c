@@ -146,8 +146,11 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 		return false;
 	if (seed->plan.has_errors && sim_chance(25))
 		life_faults_at_once(&seed->plan);
+	else if (!seed->plan.is_spared && sim_chance(12))
+		strike_now(&seed->plan);
 	/* Of a set that died, or was stopped before and could not flush, nobody asks at the end. */
-	return life_stop(life) && !life->stop_failed && !life->stopped_badly && !life->has_died;
+	return life_stop(life) && !life->stop_failed && !life->stopped_badly &&
+	       !life_has_died(life);
 }
 
 static void seed_live(struct seed *seed, unsigned number, unsigned requests, enum ending ending)

@@ -16,7 +16,8 @@
 #define SWARM_THINGS(X) \
 	X(REQUESTS, WRITE, "write") X(REQUESTS, READ, "read") X(REQUESTS, FLUSH, "flush") \
 	X(REQUESTS, DISCARD, "discard") X(REQUESTS, ZERO, "zero") \
-	X(SIZES, BLOCK, "block") X(SIZES, SMALL, "small") X(SIZES, MEDIUM, "medium") \
+	X(SIZES, BLOCK, "block") X(SIZES, TINY, "tiny") X(SIZES, SMALL, "small") \
+	X(SIZES, MEDIUM, "medium") \
 	X(SIZES, LARGE, "large") X(SIZES, ODD, "odd") X(SIZES, HUGE, "huge") \
 	X(PLACES, HOT, "hot") X(PLACES, NEXT, "next") X(PLACES, ANYWHERE, "anywhere") \
 	X(PLACES, EDGE, "edge") \

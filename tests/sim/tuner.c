@@ -120,6 +120,8 @@ static bool stop_set(struct tuner *tuner, bool unregister)
 	SIM_SOMETIMES_IF(is_used && !unregister, "a set is stopped with requests in flight");
 	SIM_SOMETIMES_IF(is_used && unregister, "a set is unregistered with requests in flight");
 	SIM_SOMETIMES_IF(life->set[0] && life->set[1], "one of two sets is stopped");
+	if (sim_chance(30))
+		life_want_gc(set);
 	tuner->set = set == life->set[0] ? 0 : 1;
 	tuner->set_birth = set->birth;
 	if (unregister)
@@ -165,9 +167,7 @@ static bool want_gc(struct tuner *tuner)
 
 	if (!set || set->is_stopping)
 		return false;
-	set_lock(set);
-	gc_trigger(&set->gc);
-	set_unlock(set);
+	life_want_gc(set);
 	return false;
 }
 
@@ -235,6 +235,16 @@ static bool set_has_gone(struct tuner *tuner)
 	return !set || set->birth != tuner->set_birth;
 }
 
+/* Another tuner may have stopped it before, or only a backing device failed meanwhile. */
+static void stopped_badly(struct tuner *tuner, int error)
+{
+	struct life *life = tuner->life;
+
+	life->stopped_badly = true;
+	if (error != -ENODEV && blame_may_have_died(life, tuner->set))
+		life->has_died[tuner->set] = true;
+}
+
 static void operation_ended(struct tuner *tuner, int error)
 {
 	bool is_of_set = tuner->doing == SWARM_STOP_SET || tuner->doing == SWARM_UNREGISTER;
@@ -244,10 +254,8 @@ static void operation_ended(struct tuner *tuner, int error)
 		sim_fail("operation %s: error %d: %s", swarm_name(tuner->doing), error,
 			 tuner->waiter.error.text);
 	life_refresh(tuner->life);
-	/* Not if another tuner stopped it before, or only a backing device failed meanwhile. */
-	tuner->life->has_died |= error && error != -ENODEV && is_of_set && set_has_gone(tuner) &&
-				 blame_may_have_died(tuner->life, tuner->set);
-	tuner->life->stopped_badly |= error && is_of_set && set_has_gone(tuner);
+	if (error && is_of_set && set_has_gone(tuner))
+		stopped_badly(tuner, error);
 	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
 	if (v)
 		snprintf(v->label, sizeof(v->label), "%s", error ? "" : tuner->label);
@@ -286,7 +294,8 @@ void tuners_start(struct life *life)
 	for (unsigned i = 0; i < life->plan->tuners; i++) {
 		struct tuner *tuner = &life->tuner[i];
 
-		*tuner = (struct tuner){ .life = life, .runs = !life->is_read_only };
+		*tuner = (struct tuner){ .life = life, .runs = !life->is_read_only,
+					 .is_rested = sim_chance(20) };
 		if (!tuner->runs)
 			continue;
 		op_init(&tuner->waiter.op, life->reactor, tuner_step);

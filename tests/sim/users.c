@@ -69,8 +69,8 @@ static void slot_done(struct request *request, int error)
 	model_end(slot->v->model, &slot->model, life->is_lied_to ? -EIO : error,
 		  slot->data + request->skew);
 	/* Of a set that has died what is seen may be in memory only. */
-	if (life->look && !error && !life->is_lied_to && !life->has_died &&
-	    request->kind == REQUEST_READ)
+	if (life->look && !error && !life->is_lied_to && request->kind == REQUEST_READ &&
+	    !life_set_is_dead(life, slot->was_in))
 		for (uint64_t at = 0; at < request->bytes; at += SECTOR)
 			model_settle(slot->v->model, (request->offset + at) / SECTOR,
 				     slot->data + request->skew + at);
@@ -143,6 +143,8 @@ static uint64_t draw_bytes(const struct plan *plan, uint64_t *align)
 {
 	*align = SECTOR;
 	switch (swarm_choose(&plan->swarm, SWARM_SIZES)) {
+	case SWARM_TINY:
+		return (1 + sim_random(2)) * SECTOR;
 	case SWARM_SMALL:
 		return (1 + sim_random(8)) * SECTOR;
 	case SWARM_MEDIUM:
