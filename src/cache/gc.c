@@ -56,7 +56,7 @@ static LOCKED struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf
 			continue;
 		facts.keys++;
 		facts.has_remains |= index_volume_is_gone(&set->index, bkey_volume(k));
-		if (!bkey_pointers(k) || pointer_device(k->ptr)) {
+		if (!bkey_has_usable_pointer(k)) {
 			facts.bad++;
 			continue;
 		}

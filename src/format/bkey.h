@@ -49,6 +49,21 @@ static inline uint64_t pointer_of(unsigned device, uint64_t sector, uint8_t gene
 	return (uint64_t)device << 51 | sector << 8 | generation;
 }
 
+/*
+ * Is it on a device of the set?  A set has one, with number 0; a placeholder is on none, and other
+ * numbers are of devices that no set has.
+ */
+static inline bool pointer_is_usable(uint64_t ptr)
+{
+	return pointer_device(ptr) == 0;
+}
+
+/* Does it say where its data are?  A hole and a placeholder do not. */
+static inline bool bkey_has_usable_pointer(const struct bkey *k)
+{
+	return bkey_pointers(k) && pointer_is_usable(k->ptr);
+}
+
 /* The pointer advanced by `sectors`; all other bits are unchanged, also those of a placeholder. */
 static inline uint64_t pointer_advance(uint64_t ptr, uint64_t sectors)
 {

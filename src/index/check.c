@@ -27,7 +27,7 @@ static LOCKED int check_leaf_run(const struct index *index, const struct node *l
 				   bkey_start(k) < bkey_end(&last))))
 			return error_set(error, EINVAL, "%s overlaps or precedes %s",
 					 bkey_print(text[0], k), bkey_print(text[1], &last));
-		if (bkey_pointers(k) && pointer_device(k->ptr) == 0 &&
+		if (bkey_has_usable_pointer(k) &&
 		    !space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)))
 			return error_set(error, EINVAL, "%s points outside",
 					 bkey_print(text[0], k));

@@ -139,7 +139,7 @@ static LOCKED int check_leaf_key(const struct index *index, const struct bkey *k
 	if (bkey_sectors(k) && bkey_end(k) > BKEY_END_MAX)
 		return error_set(error, EINVAL, "spotted extent %s: it ends where no volume does",
 				 bkey_print(text, k));
-	if (bkey_pointers(k) && bkey_sectors(k) && pointer_device(k->ptr) == 0 &&
+	if (bkey_has_usable_pointer(k) && bkey_sectors(k) &&
 	    !space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)))
 		return error_set(error, EINVAL, "spotted extent %s: it points outside the buckets",
 				 bkey_print(text, k));

@@ -72,7 +72,7 @@ void run_drop_holes(struct run *run)
 	for (unsigned i = 0; i < run->count; i++) {
 		const struct bkey *k = &run->key[i];
 
-		if (bkey_sectors(k) && bkey_pointers(k) && pointer_device(k->ptr) == 0)
+		if (bkey_sectors(k) && bkey_has_usable_pointer(k))
 			run->key[kept++] = *k;
 	}
 	run->count = kept;

@@ -102,7 +102,7 @@ static LOCKED bool is_sound_extent(const struct cache_set *set, const struct bke
 	if (!bkey_sectors(k))
 		return true;
 	return bkey_sectors(k) <= bkey_end(k) && bkey_end(k) <= BKEY_END_MAX &&
-	       (!bkey_pointers(k) || pointer_device(k->ptr) ||
+	       (!bkey_has_usable_pointer(k) ||
 		space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)));
 }
 

@@ -170,7 +170,7 @@ bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned se
 	const struct space_setup *setup = &space->setup;
 	uint64_t number = space_bucket_of(space, ptr);
 
-	return pointer_device(ptr) == 0 && number >= first_other(setup) &&
+	return pointer_is_usable(ptr) && number >= first_other(setup) &&
 	       number < setup->buckets &&
 	       pointer_sector(ptr) % setup->bucket_sectors + sectors <= setup->bucket_sectors;
 }
