@@ -139,6 +139,7 @@ lifecycle_sources = \
 	src/lifecycle/daemon.h \
 	src/lifecycle/detach.c \
 	src/lifecycle/internal.h \
+	src/lifecycle/job.c \
 	src/lifecycle/members.c \
 	src/lifecycle/recover.c \
 	src/lifecycle/recover.h \

@@ -74,6 +74,7 @@ unit_tests = \
 	tests/unit/test_journal_ring \
 	tests/unit/test_journal_unreadable \
 	tests/unit/test_lifecycle_attach \
+	tests/unit/test_lifecycle_job \
 	tests/unit/test_lifecycle_start \
 	tests/unit/test_list \
 	tests/unit/test_log \

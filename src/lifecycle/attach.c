@@ -1,15 +1,10 @@
 /*
  * Attaches a volume to a set; runs a volume without one.
  *
- *	CHECK --new in the set---------------> TABLE --> SUPERBLOCK --> FREEZE --> done
- *	  |  |--known; says clean, is dirty--> TABLE -----^              ^
- *	  |  `--known------------------------> TABLE --------------------+
- *	  `-----with -o ro-----------------------------------------------^
- *
- * TABLE makes the table of volumes durable, before any key with the volume's number
- * (ORDER-19).  SUPERBLOCK makes the backing superblock durable, which names the set,
- * before the first write goes through the set.  FREEZE waits for its requests, since
- * `volume->set` changes only then (VOLUME-1).
+ * The tables attach_steps and run_steps say in which order.  The table of volumes is durable
+ * before any key with the volume's number (ORDER-19), and the backing superblock, which names
+ * the set, before the first write goes through the set.  The volume is frozen for the last
+ * step, since `volume->set` changes only then (VOLUME-1).  With -o ro nothing is written.
  *
  * A superblock that says CLEAN is not trusted.  A kernel does not wait for the write
  * that says DIRTY, so after a power cut the index may have dirty keys of a volume
@@ -24,16 +19,18 @@
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
-enum attach_state { ATTACH_CHECK, ATTACH_TABLE, ATTACH_SUPERBLOCK, ATTACH_FREEZE };
-
 struct attaching {
 	struct job job;
-	enum attach_state state;
 	struct volume *volume;
 	struct cache_set *set;
-	int slot;
-	bool is_new;
+	int slot;			/* in the table of volumes */
+	bool is_new;			/* the set has nothing of it that may be used */
 };
+
+static struct attaching *attaching_of(struct job *base)
+{
+	return container_of(base, struct attaching, job);
+}
 
 /* Two volumes with one UUID would share a slot, and so each other's cached data. */
 static bool is_attached_twin(const struct attaching *job)
@@ -47,7 +44,7 @@ static bool is_attached_twin(const struct attaching *job)
 }
 
 /* The conditions and messages of the kernel, where it has them. */
-static int check(const struct attaching *job)
+static int check_volume(const struct attaching *job)
 {
 	const struct volume *volume = job->volume;
 	const char *path = volume->backing ? device_path(volume->backing) : volume->name;
@@ -131,44 +128,35 @@ static int find_slot(struct attaching *job)
 				 path, set->uuid_slots);
 }
 
-/* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
-static void freeze_volume(struct attaching *job)
+static int attach_check(struct job *base)
 {
-	job->state = ATTACH_FREEZE;
-	volume_freeze(job->volume);
-	volume_quiesce(job->volume, &job->job.op);
+	struct attaching *job = attaching_of(base);
+
+	return check_volume(job) ?: find_slot(job);
 }
 
-static void begin(struct attaching *job)
+/* A new volume gets the slot in memory now, and no other one can: jobs run one at a time. */
+static int attach_write_table(struct job *base)
 {
+	struct attaching *job = attaching_of(base);
 	struct cache_set *set = job->set;
-	struct volume *volume = job->volume;
+	const struct volume *volume = job->volume;
 	uint32_t now = clock_epoch_seconds(set->reactor);
 	struct uuid_entry *entry;
-	int error = check(job) ?: find_slot(job);
 
-	if (error) {
-		job_end(&job->job, error);
-		return;
-	}
-	if (set->is_read_only) {
-		if (!job->is_new) {
-			freeze_volume(job);
-			return;
-		}
-		volume->is_exported = true;
-		job_end(&job->job, 0);
-		return;
-	}
+	if (set->is_read_only)
+		return 0;
+	assert(job->slot >= 0 && (unsigned)job->slot < set->uuid_slots);
 	entry = &set->uuids[job->slot];
 	if (job->is_new) {
+		assert(uuid_is_zero(entry->uuid));	/* a retired slot is never used again */
 		*entry = (struct uuid_entry){ .first_registered = now };
 		memcpy(entry->uuid, volume->uuid, sizeof(entry->uuid));
 		memcpy(entry->label, volume->label, sizeof(entry->label));
 	}
 	entry->last_registered = now;
-	job->state = ATTACH_TABLE;
-	uuids_write(set, job->job.error, &job->job.op);
+	uuids_write(set, base->error, &base->op);
+	return 0;
 }
 
 /* Does the index have dirty data of the volume although its superblock does not say DIRTY? */
@@ -178,33 +166,48 @@ static bool is_secretly_dirty(const struct attaching *job)
 	       volume_state(job->volume) != STATE_DIRTY;
 }
 
-static void write_superblock(struct attaching *job, enum backing_state state)
+/* What the superblock must say before the volume may be used in the set. */
+static enum backing_state state_in_set(const struct attaching *job)
 {
-	struct superblock_change change = { .fields = CHANGE_STATE | CHANGE_SET, .state = state };
-
-	memcpy(change.set_uuid, job->set->superblock.set_uuid, sizeof(change.set_uuid));
-	job->state = ATTACH_SUPERBLOCK;
-	volume_change_superblock(job->volume, &change, &job->job.op);
+	if (job->is_new)
+		return STATE_CLEAN;
+	return is_secretly_dirty(job) ? STATE_DIRTY : volume_state(job->volume);
 }
 
-/* No request of the volume goes through the set yet, so its dirty count cannot change here. */
-static void go_on_with_superblock(struct attaching *job)
+/*
+ * No request of the volume goes through the set yet, so its dirty count cannot change here.  If
+ * this fails, the slot of a new volume stays in the table: the next attach retires it (ORDER-20).
+ */
+static int attach_write_superblock(struct job *base)
 {
-	if (job->is_new) {
-		write_superblock(job, STATE_CLEAN);
-	} else if (is_secretly_dirty(job)) {
+	struct attaching *job = attaching_of(base);
+	struct volume *volume = job->volume;
+	struct superblock_change change = { .fields = CHANGE_STATE | CHANGE_SET,
+					    .state = state_in_set(job) };
+
+	assert(!volume->set);
+	if (job->set->is_read_only ||
+	    (!job->is_new && !is_secretly_dirty(job) && !volume->writer.state_in_doubt))
+		return 0;
+	if (is_secretly_dirty(job))
 		log_info("%s: its superblock says clean, but its set has dirty data",
-			 device_path(job->volume->backing));
-		write_superblock(job, STATE_DIRTY);
-	} else if (job->volume->writer.state_in_doubt) {
-		write_superblock(job, volume_state(job->volume));
-	} else {
-		freeze_volume(job);
-	}
+			 device_path(volume->backing));
+	memcpy(change.set_uuid, job->set->superblock.set_uuid, sizeof(change.set_uuid));
+	volume_change_superblock(volume, &change, &base->op);
+	return 0;
 }
 
-/* The volume is frozen: no request can see `set` and `slot` change. */
-static void join(struct attaching *job)
+/* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
+static int attach_freeze(struct job *base)
+{
+	struct volume *volume = attaching_of(base)->volume;
+
+	volume_freeze(volume);
+	volume_quiesce(volume, &base->op);
+	return 0;
+}
+
+static void join_set(const struct attaching *job)
 {
 	struct volume *volume = job->volume;
 	struct cache_set *set = job->set;
@@ -212,51 +215,47 @@ static void join(struct attaching *job)
 
 	if (set->is_read_only && is_secretly_dirty(job))
 		superblock_set_state(&volume->superblock, STATE_DIRTY);	/* in memory only */
+	assert(set_has_volume(set, job->slot));
 	volume->set = set;
 	volume->slot = job->slot;
-	volume->is_exported = true;
-	volume->attach_error = (struct error){ 0 };
 	list_add_last(&set->volumes, &volume->set_link);
-	volume_thaw(volume);
 	log_info("caching %s as %s on set %s", device_path(volume->backing), volume->name,
 		 set_name(set, name));
-	job_end(&job->job, 0);
 }
 
-static void attaching_step(struct job *base, int error)
+/* The volume is frozen: no request can see `set` and `slot` change. */
+static int attach_join(struct job *base)
 {
-	struct attaching *job = container_of(base, struct attaching, job);
+	struct attaching *job = attaching_of(base);
+	struct volume *volume = job->volume;
 
-	if (error) {
-		job_end_because(base, error, job->state == ATTACH_SUPERBLOCK ?
-				"writing the superblock of the backing device" : "attaching");
-		return;
-	}
-	switch (job->state) {
-	case ATTACH_CHECK:
-		begin(job);
-		return;
-	case ATTACH_TABLE:
-		go_on_with_superblock(job);
-		return;
-	case ATTACH_SUPERBLOCK:
-		freeze_volume(job);
-		return;
-	case ATTACH_FREEZE:
-		join(job);
-		return;
-	}
+	assert(volume->is_frozen && !volume->in_flight);	/* VOLUME-1 */
+	if (!(job->set->is_read_only && job->is_new))
+		join_set(job);
+	volume->attach_error = (struct error){ 0 };
+	volume->is_exported = true;
+	volume_thaw(volume);
+	return 0;
 }
+
+static const struct job_step attach_steps[] = {
+	{ "attaching", .start = attach_check },
+	{ "attaching", .start = attach_write_table },
+	{ "writing the superblock of the backing device", .start = attach_write_superblock },
+	{ "attaching", .start = attach_freeze },
+	{ "attaching", .start = attach_join },
+	{ 0 },
+};
 
 /* For attach_start(), within another job, and volume_attach(), which waits for its turn. */
 static struct attaching *attaching_new(struct volume *volume, struct cache_set *set,
 				       struct error *error, struct op *op)
 {
-	struct attaching *job = job_new(volume->daemon, sizeof(*job), attaching_step, error, op);
+	struct attaching *job = job_of_steps(volume->daemon, sizeof(*job), attach_steps, error, op);
 
 	job->volume = volume;
 	job->set = set;
-	job->state = ATTACH_CHECK;
+	job->slot = -1;
 	return job;
 }
 
@@ -277,40 +276,48 @@ void volume_attach(struct volume *volume, struct cache_set *set, struct error *e
 struct running {
 	struct job job;
 	struct volume *volume;
-	bool is_written;
 };
 
-/* State STALE is durable before the volume can be written without its set (ORDER-18). */
-static void running_step(struct job *base, int error)
+static int run_check(struct job *base)
 {
-	struct running *job = container_of(base, struct running, job);
-	struct volume *volume = job->volume;
-	const struct superblock_change stale = { .fields = CHANGE_STATE, .state = STATE_STALE };
-	bool must_write = volume_state(volume) != STATE_NONE && !volume->set;
+	const struct volume *volume = container_of(base, struct running, job)->volume;
 
-	if (error) {
-		job_end_because(base, error, "writing the superblock of the backing device");
-		return;
-	}
-	if (volume->is_exported) {
-		job_end(base, error_set(base->error, EBUSY, "%s is running already", volume->name));
-		return;
-	}
-	if (must_write && !job->is_written && !volume->is_mounted_read_only) {
-		job->is_written = true;
-		if (superblock_state(&volume->superblock) == STATE_DIRTY)
-			log_warning("%s: starts without its cache: all dirty data are lost",
-				    volume->member_name);
-		volume_change_superblock(volume, &stale, &base->op);
-		return;
-	}
-	volume->is_exported = true;
-	job_end(base, 0);
+	return volume->is_exported ?
+		       error_set(base->error, EBUSY, "%s is running already", volume->name) : 0;
 }
+
+/* State STALE is durable before the volume can be written without its set (ORDER-18). */
+static int run_write_stale(struct job *base)
+{
+	struct volume *volume = container_of(base, struct running, job)->volume;
+	const struct superblock_change stale = { .fields = CHANGE_STATE, .state = STATE_STALE };
+
+	assert(!volume->is_flash && !volume->set);	/* these are exported from the beginning */
+	if (volume_state(volume) == STATE_NONE || volume->is_mounted_read_only)
+		return 0;
+	if (volume_state(volume) == STATE_DIRTY)
+		log_warning("%s: starts without its cache: all dirty data are lost",
+			    volume->member_name);
+	volume_change_superblock(volume, &stale, &base->op);
+	return 0;
+}
+
+static int run_export(struct job *base)
+{
+	container_of(base, struct running, job)->volume->is_exported = true;
+	return 0;
+}
+
+static const struct job_step run_steps[] = {
+	{ "starting without the set", .start = run_check },
+	{ "writing the superblock of the backing device", .start = run_write_stale },
+	{ "starting without the set", .start = run_export },
+	{ 0 },
+};
 
 void volume_run(struct volume *volume, struct error *error, struct op *op)
 {
-	struct running *job = job_new(volume->daemon, sizeof(*job), running_step, error, op);
+	struct running *job = job_of_steps(volume->daemon, sizeof(*job), run_steps, error, op);
 
 	job->volume = volume;
 	job_begin_in_turn(&job->job, volume, NULL);

@@ -1,6 +1,5 @@
 /*
- * The daemon's lists of sets and volumes, the queue of its jobs, and the ticks of
- * its statistics.
+ * The daemon's lists of sets and volumes, and the ticks of its statistics.
  */
 #include "lifecycle/daemon.h"
 
@@ -179,91 +178,4 @@ int daemon_check_complete(struct daemon *daemon, struct error *error)
 			member_warn_uncached(device_path(v->backing), &v->superblock);
 	}
 	return 0;
-}
-
-/* ---- jobs ---- */
-
-/* Compares births, not pointers: a new volume or set may have the address of a freed one. */
-static bool subject_is_there(const struct job *job)
-{
-	const struct daemon *daemon = job->daemon;
-	const struct volume *volume = daemon_first_volume(daemon);
-	const struct cache_set *set = daemon_first_set(daemon);
-
-	while (job->volume_birth && volume && volume->birth != job->volume_birth)
-		volume = daemon_next_volume(daemon, volume);
-	while (job->set_birth && set && set->birth != job->set_birth)
-		set = daemon_next_set(daemon, set);
-	return (volume || !job->volume_birth) && (set || !job->set_birth);
-}
-
-static void job_step(struct op *op)
-{
-	struct job *job = container_of(op, struct job, op);
-	int error = op_take_error(op);
-
-	/* Only before the first step: afterwards the job has its turn, and nobody else frees it. */
-	if (!job->has_begun && !subject_is_there(job)) {
-		job_end(job, error_set(job->error, ENODEV, "the set or volume is gone"));
-		return;
-	}
-	job->has_begun = true;
-	job->step(job, error);
-}
-
-void *job_new(struct daemon *daemon, size_t bytes, void (*step)(struct job *job, int error),
-	      struct error *error, struct op *parent)
-{
-	struct job *job = calloc(1, bytes);
-
-	assert(job);
-	job->step = step;
-	job->daemon = daemon;
-	job->parent = parent;
-	job->error = error ? error : &job->own_error;
-	op_init(&job->op, daemon->reactor, job_step);
-	if (parent)
-		op_await(parent);
-	return job;
-}
-
-void job_begin(struct job *job)
-{
-	op_queue(&job->op);
-}
-
-void job_begin_in_turn(struct job *job, const struct volume *volume,
-		       const struct cache_set *set)
-{
-	struct daemon *daemon = job->daemon;
-
-	job->has_turn = true;
-	job->volume_birth = volume ? volume->birth : 0;
-	job->set_birth = set ? set->birth : 0;
-	if (daemon->sequence_is_running) {
-		SIM_SOMETIMES("a job of lifecycle waits for its turn");
-		waitlist_join(&daemon->sequences, &job->op);
-		return;
-	}
-	daemon->sequence_is_running = true;
-	op_queue(&job->op);
-}
-
-void job_end(struct job *job, int code)
-{
-	struct daemon *daemon = job->daemon;
-
-	/* The turn passes to the next job directly, so a new one cannot overtake it. */
-	if (job->has_turn && !waitlist_wake_first(&daemon->sequences, 0))
-		daemon->sequence_is_running = false;
-	if (job->parent)
-		op_arrive(job->parent, code);
-	free(job);
-}
-
-void job_end_because(struct job *job, int code, const char *what)
-{
-	if (code && !job->error->code)
-		error_set(job->error, -code, "%s: %s", what, strerror(-code));
-	job_end(job, code);
 }

@@ -1,14 +1,9 @@
 /*
  * Detaches a volume from its set; changes its mode and its label.
  *
- *	FREEZE --------> FLUSH ---------> SUPERBLOCK --> TABLE --> done
- *	freeze; no       the backing      says NONE,     thawed; its slot
- *	request in       device           without set    is retired
- *	flight
- *
- * The superblock says NONE before the first write that bypasses the index (ORDER-18,
- * LESSON-12), and before the slot is retired (ORDER-20).  A volume with dirty data is
- * refused, since it would lose them.
+ * The table detach_steps says in which order.  The superblock says NONE before the first write
+ * that bypasses the index (ORDER-18, LESSON-12), and before the slot is retired (ORDER-20).  A
+ * volume with dirty data is refused, since it would lose them.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,13 +13,16 @@
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
-enum detach_state { DETACH_BEGIN, DETACH_FREEZE, DETACH_FLUSH, DETACH_SUPERBLOCK, DETACH_TABLE };
-
 struct detaching {
 	struct job job;
-	enum detach_state state;
 	struct volume *volume;
+	struct cache_set *set;		/* after detach_leave(): where its slot is to be retired */
 };
+
+static struct detaching *detaching_of(struct job *base)
+{
+	return container_of(base, struct detaching, job);
+}
 
 static int refuse_dirty(const struct detaching *job)
 {
@@ -38,117 +36,110 @@ static int refuse_dirty(const struct detaching *job)
 		units_print_size(size, volume_dirty_bytes(job->volume)));
 }
 
-/* A failed detach: thaws the volume, which stays attached. */
-static void reopen(struct detaching *job, int code, const char *what)
+/* As in the kernel, there is nothing to do for a volume without a set. */
+static int detach_check(struct job *base)
 {
-	job->volume->is_detaching = false;
-	volume_thaw(job->volume);
-	job_end_because(&job->job, code, what);
+	struct detaching *job = detaching_of(base);
+
+	if (!job->volume->set || job->volume->is_flash)
+		return JOB_DONE;
+	return volume_dirty_bytes(job->volume) ? refuse_dirty(job) : 0;
 }
 
-static void begin(struct detaching *job)
+/* Reads leave no fills behind from now on, which would keep the volume busy. */
+static int detach_freeze(struct job *base)
 {
-	struct volume *volume = job->volume;
+	struct volume *volume = detaching_of(base)->volume;
 
-	if (!volume->set || volume->is_flash) {
-		job_end(&job->job, 0);
-		return;
-	}
-	if (volume_dirty_bytes(volume)) {
-		job_end(&job->job, refuse_dirty(job));
-		return;
-	}
 	volume->is_detaching = true;
-	job->state = DETACH_FREEZE;
 	volume_freeze(volume);
-	volume_quiesce(volume, &job->job.op);
+	volume_quiesce(volume, &base->op);
+	return 0;
 }
 
-static void drained(struct detaching *job)
+/* Requests go on: after a failed detach they use the set as before. */
+static void detach_thaw(struct job *base)
 {
-	struct volume *volume = job->volume;
+	struct volume *volume = detaching_of(base)->volume;
 
-	SIM_SOMETIMES_IF(volume_dirty_bytes(volume),
+	assert(volume->is_detaching);
+	volume->is_detaching = false;
+	volume_thaw(volume);
+}
+
+/* A write may have made the volume dirty before it was frozen. */
+static int detach_check_again(struct job *base)
+{
+	struct detaching *job = detaching_of(base);
+
+	assert(job->volume->is_frozen && !job->volume->in_flight);
+	SIM_SOMETIMES_IF(volume_dirty_bytes(job->volume),
 			 "the last write before the volume is frozen is dirty");
-	if (volume_dirty_bytes(volume)) {	/* a write made it dirty before it was frozen */
-		refuse_dirty(job);
-		reopen(job, -EBUSY, "");
-		return;
-	}
-	job->state = DETACH_FLUSH;
-	device_flush(volume->backing, &job->job.op);
+	return volume_dirty_bytes(job->volume) ? refuse_dirty(job) : 0;
+}
+
+/* All data are on the backing device, which must stand alone from now on (ORDER-27). */
+static int detach_flush(struct job *base)
+{
+	device_flush(detaching_of(base)->volume->backing, &base->op);
+	return 0;
 }
 
 /*
- * FLUSH made all data durable on the backing device, which from now on stands alone.  If this
- * fails, the device may say NONE all the same: the next dirty write makes DIRTY durable again,
- * even if that was the state (CHANGE-3).
+ * If this fails, the device may say NONE all the same: the next dirty write makes DIRTY durable
+ * again, even if that was the state (CHANGE-3).
  */
-static void write_superblock(struct detaching *job)
+static int detach_write_superblock(struct job *base)
 {
 	const struct superblock_change none = {
 		.fields = CHANGE_STATE | CHANGE_SET, .state = STATE_NONE,
 	};
 
-	job->state = DETACH_SUPERBLOCK;
-	volume_change_superblock(job->volume, &none, &job->job.op);
+	volume_change_superblock(detaching_of(base)->volume, &none, &base->op);
+	return 0;
 }
 
-/*
- * The superblock is durable, so the volume can be thawed before the table is written: if a power
- * cut prevents that, the next attach retires the slot (ORDER-20).
- */
-static void retire(struct detaching *job)
+/* The superblock is durable, so the volume can be thawed before the table is written. */
+static int detach_leave(struct job *base)
 {
+	struct detaching *job = detaching_of(base);
 	struct volume *volume = job->volume;
-	struct cache_set *set = volume->set;
 
+	assert(volume->is_frozen && !volume->in_flight);	/* VOLUME-1 */
+	assert(volume_state(volume) == STATE_NONE);		/* ORDER-18 */
+	job->set = volume->set;
 	volume->set = NULL;
 	list_remove(&volume->set_link);
-	uuids_retire(set, volume->slot);
+	uuids_retire(job->set, volume->slot);
 	SIM_SOMETIMES("a volume leaves its set");
 	log_info("%s is no longer cached", device_path(volume->backing));
-	volume->is_detaching = false;
-	volume_thaw(volume);
-	job->state = DETACH_TABLE;
-	uuids_write(set, job->job.error, &job->job.op);
+	detach_thaw(base);
+	return 0;
 }
 
-static void detaching_step(struct job *base, int error)
+/* The volume is detached even if this fails: the next attach retires the slot (ORDER-20). */
+static int detach_write_table(struct job *base)
 {
-	struct detaching *job = container_of(base, struct detaching, job);
-
-	/* If the slot could not be retired, the next attach does it (ORDER-20). */
-	if (error && job->state != DETACH_TABLE) {
-		reopen(job, error, "writing to the backing device");
-		return;
-	}
-	switch (job->state) {
-	case DETACH_BEGIN:
-		begin(job);
-		return;
-	case DETACH_FREEZE:
-		drained(job);
-		return;
-	case DETACH_FLUSH:
-		write_superblock(job);
-		return;
-	case DETACH_SUPERBLOCK:
-		retire(job);
-		return;
-	case DETACH_TABLE:
-		*base->error = (struct error){ 0 };
-		job_end(base, 0);
-		return;
-	}
+	uuids_write(detaching_of(base)->set, NULL, &base->op);
+	return 0;
 }
+
+static const struct job_step detach_steps[] = {
+	{ "detaching", .start = detach_check },
+	{ "detaching", .start = detach_freeze, .undo = detach_thaw },
+	{ "detaching", .start = detach_check_again },
+	{ "writing to the backing device", .start = detach_flush },
+	{ "writing to the backing device", .start = detach_write_superblock },
+	{ "detaching", .start = detach_leave },
+	{ "retiring the slot", .start = detach_write_table, .on_error = STEP_IGNORES },
+	{ 0 },
+};
 
 static struct detaching *detaching_new(struct volume *volume, struct error *error, struct op *op)
 {
-	struct detaching *job = job_new(volume->daemon, sizeof(*job), detaching_step, error, op);
+	struct detaching *job = job_of_steps(volume->daemon, sizeof(*job), detach_steps, error, op);
 
 	job->volume = volume;
-	job->state = DETACH_BEGIN;
 	return job;
 }
 
@@ -168,65 +159,73 @@ struct setting {
 	struct job job;
 	struct volume *volume;
 	struct superblock_change change;
-	unsigned writes;	/* under way or done */
 };
 
-static struct setting *setting_new(struct volume *volume, void (*step)(struct job *job, int error),
+static struct setting *setting_new(struct volume *volume, const struct job_step *steps,
 				   enum superblock_field field, struct error *error, struct op *op)
 {
-	struct setting *job = job_new(volume->daemon, sizeof(*job), step, error, op);
+	struct setting *job = job_of_steps(volume->daemon, sizeof(*job), steps, error, op);
 
+	assert(!volume->is_flash);
 	job->volume = volume;
 	job->change.fields = field;
 	return job;
 }
 
-/* Requests go by the new mode once it is durable. */
-static void mode_step(struct job *base, int error)
+static int setting_write(struct job *base)
 {
 	struct setting *job = container_of(base, struct setting, job);
 
-	if (error || job->writes || job->volume->mode == job->change.mode) {
-		job_end_because(base, error, "writing the superblock of the backing device");
-		return;
-	}
-	job->writes++;
 	volume_change_superblock(job->volume, &job->change, &base->op);
+	return 0;
 }
+
+static int mode_check(struct job *base)
+{
+	struct setting *job = container_of(base, struct setting, job);
+
+	return job->volume->mode == job->change.mode ? JOB_DONE : 0;
+}
+
+/* Requests go by the new mode once it is durable. */
+static const struct job_step mode_steps[] = {
+	{ "changing the mode", .start = mode_check },
+	{ "writing the superblock of the backing device", .start = setting_write },
+	{ 0 },
+};
 
 void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
 		     struct op *op)
 {
-	struct setting *job = setting_new(volume, mode_step, CHANGE_MODE, error, op);
+	struct setting *job = setting_new(volume, mode_steps, CHANGE_MODE, error, op);
 
 	job->change.mode = mode;
 	job_begin_in_turn(&job->job, volume, NULL);
 }
 
-/* Two writes: the superblock of the backing device, then the table of its set, if it has one. */
-static void label_step(struct job *base, int error)
+static int label_write_table(struct job *base)
 {
 	struct setting *job = container_of(base, struct setting, job);
-	struct volume *volume = job->volume;
-	struct cache_set *set = volume->set;
+	struct cache_set *set = job->volume->set;
 
-	if (error && job->writes == 1) {
-		job_end_because(base, error, "writing the label");
-	} else if (error || job->writes == 2 || (job->writes == 1 && !set)) {
-		job_end_because(base, error, "writing the label into the set's table");
-	} else if (!job->writes++) {
-		volume_change_superblock(volume, &job->change, &base->op);
-	} else {
-		memcpy(set->uuids[volume->slot].label, job->change.label,
-		       sizeof(job->change.label));
-		uuids_write(set, base->error, &base->op);
-	}
+	if (!set)
+		return 0;
+	memcpy(set->uuids[job->volume->slot].label, job->change.label,
+	       sizeof(job->change.label));
+	uuids_write(set, base->error, &base->op);
+	return 0;
 }
+
+static const struct job_step label_steps[] = {
+	{ "writing the label", .start = setting_write },
+	{ "writing the label into the set's table", .start = label_write_table },
+	{ 0 },
+};
 
 void volume_set_label(struct volume *volume, const char *label, struct error *error,
 		      struct op *op)
 {
-	struct setting *job = setting_new(volume, label_step, CHANGE_LABEL, error, op);
+	struct setting *job = setting_new(volume, label_steps, CHANGE_LABEL, error, op);
 
 	memcpy(job->change.label, label, strnlen(label, SUPERBLOCK_LABEL_BYTES));
 	job_begin_in_turn(&job->job, volume, NULL);

@@ -1,7 +1,10 @@
 /*
  * Functions shared by the files of lifecycle; private to this folder.
  *
- * A job is an op with states, allocated when it is requested and freed at its end.
+ * A job is an op, allocated when it is requested and freed at its end.  Most are tables of
+ * steps: the table reads as the description of the operation, and its undo column as what
+ * happens if one fails.
+ *
  * Jobs that users ask for (register, attach, stop, ...) take turns: each begins when
  * the one before has ended.  A job may start others within its turn, and await them.
  *
@@ -10,10 +13,32 @@
  *     to the caller.
  * (JOB-3) A job whose volume or set is gone when its turn comes ends with ENODEV before
  *     its first step.
+ * (JOB-4) A step begins when the one before it is done.  An error ends the job, except in
+ *     steps that report it (the job goes on, and ends with the first one) or ignore it.
+ * (JOB-5) A step that fails leaves nothing behind.  The steps before it are undone, the
+ *     last one first; only then the job ends.
  */
 #pragma once
 
 #include "lifecycle/daemon.h"
+
+struct job;
+
+enum { JOB_DONE = 1 };
+
+/* A row of a table of steps; the last row is empty. */
+struct job_step {
+	const char *what;	/* begins the reason, if the step failed without its own */
+	/*
+	 * 0: done, or begun: then the job's op awaits the end, and receives the error.
+	 * -EAGAIN: the op is in a list; asks again when it is woken.  JOB_DONE: the job ends
+	 * here, the rest of the table is not needed.  Otherwise -errno.
+	 */
+	int (*start)(struct job *job);
+	/* Takes the step back; it may start what the op awaits, but cannot fail. */
+	void (*undo)(struct job *job);
+	enum on_error { STEP_FAILS, STEP_REPORTS, STEP_IGNORES } on_error;	/* JOB-4 */
+};
 
 struct job {
 	struct op op;
@@ -23,6 +48,10 @@ struct job {
 	struct error *error;		/* never NULL: the caller's, or own_error */
 	struct error own_error;
 	bool has_turn, has_begun;
+	const struct job_step *steps;	/* NULL: `step` has states of its own */
+	unsigned at;			/* the current step; with is_undoing: the last one undone */
+	bool has_started, is_undoing;	/* the current step; the job */
+	int code;			/* the first error of its steps */
 	/* `birth` of its volume and of its set, to find out whether they still exist (JOB-3);
 	 * 0: it has none. */
 	uint64_t volume_birth, set_birth;
@@ -31,6 +60,9 @@ struct job {
 /* A zeroed job of `bytes`, which begins with a struct job; `parent` awaits it from now on. */
 void *job_new(struct daemon *daemon, size_t bytes, void (*step)(struct job *job, int error),
 	      struct error *error, struct op *parent);
+/* The same for a table of steps, which must stay in place. */
+void *job_of_steps(struct daemon *daemon, size_t bytes, const struct job_step *steps,
+		   struct error *error, struct op *parent);
 void job_begin(struct job *job);		/* within the turn of another job */
 /* Begins when its turn comes.  `volume` and `set` may be NULL. */
 void job_begin_in_turn(struct job *job, const struct volume *volume,
