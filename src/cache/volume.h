@@ -61,47 +61,49 @@ struct superblock_writer {
  *	frozen	changes only while the volume is frozen (VOLUME-1)
  */
 struct volume {
+	/* identity */
 	struct list_link daemon_link;		/* in daemon->volumes */
-	struct list_link set_link;		/* frozen: in set->volumes, while attached */
 	struct daemon *daemon;			/* const */
 	struct reactor *reactor;		/* const: runs all its requests */
 	uint64_t birth;				/* const: no other volume or set has it */
 	unsigned number;			/* const: the N of bcacheN */
 	char name[16];				/* const: "bcacheN" */
+	char member_name[64];			/* const: DIR/sys/block/<member_name> */
 	uint8_t uuid[16];			/* const */
-	char label[33];
 	uint64_t sectors;			/* const: the size that users see */
 	unsigned block_sectors;			/* const */
-	bool is_exported;			/* bcacheN exists: attached, or runs uncached */
+	uint64_t data_offset;			/* const: added to a volume's sector */
 	bool is_flash;				/* const */
 	bool is_mounted_read_only;		/* const: -o ro */
-	unsigned opens;				/* open handles */
-	bool is_stopping;			/* stops at the last close */
 
-	/* the backing device; not for a flash-only volume */
+	/* the backing device and its superblock; not for a flash-only volume */
 	struct device *backing;			/* const: NULL for a flash-only volume */
 	struct superblock superblock;		/* as it is on the device (CHANGE-1) */
 	struct superblock_writer writer;
-	char member_name[64];			/* const: DIR/sys/block/<member_name> */
-	uint64_t data_offset;			/* const: added to a volume's sector */
+	char label[SUPERBLOCK_LABEL_BYTES + 1];	/* of the superblock; flash-only: of the set */
+	enum cache_mode mode;			/* of the superblock; flash-only: writeback */
 
 	/* attachment */
 	struct cache_set *set;			/* frozen: NULL while not attached */
+	struct list_link set_link;		/* frozen: in set->volumes, while attached */
 	unsigned slot;				/* frozen: index in the set's table of volumes */
-	enum cache_mode mode;
-	bool is_detaching;
+	bool is_detaching;			/* a detach has begun and has not ended */
 	struct error attach_error;		/* why the set refused it; code 0: it did not */
 
-	/* freezing (VOLUME-1) */
+	/* admission: which requests may run (VOLUME-1) */
+	bool is_exported;			/* bcacheN exists: attached, or runs uncached */
+	unsigned opens;				/* open handles */
+	bool is_stopping;			/* stops at the last close */
 	bool is_frozen;
 	unsigned in_flight;			/* requests, and fills that they left behind */
 	struct waitlist thawed;			/* requests that wait for volume_thaw() */
 	struct waitlist drained;		/* lifecycle waits for in_flight == 0 */
+	struct ranges ranges;			/* sectors of the requests in flight */
 
-	struct ranges ranges;
+	/* counters and tunables */
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
-	/* Tunables of the kernel.  They have no effect as long as nothing is written back. */
+	/* The kernel's.  They have no effect as long as nothing is written back. */
 	unsigned writeback_percent, writeback_delay;
 };
 

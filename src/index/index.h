@@ -246,6 +246,14 @@ static inline bool index_volume_is_gone(const struct index *index, unsigned volu
 
 /* Is it an extent of an existing volume, with a size and a pointer that is not stale? */
 bool index_key_is_usable(const struct index *index, const struct bkey *k) LOCKED;
+/*
+ * Dirty counts change here only: so many usable sectors from `start` on have become dirty, or
+ * are dirty no more (if `sectors` is negative).
+ */
+void index_dirty_changed(struct index *index, unsigned volume, uint64_t start,
+			 int64_t sectors) LOCKED;
+/* The same for all of `k`, if it is dirty and usable: `sign` is 1 or -1. */
+void index_count_dirty(struct index *index, const struct bkey *k, int sign) LOCKED;
 
 /* ---- writing ---- */
 

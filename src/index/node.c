@@ -147,3 +147,23 @@ size_t index_memory_bytes(const struct index *index)
 	}
 	return bytes;
 }
+
+/* ---- dirty counts ---- */
+
+void index_dirty_changed(struct index *index, unsigned volume, uint64_t start, int64_t sectors)
+{
+	uint64_t *dirty = &index->dirty_sectors[volume];
+	uint64_t length = sectors < 0 ? -sectors : sectors;
+
+	assert(volume < index->setup.volumes && length <= BKEY_END_MAX - start);
+	assert(sectors >= 0 || length <= *dirty);	/* what goes was counted when it came */
+	*dirty += sectors;
+}
+
+void index_count_dirty(struct index *index, const struct bkey *k, int sign)
+{
+	assert(sign == 1 || sign == -1);
+	if (bkey_is_dirty(k) && index_key_is_usable(index, k))
+		index_dirty_changed(index, bkey_volume(k), bkey_start(k),
+				    sign * (int64_t)bkey_sectors(k));
+}

@@ -14,13 +14,14 @@
 #include "base/sometimes.h"
 #include "index/internal.h"
 
-static LOCKED void count_dirty(struct index *index, const struct bkey *k, int64_t sectors)
+/* Dirty sectors of `old` that a newer key hides; gc will find less to keep in its bucket. */
+static LOCKED void count_hidden(struct index *index, const struct bkey *old, uint64_t start,
+				uint64_t end)
 {
-	if (!bkey_is_dirty(k) || !index_key_is_usable(index, k))
+	if (!bkey_is_dirty(old) || !index_key_is_usable(index, old))
 		return;
-	index->dirty_sectors[bkey_volume(k)] += sectors;
-	if (sectors < 0)
-		space_hidden(index->setup.space, -sectors);
+	index_dirty_changed(index, bkey_volume(old), start, -(int64_t)(end - start));
+	space_hidden(index->setup.space, end - start);
 }
 
 /* Cuts `old` by `k`.  True: `k` lies inside it, and *tail is the part after k's end. */
@@ -32,7 +33,7 @@ static LOCKED bool cut(struct index *index, struct bkey *old, const struct bkey 
 	uint64_t hidden_from = starts_before ? bkey_start(k) : bkey_start(old);
 	uint64_t hidden_to = ends_after ? bkey_end(k) : bkey_end(old);
 
-	count_dirty(index, old, -(int64_t)(hidden_to - hidden_from));
+	count_hidden(index, old, hidden_from, hidden_to);
 	SIM_SOMETIMES_IF(starts_before && ends_after, "an extent is cut in two");
 	SIM_SOMETIMES_IF(bkey_is_dirty(old) && !bkey_is_dirty(k), "clean keys hide dirty data");
 	SIM_SOMETIMES_IF(!bkey_pointers(k) && bkey_is_dirty(old), "a hole hides dirty data");
@@ -116,7 +117,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 	SIM_SOMETIMES_IF(have_open_tail, "an extent is cut in two that is not written yet");
 	if (have_open_tail)
 		add_open(leaf, &open_tail);
-	count_dirty(index, k, bkey_sectors(k));
+	index_count_dirty(index, k, 1);
 	leaf->newest_key = device_flush_ticket(index->setup.device);
 	leaf->inserted++;
 }

@@ -95,12 +95,8 @@ static int take_part(struct overlay *overlay, const struct node *leaf)
 
 static LOCKED void count_dirty(struct index *index, const struct run *run, int sign)
 {
-	for (unsigned i = 0; i < run->count; i++) {
-		const struct bkey *k = &run->key[i];
-
-		if (bkey_is_dirty(k) && index_key_is_usable(index, k))
-			index->dirty_sectors[bkey_volume(k)] += sign * (int64_t)bkey_sectors(k);
-	}
+	for (unsigned i = 0; i < run->count; i++)
+		index_count_dirty(index, &run->key[i], sign);
 }
 
 /* Nothing is journaled and nothing will be written, so only memory can be missing. */

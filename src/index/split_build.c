@@ -112,15 +112,10 @@ static LOCKED void recount_dirty(struct plan *plan, const struct node *leaf)
 	const struct bkey *k;
 
 	node_walk_begin(&walk, leaf);
-	while ((k = node_walk_next(&walk))) {
-		if (bkey_is_dirty(k) && index_key_is_usable(index, k))
-			index->dirty_sectors[bkey_volume(k)] -= bkey_sectors(k);
-	}
-	for (unsigned i = 0; i < plan->content.count; i++) {
-		k = &plan->content.key[i];
-		if (bkey_is_dirty(k))
-			index->dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
-	}
+	while ((k = node_walk_next(&walk)))
+		index_count_dirty(index, k, -1);
+	for (unsigned i = 0; i < plan->content.count; i++)
+		index_count_dirty(index, &plan->content.key[i], 1);
 }
 
 /* Journals the carried keys, in the critical section that adds them to the new nodes (INDEX-1). */

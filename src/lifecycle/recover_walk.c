@@ -46,8 +46,7 @@ static LOCKED int mark_leaf(struct recover *recover, const struct node *leaf)
 					 bkey_print(text, k), bucket);
 		if (mark_extent(recover, k))
 			return error_prefix(recover->job.error, "leaf in bucket %llu", bucket);
-		if (bkey_is_dirty(k) && index_key_is_usable(&set->index, k))
-			set->index.dirty_sectors[bkey_volume(k)] += bkey_sectors(k);
+		index_count_dirty(&set->index, k, 1);
 	}
 	return 0;
 }
