@@ -52,6 +52,7 @@ struct job {
 	unsigned at;			/* the current step; with is_undoing: the last one undone */
 	bool has_started, is_undoing;	/* the current step; the job */
 	int code;			/* the first error of its steps */
+	const struct health *health;	/* has the reason, if a step fails without one; or NULL */
 	/* `birth` of its volume and of its set, to find out whether they still exist (JOB-3);
 	 * 0: it has none. */
 	uint64_t volume_birth, set_birth;

@@ -120,6 +120,8 @@ static void step_failed(struct job *job, int error, const char *what)
 	SIM_SOMETIMES_IF(job->at, "a job fails after some of its steps, and undoes them");
 	job->is_undoing = true;
 	job->code = error;
+	if (!job->error->code && job->health && job->health->error)
+		*job->error = job->health->reason;
 	if (!job->error->code)
 		error_set(job->error, -error, "%s: %s", what, strerror(-error));
 	steps_undo(job);

@@ -1,26 +1,8 @@
 /*
  * Starts a set from the content of its cache device: recovery, or a fresh set.
  *
- *	a set that was in use                           a fresh set
- *
- *	READ     journal, priority table (blocking)     ERASE    old journal entries (blocking)
- *	  |                                               |
- *	ROOT     the root node                          TABLES   table, root and uuids, written
- *	  |                                               |
- *	UUIDS    the table of volumes                     |
- *	  |                                               |
- *	WALK     every leaf: generations, marks, dirty    |
- *	  |      counts                                   |
- *	  |                                               |
- *	REPLAY   inserts the journal's keys, in order     |
- *	  |  ^                                            |
- *	  |  +-- CHECKPOINT: unused buckets have run out  |
- *	  v                                               |
- *	CLEAN    writes all -----> COMMIT <---------------+
- *	         leaves              |     an entry that names root, tables and uuids
- *	                           UUIDS_AGAIN   if the table of volumes had the old layout
- *	                             |
- *	                           SUPERBLOCK ---> the set runs
+ * Three tables at the end of this file say how: recover_steps for a set that was in use,
+ * read_steps for one that is mounted read-only, fresh_steps for one that was never used.
  *
  * (RECOVER-1) Nothing is allocated before WALK has shown every pointer on the disk to
  *     space/survey.c, since until then no bucket is known to be unused.  If pointers
@@ -41,43 +23,69 @@
 
 #include "base/log.h"
 
-void recover_end(struct recover *recover, int code)
-{
-	struct health *health = &recover->set->health;
+/* ---- begin and end ---- */
 
-	if (code) {	/* the parts that run already stop by themselves then (LESSON-3) */
-		set_lock(recover->set);
-		health_fail(health, -code, "%s",
-			    recover->job.error->code ? recover->job.error->text :
-						       strerror(-code));
-		set_unlock(recover->set);
-	}
-	if (code && health->error && !recover->job.error->code)
-		*recover->job.error = health->reason;
+static void recover_free(struct recover *recover)
+{
 	journal_found_done(&recover->found);
 	buffer_free(recover->table);
 	overlay_free(recover->overlay);
-	job_end_because(&recover->job, code, "the set cannot be started");
 }
 
-/* ---- READ ---- */
+static int recover_begin(struct job *base)
+{
+	assert(!recover_of(base)->set->is_running);
+	return 0;
+}
+
+/*
+ * The parts that run already stop by themselves then (LESSON-3), and set_teardown() aborts
+ * instead of writing.
+ */
+static void recover_fail(struct job *base)
+{
+	struct recover *recover = recover_of(base);
+
+	set_lock(recover->set);
+	health_fail(&recover->set->health, -base->code, "%s", base->error->text);
+	set_unlock(recover->set);
+	recover_free(recover);
+}
+
+static int recover_end(struct job *base)
+{
+	recover_free(recover_of(base));
+	return 0;
+}
+
+/* ---- journal and roots ---- */
 
 /* The table is named by the newest entry, so the journal is read first. */
 static int read_run(struct blocking_job *blocking)
 {
 	struct recover *recover = container_of(blocking, struct recover, blocking);
 	struct cache_set *set = recover->set;
+	struct error *error = recover->job.error;
 	struct journal_setup setup;
 	int failed;
 
 	set_journal_setup(set, &setup);
 	failed = journal_read(&recover->found, &setup, superblock_wants_discard(&set->superblock),
-			      &recover->blocking_error);
+			      error);
 	if (failed)
 		return failed;
 	return space_read_table(
 		&set->space, le64_get(recover_newest(recover)->prio_bucket[set->superblock.member]),
-		&recover->blocking_error);
+		error);
+}
+
+static int recover_read(struct job *base)
+{
+	struct recover *recover = recover_of(base);
+
+	recover->blocking.run = read_run;
+	blocking_start(base->daemon->blocking, &recover->blocking, &base->op);
+	return 0;
 }
 
 /* Can `k` point to a node or a table of volumes: clean, at the start of a valid bucket? */
@@ -169,37 +177,54 @@ static int begin_journal(struct recover *recover)
 	return error;
 }
 
-/* ---- ROOT, UUIDS ---- */
+/* All that the newest entry says is checked before any of it is used. */
+static int recover_roots(struct job *base)
+{
+	struct recover *recover = recover_of(base);
+	int error = take_roots(recover);
+	uint64_t entries = le64_get(recover_newest(recover)->sequence) -
+			   le64_get(recover->found.entries[0]->sequence);
+
+	if (!error && entries >= journal_entries_max(&recover->set->journal))
+		error = error_set(base->error, EFBIG,
+				  "found %llu journal entries to be replayed, wanted at most %llu",
+				  (unsigned long long)entries + 1, (unsigned long long)
+				  journal_entries_max(&recover->set->journal));
+	return error ? error : begin_journal(recover);
+}
 
 /* Reading the root is the first use of the index, and waits like any other read of a node. */
-static void open_root(struct recover *recover)
+static int recover_open_root(struct job *base)
 {
+	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
 	int error;
 
 	set_lock(set);
-	error = index_open_root(&set->index, &recover->root, recover->root_level,
-				&recover->job.op);
+	error = index_open_root(&set->index, &recover->root, recover->root_level, &base->op);
 	set_unlock(set);
-	if (error == -EAGAIN)
-		return;
-	if (error) {
-		recover_end(recover, error);
-		return;
-	}
-	recover->state = RECOVER_UUIDS;
-	recover->table = buffer_try_new(bkey_sectors(&set->uuid_bucket) * 512);
-	if (!recover->table) {
-		recover_end(recover, -ENOMEM);
-		return;
-	}
-	device_read(set->device, recover->table, pointer_sector(set->uuid_bucket.ptr),
-		    bkey_sectors(&set->uuid_bucket), &recover->job.op);
+	return error;
 }
 
-/* Volumes that were retired must be known before WALK counts dirty sectors. */
-static void take_uuids(struct recover *recover)
+/* ---- the table of volumes ---- */
+
+static int recover_read_uuids(struct job *base)
 {
+	struct recover *recover = recover_of(base);
+	const struct bkey *place = &recover->set->uuid_bucket;
+
+	recover->table = buffer_try_new(bkey_sectors(place) * 512);
+	if (!recover->table)
+		return -ENOMEM;
+	device_read(recover->set->device, recover->table, pointer_sector(place->ptr),
+		    bkey_sectors(place), &base->op);
+	return 0;
+}
+
+/* Volumes that were retired must be known before the walk counts dirty sectors. */
+static int recover_take_uuids(struct job *base)
+{
+	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
 
 	uuids_decode(set, recover->table, bkey_sectors(&set->uuid_bucket) * 512,
@@ -207,11 +232,20 @@ static void take_uuids(struct recover *recover)
 	set_lock(set);
 	set_volumes_changed(set);
 	set_unlock(set);
-	recover->state = RECOVER_WALK;
-	op_queue(&recover->job.op);
+	return 0;
 }
 
-/* ---- COMMIT, SUPERBLOCK ---- */
+/* A table of the old layout is written anew. */
+static int recover_write_uuids(struct job *base)
+{
+	struct recover *recover = recover_of(base);
+
+	if (recover->journal_version < JOURNAL_VERSION)
+		uuids_write(recover->set, base->error, &base->op);
+	return 0;
+}
+
+/* ---- the first entry is durable ---- */
 
 void recover_run_parts(struct cache_set *set)
 {
@@ -221,149 +255,87 @@ void recover_run_parts(struct cache_set *set)
 	space_run(&set->space);
 }
 
-/* SYNC and the number of journal buckets become durable: from now on the set is in use. */
-static void write_superblock(struct recover *recover)
-{
-	struct cache_set *set = recover->set;
-
-	superblock_set_sync(&set->superblock, true);
-	set->superblock.last_mount = clock_epoch_seconds(set->reactor);
-	recover->state = RECOVER_SUPERBLOCK;
-	set_write_superblock(set, &recover->job.op);	/* ORDER-21 */
-}
-
 /* Everything after the first durable entry is an ordinary change of a running set. */
-static void committed(struct recover *recover)
+static int recover_run(struct job *base)
 {
-	struct cache_set *set = recover->set;
+	struct cache_set *set = recover_of(base)->set;
 
 	set_lock(set);
 	set->journal.replaying = 0;
 	recover_run_parts(set);
 	set_unlock(set);
-	if (recover->found.count && recover->journal_version < JOURNAL_VERSION) {
-		recover->state = RECOVER_UUIDS_AGAIN;
-		uuids_write(set, recover->job.error, &recover->job.op);
-		return;
-	}
-	write_superblock(recover);
+	return 0;
 }
 
-/* ---- the job ---- */
-
-static void have_read(struct recover *recover)
+/* SYNC and the number of journal buckets become durable: from now on the set is in use. */
+static int recover_write_superblock(struct job *base)
 {
-	int error = take_roots(recover);
-	uint64_t entries = le64_get(recover_newest(recover)->sequence) -
-			   le64_get(recover->found.entries[0]->sequence);
+	struct cache_set *set = recover_of(base)->set;
 
-	if (!error && entries >= journal_entries_max(&recover->set->journal))
-		error = error_set(recover->job.error, EFBIG,
-				  "found %llu journal entries to be replayed, wanted at most %llu",
-				  (unsigned long long)entries + 1, (unsigned long long)
-				  journal_entries_max(&recover->set->journal));
-	if (!error)
-		error = begin_journal(recover);
-	if (error) {
-		recover_end(recover, error);
-		return;
-	}
-	recover->state = RECOVER_ROOT;
-	op_queue(&recover->job.op);
+	assert(set->index.is_running);		/* ORDER-21: so an entry is durable */
+	superblock_set_sync(&set->superblock, true);
+	set->superblock.last_mount = clock_epoch_seconds(set->reactor);
+	set_write_superblock(set, &base->op);
+	return 0;
 }
 
-static void recover_go_on(struct recover *recover)
-{
-	switch (recover->state) {
-	case RECOVER_READ:
-		have_read(recover);
-		return;
-	case RECOVER_ROOT:
-		open_root(recover);
-		return;
-	case RECOVER_UUIDS:
-		take_uuids(recover);
-		return;
-	case RECOVER_WALK:
-		recover_walk(recover);
-		return;
-	case RECOVER_REPLAY:
-		recover_replay(recover);
-		return;
-	case RECOVER_OVERLAY:
-		recover_lay_over(recover);
-		return;
-	case RECOVER_CHECKPOINT:
-		recover_clean_and_commit(
-			recover, le64_get(recover->found.entries[recover->entry]->sequence),
-			RECOVER_CHECKPOINT_ENTRY);
-		return;
-	case RECOVER_CHECKPOINT_ENTRY:
-		recover_checkpoint_is_durable(recover);
-		return;
-	case RECOVER_CLEAN:
-		recover_clean_and_commit(recover, 0, RECOVER_COMMIT);
-		return;
-	case RECOVER_ERASE:
-		recover_make_fresh(recover);
-		return;
-	case RECOVER_TABLES:
-		recover_commit_fresh(recover);
-		return;
-	case RECOVER_COMMIT:
-		committed(recover);
-		return;
-	case RECOVER_UUIDS_AGAIN:
-		write_superblock(recover);
-		return;
-	case RECOVER_SUPERBLOCK:
-		recover_end(recover, 0);
-		return;
-	}
-}
+/* ---- the tables ---- */
 
-/* For errors of devices, which have no reason of their own. */
-static const char *what_failed(const struct recover *recover)
-{
-	switch (recover->state) {
-	case RECOVER_UUIDS:
-		return "accessing uuids";
-	case RECOVER_TABLES:
-		return "writing the first tables";
-	case RECOVER_SUPERBLOCK:
-		return "writing the superblock";
-	default:
-		return "error in recovery";
-	}
-}
+#define RECOVERY "error in recovery"
 
-static void recover_step(struct job *base, int error)
-{
-	struct recover *recover = container_of(base, struct recover, job);
+static const struct job_step recover_steps[] = {
+	{ RECOVERY, .start = recover_begin, .undo = recover_fail },
+	{ RECOVERY, .start = recover_read },		/* journal and priority table */
+	{ RECOVERY, .start = recover_roots },
+	{ RECOVERY, .start = recover_open_root },
+	{ "accessing uuids", .start = recover_read_uuids },
+	{ RECOVERY, .start = recover_take_uuids },
+	{ RECOVERY, .start = recover_walk },		/* marks, generations, dirty counts */
+	{ RECOVERY, .start = recover_replay },		/* with checkpoints, if need be */
+	{ RECOVERY, .start = recover_clean },		/* leaves; an entry that needs no other */
+	{ RECOVERY, .start = recover_run },
+	{ RECOVERY, .start = recover_write_uuids },
+	{ "writing the superblock", .start = recover_write_superblock },
+	{ RECOVERY, .start = recover_end },
+	{ 0 },
+};
 
-	if (!error) {
-		recover_go_on(recover);
-		return;
-	}
-	if (recover->blocking_error.code)
-		*base->error = recover->blocking_error;
-	else if (!recover->set->health.error && !base->error->code)
-		error_set(base->error, -error, "%s: %s", what_failed(recover), strerror(-error));
-	recover_end(recover, error);
-}
+/* RECOVER-4 */
+static const struct job_step read_steps[] = {
+	{ RECOVERY, .start = recover_begin, .undo = recover_fail },
+	{ RECOVERY, .start = recover_read },
+	{ RECOVERY, .start = recover_roots },
+	{ RECOVERY, .start = recover_open_root },
+	{ "accessing uuids", .start = recover_read_uuids },
+	{ RECOVERY, .start = recover_take_uuids },
+	{ RECOVERY, .start = recover_walk },
+	{ RECOVERY, .start = recover_gather },
+	{ RECOVERY, .start = recover_lay_over },
+	{ RECOVERY, .start = recover_end },
+	{ 0 },
+};
+
+static const struct job_step fresh_steps[] = {
+	{ RECOVERY, .start = recover_begin, .undo = recover_fail },
+	{ RECOVERY, .start = recover_erase },		/* old journal entries */
+	{ "writing the first tables", .start = recover_make_fresh },
+	{ RECOVERY, .start = recover_commit_fresh },	/* an entry that names them */
+	{ RECOVERY, .start = recover_run },
+	{ "writing the superblock", .start = recover_write_superblock },
+	{ RECOVERY, .start = recover_end },
+	{ 0 },
+};
 
 /* A fresh set is one whose superblock does not say SYNC. */
 void recover_start(struct cache_set *set, struct error *error, struct op *op)
 {
-	struct daemon *daemon = set->daemon;
-	struct recover *recover = job_new(daemon, sizeof(*recover), recover_step, error, op);
 	bool is_fresh = !superblock_is_sync(&set->superblock);
+	struct recover *recover = job_of_steps(set->daemon, sizeof(*recover),
+					       is_fresh ? fresh_steps :
+					       set->is_read_only ? read_steps : recover_steps,
+					       error, op);
 
-	assert(!is_fresh || !set->is_read_only);
 	recover->set = set;
-	recover->state = is_fresh ? RECOVER_ERASE : RECOVER_READ;
-	recover->blocking.run = is_fresh ? recover_erase_run : read_run;
-	if (is_fresh)
-		log_info("invalidating existing data");
-	blocking_start(daemon->blocking, &recover->blocking, &recover->job.op);
+	recover->job.health = &set->health;
+	job_begin(&recover->job);
 }

@@ -9,29 +9,13 @@
 #include "io/buffer.h"
 #include "lifecycle/internal.h"
 
-enum recover_state {
-	RECOVER_READ,
-	RECOVER_ROOT,
-	RECOVER_UUIDS,
-	RECOVER_WALK,
-	RECOVER_REPLAY,
-	RECOVER_OVERLAY,
-	RECOVER_CHECKPOINT,
-	RECOVER_CHECKPOINT_ENTRY,
-	RECOVER_CLEAN,
-	RECOVER_ERASE,
-	RECOVER_TABLES,
-	RECOVER_COMMIT,
-	RECOVER_UUIDS_AGAIN,
-	RECOVER_SUPERBLOCK,
-};
+/* RECOVER-3 */
+enum checkpoint { CHECKPOINT_NONE, CHECKPOINT_LEAVES, CHECKPOINT_ENTRY };
 
 struct recover {
 	struct job job;
 	struct cache_set *set;
-	enum recover_state state;
 	struct blocking_job blocking;
-	struct error blocking_error;
 	struct journal_found found;
 	struct bkey root;
 	unsigned root_level, journal_version;
@@ -39,6 +23,7 @@ struct recover {
 	struct position at;			/* where WALK is */
 	uint64_t seen[INDEX_LEVELS_MAX];	/* by level: interior node marked last */
 	unsigned entry, word;			/* the next key to replay */
+	enum checkpoint checkpoint;		/* the replay waits for this part of one */
 	struct insert insert;
 	struct overlay *overlay;
 	uint32_t fresh[2];			/* fresh: buckets of root and uuids */
@@ -50,31 +35,26 @@ static inline const struct journal_entry_disk *recover_newest(const struct recov
 	return recover->found.entries[recover->found.count - 1];
 }
 
-/* ---- recover.c ---- */
+static inline struct recover *recover_of(struct job *base)
+{
+	return container_of(base, struct recover, job);
+}
 
-/*
- * On failure, also makes the set fail: its parts stop, and set_teardown() aborts instead of
- * writing.
- */
-void recover_end(struct recover *recover, int code);
 /* Index and refill may write from now on: a durable entry names the current roots. */
 void recover_run_parts(struct cache_set *set) LOCKED;
 
-/* ---- recover_walk.c, recover_replay.c: each is the step of a state ---- */
+/* ---- recover_walk.c, recover_replay.c: steps ---- */
 
-void recover_walk(struct recover *recover);
-void recover_replay(struct recover *recover);
-void recover_lay_over(struct recover *recover);
-/*
- * Writes all leaves, then an entry whose last_sequence is `needed_from` (0: the entry itself).
- */
-void recover_clean_and_commit(struct recover *recover, uint64_t needed_from,
-			      enum recover_state next);
-void recover_checkpoint_is_durable(struct recover *recover);
+int recover_walk(struct job *base);
+int recover_replay(struct job *base);
+int recover_clean(struct job *base);
+/* With -o ro, instead of these two (RECOVER-4). */
+int recover_gather(struct job *base);
+int recover_lay_over(struct job *base);
 
-/* ---- recover_fresh.c ---- */
+/* ---- recover_fresh.c: steps ---- */
 
-/* On the blocking thread: nothing of an older set's journal can be taken for this one's. */
-int recover_erase_run(struct blocking_job *blocking);
-void recover_make_fresh(struct recover *recover);
-void recover_commit_fresh(struct recover *recover);
+/* Nothing of an older set's journal can be taken for this one's. */
+int recover_erase(struct job *base);
+int recover_make_fresh(struct job *base);
+int recover_commit_fresh(struct job *base);

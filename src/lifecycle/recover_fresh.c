@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
+
 enum { JOURNAL_WINDOW_SECTORS = 2048 };
 #define FRESH_SEQUENCE_MAX (UINT64_C(1) << 62)	/* no set gets that far in a century */
 
@@ -77,7 +79,7 @@ static int write_journal_list(const struct cache_set *set, void *buffer)
 }
 
 /* Flushes at the end: no old entry may come back after the first one of this set. */
-int recover_erase_run(struct blocking_job *blocking)
+static int erase_run(struct blocking_job *blocking)
 {
 	struct recover *recover = container_of(blocking, struct recover, blocking);
 	struct cache_set *set = recover->set;
@@ -85,8 +87,20 @@ int recover_erase_run(struct blocking_job *blocking)
 		     write_journal_list(set, set->superblock_buffer) ?:
 		     device_flush_now(set->device);
 
-	return failed ? error_set(&recover->blocking_error, -failed, "clearing the journal: %s",
+	return failed ? error_set(recover->job.error, -failed, "clearing the journal: %s",
 				  strerror(-failed)) : 0;
+}
+
+int recover_erase(struct job *base)
+{
+	struct recover *recover = recover_of(base);
+
+	assert(!superblock_is_sync(&recover->set->superblock));
+	assert(!recover->set->is_read_only);
+	log_info("invalidating existing data");
+	recover->blocking.run = erase_run;
+	blocking_start(base->daemon->blocking, &recover->blocking, &base->op);
+	return 0;
 }
 
 /*
@@ -120,24 +134,24 @@ static LOCKED int write_fresh_tables(struct recover *recover)
 	return 0;
 }
 
-void recover_make_fresh(struct recover *recover)
+int recover_make_fresh(struct job *base)
 {
+	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
 	int error;
 
 	recover->table = buffer_new(superblock_meta_bucket_sectors(&set->superblock) * 512);
 	uuids_encode(set, recover->table);
-	recover->state = RECOVER_TABLES;
 	set_lock(set);
 	error = write_fresh_tables(recover);
 	set_unlock(set);
-	if (error)
-		recover_end(recover, error);
+	return error;
 }
 
 /* The buckets are referenced by this entry, so they need no pins any more. */
-void recover_commit_fresh(struct recover *recover)
+int recover_commit_fresh(struct job *base)
 {
+	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
 
 	set_lock(set);
@@ -145,7 +159,7 @@ void recover_commit_fresh(struct recover *recover)
 	space_unpin_bucket(&set->space, recover->fresh[1]);
 	journal_begin(&set->journal, recover->older_sequence, recover->older_sequence, 0, NULL);
 	journal_accept(&set->journal);
-	recover->state = RECOVER_COMMIT;
-	journal_commit_always(&set->journal, &recover->job.op);
+	journal_commit_always(&set->journal, &base->op);
 	set_unlock(set);
+	return 0;
 }

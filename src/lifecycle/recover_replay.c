@@ -78,80 +78,45 @@ static int gather_some(struct recover *recover)
 }
 
 /* Collects keys in steps of ENTRIES_A_STEP entries, as they may be many. */
-static void gather(struct recover *recover)
+int recover_gather(struct job *base)
 {
+	struct recover *recover = recover_of(base);
 	int error;
 
+	assert(recover->set->is_read_only);	/* RECOVER-4 */
 	if (!recover->overlay)
 		recover->overlay = overlay_new();
 	error = recover->overlay ? gather_some(recover) : -ENOMEM;
-	if (!error && !find_keys(recover)) {
-		error = overlay_seal(recover->overlay);
-		recover->state = RECOVER_OVERLAY;
-	}
 	if (error)
-		recover_end(recover, error);
-	else
-		op_queue(&recover->job.op);
+		return error;
+	if (!find_keys(recover))
+		return overlay_seal(recover->overlay);
+	op_queue(&base->op);
+	return -EAGAIN;
 }
 
-/* One leaf for each step. */
-void recover_lay_over(struct recover *recover)
+/* One leaf at a time. */
+int recover_lay_over(struct job *base)
 {
+	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
 	int error;
 
-	if (overlay_is_applied(recover->overlay)) {
-		recover_end(recover, 0);
-		return;
-	}
+	if (overlay_is_applied(recover->overlay))
+		return 0;
 	set_lock(set);
-	error = overlay_apply(recover->overlay, &set->index, &recover->job.op);
+	error = overlay_apply(recover->overlay, &set->index, &base->op);
 	set_unlock(set);
 	if (!error)
-		op_queue(&recover->job.op);
-	else if (error != -EAGAIN)
-		recover_end(recover, error);
+		op_queue(&base->op);
+	return error ? error : -EAGAIN;
 }
 
-/* Each insert must have ended before the next begins: later keys hide earlier ones. */
-void recover_replay(struct recover *recover)
-{
-	struct cache_set *set = recover->set;
-	unsigned wanted;
-
-	if (set->is_read_only) {
-		gather(recover);
-		return;
-	}
-	if (!find_keys(recover)) {
-		recover->state = RECOVER_CLEAN;
-		op_queue(&recover->job.op);
-		return;
-	}
-	set_lock(set);
-	wanted = keys_at_a_time(recover);
-	if (set->journal.replaying)	/* RECOVER-3: pins hold the entries replayed so far */
-		set->journal.replaying =
-			le64_get(recover->found.entries[recover->entry]->sequence);
-	set_unlock(set);
-	if (!wanted) {
-		recover->state = RECOVER_CHECKPOINT;
-		op_queue(&recover->job.op);
-		return;
-	}
-	SIM_SOMETIMES("keys are replayed");
-	SIM_SOMETIMES_IF(recover->word, "an entry is replayed in parts");
-	take_keys(recover, wanted);
-	recover->insert.index = &set->index;
-	recover->insert.parent = &recover->job.op;
-	insert_start(&recover->insert);
-}
-
-/* ---- CHECKPOINT (RECOVER-3), CLEAN (RECOVER-2) ---- */
-
-void recover_clean_and_commit(struct recover *recover, uint64_t needed_from,
-			     enum recover_state next)
+/*
+ * Writes all leaves, then an entry whose last_sequence is `needed_from` (0: the entry itself).
+ * 0: the op awaits the entry.
+ */
+static int clean_and_commit(struct recover *recover, uint64_t needed_from)
 {
 	struct cache_set *set = recover->set;
 	int error;
@@ -165,25 +130,68 @@ void recover_clean_and_commit(struct recover *recover, uint64_t needed_from,
 			error = error_set(recover->job.error, ENOSPC,
 					  "no journal bucket is free for the first entry");
 	}
-	if (!error) {
-		recover->state = next;
+	if (!error)
 		journal_commit_always(&set->journal, &recover->job.op);
-	}
 	set_unlock(set);
-	if (error && error != -EAGAIN)
-		recover_end(recover, error);
+	return error;
 }
 
-void recover_checkpoint_is_durable(struct recover *recover)
+/* RECOVER-3.  -EAGAIN: the checkpoint waits; 0: it is complete. */
+static int make_checkpoint(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
+	int error;
 
-	SIM_RARELY("a replay needs a checkpoint",
-		   "test_lifecycle_start/a_replay_that_uses_up_all_buckets_goes_on_after_a_refill");
+	if (recover->checkpoint == CHECKPOINT_LEAVES) {
+		error = clean_and_commit(recover, le64_get(
+				recover->found.entries[recover->entry]->sequence));
+		if (!error)
+			recover->checkpoint = CHECKPOINT_ENTRY;
+		return error ? error : -EAGAIN;
+	}
+	SIM_SOMETIMES("a replay needs a checkpoint");
 	log_info("unused buckets have run out: the replay continues after a refill");
 	set_lock(set);
 	recover_run_parts(set);
 	set_unlock(set);
-	recover->state = RECOVER_REPLAY;
-	op_queue(&recover->job.op);
+	recover->checkpoint = CHECKPOINT_NONE;
+	return 0;
+}
+
+/* Each insert must have ended before the next begins: later keys hide earlier ones. */
+int recover_replay(struct job *base)
+{
+	struct recover *recover = recover_of(base);
+	struct cache_set *set = recover->set;
+	unsigned wanted;
+	int error = recover->checkpoint ? make_checkpoint(recover) : 0;
+
+	if (error || !find_keys(recover))
+		return error;
+	assert(!set->is_read_only);
+	set_lock(set);
+	wanted = keys_at_a_time(recover);
+	if (set->journal.replaying)	/* RECOVER-3: pins hold the entries replayed so far */
+		set->journal.replaying =
+			le64_get(recover->found.entries[recover->entry]->sequence);
+	set_unlock(set);
+	if (!wanted) {
+		recover->checkpoint = CHECKPOINT_LEAVES;
+		op_queue(&base->op);
+		return -EAGAIN;
+	}
+	SIM_SOMETIMES("keys are replayed");
+	SIM_SOMETIMES_IF(recover->word, "an entry is replayed in parts");
+	take_keys(recover, wanted);
+	recover->insert.index = &set->index;
+	recover->insert.parent = &base->op;
+	insert_start(&recover->insert);
+	return -EAGAIN;
+}
+
+/* RECOVER-2: the entry needs no older one. */
+int recover_clean(struct job *base)
+{
+	assert(!find_keys(recover_of(base)));
+	return clean_and_commit(recover_of(base), 0);
 }

@@ -145,25 +145,22 @@ static LOCKED int end_walk(struct recover *recover)
 	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
 }
 
-/* One leaf for each step, so that other sets and volumes are served meanwhile. */
-void recover_walk(struct recover *recover)
+/* One leaf at a time, so that other sets and volumes are served meanwhile. */
+int recover_walk(struct job *base)
 {
+	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
 	bool is_complete = false;
 	int error;
 
+	assert(!set->space.is_running);		/* RECOVER-1 */
 	set_lock(set);
 	error = walk_on(recover, &is_complete);
 	if (!error && is_complete)
 		error = end_walk(recover);
 	set_unlock(set);
-	if (error == -EAGAIN)
-		return;
-	if (error) {
-		recover_end(recover, error);
-		return;
-	}
-	if (is_complete)
-		recover->state = RECOVER_REPLAY;
-	op_queue(&recover->job.op);
+	if (error || is_complete)
+		return error;
+	op_queue(&base->op);
+	return -EAGAIN;
 }
