@@ -4,6 +4,7 @@
  */
 #include "control/control.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -14,6 +15,7 @@
 
 enum { SECTOR_BYTES = 512, NS_PER_MS = 1000000 };
 
+/* Readable by root only: it may quote paths and labels that others may not know. */
 static void show_last_error(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "%s\n", subject->daemon->last_error.text);
@@ -31,6 +33,8 @@ static int store_pendings_cleanup(struct control_store *store)
 {
 	struct daemon *daemon = store->subject.daemon;
 	struct volume *next;
+
+	assert(!store->subject.volume && !store->subject.set);
 
 	for (struct volume *volume = daemon_first_volume(daemon); volume; volume = next) {
 		next = daemon_next_volume(daemon, volume);
@@ -149,7 +153,7 @@ static void show_diskstats(const struct control_subject *subject, struct text *t
 	     volume = daemon_next_volume(daemon, volume))
 		if (volume->is_exported)
 			print_disk(volume, text);
-	if (!text->used)
+	if (!text->used)		/* CONTROL-1 */
 		text_print(text, "\n");
 }
 

@@ -59,6 +59,8 @@ static void control_store_step(struct op *op)
 	struct control_store *store = container_of(op, struct control_store, op);
 	int error = op_take_error(op);
 
+	assert(error <= 0);
+	/* Before the log, so that an error which is none for the writer is not reported, either. */
 	if (store->answer)
 		error = store->answer(error);
 	if (error)
@@ -72,13 +74,15 @@ void control_store_start(struct control_store *store)
 	const struct volume *volume = store->subject.volume;
 	int error;
 
-	assert(store->file->store);
+	assert(store->file->store && store->done);		/* CONTROL-2 */
+	assert(!store->text[CONTROL_TEXT_MAX]);
+	assert(!volume || volume->daemon == daemon);
 	store->error = (struct error){ 0 };
 	store->answer = NULL;
 	op_init(&store->op, daemon->reactor, control_store_step);
 	/* A copy, since the subject may be freed before the end (CONTROL-4). */
 	name_subject(&store->subject, store->subject_name);
-	op_await(&store->op);
+	op_await(&store->op);		/* so that `done` is never called from within this call */
 	/* A job that is queued behind daemon_stop() would find nothing to work on. */
 	if (daemon->is_stopping)
 		error = error_set(&store->error, EBUSY, "the daemon is stopping");

@@ -5,6 +5,7 @@
  */
 #include "control/tree_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -14,6 +15,10 @@ enum { SECTOR_BYTES = 512 };
 
 #define STATS_DIRECTORY(owner) { TREE_DIRECTORY, owner, control_stats_files, NULL, NULL }
 
+/*
+ * Rows of links name the function that makes the target, and only they do.  A directory without
+ * files and without a list is empty, as some are in the kernel's sysfs.
+ */
 const struct kind_row tree_kinds[KINDS] = {
 	[KIND_ROOT] = { TREE_DIRECTORY, OF_DAEMON, control_root_files, tree_list_root, NULL },
 	[KIND_VOLUME] = { TREE_VOLUME, OF_VOLUME, NULL, NULL, NULL },
@@ -78,6 +83,7 @@ const struct kind_row tree_kinds[KINDS] = {
 
 /* ---- from number to node ---- */
 
+/* Any number can come: the kernel asks for what it has cached, and NFS for what a client kept. */
 struct parts {
 	unsigned object, kind, row;
 };
@@ -123,7 +129,10 @@ static enum stats_period period_of(unsigned kind)
 	return STATS_TOTAL;
 }
 
-/* Does the subject have a node of this kind at the moment? */
+/*
+ * Does the subject have a node of this kind at the moment?  An object and a kind that do not go
+ * together are a number that was never given out.
+ */
 static bool is_there(enum kind kind, const struct control_subject *subject)
 {
 	const struct volume *volume = subject->volume;
@@ -159,7 +168,10 @@ static bool is_there(enum kind kind, const struct control_subject *subject)
 	}
 }
 
-/* With -o ro no write bits are shown.  Links always have 0777, as everywhere. */
+/*
+ * With -o ro no write bits are shown.  Links always have 0777, as everywhere.  A control file
+ * has the size of a page, as in sysfs: its content is made when it is opened, not before.
+ */
 static void describe(struct tree_node *node)
 {
 	const struct volume *volume = node->subject.volume;
@@ -193,6 +205,7 @@ int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node)
 	if (parts.kind == KIND_NONE || parts.kind >= KINDS)
 		return -ENOENT;
 	kind = &tree_kinds[parts.kind];
+	assert((kind->type == TREE_LINK) == (kind->target != NULL));
 	*node = (struct tree_node){ .type = kind->type, .block_bytes = CONTROL_FILE_BYTES };
 	if (!tree_find_subject(tree, parts.object, &node->subject) ||
 	    !is_there(parts.kind, &node->subject))
@@ -204,6 +217,7 @@ int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node)
 		if (!node->file || !file_is_there(node->file, &node->subject))
 			return -ENOENT;
 	}
+	assert(!node->file || node->file->show || node->file->store);
 	describe(node);
 	return 0;
 }
@@ -227,6 +241,7 @@ int tree_list(struct tree *tree, uint64_t directory, tree_visit_fn *visit, void 
 {
 	struct parts parts = parts_of(directory);
 	struct tree_node node;
+	/* `node` is filled in below, before anything is listed. */
 	struct listing listing = {
 		.tree = tree,
 		.subject = &node.subject,

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <assert.h>
+
 #include "control/tree.h"
 
 enum kind {
@@ -88,6 +90,7 @@ extern const struct kind_row tree_kinds[KINDS];
 /* The number of a node (tree.h); `row` from 1 on for a file of the directory. */
 static inline uint64_t tree_number(unsigned object, enum kind kind, unsigned row)
 {
+	assert(kind > KIND_NONE && kind < KINDS && row <= 0xffff);	/* TREE-1: it is unique */
 	return kind == KIND_ROOT && !row ? TREE_ROOT : (uint64_t)object << 32 | kind << 16 | row;
 }
 

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OBJECTS_AT_FIRST = 16 };
+enum {
+	OBJECTS_AT_FIRST = 16,
+	OBJECTS_MAX = 1 << 30,		/* numbers have 32 bits for them (tree.h) */
+};
 
 /* ---- objects ---- */
 
@@ -45,8 +48,10 @@ static void objects_hash(struct tree *tree)
 	}
 }
 
+/* The chains refer to objects by index, since the array moves. */
 static void objects_grow(struct tree *tree)
 {
+	assert(tree->room < OBJECTS_MAX);
 	tree->room *= 2;
 	tree->objects = reallocarray(tree->objects, tree->room, sizeof(*tree->objects));
 	assert(tree->objects);
@@ -81,7 +86,8 @@ static unsigned tree_object_number(struct tree *tree, const struct tree_object *
 			return i;
 	if (tree->count == tree->room)
 		objects_grow(tree);
-	chain = &tree->chains[hash_of(tree, wanted)];
+	assert(tree->count < tree->room);
+	chain = &tree->chains[hash_of(tree, wanted)];	/* of the table as it is now */
 	tree->objects[tree->count] = *wanted;
 	tree->objects[tree->count].next = *chain;
 	*chain = tree->count;
@@ -108,6 +114,7 @@ unsigned tree_object_of_disk(struct tree *tree, const struct device_disk *disk)
 {
 	struct tree_object object = { .number = 0 };
 
+	assert(disk->name[0]);		/* an empty name means that the object is no disk */
 	snprintf(object.disk, sizeof(object.disk), "%s", disk->name);
 	return tree_object_number(tree, &object);
 }
@@ -172,6 +179,7 @@ bool tree_find_subject(struct tree *tree, unsigned number, struct control_subjec
 		subject->set = daemon_find_set(tree->daemon, object->uuid);
 		return subject->set;
 	}
+	/* The number may belong to another volume by now: then this one is gone. */
 	subject->volume = daemon_find_volume(tree->daemon, object->number);
 	if (!subject->volume || !uuid_is_equal(subject->volume->uuid, object->uuid))
 		return false;

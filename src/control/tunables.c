@@ -55,7 +55,7 @@ static void tune_one(const struct control_subject *subject, const struct control
 	control_store_start(&tuning->store);
 }
 
-/* Flash-only volumes have no settings. */
+/* Flash-only volumes have no settings.  Each store reports its own error: the first one is kept. */
 static void tune_volumes(struct daemon *daemon, const struct control_file *file,
 			 const char *value, struct error *error, struct op *op)
 {
@@ -87,6 +87,8 @@ void control_tune(struct daemon *daemon, const char *name, const char *value, st
 	const struct control_file *of_volume = find_tunable(control_backing_files, name);
 	const struct control_file *of_set = find_tunable(control_set_files, name);
 
+	assert(of_volume || of_set);	/* the caller has asked control_is_tunable() */
+	/* The stores may end while others are still to be started: `op` must not step before. */
 	op_await(op);
 	if (of_volume)
 		tune_volumes(daemon, of_volume, value, error, op);

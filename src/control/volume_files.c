@@ -79,7 +79,10 @@ static int store_clear_stats(struct control_store *store)
 	return 0;
 }
 
-/* As in the kernel, detaching a volume without a set succeeds, and does nothing. */
+/*
+ * As in the kernel, detaching a volume without a set succeeds, and does nothing.  Unlike there,
+ * the writer waits until the volume is detached, and gets the error.
+ */
 static int store_detach(struct control_store *store)
 {
 	if (store->subject.volume->set)
