@@ -52,6 +52,7 @@ io_sources = \
 	src/io/buffer.c \
 	src/io/device_shared.c \
 	src/io/flush.c \
+	src/io/poll_window.c \
 	src/io/blocking.h \
 	src/io/buffer.h \
 	src/io/channel.h \
@@ -63,6 +64,7 @@ io_sources = \
 	src/io/op.h \
 	src/io/own_mount.h \
 	src/io/path.h \
+	src/io/poll_window.h \
 	src/io/process.h \
 	src/io/reactor.h \
 	src/io/signals.h \

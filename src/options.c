@@ -133,6 +133,18 @@ static int take_requests(struct mount_options *options, const char *name, const 
 	return 0;
 }
 
+static int take_poll(struct mount_options *options, const char *name, const char *value,
+		     struct error *error)
+{
+	uint64_t number;
+
+	if (units_parse_number(value, &number) || number > POLL_US_MAX)
+		return error_set(error, EINVAL, "option %s=%s: wanted a number from 0 to %d", name,
+				 value, POLL_US_MAX);
+	options->poll_us = number;
+	return 0;
+}
+
 /* Options that libfuse passes on to the kernel. */
 static int take_kernel_flag(struct mount_options *options, const char *name,
 			    const char *value UNUSED, struct error *error UNUSED)
@@ -183,6 +195,7 @@ static const struct word words[] = {
 	{ "umask", NEEDS_VALUE, take_umask },
 	{ "node_memory", NEEDS_VALUE, take_node_memory },
 	{ "requests", NEEDS_VALUE, take_requests },
+	{ "poll_us", NEEDS_VALUE, take_poll },
 	{ "remount", NO_VALUE, refuse_remount },
 	{ "nofail", NO_VALUE, take_no_fail },
 
@@ -400,7 +413,7 @@ int mount_options_parse(struct mount_options *options, int argc, char **argv,
 {
 	int result;
 
-	*options = (struct mount_options){ 0 };
+	*options = (struct mount_options){ .poll_us = POLL_US_DEFAULT };
 	result = take_flags(options, argc, argv, error);
 	if (result || options->help || options->version)
 		return result;

@@ -19,6 +19,8 @@ struct mount_tunable {
 	char *value;
 };
 
+enum { POLL_US_DEFAULT = 30, POLL_US_MAX = 1000 };
+
 struct mount_options {
 	char *spec;			/* path of a member, or "none" */
 	char *directory;
@@ -36,6 +38,7 @@ struct mount_options {
 	mode_t umask;
 	uint64_t node_memory_bytes;	/* for the index in memory; 0: the default */
 	unsigned requests;		/* maximum in flight; 0: the default */
+	unsigned poll_us;		/* longest wait awake; 0: none */
 	char *kernel_flags;		/* "nosuid,nodev": for the mount itself; NULL if none */
 	struct mount_tunable *tunables;
 	unsigned tunable_count;

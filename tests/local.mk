@@ -66,6 +66,7 @@ unit_tests = \
 	tests/unit/test_io_device \
 	tests/unit/test_io_flush \
 	tests/unit/test_io_path \
+	tests/unit/test_io_poll_window \
 	tests/unit/test_io_reactor \
 	tests/unit/test_io_signals \
 	tests/unit/test_journal_append \
@@ -204,6 +205,7 @@ mount_tests = \
 	tests/mount/exporter.tap \
 	tests/mount/killed.tap \
 	tests/mount/loop.tap \
+	tests/mount/polling.tap \
 	tests/mount/requests.tap \
 	tests/mount/signals.tap \
 	tests/mount/volume_file.tap \

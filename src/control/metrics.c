@@ -264,6 +264,50 @@ static const struct set_metric set_metrics[] = {
 	  set_read_races },
 };
 
+struct daemon_metric {
+	const char *name, *help;
+	enum metric_kind kind;
+	double (*value)(const struct daemon *daemon);
+};
+
+static double daemon_polls(const struct daemon *daemon)
+{
+	return reactor_poll_window(daemon->reactor)->polls;
+}
+
+static double daemon_polls_paid(const struct daemon *daemon)
+{
+	return reactor_poll_window(daemon->reactor)->polls_paid;
+}
+
+static double daemon_polls_preempted(const struct daemon *daemon)
+{
+	return reactor_poll_window(daemon->reactor)->polls_preempted;
+}
+
+static double daemon_polled_seconds(const struct daemon *daemon)
+{
+	return reactor_poll_window(daemon->reactor)->polled_ns / NS_PER_SECOND;
+}
+
+static double daemon_poll_window(const struct daemon *daemon)
+{
+	return reactor_poll_window(daemon->reactor)->window_ns / NS_PER_SECOND;
+}
+
+static const struct daemon_metric daemon_metrics[] = {
+	{ "polls_total", "Times that the daemon waited awake (-o poll_us).", METRIC_COUNTER,
+	  daemon_polls },
+	{ "polls_paid_total", "Of these, times that a request came meanwhile.", METRIC_COUNTER,
+	  daemon_polls_paid },
+	{ "polls_preempted_total", "Of these, times that something else needed the CPU.",
+	  METRIC_COUNTER, daemon_polls_preempted },
+	{ "poll_seconds_total", "Time spent waiting awake.", METRIC_COUNTER,
+	  daemon_polled_seconds },
+	{ "poll_window_seconds", "Longest wait awake for a request at present.", METRIC_GAUGE,
+	  daemon_poll_window },
+};
+
 /* HELP and TYPE come once for each name, before its samples. */
 static void print_head(const char *of, const char *name, const char *help, enum metric_kind kind,
 		       struct text *text)
@@ -344,10 +388,19 @@ static void print_steps(const struct step_times *times, struct text *text)
 		   times->longest_ns / NS_PER_SECOND);
 }
 
+static void print_daemon_metric(const struct daemon *daemon, const struct daemon_metric *metric,
+				struct text *text)
+{
+	print_head("daemon", metric->name, metric->help, metric->kind, text);
+	text_print(text, "bcachefuse_daemon_%s %.17g\n", metric->name, metric->value(daemon));
+}
+
 void metrics_print(struct daemon *daemon, struct text *text)
 {
 	autofree struct set_facts *facts = take_all_facts(daemon);
 
+	for (unsigned i = 0; i < ARRAY_SIZE(daemon_metrics); i++)
+		print_daemon_metric(daemon, &daemon_metrics[i], text);
 	for (unsigned i = 0; i < ARRAY_SIZE(volume_metrics); i++)
 		print_volume_metric(daemon, &volume_metrics[i], text);
 	for (unsigned i = 0; i < ARRAY_SIZE(set_metrics); i++)

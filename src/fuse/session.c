@@ -532,6 +532,8 @@ static int session_open_world(struct session *session, struct error *error)
 	process_protect();
 	session->reactor = reactor_new(error);
 	if (session->reactor)
+		reactor_set_poll(session->reactor, session->setup->poll_us * UINT64_C(1000));
+	if (session->reactor)
 		session->signals = signals_new(session->reactor, signals, session_signal, session,
 					       error);
 	if (session->signals)

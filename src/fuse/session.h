@@ -34,6 +34,7 @@ struct session_setup {
 	mode_t umask;
 	uint64_t node_memory_bytes;	/* of each set; 0: the default */
 	unsigned requests;		/* maximum in flight; 0: the default */
+	unsigned poll_us;		/* longest wait awake for the next completion; 0: none */
 	const char *kernel_flags;	/* "nosuid,nodev", or NULL */
 
 	/* Called when every volume is ready. */

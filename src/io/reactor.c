@@ -19,12 +19,15 @@
  *     it reprograms the timer of the processor.
  * (REACTOR-5) After TURN_NS of steps the ring is served, even if ops are still ready: a long
  *     sweep that queues itself again and again delays no request by more.
+ *
+ * Waiting begins awake while that pays: see poll_window.h.
  */
 #include "io/reactor.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -44,6 +47,8 @@ enum {
 	TURN_NS = 300000,	/* REACTOR-5 */
 	ROUNDS_PER_TURN = 8,	/* of completions without the ring, and their steps */
 	POSTS_ROOM = 256,	/* initial size; doubled when full */
+	SPINS = 16,		/* pauses of the processor between two looks at the queue */
+	PREEMPTED_NS = 10000,	/* more between two looks: something else ran meanwhile */
 	PIECES_MAX = 64,	/* pieces of registered memory */
 	PIECE_BYTES_MAX = 1 << 30,
 };
@@ -78,6 +83,7 @@ struct reactor {
 	struct transfer_pool transfers;
 	struct random random;
 	struct step_times steps;
+	struct poll_window poll;
 
 	struct post_box local;	/* posts of the own thread */
 	pthread_mutex_t mutex;	/* guards `inbox` */
@@ -419,7 +425,102 @@ static void alarm_set(struct reactor *reactor, uint64_t due_ns)
 	reactor->alarm_is_set = true;
 }
 
-/* The one system call of a turn. */
+/* ---- waiting ---- */
+
+void reactor_set_poll(struct reactor *reactor, uint64_t max_ns)
+{
+	poll_window_init(&reactor->poll, max_ns);
+}
+
+const struct poll_window *reactor_poll_window(const struct reactor *reactor)
+{
+	return &reactor->poll;
+}
+
+/* POLL-2 */
+static void reactor_check_poll(struct reactor *reactor, uint64_t now_ns)
+{
+	cpu_set_t cpus;
+	int count = 1;		/* unknown, or more than fit: better not to poll */
+
+	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
+		count = CPU_COUNT(&cpus);
+	poll_window_check(&reactor->poll, count, now_ns);
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield" ::: "memory");
+#else
+	__asm__ volatile("" ::: "memory");
+#endif
+}
+
+/* Where the kernel defers its part of a completion to us, it sets this flag. */
+static bool ring_has_task_work(const struct io_uring *ring)
+{
+	return __atomic_load_n(ring->sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN;
+}
+
+/*
+ * Looks at the completion queue for at most `window_ns`; true: there is a completion.  Two looks
+ * are a microsecond apart, unless the CPU was taken away in between.
+ */
+static bool reactor_poll(struct reactor *reactor, uint64_t began_ns, uint64_t window_ns)
+{
+	struct io_uring *ring = &reactor->ring;
+	uint64_t looked_ns, now_ns = began_ns;
+	bool paid, preempted;
+
+	do {
+		looked_ns = now_ns;
+		for (unsigned i = 0; i < SPINS; i++)
+			cpu_relax();
+		if (ring_has_task_work(ring))
+			reactor_check_enter(io_uring_get_events(ring));
+		paid = io_uring_cq_ready(ring);
+		now_ns = clock_read_ns(CLOCK_MONOTONIC);
+		preempted = now_ns - looked_ns > PREEMPTED_NS;
+	} while (!paid && !preempted && now_ns - began_ns < window_ns);
+	poll_window_polled(&reactor->poll, now_ns - began_ns,
+			   preempted ? POLL_PREEMPTED : paid ? POLL_PAID : POLL_IN_VAIN);
+	return paid;
+}
+
+/* Everything is submitted, and nothing has completed: waits, awake at first if that pays. */
+static int reactor_await(struct reactor *reactor)
+{
+	struct poll_window *poll = &reactor->poll;
+	uint64_t began_ns = clock_read_ns(CLOCK_MONOTONIC), window_ns;
+	int result;
+
+	if (poll_window_check_is_due(poll, began_ns))
+		reactor_check_poll(reactor, began_ns);
+	window_ns = poll_window_ns(poll, began_ns);
+	if (window_ns && reactor_poll(reactor, began_ns, window_ns))
+		return 0;
+	result = io_uring_submit_and_wait(&reactor->ring, 1);
+	if (!window_ns)
+		poll_window_slept(poll, clock_read_ns(CLOCK_MONOTONIC) - began_ns);
+	return result;
+}
+
+/* Submits everything, and waits for a completion. */
+static int reactor_wait(struct reactor *reactor)
+{
+	int result;
+
+	if (!reactor->poll.max_ns || reactor->transfers.busy)	/* POLL-1 */
+		return io_uring_submit_and_wait(&reactor->ring, 1);
+	result = io_uring_submit_and_get_events(&reactor->ring);
+	if (result < 0 || io_uring_cq_ready(&reactor->ring))
+		return result;
+	return reactor_await(reactor);
+}
+
 static void reactor_enter(struct reactor *reactor)
 {
 	struct timer *timer = timer_of(list_first(&reactor->timers));
@@ -430,7 +531,7 @@ static void reactor_enter(struct reactor *reactor)
 	if (reactor_has_work(reactor))
 		result = io_uring_submit_and_get_events(&reactor->ring);
 	else
-		result = io_uring_submit_and_wait(&reactor->ring, 1);
+		result = reactor_wait(reactor);
 	reactor_check_enter(result);
 	reactor_reap(reactor);
 	reactor_begin_steps(reactor);
@@ -536,8 +637,9 @@ int reactor_memory_index(const struct reactor *reactor, const void *memory, size
 static int ring_open(struct io_uring *ring)
 {
 	const unsigned wishes[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
-		IORING_SETUP_COOP_TASKRUN,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		0,
 	};
 	int result = -EINVAL;

@@ -4,7 +4,8 @@
  *
  * One turn of the loop takes all completions, runs the steps that became ready (and those
  * that become ready by these), and submits everything that was started with one
- * io_uring_submit_and_wait().  So there is no system call per request.
+ * io_uring_submit_and_wait().  So there is no system call per request.  It may look at the
+ * completion queue for some microseconds before it sleeps (poll_window.h).
  *
  * The simulator has its own reactor.c, device.c, lock.c and blocking.c.
  */
@@ -14,6 +15,7 @@
 
 #include "base/error.h"
 #include "io/op.h"
+#include "io/poll_window.h"
 
 struct reactor;
 struct step_times;
@@ -30,6 +32,10 @@ void reactor_stop(struct reactor *reactor);
 const struct step_times *reactor_step_times(const struct reactor *reactor);
 /* The longest one is looked for anew, from the end of the current step. */
 void reactor_forget_longest_step(struct reactor *reactor);
+
+/* The longest time in ns for which it waits awake (poll_window.h); 0, as at first: none. */
+void reactor_set_poll(struct reactor *reactor, uint64_t max_ns);
+const struct poll_window *reactor_poll_window(const struct reactor *reactor);
 
 /* Called from any thread: calls op_arrive() on the op's home reactor. */
 void reactor_post(struct op *op, int error);

@@ -43,6 +43,7 @@ static const char usage_text[] =
 	"  uid=, gid=, umask=   owner, group and permission bits to clear, of the volumes\n"
 	"  node_memory=SIZE     memory for index nodes\n"
 	"  requests=N           maximum number of concurrent requests\n"
+	"  poll_us=N            microseconds to wait awake for the next request; 0: sleep\n"
 	"  nofail               exit with 0 if a member does not exist\n"
 	"  NAME=VALUE           initial value of a control file, such as cache_mode=writeback\n"
 	"\n"

@@ -64,6 +64,7 @@ int mount_run(const struct mount_options *options, struct error *error)
 		.umask = options->has_umask ? options->umask : 0,
 		.node_memory_bytes = options->node_memory_bytes,
 		.requests = options->requests,
+		.poll_us = options->poll_us,
 		.kernel_flags = options->kernel_flags,
 		.ready = serve_ready,
 		.print_holders = holders_print,

@@ -8,6 +8,7 @@
 struct reactor {
 	struct list_link link;
 	bool is_stopped;
+	struct poll_window poll;	/* time passes by itself here: nobody polls */
 };
 
 struct posted {
@@ -65,6 +66,11 @@ const struct step_times *reactor_step_times(const struct reactor *reactor UNUSED
 
 void reactor_forget_longest_step(struct reactor *reactor UNUSED)
 {
+}
+
+const struct poll_window *reactor_poll_window(const struct reactor *reactor)
+{
+	return &reactor->poll;
 }
 
 void op_queue(struct op *op)

@@ -127,9 +127,10 @@ Test(options, takes_owners_by_name)
 
 Test(options, takes_limits)
 {
-	cr_assert(eq(int, parse_list("node_memory=64M,requests=128"), 0));
+	cr_assert(eq(int, parse_list("node_memory=64M,requests=128,poll_us=0"), 0));
 	cr_expect(eq(u64, options.node_memory_bytes, 64 << 20));
 	cr_expect(eq(u32, options.requests, 128));
+	cr_expect(zero(u32, options.poll_us));
 	mount_options_done(&options);
 }
 
@@ -163,6 +164,7 @@ Test(options, passes_over_what_is_meant_for_others)
 static char *const bad_lists[] = {
 	"bogus", "bogus=1", "ro=1", "device", "device=", "uid=", "uid=nobody-has-this-name",
 	"gid=-1", "umask=8", "umask=1777", "umask=", "umask=0x7", "requests=0", "requests=5000",
+	"poll_us=", "poll_us=-1", "poll_us=1001", "poll_us=long",
 	"node_memory=much", "node_memory=0", "cache_mode", "cache_mode=", "remount", "=", "=a",
 	"Ro", "ro ", "uid=4294967295",
 };
