@@ -216,7 +216,7 @@ src_libio_a_SOURCES = \
 	$(NULL)
 
 # The engine waits in io, and io logs and lists with base: each needs the other.
-ENGINE = src/libengine.a src/libio.a src/libengine.a
+ENGINE = src/libengine.a src/libio.a src/libengine.a src/libio.a src/libengine.a
 ENGINE_LIBS = $(URING_LIBS) $(ISAL_LIBS)
 
 fuse_sources = \

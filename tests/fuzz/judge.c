@@ -44,6 +44,10 @@ struct look {
 	unsigned windows;
 	uint8_t seen[WINDOWS_MAX * WINDOW];
 	uint8_t data[WINDOWS_MAX * WINDOW * SECTOR];
+	/* What the life before saw.  A clean extent that damage has made differ from what is below
+	 * may be evicted, and be there again after a power cut. */
+	bool has_earlier;
+	uint8_t earlier[WINDOWS_MAX * WINDOW * SECTOR];
 };
 
 struct dirty {
@@ -485,7 +489,9 @@ static void compare_sector(const struct judge *judge, const struct look *look, u
 	if (look->seen[place] != SEEN_DATA || !memcmp(look->data + place * SECTOR, now, SECTOR))
 		return;
 	read_below(judge, look, sector, below);
-	if (!is_dirty(judge, look, sector) && !memcmp(below, now, SECTOR))
+	if (!is_dirty(judge, look, sector) &&
+	    (!memcmp(below, now, SECTOR) ||
+	     (look->has_earlier && !memcmp(look->earlier + place * SECTOR, now, SECTOR))))
 		return;
 	sim_fail("%s: sector %llu of the volume in slot %u is not as it was before (%s)",
 		 judge->life, (unsigned long long)sector, look->slot,
@@ -596,10 +602,23 @@ static void make_disks(struct judge *judge)
 	damage_make(&judge->input, base, judge->cache, judge->backing, judge->out);
 }
 
+/* Volumes come in the same order in each life, unless damage makes twins of them. */
+static void keep_looks(struct judge *judge)
+{
+	for (unsigned i = 0; i < VOLUMES_MAX; i++) {
+		struct look *look = &judge->look[i];
+
+		look->has_earlier = i < judge->looks;
+		if (look->has_earlier)
+			memcpy(look->earlier, look->data, sizeof(look->data));
+	}
+}
+
 static enum verdict judge_lives(struct judge *judge)
 {
 	bool was_read_only = live_read_only(judge);
 
+	keep_looks(judge);
 	if (!live_read_write(judge))
 		return was_read_only ? VERDICT_READ_ONLY : VERDICT_REFUSED;
 	live_again(judge, "read-write again", false);
