@@ -162,7 +162,8 @@ void journal_stop(struct journal *journal)
 /* Ops that wait for the entry in flight are woken when its write ends. */
 void journal_abort(struct journal *journal, int error)
 {
-	SIM_SOMETIMES_IF(!waitlist_empty(&journal->reclaimed), "a set dies while its ring is full");
+	SIM_RARELY_IF(!waitlist_empty(&journal->reclaimed), "a set dies while its ring is full",
+		      "test_journal_ring/of_a_dead_set_is_told_to_all_who_wait");
 	timer_cancel(&journal->delay);
 	waitlist_wake_all(&journal->room, error);
 	waitlist_wake_all(&journal->open_waiters, error);

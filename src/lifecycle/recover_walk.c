@@ -62,6 +62,44 @@ static LOCKED int mark_node(struct recover *recover, const struct node *node)
 	return 0;
 }
 
+/* Is there a record in the node that the bucket of `k` was freed, since `k` pointed to it? */
+static LOCKED bool was_freed(const struct space *space, const struct node *node,
+			     const struct bkey *k)
+{
+	for (unsigned i = 0; i < node->open.count; i++) {
+		const struct bkey *freed = &node->open.key[i];
+
+		if (bkey_is_zero_position(freed) &&
+		    space_bucket_of(space, freed->ptr) == space_bucket_of(space, k->ptr) &&
+		    space_staleness(space, freed->ptr) < space_staleness(space, k->ptr))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A child that was replaced leaves its pointer and, in the same bset, a record that its bucket was
+ * freed.  A stale pointer without one is damage: that of a live child, whose keys would be lost.
+ */
+static LOCKED int check_dead_children(const struct recover *recover, const struct node *node)
+{
+	const struct space *space = &recover->set->space;
+
+	for (unsigned i = 0; i < node->open.count; i++) {
+		const struct bkey *k = &node->open.key[i];
+		char text[BKEY_TEXT_BYTES];
+
+		if (bkey_is_zero_position(k) || was_freed(space, node, k))
+			continue;
+		return error_set(recover->job.error, EINVAL,
+				 "btree node in bucket %llu: child %s is %u generations stale, and "
+				 "was not replaced",
+				 (unsigned long long)space_bucket_of(space, node->key.ptr),
+				 bkey_print(text, k), space_staleness(space, k->ptr));
+	}
+	return 0;
+}
+
 /* Marks the nodes of the path that are not marked yet, from the root down. */
 static LOCKED int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
 {
@@ -73,7 +111,8 @@ static LOCKED int mark_path(struct recover *recover, struct node *const path[IND
 		if (level && recover->seen[level] == node->key.ptr)
 			continue;
 		recover->seen[level] = node->key.ptr;
-		if (mark_node(recover, node) || (!level && mark_leaf(recover, node)))
+		if (mark_node(recover, node) || (!level && mark_leaf(recover, node)) ||
+		    (level && check_dead_children(recover, node)))
 			return -EINVAL;
 	}
 	return 0;

@@ -126,8 +126,8 @@ static void swap_generation(struct edit *edit, struct prio_part_disk *part, uint
 /* ---- a stale pointer to metadata ---- */
 
 /*
- * The table says that the bucket of a root was reused since, and there is still what should be
- * there.  Of other nodes a stale pointer is nothing unusual: one that was replaced leaves it.
+ * The table says that the bucket was reused since, and there is still what should be there.  Of a
+ * node that was replaced this is nothing unusual, but then its parent says so.
  */
 static void damage_a_generation(struct life *life, struct plan *plan)
 {
@@ -136,13 +136,16 @@ static void damage_a_generation(struct life *life, struct plan *plan)
 
 	if (!layout_read(&layout, plan->set[0].cache))
 		return;
-	edit.bucket = sim_chance(70) ? layout.root : layout.uuids;
+	edit.bucket = sim_chance(20) ? layout.uuids :
+		      layout.child && sim_chance(70) ? layout.child : layout.root;
 	edit.generation = layout.generation[edit.bucket] + 1 + sim_random(STALE_MAX);
 	sim_describe("seed %llu, bucket %llu is of generation %u now: %s",
 		     (unsigned long long)plan->seed, (unsigned long long)edit.bucket,
 		     edit.generation,
-		     edit.bucket == layout.root ? "the root" : "the table of volumes");
+		     edit.bucket == layout.root ? "the root" :
+		     edit.bucket == layout.uuids ? "the table of volumes" : "a node");
 	SIM_SOMETIMES_IF(edit.bucket == layout.root, "a set is started whose root is stale");
+	SIM_SOMETIMES_IF(edit.bucket == layout.child, "a set is started that has a stale node");
 	edit_table(&edit);
 	must_be_refused(life, plan);
 	edit_table(&edit);

@@ -143,6 +143,14 @@ static void add_prio_table(struct layout *layout)
 
 static void add_node(struct layout *layout, const struct bkey *key, unsigned level);
 
+/* One of all children is remembered, each with the same chance. */
+static void add_child(struct layout *layout, const struct bkey *key, unsigned level)
+{
+	if (!sim_random(++layout->children))
+		layout->child = bucket_of(layout, key->ptr);
+	add_node(layout, key, level);
+}
+
 static void add_children(struct layout *layout, const struct bset_disk *set, unsigned level,
 			 bool only_raise)
 {
@@ -156,7 +164,7 @@ static void add_children(struct layout *layout, const struct bset_disk *set, uns
 		else if (!bkey_is_zero_position(&k) &&
 			 !generation_after(layout->generation[bucket_of(layout, k.ptr)],
 					   pointer_generation(k.ptr)))
-			add_node(layout, &k, level - 1);
+			add_child(layout, &k, level - 1);
 	}
 }
 

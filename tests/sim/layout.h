@@ -30,6 +30,8 @@ struct layout {
 	uint8_t *generation;	/* by bucket */
 	uint64_t prio_bucket;	/* the first part of the table */
 	uint64_t root, uuids;	/* their buckets */
+	uint64_t child;		/* that of any node below the root; 0: there is none */
+	unsigned children;
 };
 
 /* False: the set was never started, and has none.  Else layout_done() is to follow. */
