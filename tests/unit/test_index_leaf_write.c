@@ -135,6 +135,27 @@ Test(leaf_write, appends_a_block_to_the_log)
 }
 
 /* JOURNAL-1 */
+/* What an earlier write left in the buffer does not reach the disk. */
+Test(leaf_write, is_of_zeros_behind_its_keys)
+{
+	static unsigned char block[IX_BLOCK_SECTORS * 512] __attribute__((aligned(4096)));
+	const struct bset_disk *set = (const void *)block;
+	unsigned sector;
+
+	ix_insert_many(1, 1000, 60, 2);
+	ix_clean();
+	sector = root()->written_sectors;
+	insert_one(0);
+	ix_clean();
+	cr_assert(eq(u64, ix.index.leaves_written, 2));
+	cr_assert(zero(int, device_read_now(ix.device, block,
+					    pointer_sector(root()->key.ptr) + sector,
+					    IX_BLOCK_SECTORS)));
+	cr_assert(eq(u32, le32_get(set->words), 3));
+	for (unsigned i = bset_bytes(3); i < sizeof(block); i++)
+		cr_assert(zero(u8, block[i]), "byte %u", i);
+}
+
 Test(leaf_write, holds_the_journal_until_it_is_durable)
 {
 	insert_one(0);
