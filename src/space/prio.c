@@ -11,6 +11,7 @@
 #include "base/numbers.h"
 #include "format/prio.h"
 #include "io/buffer.h"
+#include "io/lock.h"
 #include "space/internal.h"
 
 enum { ZEROS_BYTES = 65536 };
@@ -175,7 +176,9 @@ static int read_chain(struct space *space, struct prio_part_disk *disk, uint64_t
 				"IO error reading priorities: found part %u of the table in bucket "
 				"%llu, which holds an earlier one",
 				part, (unsigned long long)number);
+		lock_acquire(space->setup.lock);
 		space_see_mark(space, number, MARK_METADATA);	/* SURVEY-2 */
+		lock_release(space->setup.lock);
 		take_part(space, part, disk);
 		space->table[part] = number;
 		space->table_sequence = le64_get(disk->sequence);
