@@ -77,6 +77,7 @@ unit_tests = \
 	tests/unit/test_lifecycle_attach \
 	tests/unit/test_lifecycle_job \
 	tests/unit/test_lifecycle_start \
+	tests/unit/test_lifecycle_stop \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_options \

@@ -42,6 +42,7 @@ struct daemon {
 	bool sequence_is_running;	/* a job has its turn */
 	struct waitlist sequences;	/* jobs that wait for their turn */
 	struct error last_error;	/* of control files: DIR/sys/fs/bcache/last_error */
+	struct error closing_error;	/* the first of what ended at a last close (STOP-3) */
 	uint64_t born;			/* sets and volumes so far: the last `birth` given */
 	struct op *stopped;		/* awaits the end of stats_op; NULL until daemon_stop() */
 	struct op stats_op;

@@ -9,6 +9,8 @@
  * (STOP-1) After a clean stop, the next start has nothing to replay.
  * (STOP-2) A set that failed, also while it stops, writes nothing any more.  Its device
  *     stays as after a power cut, and its volumes stay attached.
+ * (STOP-3) What fails at a last close, when no caller waits any more, is logged, and the stop of
+ *     the daemon reports the first of it: umount then fails, and says why.
  */
 #include <errno.h>
 #include <string.h>
@@ -401,9 +403,24 @@ void volume_stop(struct volume *volume, struct error *error, struct op *op)
 	job_begin_in_turn(&job->job, volume, NULL);
 }
 
+static int closed_keep_error(struct job *base)
+{
+	struct error *kept = &base->daemon->closing_error;
+
+	if (!base->code)
+		return 0;
+	if (!base->error->code)
+		error_set(base->error, -base->code, "stopping: %s", strerror(-base->code));
+	log_error("%s", base->error->text);
+	if (!kept->code)
+		*kept = *base->error;
+	return 0;
+}
+
 /* What is marked already, and became ready by this close. */
 static const struct job_step volume_closed_steps[] = {
 	{ "stopping", .start = stop_tear_down, .on_error = STEP_REPORTS },
+	{ "stopping", .start = closed_keep_error },
 	{ 0 },
 };
 
@@ -443,9 +460,23 @@ void set_unregister(struct cache_set *set, struct error *error, struct op *op)
 	job_begin_in_turn(&job->job, NULL, set);
 }
 
+static int stop_report_kept(struct job *base)
+{
+	const struct error *kept = &base->daemon->closing_error;
+
+	if (kept->code && !base->code) {
+		SIM_RARELY("what failed at a last close is reported by the daemon's stop",
+			   "test_lifecycle_stop/reports_what_failed_at_a_last_close");
+		*base->error = *kept;
+		base->code = -kept->code;
+	}
+	return 0;
+}
+
 static const struct job_step daemon_stop_steps[] = {
 	{ "stopping", .start = stop_mark_all },
 	{ "stopping", .start = stop_tear_down, .on_error = STEP_REPORTS },
+	{ "stopping", .start = stop_report_kept },
 	{ 0 },
 };
 
