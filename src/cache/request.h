@@ -97,6 +97,7 @@ enum write_state {
 	WRITE_LOOK,	/* for a node, to find out whether the write hides dirty data */
 	WRITE_DATA,	/* for a bucket; transfers may be in flight already */
 	WRITE_SETTLE,	/* for all its transfers, to the cache and to the backing device */
+	WRITE_INVALIDATE,	/* failed on the backing device: for a node, to keep what is dirty */
 	WRITE_KEYS,	/* for its keys to be inserted */
 	WRITE_DURABLE,	/* FUA: for the journal entry with its keys */
 };

@@ -2,12 +2,15 @@
  * Writes: into the cache, to the backing device, or both.
  *
  *	DECIDE --> LOOK --> DATA --> SETTLE --> KEYS --> (DURABLE) --> done
- *	                     ^                    |
+ *	                     ^        |           |  ^
+ *	                     |        |           v  |
+ *	                     |        +-----> INVALIDATE
  *	                     +----more extents----+
  *
  * DECIDE waits for the superblock to say DIRTY, or for a gc that may make room;
  * LOOK for a node; DATA for a bucket; SETTLE for all transfers that were started;
- * KEYS for the insert; DURABLE, if FUA, for the journal entry with the keys.
+ * KEYS for the insert; DURABLE, if FUA, for the journal entry with the keys.  INVALIDATE
+ * follows a failure on the backing device that dirty data survive; it waits for a node.
  *
  * The way decides where the data go:
  *
@@ -336,6 +339,60 @@ static void insert_keys(struct cache_write *write)
 	insert_start(insert);
 }
 
+/*
+ * Makes holes for the next part of the range, but not for what is dirty.  0: they are in `insert`.
+ * -EAGAIN: `op` waits for a node.  -errno: the set failed.
+ */
+static int add_holes_around_dirty(struct cache_write *write)
+{
+	struct volume *volume = write->volume;
+	struct cache_set *set = volume->set;
+	uint64_t end = write->start + write->sectors;
+	struct lookup found;
+	int error = 0;
+
+	set_lock(set);
+	while (write->at < end && write->insert.count < INSERT_KEYS_MAX) {
+		uint64_t most = min_u64(end - write->at, BKEY_HOLE_SECTORS_MAX);
+		enum lookup_result result = index_lookup(&set->index, volume->slot, write->at,
+							 most, &found, &write->op);
+
+		if (result == LOOKUP_WAIT)
+			error = -EAGAIN;
+		if (result == LOOKUP_ERROR)
+			error = health_error(&set->health);
+		if (error)
+			break;
+		if (result != LOOKUP_HIT || !bkey_is_dirty(&found.key))
+			add_hole(write, write->at, write->at + found.sectors);
+		write->at += found.sectors;
+	}
+	set_unlock(set);
+	return error;
+}
+
+/*
+ * A write that was to hide dirty data failed on the backing device: these stay visible.  The rest
+ * of its range may have been written there, so an older clean copy must not be used any more.
+ */
+static void invalidate(struct cache_write *write, int error)
+{
+	error = error ?: add_holes_around_dirty(write);
+	if (error == -EAGAIN)
+		return;
+	if (error || !write->insert.count)
+		finish(write, write->backing_error);
+	else
+		insert_keys(write);
+}
+
+static void begin_invalidate(struct cache_write *write)
+{
+	write->state = WRITE_INVALIDATE;
+	write->insert.count = 0;
+	invalidate(write, 0);
+}
+
 /* All transfers have ended, to the cache and to the backing device. */
 static void data_arrived(struct cache_write *write, int cache_error)
 {
@@ -351,8 +408,9 @@ static void data_arrived(struct cache_write *write, int cache_error)
 	}
 	if (write->backing_error && write->hides_dirty) {
 		SIM_SOMETIMES("a write that was to hide dirty data fails on the backing device");
-		unpin_all(write);	/* no keys: the dirty data stay visible */
-		finish(write, write->backing_error);
+		unpin_all(write);
+		write->at = write->start;
+		begin_invalidate(write);
 		return;
 	}
 	if (cache_error || write->backing_error) {
@@ -368,6 +426,11 @@ static void keys_are_in(struct cache_write *write, int error)
 	struct cache_set *set = write->volume->set;
 
 	unpin_all(write);
+	if (!error && write->backing_error && write->hides_dirty &&
+	    write->at < write->start + write->sectors) {
+		begin_invalidate(write);
+		return;
+	}
 	error = error ?: write->backing_error;
 	if (!error && write->at < write->start + write->sectors && write->way == WRITE_BACK) {
 		write->insert.count = 0;
@@ -433,6 +496,9 @@ static void cache_write_step(struct op *op)
 		return;
 	case WRITE_SETTLE:
 		data_arrived(write, error);
+		return;
+	case WRITE_INVALIDATE:
+		invalidate(write, error);
 		return;
 	case WRITE_KEYS:
 		keys_are_in(write, error);

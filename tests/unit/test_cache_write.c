@@ -78,6 +78,23 @@ Test(write, around_that_fails_leaves_dirty_data_in_sight)
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 }
 
+/* What is not dirty may be new on the backing device: an old copy would show until it is evicted. */
+Test(write, that_fails_below_takes_out_all_but_what_is_dirty)
+{
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(HIGH, 4 * BLOCK, OLD)));
+	world.volume->mode = MODE_WRITEBACK;
+	cr_assert(zero(int, world_write(HIGH + BLOCK, BLOCK, OLD)));
+	cr_assert(zero(int, world_write(HIGH + 3 * BLOCK, BLOCK, OLD)));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_expect(lt(int, write_limited(LIMIT_BYTES, HIGH, 4 * BLOCK), 0));
+	for (unsigned i = 0; i < 4; i++) {
+		cr_expect(eq(int, is_in_cache(HIGH + i * BLOCK), i % 2), "block %u", i);
+		cr_expect(eq(int, world_read(HIGH + i * BLOCK, BLOCK), OLD), "block %u", i);
+	}
+	cr_expect(eq(u64, dirty_bytes(), 2 * BLOCK * 512));
+}
+
 Test(write, through_that_fails_below_leaves_neither_in_sight)
 {
 	write_old(MODE_WRITETHROUGH);
