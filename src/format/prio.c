@@ -38,13 +38,20 @@ int prio_part_check(const struct prio_part_disk *part, unsigned bytes, uint64_t 
 	return 0;
 }
 
-void prio_part_seal(struct prio_part_disk *part, unsigned used, unsigned bytes, uint64_t set_magic,
-		    uint64_t sequence, uint64_t next)
+uint64_t prio_part_begin(struct prio_part_disk *part, uint64_t set_magic, uint64_t sequence,
+			 uint64_t next)
 {
 	part->magic = le64_of(set_magic ^ PRIO_MAGIC);
 	part->sequence = le64_of(sequence);
 	part->version = le32_of(0);
 	part->unused = le32_of(0);
 	part->next = le64_of(next);
+	return crc64(&part->magic, sizeof(*part) - sizeof(part->checksum));
+}
+
+void prio_part_seal(struct prio_part_disk *part, unsigned used, unsigned bytes, uint64_t set_magic,
+		    uint64_t sequence, uint64_t next)
+{
+	prio_part_begin(part, set_magic, sequence, next);
 	part->checksum = le64_of(checksum_of(part, used, bytes));
 }

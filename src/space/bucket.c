@@ -2,6 +2,7 @@
  * Single buckets: generations, marks, pins, priorities; and all memory of space.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/numbers.h"
 #include "base/sometimes.h"
@@ -20,6 +21,7 @@ enum {
 	USED_SECTORS_MAX = 65535,
 	GC_FRACTION = 16,		/* a gc after writes of 1/16 of the cache */
 	GC_HIDDEN_FRACTION = 64,	/* or, if dirty writes lack room, 1/64 of it was hidden */
+	AGING_ROUNDS = 1024,		/* while the whole cache is read or written once */
 	SLICE_BUCKETS = 8192,		/* some 20 us of a sweep (SPACE-6) */
 };
 
@@ -82,6 +84,8 @@ static bool make_tables(struct space *space)
 	if (space->setup.is_read_only)
 		return true;
 	space->part_buffers = buffer_try_new(parts * space_part_used_bytes(space));
+	if (space->part_buffers)	/* what is behind the entries stays zero */
+		memset(space->part_buffers, 0, parts * space_part_used_bytes(space));
 	return space->part_buffers;
 }
 
@@ -113,6 +117,7 @@ int space_init(struct space *space, const struct space_setup *setup, struct erro
 		.gc_left = setup->buckets * setup->bucket_sectors / GC_FRACTION,
 		.cursor = setup->first_bucket,
 		.random.state = setup->seed,
+		.prio_lowest = PRIO_METADATA,
 		.available = setup->buckets,
 		.unmarked = setup->buckets,
 		.gc_cursor = setup->buckets,
@@ -255,29 +260,35 @@ void space_hit(struct space *space, uint64_t ptr)
 		bucket->prio = PRIO_INITIAL;
 }
 
-/* Lowers all priorities by one; called for each 1/1024 of the cache that was read or written. */
-static void rescale(struct space *space)
+static void age(struct space *space, struct bucket *bucket)
 {
-	uint16_t lowest = PRIO_METADATA;
-
-	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {
-		struct bucket *bucket = &space->bucket[i];
-
-		if (!bucket->prio || bucket->prio == PRIO_METADATA || bucket->pins)
-			continue;
-		bucket->prio--;
-		lowest = min_u64(lowest, bucket->prio);
-	}
-	space->prio_min = lowest == PRIO_METADATA ? 0 : lowest;
+	if (!bucket->prio || bucket->prio == PRIO_METADATA || bucket->pins)
+		return;
+	bucket->prio--;
+	space->prio_lowest = min_u64(space->prio_lowest, bucket->prio);
 }
 
+/*
+ * While 1/1024 of the cache is read or written, each bucket has its turn, one after the other.  So
+ * two buckets that were not used differ by one for a while: that is no matter for a choice.
+ */
 void space_count_io(struct space *space, unsigned sectors)
 {
-	space->rescale_left -= sectors;
-	if (space->rescale_left >= 0)
-		return;
-	space->rescale_left += space->setup.buckets * space->setup.bucket_sectors / 1024 + 1;
-	rescale(space);
+	uint64_t first = space->setup.first_bucket, round = space->setup.buckets - first;
+	uint64_t due;
+
+	space->io_sectors += sectors;
+	due = space->io_sectors * AGING_ROUNDS / space->setup.bucket_sectors;
+	if (due - space->aged > round)
+		space->aged = due - round;
+	due = min_u64(due, space->aged + space->setup.slice_buckets);
+	for (; space->aged < due; space->aged++) {
+		age(space, &space->bucket[first + space->aged % round]);
+		if (space->aged % round != round - 1)
+			continue;
+		space->prio_min = space->prio_lowest == PRIO_METADATA ? 0 : space->prio_lowest;
+		space->prio_lowest = PRIO_METADATA;
+	}
 }
 
 uint64_t space_pointer(const struct space *space, uint32_t bucket)
@@ -425,7 +436,8 @@ static LOCKED void mark_fixed(struct space *space)
 		space_see_mark(space, i, MARK_METADATA);
 	for (unsigned i = 0; space->have_table && i < setup->prio_parts; i++)
 		space_see_metadata(space, space->table[i]);
-	if (space->refill_state == REFILL_TABLE || space->refill_state == REFILL_ENTRY) {
+	if (space->refill_state == REFILL_ENCODE || space->refill_state == REFILL_TABLE ||
+	    space->refill_state == REFILL_ENTRY) {
 		for (unsigned i = 0; i < setup->prio_parts; i++)
 			space_see_metadata(space, space->old_table[i]);
 	}

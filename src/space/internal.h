@@ -35,7 +35,12 @@ void space_refill_step(struct op *op);
 
 /* Bytes of a part of the table that hold entries; the rest of its bucket is zero. */
 size_t space_part_used_bytes(const struct space *space);
-/* Encodes the table as it is now, and starts its writes; `op` awaits them. */
-void space_start_table(struct space *space, struct op *op) LOCKED;
+/*
+ * A new table: takes its buckets; encodes it, slice by slice, true when all is; starts its writes,
+ * which `op` awaits.
+ */
+void space_begin_table(struct space *space) LOCKED;
+bool space_encode_table(struct space *space) LOCKED;
+void space_write_table(struct space *space, struct op *op) LOCKED;
 /* A durable entry names the new table: releases the buckets of the old one (ORDER-7). */
 void space_finish_table(struct space *space) LOCKED;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/crc64.h"
 #include "base/numbers.h"
 #include "format/prio.h"
 #include "io/buffer.h"
@@ -43,30 +44,76 @@ static uint8_t durable_generation(const struct bucket *bucket)
 	return bucket->generation - bucket->freed_pending;
 }
 
-/* Encodes the entries of one part, with the number of the next part's bucket. */
-static void fill_part(struct space *space, unsigned part)
+static const unsigned char zeros[ZEROS_BYTES] __attribute__((aligned(BUFFER_ALIGN)));
+
+static void begin_part(struct space *space)
 {
-	struct prio_part_disk *disk = part_of(space, part);
-	uint64_t first = (uint64_t)part * space->setup.prio_per_part;
-	uint64_t end = min_u64(first + space->setup.prio_per_part, space->setup.buckets);
+	struct encoding *encoding = &space->encoding;
+	unsigned part = encoding->part;
 	bool is_last = part + 1 == space->setup.prio_parts;
 
-	memset(disk, 0, space_part_used_bytes(space));
-	for (uint64_t i = first; i < end; i++) {
-		disk->buckets[i - first] = (struct bucket_prio_disk){
-			.prio = le16_of(space->bucket[i].prio),
-			.generation = durable_generation(&space->bucket[i]),
+	encoding->bytes = sizeof(struct prio_part_disk);
+	encoding->checksum = prio_part_begin(part_of(space, part), space->setup.set_magic,
+					     space->table_sequence,
+					     is_last ? 0 : space->table[part + 1]);
+}
+
+/* Encodes as many bytes, which are at `from` afterwards; the checksum covers them. */
+static void add_bytes(struct encoding *encoding, const void *from, unsigned bytes)
+{
+	encoding->checksum = crc64_seeded(~encoding->checksum, from, bytes);
+	encoding->bytes += bytes;
+}
+
+/* The next entries of the part, at most a slice; their number. */
+static unsigned add_entries(struct space *space, struct prio_part_disk *disk)
+{
+	struct encoding *encoding = &space->encoding;
+	uint64_t first = (uint64_t)encoding->part * space->setup.prio_per_part;
+	uint64_t in_part = min_u64(space->setup.prio_per_part, space->setup.buckets - first);
+	uint64_t done = (encoding->bytes - sizeof(*disk)) / sizeof(disk->buckets[0]);
+	uint64_t end = min_u64(done + space->setup.slice_buckets, in_part);
+
+	if (done >= in_part)
+		return 0;
+	for (uint64_t i = done; i < end; i++) {
+		const struct bucket *bucket = &space->bucket[first + i];
+
+		disk->buckets[i] = (struct bucket_prio_disk){
+			.prio = le16_of(bucket->prio),
+			.generation = durable_generation(bucket),
 		};
 	}
-	prio_part_seal(disk, space_part_used_bytes(space), part_bytes(space),
-		       space->setup.set_magic, space->table_sequence,
-		       is_last ? 0 : space->table[part + 1]);
+	add_bytes(encoding, &disk->buckets[done], (end - done) * sizeof(disk->buckets[0]));
+	return end - done;
+}
+
+/* One slice of one part: of its entries, or of the zeros after them. */
+static void encode_some(struct space *space)
+{
+	struct encoding *encoding = &space->encoding;
+	struct prio_part_disk *disk = part_of(space, encoding->part);
+
+	if (!encoding->bytes)
+		begin_part(space);
+	if (!add_entries(space, disk))
+		add_bytes(encoding, zeros,
+			  min_u64(part_bytes(space) - encoding->bytes, ZEROS_BYTES));
+	if (encoding->bytes < part_bytes(space))
+		return;
+	disk->checksum = le64_of(encoding->checksum);
+	*encoding = (struct encoding){ .part = encoding->part + 1 };
+}
+
+bool space_encode_table(struct space *space)
+{
+	encode_some(space);
+	return space->encoding.part == space->setup.prio_parts;
 }
 
 /* Writes the entries, then zeros up to the end of the meta bucket. */
 static void write_part(struct space *space, unsigned part, struct op *op)
 {
-	static const unsigned char zeros[ZEROS_BYTES] __attribute__((aligned(BUFFER_ALIGN)));
 	uint64_t sector = (uint64_t)space->table[part] * space->setup.bucket_sectors;
 	unsigned used = space_part_used_bytes(space) / 512;
 	unsigned all = space->setup.meta_bucket_sectors;
@@ -80,7 +127,7 @@ static void write_part(struct space *space, unsigned part, struct op *op)
 }
 
 /* Takes all of free[PRIO]: the table always goes to new buckets (ORDER-7). */
-void space_start_table(struct space *space, struct op *op)
+void space_begin_table(struct space *space)
 {
 	unsigned parts = space->setup.prio_parts;
 	uint32_t *kept = space->old_table;
@@ -88,6 +135,7 @@ void space_start_table(struct space *space, struct op *op)
 	space->old_table = space->table;
 	space->table = kept;
 	space->table_sequence++;
+	space->encoding = (struct encoding){ .part = 0 };
 	assert(space->free[USE_PRIO].count == parts);	/* SPACE-5 */
 	for (unsigned i = 0; i < parts; i++) {
 		uint32_t number;
@@ -97,10 +145,13 @@ void space_start_table(struct space *space, struct op *op)
 		space_mark_metadata(space, number);
 		space->table[i] = number;
 	}
-	for (unsigned i = 0; i < parts; i++) {
-		fill_part(space, i);
+}
+
+void space_write_table(struct space *space, struct op *op)
+{
+	assert(space->encoding.part == space->setup.prio_parts);
+	for (unsigned i = 0; i < space->setup.prio_parts; i++)
 		write_part(space, i, op);
-	}
 	space->tables_written++;
 }
 
@@ -116,7 +167,10 @@ void space_finish_table(struct space *space)
 
 void space_write_first_table(struct space *space, struct op *op)
 {
-	space_start_table(space, op);
+	space_begin_table(space);
+	while (!space_encode_table(space))
+		;
+	space_write_table(space, op);
 	for (unsigned i = 0; i < space->setup.prio_parts; i++)
 		space_unpin_bucket(space, space->table[i]);
 	space->have_table = true;

@@ -2,12 +2,15 @@
  * Refill: makes buckets free for reuse.  Chooses victims, raises their generations, makes
  * a table with these durable, and puts the buckets on the free lists.
  *
- *	IDLE --a list is low--> CHOOSE --victims--> TABLE --written--> ENTRY
- *	  ^                      |   ^                                  |
- *	  |                  too few |                                  |
- *	  |                      v   | gc ended, a bucket was freed,     |
- *	  |                    STARVED    or STARVED_WAIT_NS passed      |
- *	  +----------------- lists filled <-----------------------------+
+ *	IDLE --a list is low--> CHOOSE --> SWEEP --victims--> ENCODE --> TABLE --written--> ENTRY
+ *	  ^                      ^          |                                                |
+ *	  |                      |       too few                                             |
+ *	  |   gc ended, a bucket |          v                                                |
+ *	  |   was freed, or time +------ STARVED                                             |
+ *	  |   (STARVED_WAIT_NS)                                                              |
+ *	  +----------------- lists filled <--------------------------------------------------+
+ *
+ * SWEEP and ENCODE handle a slice of buckets a step (SPACE-6).
  *
  * Refill never waits for a bucket: those for the table are in free[PRIO], which is
  * refilled before all other lists (SPACE-5, LESSON-6).
@@ -126,10 +129,10 @@ static bool may_be_victim(const struct space *space, uint64_t number)
  */
 static uint64_t worth(const struct space *space, const struct bucket *bucket)
 {
-	uint64_t base = (PRIO_INITIAL - min_u64(space->prio_min, PRIO_INITIAL)) / 8;
+	uint16_t prio_min = space->choice.prio_min;
+	uint64_t base = (PRIO_INITIAL - min_u64(prio_min, PRIO_INITIAL)) / 8;
 
-	return (bucket->prio - min_u64(space->prio_min, bucket->prio) + base) *
-	       bucket->used_sectors;
+	return (bucket->prio - min_u64(prio_min, bucket->prio) + base) * bucket->used_sectors;
 }
 
 static void swap_victims(struct victim *a, struct victim *b)
@@ -165,70 +168,94 @@ static void sift_down(struct victim *heap, unsigned count)
 }
 
 /* Keeps the `wanted` cheapest buckets seen so far in a heap, with the most valuable on top. */
-static unsigned choose_lru(struct space *space, unsigned wanted)
+static void try_lru(struct space *space, uint32_t number)
 {
+	struct choice *choice = &space->choice;
 	struct victim *heap = space->victims;
-	unsigned count = 0;
+	struct victim victim = { .bucket = number };
 
-	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {
-		struct victim victim = { .bucket = i };
-
-		if (!may_be_victim(space, i))
-			continue;
-		victim.worth = worth(space, &space->bucket[i]);
-		if (count < wanted) {
-			heap[count] = victim;
-			sift_up(heap, count++);
-		} else if (victim.worth < heap[0].worth) {
-			heap[0] = victim;
-			sift_down(heap, count);
-		}
+	if (!may_be_victim(space, number))
+		return;
+	victim.worth = worth(space, &space->bucket[number]);
+	if (choice->count < choice->wanted) {
+		heap[choice->count] = victim;
+		sift_up(heap, choice->count++);
+	} else if (victim.worth < heap[0].worth) {
+		heap[0] = victim;
+		sift_down(heap, choice->count);
 	}
-	return count;
 }
 
-static unsigned choose_fifo(struct space *space, unsigned wanted)
+/* All sweeps below look at a slice of buckets, and return whether it was the last. */
+static bool sweep_lru(struct space *space)
+{
+	uint64_t first = space->setup.first_bucket, all = space->setup.buckets - first;
+	struct choice *choice = &space->choice;
+	uint64_t end = min_u64(choice->tried + space->setup.slice_buckets, all);
+
+	for (; choice->tried < end; choice->tried++)
+		try_lru(space, first + choice->tried);
+	return choice->tried == all;
+}
+
+static bool sweep_fifo(struct space *space)
 {
 	uint64_t buckets = space->setup.buckets;
 	uint64_t round = buckets - space->setup.first_bucket;	/* no bucket twice */
-	unsigned count = 0;
+	struct choice *choice = &space->choice;
+	uint64_t end = min_u64(choice->tried + space->setup.slice_buckets, round);
 
-	for (uint64_t tried = 0; tried < round && count < wanted; tried++) {
+	for (; choice->tried < end && choice->count < choice->wanted; choice->tried++) {
 		if (++space->cursor >= buckets)
 			space->cursor = space->setup.first_bucket;
 		if (may_be_victim(space, space->cursor))
-			space->victims[count++].bucket = space->cursor;
+			space->victims[choice->count++].bucket = space->cursor;
 	}
-	return count;
+	return choice->tried == round || choice->count == choice->wanted;
 }
 
-static unsigned choose_random(struct space *space, unsigned wanted)
+/* A draw takes longer than a look at the next bucket: a quarter of a slice is enough. */
+static bool draw_some(struct space *space)
 {
-	uint64_t first = space->setup.first_bucket;
-	unsigned count = 0;
+	uint64_t first = space->setup.first_bucket, most = space->setup.buckets / 2;
+	struct choice *choice = &space->choice;
+	uint64_t end = min_u64(choice->tried + divide_up(space->setup.slice_buckets, 4), most);
 
-	for (uint64_t tried = 0; tried < space->setup.buckets / 2 && count < wanted; tried++) {
+	for (; choice->tried < end && choice->count < choice->wanted; choice->tried++) {
 		uint64_t i = first + random_below(&space->random, space->setup.buckets - first);
 
 		if (!may_be_victim(space, i) || space->bucket[i].is_chosen)
 			continue;
 		space->bucket[i].is_chosen = 1;
-		space->victims[count++].bucket = i;
+		space->victims[choice->count++].bucket = i;
 	}
-	for (unsigned i = 0; i < count; i++)
-		space->bucket[space->victims[i].bucket].is_chosen = 0;
-	/* Few are left, and the draws missed them: take any. */
-	return count ?: choose_fifo(space, wanted);
+	return choice->tried == most || choice->count == choice->wanted;
 }
 
-/* The number of empty buckets that can be victims, at most `most`. */
-static unsigned count_empty(const struct space *space, unsigned most)
+static bool sweep_random(struct space *space)
 {
-	unsigned count = 0;
+	struct choice *choice = &space->choice;
 
-	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets && count < most; i++)
-		count += space->bucket[i].mark == MARK_NONE && may_be_victim(space, i);
-	return count;
+	if (choice->takes_any)
+		return sweep_fifo(space);
+	if (!draw_some(space))
+		return false;
+	if (choice->count)
+		return true;
+	/* Few are left, and the draws missed them: take any. */
+	choice->takes_any = true;
+	choice->tried = 0;
+	return false;
+}
+
+/* Empty buckets, but for those on the lists; some may be pinned by reads in flight. */
+static uint64_t count_empty(const struct space *space)
+{
+	uint64_t listed = space->incoming.count;
+
+	for (unsigned use = 0; use < USES; use++)
+		listed += space->free[use].count;
+	return space->unmarked - min_u64(space->unmarked, listed);
 }
 
 /*
@@ -245,7 +272,7 @@ static void adapt_data_target(struct space *space)
 
 	target = min_u64(target, most / 2);
 	if (space->setup.replacement == REPLACEMENT_LRU)	/* only lru prefers empty ones */
-		target = max_u64(target, count_empty(space, most * 2) / 2);
+		target = max_u64(target, count_empty(space) / 2);
 	space->data_target = clamp_u64(target, space->data_min, most);
 	space->data_was_short = false;
 }
@@ -269,17 +296,46 @@ static unsigned batch_size(const struct space *space)
 	return min_u64(room, space->data_is_wanted ? lacks(&space->incoming, all) : metadata);
 }
 
-static unsigned choose(struct space *space, unsigned wanted)
+static bool sweep(struct space *space)
 {
 	switch (space->setup.replacement) {
 	case REPLACEMENT_FIFO:
-		return choose_fifo(space, wanted);
+		return sweep_fifo(space);
 	case REPLACEMENT_RANDOM:
-		return choose_random(space, wanted);
+		return sweep_random(space);
 	case REPLACEMENT_LRU:
 		break;
 	}
-	return choose_lru(space, wanted);
+	return sweep_lru(space);
+}
+
+/* A victim that was used since the sweep passed it is worth more than all others are. */
+static bool is_still_cheap(const struct space *space, const struct bucket *bucket, uint64_t most)
+{
+	return space->setup.replacement != REPLACEMENT_LRU || worth(space, bucket) <= most;
+}
+
+/* Leaves out what may be no victim any more (SPACE-8); all, if a gc has begun. */
+static LOCKED void check_victims(struct space *space)
+{
+	struct choice *choice = &space->choice;
+	uint64_t most = choice->count ? space->victims[0].worth : 0;	/* lru: on top */
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < choice->count; i++) {
+		uint32_t number = space->victims[i].bucket;
+		struct bucket *bucket = &space->bucket[number];
+		bool may = space->marks_valid && may_be_victim(space, number);
+
+		bucket->is_chosen = 0;
+		SIM_SOMETIMES_IF(space->marks_valid && !may, "a chosen bucket is taken by others");
+		SIM_RARELY_IF(may && !is_still_cheap(space, bucket, most),
+			      "a chosen bucket is used before it is raised",
+			      "test_space_refill/of_lru_that_are_used_in_between_are_spared");
+		if (may && is_still_cheap(space, bucket, most))
+			space->victims[kept++].bucket = number;
+	}
+	choice->count = kept;
 }
 
 /* ---- the op ---- */
@@ -304,30 +360,65 @@ static LOCKED void starve(struct space *space)
 	timer_start(&space->starved_timer, STARVED_WAIT_NS, &space->refill);
 }
 
-static LOCKED void choose_victims(struct space *space)
+static LOCKED void raise_victims(struct space *space)
 {
-	unsigned wanted, count;
+	unsigned count = space->choice.count;
 
-	adapt_data_target(space);
-	wanted = batch_size(space);
-	count = space->marks_valid ? choose(space, wanted) : 0;
 	/* SPACE-5: the table empties free[PRIO], so the batch must refill that, and bring more. */
 	if (!count || space->incoming.count + count <= space->setup.prio_parts) {
 		lend_to_metadata(space);
 		starve(space);
 		return;
 	}
+	assert(space->marks_valid);	/* SPACE-8 */
 	space->gc_was_useless = false;
 	for (unsigned i = 0; i < count; i++) {
 		space_raise(space, space->victims[i].bucket);
 		ring_push(&space->incoming, space->victims[i].bucket);
 	}
-	SIM_SOMETIMES_IF(count < wanted, "refill finds fewer buckets than it wants");
-	if (count < wanted / 2)
+	SIM_SOMETIMES_IF(count < space->choice.wanted, "refill finds fewer buckets than it wants");
+	if (count < space->choice.wanted / 2)
 		space_want_gc(space);
 	space->incoming_is_durable = false;
+	space->refill_state = REFILL_ENCODE;
+	space_begin_table(space);
+	op_queue(&space->refill);
+}
+
+/* One slice; after the last one, or if a gc has begun, the choice is what it is. */
+static LOCKED void look_for_victims(struct space *space)
+{
+	struct choice *choice = &space->choice;
+
+	SIM_SOMETIMES_IF(!space->marks_valid && choice->tried, "a gc begins while refill chooses");
+	if (space->marks_valid && space->is_running && !sweep(space)) {
+		op_queue(&space->refill);
+		return;
+	}
+	check_victims(space);
+	if (space->is_running)
+		raise_victims(space);
+	else
+		rest(space, REFILL_IDLE);
+}
+
+static LOCKED void begin_choice(struct space *space)
+{
+	adapt_data_target(space);
+	space->choice = (struct choice){ .wanted = batch_size(space),
+					 .prio_min = space->prio_min };
+	space->refill_state = REFILL_SWEEP;
+	look_for_victims(space);
+}
+
+static LOCKED void encode_table(struct space *space)
+{
+	if (!space_encode_table(space)) {
+		op_queue(&space->refill);
+		return;
+	}
 	space->refill_state = REFILL_TABLE;
-	space_start_table(space, &space->refill);
+	space_write_table(space, &space->refill);
 }
 
 static LOCKED void look_for_work(struct space *space)
@@ -339,7 +430,7 @@ static LOCKED void look_for_work(struct space *space)
 	if (space->incoming.count)
 		distribute(space);
 	if (is_low(space))
-		choose_victims(space);
+		begin_choice(space);
 	else
 		rest(space, REFILL_IDLE);
 }
@@ -390,6 +481,12 @@ void space_refill_step(struct op *op)
 		case REFILL_CHOOSE:
 			look_for_work(space);
 			break;
+		case REFILL_SWEEP:
+			look_for_victims(space);
+			break;
+		case REFILL_ENCODE:
+			encode_table(space);
+			break;
 		case REFILL_TABLE:
 			table_is_written(space);
 			break;
@@ -401,10 +498,17 @@ void space_refill_step(struct op *op)
 	lock_release(space->setup.lock);
 }
 
-/* If many buckets are empty, free some at the start, so that the first write need not wait. */
+/*
+ * If many buckets are empty, free some at the start, so that the first write need not wait.  This
+ * may look at all buckets: the set does not run yet (SPACE-6).
+ */
 static bool many_hold_nothing(const struct space *space)
 {
-	return count_empty(space, space->batch_min) == space->batch_min;
+	unsigned left = space->batch_min;
+
+	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets && left; i++)
+		left -= space->bucket[i].mark == MARK_NONE && may_be_victim(space, i);
+	return !left;
 }
 
 void space_run(struct space *space)

@@ -33,6 +33,14 @@
  *     as they are now: a change of a mark there changes them at once.  When the gc ends,
  *     they are the counts of all buckets, without a look at any.
  *
+ * A choice of victims is a sweep, too.  A victim may be pinned, hit or filled before it is
+ * raised, or a gc may begin, which makes its mark say nothing:
+ * (SPACE-8) A bucket is raised only in a step in which marks are valid and it may be a
+ *     victim, whatever it was when it was chosen.
+ * The table is encoded in slices after all victims were raised.  Until the table is written
+ * no other generation rises but those of nodes that are being freed, and of these either
+ * generation is right (SPACE-3); priorities may be of any time.
+ *
  * Writing a table costs the same for one bucket as for thousands.  The number of buckets
  * that are made free in advance (data_target) therefore follows the recent demand: high
  * if they ran out, or if many buckets are empty anyway; low otherwise, since a free
@@ -66,7 +74,7 @@ struct bucket {
 	uint8_t mark : 2;		/* enum bucket_mark */
 	uint8_t is_listed : 1;		/* on a free list, or incoming */
 	uint8_t freed_pending : 1;	/* SPACE-3 */
-	uint8_t is_chosen : 1;		/* scratch of choose_random() */
+	uint8_t is_chosen : 1;		/* it is a victim of the random choice under way */
 };
 
 /* A ring buffer of bucket numbers, of an exact size (LESSON-7). */
@@ -89,7 +97,9 @@ struct open_bucket {
 enum refill_state {
 	REFILL_IDLE,
 	REFILL_CHOOSE,
+	REFILL_SWEEP,		/* looks for victims, slice by slice */
 	REFILL_STARVED,		/* too few victims: waits for a gc, a freed bucket, or a timeout */
+	REFILL_ENCODE,		/* encodes the table, slice by slice */
 	REFILL_TABLE,		/* waits for the writes of the table */
 	REFILL_ENTRY,		/* waits for the entry that names it to be durable */
 };
@@ -114,6 +124,20 @@ struct space_setup {
 };
 
 struct victim;
+
+/* A sweep for victims.  It changes no bucket but is_chosen. */
+struct choice {
+	unsigned wanted, count;	/* of space->victims */
+	uint64_t tried;		/* buckets looked at, or drawn */
+	uint16_t prio_min;	/* as when the sweep began, so that all are compared alike */
+	bool takes_any;		/* random: draws found none, so any are taken in turn */
+};
+
+/* The table is encoded part by part; the checksum grows with each slice. */
+struct encoding {
+	unsigned part, bytes;	/* of this part, so many are encoded, zeros at its end included */
+	uint64_t checksum;
+};
 
 struct space {
 	struct space_setup setup;
@@ -150,14 +174,18 @@ struct space {
 	enum refill_state refill_state;
 	struct op refill;
 	uint64_t cursor;		/* fifo: last bucket tried; during start: next unused one */
-	struct victim *victims;		/* scratch of choose(): for lru a heap, worst on top */
+	struct choice choice;
+	struct victim *victims;		/* of the choice: for lru a heap, worst on top */
+	struct encoding encoding;
 	bool incoming_is_durable;	/* ORDER-1 holds for all of `incoming` */
 	unsigned char *part_buffers;	/* the entries of each part, as on disk */
 	uint32_t *table, *old_table;	/* buckets of the newest table and of the one before */
 	uint64_t table_sequence;
 	bool have_table;		/* false: a fresh set before its first table */
-	uint16_t prio_min;		/* lowest priority at the last rescale() */
-	int64_t rescale_left;		/* sectors of i/o until the next rescale() */
+	uint64_t io_sectors;		/* read and written: it ages priorities */
+	uint64_t aged;			/* buckets that had their turn, over all rounds */
+	uint16_t prio_min;		/* lowest priority in the last round */
+	uint16_t prio_lowest;		/* in the current round until now */
 	int64_t gc_left;		/* sectors of writes until the next gc */
 	struct random random;
 

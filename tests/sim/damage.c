@@ -12,7 +12,7 @@
 #include "format/prio.h"
 #include "life.h"
 
-enum { SECTOR = 512, AGED_GENERATIONS = 24, STALE_MAX = 100 };
+enum { SECTOR = 512, AGED_GENERATIONS = 24, STALE_MAX = 100, PIECE_KINDS = 8 };
 
 /* ---- a bit ---- */
 
@@ -22,6 +22,30 @@ struct bit {
 	unsigned byte, mask;
 };
 
+/* Each kind is as likely as the others, though of most sets nearly all pieces are of nodes. */
+static const struct layout_piece *draw_piece(const struct layout *layout)
+{
+	const struct layout_piece *piece = layout->pieces, *first[PIECE_KINDS];
+	unsigned kinds = 0, seen = 0;
+	const char *what;
+
+	for (unsigned i = 0; i < layout->count; i++) {
+		unsigned k = 0;
+
+		while (k < kinds && first[k]->what != layout->pieces[i].what)
+			k++;
+		if (k == kinds) {
+			assert(kinds < PIECE_KINDS);
+			first[kinds++] = &layout->pieces[i];
+		}
+	}
+	what = first[sim_random(kinds)]->what;
+	for (unsigned i = 0; i < layout->count; i++)
+		if (layout->pieces[i].what == what && !sim_random(++seen))
+			piece = &layout->pieces[i];
+	return piece;
+}
+
 static bool draw_bit(struct sim_disk *cache, struct bit *bit)
 {
 	struct layout layout;
@@ -30,7 +54,7 @@ static bool draw_bit(struct sim_disk *cache, struct bit *bit)
 
 	if (!layout_read(&layout, cache))
 		return false;
-	piece = &layout.pieces[sim_random(layout.count)];
+	piece = draw_piece(&layout);
 	at = piece->from + sim_random(piece->bytes);
 	*bit = (struct bit){ piece->what, piece->sector + at / SECTOR, at % SECTOR,
 			     1u << sim_random(8) };

@@ -224,10 +224,24 @@ static struct sim_disk *draw_disk(struct plan *plan)
 	return plan->volume[backing].disk ?: plan->volume[0].disk;
 }
 
+/* Preferably one whose first dirty data are still to come: state DIRTY is to be written then. */
+static struct plan_volume *draw_volume_to_become_dirty(struct plan *plan)
+{
+	struct plan_volume *v;
+
+	for (unsigned tries = 0; tries < 4; tries++) {
+		v = &plan->volume[sim_random(plan->volumes)];
+		if (v->volume && v->volume->set && v->volume->mode == MODE_WRITEBACK &&
+		    volume_state(v->volume) == STATE_CLEAN)
+			break;
+	}
+	return v;
+}
+
 /* Of these no set dies, so that much happens behind them. */
 static void switch_mild_faults(struct plan *plan, const struct sim_faults *usual)
 {
-	struct plan_volume *v = &plan->volume[sim_random(plan->volumes)];
+	struct plan_volume *v = draw_volume_to_become_dirty(plan);
 	struct sim_faults faults = *usual;
 
 	faults.no_space = sim_chance(30);
@@ -238,7 +252,7 @@ static void switch_mild_faults(struct plan *plan, const struct sim_faults *usual
 	faults.data_errors = 0;
 	faults.superblock_errors = 600000;
 	faults.read_errors = sim_chance(50) ? 20000 : 0;
-	if (v->disk && sim_chance(15))
+	if (v->disk && sim_chance(30))
 		sim_disk_set_faults(v->disk, &faults);
 }
 

@@ -512,18 +512,18 @@ Test(placement, a_hit_raises_the_priority_of_its_bucket)
 
 Test(placement, priorities_sink_as_much_is_read_and_written)
 {
-	int64_t left = 1000;
+	uint64_t before;
 
 	begin(MODE_WRITETHROUGH);
 	write_at(1, 0, 64 * KIB);
-	set->space.rescale_left = left;
+	before = set->space.io_sectors;
 	expect_read(1, 0, 8 * KIB);
-	cr_expect(eq(i64, set->space.rescale_left, left - 16));
+	cr_expect(eq(u64, set->space.io_sectors, before + 16));
 	write_at(1, 0, 4 * KIB);
-	cr_expect(eq(i64, set->space.rescale_left, left - 24));
+	cr_expect(eq(u64, set->space.io_sectors, before + 24));
 	volume->mode = MODE_NONE;
 	write_at(1, 0, 4 * KIB);
-	cr_expect(eq(i64, set->space.rescale_left, left - 24));	/* around */
+	cr_expect(eq(u64, set->space.io_sectors, before + 24));	/* around */
 }
 
 /* ---- parts of blocks ---- */

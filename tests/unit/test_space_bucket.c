@@ -303,10 +303,10 @@ Test(bucket, that_held_clean_data_was_available_before)
 
 /* ---- priorities sink ---- */
 
-/* Each time a 1024th of the cache, and a sector, was asked for. */
+/* While a 1024th of the cache is asked for, each bucket has its turn. */
 Test(bucket, has_a_priority_that_sinks_by_one_each_time)
 {
-	enum { PERIOD = BUCKETS * BUCKET_SECTORS / 1024 + 1 };
+	enum { PERIOD = BUCKETS * BUCKET_SECTORS / 1024 };
 
 	for (unsigned i = 0; i < BUCKETS; i++)
 		space.bucket[i].prio = 20;
@@ -319,11 +319,18 @@ Test(bucket, has_a_priority_that_sinks_by_one_each_time)
 	space_count_io(&space, 0);
 	cr_expect(eq(u32, space.bucket[SOME].prio, 10));
 	space_count_io(&space, 1);
-	cr_expect(eq(u32, space.bucket[SOME].prio, 9));
-	space_count_io(&space, PERIOD - 1);
-	cr_expect(eq(u32, space.bucket[SOME].prio, 9));
+	cr_expect(eq(u32, space.bucket[FIRST_OTHER].prio, 19));
+	cr_expect(eq(u32, space.bucket[SOME].prio, 10));
 	space_count_io(&space, 1);
+	cr_expect(eq(u32, space.bucket[SOME].prio, 9));
+	cr_expect(eq(u32, space.bucket[BUCKETS - 1].prio, 20));
+	space_count_io(&space, PERIOD - 2);
+	cr_expect(eq(u32, space.bucket[SOME].prio, 9));
+	cr_expect(eq(u32, space.bucket[BUCKETS - 1].prio, 19));
+	cr_expect(eq(u32, space.prio_min, 9));
+	space_count_io(&space, 2);
 	cr_expect(eq(u32, space.bucket[SOME].prio, 8));
+	space_count_io(&space, PERIOD - 2);
 	lock_release(lock);
 	cr_expect(eq(u32, space.prio_min, 8));
 	cr_expect(zero(u32, space.bucket[OTHER].prio));
@@ -338,9 +345,28 @@ Test(bucket, has_the_lowest_priority_where_none_can_sink)
 	for (unsigned i = 0; i < BUCKETS; i++)
 		space.bucket[i].prio = i % 2 ? 0 : PRIO_METADATA;
 	lock_acquire(lock);
-	space_count_io(&space, 1);
+	space_count_io(&space, BUCKETS);
 	lock_release(lock);
 	cr_expect(zero(u32, space.prio_min));
+}
+
+/* However much is asked for at once, a step does not age more than a slice (SPACE-6). */
+Test(bucket, has_a_priority_that_sinks_slice_by_slice)
+{
+	space.setup.slice_buckets = 10;
+	for (unsigned i = 0; i < BUCKETS; i++)
+		space.bucket[i].prio = 20;
+	lock_acquire(lock);
+	space_count_io(&space, 1 << 20);
+	for (unsigned i = 0, sunk = 0; i < BUCKETS; i++) {
+		sunk += space.bucket[i].prio == 19;
+		cr_expect(le(u32, sunk, 10));
+	}
+	for (unsigned i = 0; i < BUCKETS / 10; i++)
+		space_count_io(&space, 0);
+	for (unsigned i = FIRST_BUCKET; i < BUCKETS; i++)
+		cr_expect(eq(u32, space.bucket[i].prio, 19));
+	lock_release(lock);
 }
 
 /* ---- the survey at the start of a set ---- */
@@ -701,7 +727,7 @@ Test(mark, is_metadata_on_the_table_of_priorities)
 Test(mark, is_metadata_on_the_old_table_until_the_new_one_is_named)
 {
 	for (enum refill_state state = REFILL_IDLE; state <= REFILL_ENTRY; state++) {
-		bool is_writing = state == REFILL_TABLE || state == REFILL_ENTRY;
+		bool is_writing = state >= REFILL_ENCODE;
 
 		space.old_table[0] = OTHER;
 		space.bucket[OTHER].prio = 0;

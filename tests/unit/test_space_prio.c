@@ -162,7 +162,10 @@ static void write_again(void)
 	awaiter_init(&awaiter, reactor);
 	lock_acquire(lock);
 	cr_assert(zero(int, space_bootstrap(&space, &error)), "%s", error.text);
-	space_start_table(&space, &awaiter.op);
+	space_begin_table(&space);
+	while (!space_encode_table(&space))
+		;
+	space_write_table(&space, &awaiter.op);
 	lock_release(lock);
 	cr_assert(zero(int, awaiter_wait(&awaiter)));
 	lock_acquire(lock);

@@ -118,6 +118,95 @@ Test(victims, of_lru_are_those_that_hold_least)
 		cr_expect(was_chosen(BUCKETS - 1 - 2 * i));
 }
 
+/* ---- what happens between the slices of a sweep (SPACE-8) ---- */
+
+/* Has its turn after each step of refill, and meddles as soon as the sweep has passed SOME. */
+struct meddler {
+	struct op op;
+	void (*meddle)(void);
+	bool has_passed, is_over;
+};
+
+static void meddler_step(struct op *op)
+{
+	struct meddler *meddler = container_of(op, struct meddler, op);
+
+	lock_acquire(lock);
+	meddler->has_passed |= space.refill_state == REFILL_SWEEP && space.choice.tried > SOME;
+	meddler->is_over = meddler->has_passed && space.refill_state >= REFILL_ENCODE;
+	if (meddler->has_passed && !meddler->is_over)
+		meddler->meddle();
+	lock_release(lock);
+	if (!meddler->is_over)
+		op_queue(op);
+}
+
+/* SOME is the first that would be chosen. */
+static void refill_meddled_with(enum replacement replacement, void (*meddle)(void))
+{
+	struct meddler meddler = { .meddle = meddle };
+
+	fill_cache(replacement);
+	space.setup.slice_buckets = 4;
+	space.has_gc = true;
+	space.bucket[SOME].prio = 1;
+	space.cursor = SOME - 1;
+	op_init(&meddler.op, reactor, meddler_step);
+	op_queue(&meddler.op);
+	refill();
+	cr_assert(meddler.is_over);
+}
+
+static void pin_some(void)
+{
+	if (!space.bucket[SOME].pins)
+		space_pin(&space, space_pointer(&space, SOME));
+}
+
+Test(victims, that_are_pinned_before_they_are_raised_are_spared)
+{
+	uint8_t before = space.bucket[SOME].generation;
+
+	refill_meddled_with(REPLACEMENT_LRU, pin_some);
+	cr_expect(not(was_chosen(SOME)));
+	cr_expect(eq(u32, space.bucket[SOME].generation, before));
+	cr_expect(ge(u32, chosen_among(FIRST_DATA, BUCKETS), VICTIMS - 1));
+	lock_acquire(lock);
+	space_unpin(&space, space_pointer(&space, SOME));
+	lock_release(lock);
+}
+
+static void hit_some(void)
+{
+	space_hit(&space, space_pointer(&space, SOME));
+}
+
+Test(victims, of_lru_that_are_used_in_between_are_spared)
+{
+	refill_meddled_with(REPLACEMENT_LRU, hit_some);
+	cr_expect(not(space.bucket[SOME].is_listed));
+	cr_expect(eq(u32, space.bucket[SOME].prio, PRIO_INITIAL));
+	cr_expect(ge(u32, chosen_among(FIRST_DATA, BUCKETS), VICTIMS - 1));
+}
+
+/* All that was chosen is dropped, since marks say nothing now; then all turns out to be empty. */
+static void begin_and_end_gc(void)
+{
+	if (space.marks_valid && space.unmarked < BUCKETS / 2)	/* the first time */
+		gc_begin(&space);
+	if (space.refill_state != REFILL_STARVED)
+		return;
+	cr_expect(zero(u32, chosen_among(FIRST_DATA, BUCKETS)));
+	expect_no_bucket_lost();
+	space_gc_end(&space);
+}
+
+Test(victims, are_none_once_a_gc_has_begun)
+{
+	refill_meddled_with(REPLACEMENT_LRU, begin_and_end_gc);
+	cr_expect(gt(u32, chosen_among(FIRST_DATA, BUCKETS), 0));
+}
+
 Test(victims, of_fifo_are_those_that_come_next)
 {
 	fill_cache(REPLACEMENT_FIFO);
