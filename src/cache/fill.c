@@ -67,8 +67,11 @@ static struct fill *free_fill(struct fills *fills)
 	return NULL;
 }
 
-/* Allocates cache space into keys[] and pinned[], as far as there is any.  True: for everything. */
-static LOCKED bool allocate(struct fill *fill)
+/*
+ * Allocates cache space into keys[] and pinned[].  0: for everything, or for all that fits into one
+ * insert.  -EAGAIN: buckets have run out.  -errno: the set failed.
+ */
+static LOCKED int allocate(struct fill *fill)
 {
 	struct volume *volume = fill->volume;
 	struct insert *insert = &fill->insert;
@@ -78,39 +81,43 @@ static LOCKED bool allocate(struct fill *fill)
 		struct stream stream = { .volume = volume->slot, .start = fill->at,
 					 .task = fill->task,
 					 .block_sectors = volume->block_sectors };
-		uint64_t ptr;
-		unsigned given = space_allocate(&fill->set->space, &stream,
-						min_u64(end - fill->at, BKEY_SECTORS_MAX), false,
-						&ptr, NULL);
+		struct place place;
+		int error = space_allocate(&fill->set->space, &stream,
+					   min_u64(end - fill->at, BKEY_SECTORS_MAX), false,
+					   &place, NULL);
 
-		if (!given)
-			return false;
-		fill->at += given;
-		fill->pinned[fill->pinned_count++] = ptr;
+		if (error)
+			return error;
+		fill->at += place.sectors;
+		fill->pinned[fill->pinned_count++] = place.ptr;
 		insert->keys[insert->count++] =
-			bkey_with_pointer(bkey_of(volume->slot, fill->at, given), ptr);
+			bkey_with_pointer(bkey_of(volume->slot, fill->at, place.sectors), place.ptr);
 	}
-	return true;
+	return 0;
+}
+
+/* Not when the set stops or the volume is being frozen, since these wait for the fill. */
+static bool may_wait(const struct fill *fill)
+{
+	return !fill->set->is_stopping && !fill->volume->is_frozen && fill->waits < FILL_WAITS_MAX;
 }
 
 /*
- * Allocates; true: the fill now waits for a refill.  It does not wait when the set stops or the
- * volume is being frozen, since these wait for the fill.
+ * 0: the places that were found, perhaps for a part of the data only, are in keys[].  -EAGAIN: the
+ * fill waits for a refill, and asks again.  -errno: the set failed.
  */
-static LOCKED bool find_places(struct fill *fill)
+static LOCKED int find_places(struct fill *fill)
 {
-	struct cache_set *set = fill->set;
-	bool found = allocate(fill);
+	int error = allocate(fill);
 
-	if (found || set->is_stopping || fill->volume->is_frozen ||
-	    fill->waits == FILL_WAITS_MAX || !space_await_refill(&set->space, &fill->op)) {
-		SIM_SOMETIMES_IF(!found && fill->insert.count,
+	if (error == -EAGAIN) {
+		error = may_wait(fill) ? space_await_refill(&fill->set->space, &fill->op) : 0;
+		SIM_SOMETIMES_IF(!error && fill->insert.count,
 				 "a fill finds buckets for a part of it");
-		return false;
 	}
-	SIM_SOMETIMES("a fill waits for a refill");
-	fill->waits++;
-	return true;
+	SIM_SOMETIMES_IF(error == -EAGAIN, "a fill waits for a refill");
+	fill->waits += error == -EAGAIN;
+	return error;
 }
 
 /* The data are not FUA: their keys are not written before a flush (INDEX-2). */
@@ -159,7 +166,7 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 {
 	struct cache_set *set = volume->set;
 	struct fill *fill = free_fill(&set->fills);
-	bool waits;
+	int error;
 
 	SIM_SOMETIMES_IF(!fill, "a miss finds all fills in use");
 	if (!fill || set->is_stopping || health_error(&set->health))
@@ -172,16 +179,17 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 	fill->waits = 0;
 	fill->insert.count = 0;
 	set_lock(set);
-	waits = find_places(fill);
+	error = find_places(fill);
 	set_unlock(set);
-	if (!waits && !fill->insert.count)
+	assert(!error || error == -EAGAIN);	/* it has not failed: see above */
+	if (!error && !fill->insert.count)
 		return;
 	fill->buffer = set->fills.buffers[--set->fills.buffer_count];
 	memcpy(fill->buffer, data, sectors * 512);
 	range_begin_fill(&volume->ranges, &fill->range, start, start + sectors);
 	volume_request_ref(volume);	/* allowed: the request that missed is still in flight */
 	set->fills.under_way++;
-	if (waits)
+	if (error == -EAGAIN)
 		fill->state = FILL_PLACE;
 	else
 		write_data(fill);
@@ -190,14 +198,14 @@ void fill_start(struct volume *volume, uint64_t start, uint64_t sectors, const v
 /* The awaited refill has ended, with or without new buckets. */
 static void look_again(struct fill *fill)
 {
-	bool waits;
+	int error;
 
 	set_lock(fill->set);
-	waits = find_places(fill);
+	error = find_places(fill);
 	set_unlock(fill->set);
-	if (waits)
+	if (error == -EAGAIN)
 		return;
-	if (fill->insert.count)
+	if (!error && fill->insert.count)
 		write_data(fill);
 	else
 		free_one(fill);

@@ -123,6 +123,7 @@ struct cache_write {
 	struct op backing_op;		/* awaits the transfer to the backing device */
 	bool backing_started;
 	int backing_error;
+	int cache_error;		/* the set failed while places were allocated */
 	uint64_t pinned[INSERT_KEYS_MAX];	/* pointers whose buckets are pinned */
 	unsigned pinned_count;
 	struct insert insert;

@@ -38,13 +38,14 @@ static void cache_write_step(struct op *op);
 static void decided(struct cache_write *write, int error);
 static int decide(struct cache_write *write);
 static void backing_step(struct op *op);
+static void data_arrived(struct cache_write *write, int cache_error);
 
 void cache_write_start(struct cache_write *write)
 {
 	write->state = WRITE_DECIDE;
 	write->at = write->start;
 	write->hides_dirty = write->backing_started = write->is_promised = false;
-	write->backing_error = 0;
+	write->backing_error = write->cache_error = 0;
 	write->pinned_count = 0;
 	write->insert.count = 0;
 	op_init(&write->op, write->parent->home, cache_write_step);
@@ -121,10 +122,10 @@ static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 		SIM_SOMETIMES_IF(!volume->is_flash, "dirty data are not let in for lack of room");
 		SIM_SOMETIMES_IF(volume->is_flash, "a flash-only volume finds no room");
 		if (volume->is_flash)
-			return space_gc_may_help(&set->space, &write->op) ? -EAGAIN : -ENOSPC;
+			return space_await_gc(&set->space, &write->op);
 	}
 	if (volume->mode == MODE_WRITEBACK)
-		space_gc_may_help(&set->space, NULL);
+		space_suggest_gc(&set->space);
 	write->way = choose_other_way(write, set);
 	return 0;
 }
@@ -207,27 +208,28 @@ static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
 }
 
 /* Adds the key and starts the transfer; the pin keeps the bucket until the key is inserted. */
-static LOCKED void add_extent(struct cache_write *write, uint64_t ptr, unsigned sectors)
+static LOCKED void add_extent(struct cache_write *write, const struct place *place)
 {
 	struct cache_set *set = write->volume->set;
 	struct insert *insert = &write->insert;
-	struct bkey k =
-		bkey_with_pointer(bkey_of(write->volume->slot, write->at + sectors, sectors), ptr);
+	uint64_t end = write->at + place->sectors;
+	struct bkey k = bkey_with_pointer(bkey_of(write->volume->slot, end, place->sectors),
+					  place->ptr);
 
-	assert(sectors % set->superblock.block_sectors == 0);
+	assert(place->sectors % set->superblock.block_sectors == 0);
 	bkey_set_dirty(&k, write->way == WRITE_BACK);
 	insert->keys[insert->count++] = k;
-	write->pinned[write->pinned_count++] = ptr;
+	write->pinned[write->pinned_count++] = place->ptr;
 	device_write(set->device, write->data + (write->at - write->start) * 512,
-		     pointer_sector(ptr), sectors, false, &write->op);
-	write->at += sectors;
+		     pointer_sector(place->ptr), place->sectors, false, &write->op);
+	write->at = end;
 }
 
 /*
- * Allocates cache space and starts the transfers.  False: `op` waits for a bucket,
- * and for the transfers that were started.
+ * Allocates cache space and starts the transfers, which `op` awaits.  0: for all data, or for as
+ * many as fit into one insert.  -EAGAIN: `op` waits for a bucket, too.  -errno: the set failed.
  */
-static LOCKED bool allocate(struct cache_write *write)
+static LOCKED int allocate(struct cache_write *write)
 {
 	struct volume *volume = write->volume;
 	uint64_t end = write->start + write->sectors;
@@ -237,20 +239,22 @@ static LOCKED bool allocate(struct cache_write *write)
 					 volume->block_sectors, volume->is_flash };
 		bool dirty = write->way == WRITE_BACK;
 		bool last_key = write->insert.count + 2 >= INSERT_KEYS_MAX;
-		uint64_t ptr;
-		unsigned given = 0;
+		struct place place;
+		int error = -EAGAIN;
 
 		if (!last_key)
-			given = space_allocate(&volume->set->space, &stream,
+			error = space_allocate(&volume->set->space, &stream,
 					       min_u64(end - write->at, BKEY_SECTORS_MAX), dirty,
-					       &ptr, dirty ? &write->op : NULL);
-		if (given) {
-			add_extent(write, ptr, given);
+					       &place, dirty ? &write->op : NULL);
+		if (!error) {
+			add_extent(write, &place);
 			continue;
 		}
+		if (error != -EAGAIN)
+			return error;
 		if (dirty && !last_key) {
 			SIM_SOMETIMES("a dirty write waits for a bucket");
-			return false;
+			return -EAGAIN;
 		}
 		SIM_SOMETIMES_IF(dirty, "a dirty write has more extents than keys fit");
 		SIM_SOMETIMES_IF(!dirty, "a write through the cache finds no bucket");
@@ -259,7 +263,7 @@ static LOCKED bool allocate(struct cache_write *write)
 		add_hole(write, write->at, end);
 		write->at = end;
 	}
-	return true;
+	return 0;
 }
 
 /* FUA if the write hides dirty data (ORDER-15), or if it was asked for. */
@@ -284,7 +288,7 @@ static void backing_step(struct op *op)
 static void start_data(struct cache_write *write)
 {
 	struct cache_set *set = write->volume->set;
-	bool all = true;
+	int error = 0;
 
 	if (write->way != WRITE_BACK && !write->backing_started)
 		write_backing(write);
@@ -292,11 +296,15 @@ static void start_data(struct cache_write *write)
 		add_hole(write, write->start, write->start + write->sectors);
 	if (write->way == WRITE_BACK || write->way == WRITE_THROUGH) {
 		set_lock(set);
-		all = allocate(write);
+		error = allocate(write);
 		set_unlock(set);
 	}
-	if (all)
-		write->state = WRITE_SETTLE;
+	if (error == -EAGAIN)
+		return;
+	write->state = WRITE_SETTLE;
+	write->cache_error = error;
+	if (op_is_idle(&write->op))	/* the set failed before anything was started */
+		data_arrived(write, 0);
 }
 
 /* ---- KEYS ---- */
@@ -396,6 +404,7 @@ static void begin_invalidate(struct cache_write *write)
 /* All transfers have ended, to the cache and to the backing device. */
 static void data_arrived(struct cache_write *write, int cache_error)
 {
+	cache_error = cache_error ?: write->cache_error;
 	if (write->way == WRITE_DIRECT) {
 		finish(write, write->backing_error);
 		return;

@@ -165,7 +165,7 @@ static LOCKED struct open_bucket *open_another(struct space *space, const struct
 	uint32_t number;
 
 	if (space_take(space, USE_DATA, 1, &number, NULL))
-		return NULL;
+		return NULL;	/* the caller finds out why */
 	open = victim_of_opening(space);
 	close_bucket(space, open);
 	open->bucket = number;
@@ -197,13 +197,13 @@ static LOCKED struct open_bucket *choose_open(struct space *space, const struct 
 	return fresh ?: open;
 }
 
-bool space_await_refill(struct space *space, struct op *op)
+int space_await_refill(struct space *space, struct op *op)
 {
 	if (health_error(space->setup.health) || !space->is_running ||
 	    space->refill_state == REFILL_IDLE || space->refill_state == REFILL_STARVED)
-		return false;
+		return 0;
 	waitlist_join(&space->refilled, op);
-	return true;
+	return -EAGAIN;
 }
 
 /* Written data may have replaced other data: after enough of it, gc looks again. */
@@ -215,31 +215,30 @@ static LOCKED void count_written(struct space *space, unsigned sectors)
 		space_want_gc(space);
 }
 
-unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
-			bool dirty, uint64_t *ptr, struct op *op)
+int space_allocate(struct space *space, const struct stream *stream, unsigned sectors, bool dirty,
+		   struct place *place, struct op *op)
 {
-	struct open_bucket *open = choose_open(space, stream);
+	struct open_bucket *open;
+	int error = health_error(space->setup.health);
 	unsigned given;
 
+	if (error)	/* no waits in a failed set (LESSON-3) */
+		return error;
+	open = choose_open(space, stream);
 	if (!open) {
-		int error = health_error(space->setup.health);
-
-		if (op && error) {	/* no waits in a failed set (LESSON-3) */
-			op_await(op);
-			op_arrive(op, error);
-		} else if (op) {
+		if (op)
 			waitlist_join(&space->waiting[USE_DATA], op);
-		}
-		return 0;
+		return -EAGAIN;
 	}
 	given = min_u64(sectors, open->sectors_left);
 	SIM_SOMETIMES_IF(given < sectors, "an extent ends with its bucket");
 	if (given < sectors)
 		given = round_down(given, stream->block_sectors);
 	assert(given && given % space->setup.block_sectors == 0);
-	*ptr = space_pointer(space, open->bucket) +
-	       ((uint64_t)(space->setup.bucket_sectors - open->sectors_left) << 8);
-	space_pin(space, *ptr);
+	place->sectors = given;
+	place->ptr = space_pointer(space, open->bucket) +
+		     ((uint64_t)(space->setup.bucket_sectors - open->sectors_left) << 8);
+	space_pin(space, place->ptr);
 	if (dirty)
 		space_set_mark(space, open->bucket, MARK_DIRTY);
 	else if (space->bucket[open->bucket].mark == MARK_NONE)
@@ -253,5 +252,5 @@ unsigned space_allocate(struct space *space, const struct stream *stream, unsign
 	list_remove(&open->link);
 	list_add_last(&space->open_lru, &open->link);
 	count_written(space, given);
-	return given;
+	return 0;
 }

@@ -507,16 +507,20 @@ void space_hidden(struct space *space, unsigned sectors)
 		space_want_gc(space);
 }
 
-bool space_gc_may_help(struct space *space, struct op *op)
+int space_await_gc(struct space *space, struct op *op)
+{
+	if (!space->hidden_since_gc && space->marks_valid)
+		return -ENOSPC;
+	if (space->hidden_since_gc)
+		space_want_gc(space);
+	waitlist_join(&space->gc_ended, op);
+	return -EAGAIN;
+}
+
+void space_suggest_gc(struct space *space)
 {
 	uint64_t all = space->setup.buckets * space->setup.bucket_sectors;
-	uint64_t worthwhile = op ? 1 : all / GC_HIDDEN_FRACTION;
 
-	if (space->hidden_since_gc < worthwhile && space->marks_valid)
-		return false;
-	if (space->hidden_since_gc >= worthwhile)
+	if (space->hidden_since_gc >= all / GC_HIDDEN_FRACTION)
 		space_want_gc(space);
-	if (op)
-		waitlist_join(&space->gc_ended, op);
-	return true;
 }

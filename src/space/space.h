@@ -240,19 +240,23 @@ struct stream {
 	unsigned block_sectors;	/* of the volume: extents are multiples of it */
 	bool is_flash;
 };
+/* A place in the cache: a pointer, and for how many sectors there is room. */
+struct place {
+	uint64_t ptr;
+	unsigned sectors;
+};
 /*
- * Allocates up to `sectors` (a multiple of the stream's block) for one extent, in an open bucket.
- * Returns the number of sectors, which may be less at the end of a bucket, and sets *ptr; the
- * bucket gets one pin for the extent.  0: no bucket is free, and `op`, if not NULL, waits for one.
- * (In a failed set, `op` is woken with the error.)
+ * Allocates up to `sectors` (a multiple of the stream's block) for one extent, in an open bucket;
+ * less at the end of a bucket, whose rest is too small.  0: the bucket has one pin for the extent.
+ * -EAGAIN: no bucket is free, and `op`, if not NULL, waits for one.  -errno: the set failed.
  */
-unsigned space_allocate(struct space *space, const struct stream *stream, unsigned sectors,
-			bool dirty, uint64_t *ptr, struct op *op) LOCKED MUST_CHECK;
+int space_allocate(struct space *space, const struct stream *stream, unsigned sectors, bool dirty,
+		   struct place *place, struct op *op) LOCKED MUST_CHECK;
 /*
- * For a fill that found no bucket.  True: `op` waits until the running refill has ended, with or
- * without new buckets.  False: no refill is running.
+ * For a fill that found no bucket.  -EAGAIN: `op` waits until the running refill has ended, with or
+ * without new buckets.  0: no refill is running, so there is nothing to wait for.
  */
-bool space_await_refill(struct space *space, struct op *op) LOCKED MUST_CHECK;
+int space_await_refill(struct space *space, struct op *op) LOCKED MUST_CHECK;
 /*
  * Reserves room for the dirty data of one write.  True: enough buckets remain for metadata even if
  * all promises are used.  The caller ends the promise with the same number of sectors.
@@ -262,10 +266,11 @@ void space_promise_ends(struct space *space, unsigned sectors) LOCKED;
 /* Reports overwritten or discarded dirty sectors, whose buckets a gc may find empty. */
 void space_hidden(struct space *space, unsigned sectors) LOCKED;
 /*
- * Asks for a gc if it may find room.  True: one is running or wanted, and `op`, if not NULL, waits
- * for its end.  Without `op`, a gc is wanted only if it is likely to find much.
+ * For a write that finds no room.  -EAGAIN: a gc is running, or wanted now since it may find some;
+ * `op` waits for its end.  -ENOSPC: nothing was hidden since the last one, so it would find none.
  */
-bool space_gc_may_help(struct space *space, struct op *op) LOCKED;
+int space_await_gc(struct space *space, struct op *op) LOCKED MUST_CHECK;
+void space_suggest_gc(struct space *space) LOCKED;	/* wants one that is likely to find much */
 unsigned space_in_use_percent(const struct space *space) LOCKED;
 
 /*

@@ -103,16 +103,15 @@ static LOCKED bool add_key(struct world *world, struct space *space)
 	struct insert *insert = &world->insert;
 	uint64_t start = sector_of(world, world->order[world->next]);
 	struct stream stream = { .volume = SLOT, .block_sectors = KEY_SECTORS };
-	uint64_t ptr;
-	unsigned given;
+	struct place place;
 
 	/* An empty set has nothing to wait for a bucket with: only when no key is held. */
-	given = space_allocate(space, &stream, KEY_SECTORS, false, &ptr,
-			       insert->count ? NULL : &world->op);
-	if (given != KEY_SECTORS)
+	if (space_allocate(space, &stream, KEY_SECTORS, false, &place,
+			   insert->count ? NULL : &world->op) ||
+	    place.sectors != KEY_SECTORS)
 		return false;
 	insert->keys[insert->count++] =
-		bkey_with_pointer(bkey_of(SLOT, start + KEY_SECTORS, KEY_SECTORS), ptr);
+		bkey_with_pointer(bkey_of(SLOT, start + KEY_SECTORS, KEY_SECTORS), place.ptr);
 	world->next++;
 	return true;
 }

@@ -28,14 +28,15 @@ struct extent {
 static struct extent place_for(const struct stream *stream, unsigned sectors, bool dirty)
 {
 	struct extent extent = { .bucket = 0 };
-	uint64_t ptr = 0;
+	struct place place = { .ptr = 0 };
 
 	lock_acquire(lock);
-	extent.sectors = space_allocate(&space, stream, sectors, dirty, &ptr, NULL);
-	cr_expect(zero(u32, space_staleness(&space, ptr)));
-	extent.bucket = space_bucket_of(&space, ptr);
+	cr_assert(zero(int, space_allocate(&space, stream, sectors, dirty, &place, NULL)));
+	cr_expect(zero(u32, space_staleness(&space, place.ptr)));
+	extent.bucket = space_bucket_of(&space, place.ptr);
 	lock_release(lock);
-	extent.offset = pointer_sector(ptr) % BUCKET_SECTORS;
+	extent.sectors = place.sectors;
+	extent.offset = pointer_sector(place.ptr) % BUCKET_SECTORS;
 	return extent;
 }
 
@@ -246,13 +247,14 @@ Test(allocate, opens_a_bucket_in_an_empty_place)
 Test(allocate, makes_wait_who_finds_no_bucket)
 {
 	struct awaiter awaiter;
-	uint64_t ptr;
+	struct place place;
 
 	awaiter_init(&awaiter, reactor);
 	for (unsigned i = FIRST_OTHER; i < BUCKETS; i++)
 		pointer_is_found(i, 8, false, true);
 	lock_acquire(lock);
-	cr_expect(zero(u32, space_allocate(&space, &my_stream, 4, true, &ptr, &awaiter.op)));
+	cr_expect(eq(int, space_allocate(&space, &my_stream, 4, true, &place, &awaiter.op),
+		     -EAGAIN));
 	lock_release(lock);
 	cr_expect(eq(u32, awaiter.op.awaited, 1));
 	cr_expect(eq(ptr, list_first(&space.waiting[USE_DATA].ops), &awaiter.op.link));
@@ -261,15 +263,15 @@ Test(allocate, makes_wait_who_finds_no_bucket)
 Test(allocate, tells_who_finds_no_bucket_that_the_set_is_dead)
 {
 	struct awaiter awaiter;
-	uint64_t ptr;
+	struct place place;
 
 	awaiter_init(&awaiter, reactor);
 	health_fail(&health, EIO, "dead");
 	lock_acquire(lock);
-	cr_expect(zero(u32, space_allocate(&space, &my_stream, 4, true, &ptr, NULL)));
-	cr_expect(zero(u32, space_allocate(&space, &my_stream, 4, true, &ptr, &awaiter.op)));
+	cr_expect(eq(int, space_allocate(&space, &my_stream, 4, true, &place, NULL), -EIO));
+	cr_expect(eq(int, space_allocate(&space, &my_stream, 4, true, &place, &awaiter.op), -EIO));
 	lock_release(lock);
-	cr_expect(eq(int, awaiter_wait(&awaiter), -EIO));
+	cr_expect(zero(u32, awaiter.op.awaited));
 	cr_expect(waitlist_empty(&space.waiting[USE_DATA]));
 }
 
@@ -295,15 +297,13 @@ Test(allocate, wants_a_gc_when_much_was_written)
 
 Test(allocate, gives_nothing_when_nothing_is_unused)
 {
-	struct extent extent = { .sectors = 1 };
-	uint64_t ptr;
+	struct place place;
 
 	for (unsigned i = FIRST_OTHER; i < BUCKETS; i++)
 		pointer_is_found(i, 8, false, true);
 	lock_acquire(lock);
-	extent.sectors = space_allocate(&space, &my_stream, 4, true, &ptr, NULL);
+	cr_expect(eq(int, space_allocate(&space, &my_stream, 4, true, &place, NULL), -EAGAIN));
 	lock_release(lock);
-	cr_expect(zero(u32, extent.sectors));
 }
 
 /* ---- taking ---- */

@@ -826,52 +826,57 @@ Test(gc, is_wanted_once_where_much_was_hidden)
 	cr_expect(eq(u64, space.hidden_since_gc, BUCKETS * BUCKET_SECTORS / 16 + 2));
 }
 
-/* Asks with an op that would wait, or without one. */
-static bool gc_may_help(struct awaiter *awaiter)
+static int await_gc(struct awaiter *awaiter)
 {
-	bool may;
+	int error;
 
-	if (awaiter)
-		awaiter_init(awaiter, reactor);
+	awaiter_init(awaiter, reactor);
 	lock_acquire(lock);
-	may = space_gc_may_help(&space, awaiter ? &awaiter->op : NULL);
+	error = space_await_gc(&space, &awaiter->op);
 	lock_release(lock);
-	if (awaiter)
-		cr_expect(eq(u32, awaiter->op.awaited, may));
-	return may;
+	cr_expect(eq(u32, awaiter->op.awaited, error == -EAGAIN));
+	return error;
 }
 
-Test(gc, may_help_where_anything_was_hidden_and_somebody_waits)
+static void suggest_gc(void)
+{
+	lock_acquire(lock);
+	space_suggest_gc(&space);
+	lock_release(lock);
+}
+
+Test(gc, is_awaited_where_anything_was_hidden)
 {
 	struct awaiter awaiter;
 
-	cr_expect(not(gc_may_help(&awaiter)));
+	cr_expect(eq(int, await_gc(&awaiter), -ENOSPC));
 	cr_expect(not(space.gc_is_wanted));
 	space.hidden_since_gc = 1;
-	cr_expect(not(gc_may_help(NULL)));
+	suggest_gc();
 	cr_expect(not(space.gc_is_wanted));
-	cr_expect(gc_may_help(&awaiter));
+	cr_expect(eq(int, await_gc(&awaiter), -EAGAIN));
 	cr_expect(space.gc_is_wanted);
 	cr_expect(eq(ptr, list_first(&space.gc_ended.ops), &awaiter.op.link));
 }
 
-Test(gc, may_help_where_much_was_hidden)
+Test(gc, is_suggested_where_much_was_hidden)
 {
 	space.hidden_since_gc = BUCKETS * BUCKET_SECTORS / 64 - 1;
-	cr_expect(not(gc_may_help(NULL)));
+	suggest_gc();
+	cr_expect(not(space.gc_is_wanted));
 	space.hidden_since_gc++;
-	cr_expect(gc_may_help(NULL));
+	suggest_gc();
 	cr_expect(space.gc_is_wanted);
 }
 
-Test(gc, that_is_under_way_may_help)
+Test(gc, that_is_under_way_is_awaited)
 {
 	struct awaiter awaiter;
 
 	lock_acquire(lock);
 	gc_begin(&space);
 	lock_release(lock);
-	cr_expect(gc_may_help(&awaiter));
+	cr_expect(eq(int, await_gc(&awaiter), -EAGAIN));
 	cr_expect(not(space.gc_is_wanted));
 }
 

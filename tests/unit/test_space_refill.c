@@ -443,7 +443,7 @@ static void refill_again(bool is_short)
 	}
 	if (is_short)
 		cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EAGAIN));
-	waits = space_await_refill(&space, &awaiter.op);
+	waits = space_await_refill(&space, &awaiter.op) == -EAGAIN;
 	lock_release(lock);
 	cr_assert(waits);
 	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", health.reason.text);
@@ -561,7 +561,7 @@ Test(target, that_is_exceeded_leaves_some_for_the_next_time)
 	space.data_is_wanted = true;
 	cr_assert(zero(int, space_take(&space, USE_BTREE, 13, bucket, NULL)));
 	awaiter_init(&awaiter, reactor);
-	waits = space_await_refill(&space, &awaiter.op);
+	waits = space_await_refill(&space, &awaiter.op) == -EAGAIN;
 	lock_release(lock);
 	cr_assert(waits);
 	cr_assert(zero(int, awaiter_wait(&awaiter)));
@@ -570,7 +570,7 @@ Test(target, that_is_exceeded_leaves_some_for_the_next_time)
 	expect_no_bucket_lost();
 	lock_acquire(lock);
 	cr_assert(zero(int, space_take(&space, USE_BTREE, 13, bucket, NULL)));
-	waits = space_await_refill(&space, &awaiter.op);
+	waits = space_await_refill(&space, &awaiter.op) == -EAGAIN;
 	lock_release(lock);
 	cr_assert(waits);
 	cr_assert(zero(int, awaiter_wait(&awaiter)));
@@ -615,7 +615,7 @@ static bool hopes(struct awaiter *awaiter)
 
 	awaiter_init(awaiter, reactor);
 	lock_acquire(lock);
-	waits = space_await_refill(&space, &awaiter->op);
+	waits = space_await_refill(&space, &awaiter->op) == -EAGAIN;
 	lock_release(lock);
 	return waits;
 }
@@ -786,7 +786,7 @@ static void refill_from(unsigned victims, bool somebody_waits, struct awaiter *w
 	space_run(&space);
 	cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket,
 				     somebody_waits ? &waiting->op : NULL), -EAGAIN));
-	waits = space_await_refill(&space, &awaiter.op);
+	waits = space_await_refill(&space, &awaiter.op) == -EAGAIN;
 	lock_release(lock);
 	cr_assert(waits);
 	while (!awaiter.steps)
@@ -893,7 +893,7 @@ Test(starved, waits_for_the_gc_under_way)
 	space_run(&space);
 	drop(USE_PRIO, 1);
 	space_kick(&space);
-	cr_assert(space_await_refill(&space, &waiting.op));
+	cr_assert(eq(int, space_await_refill(&space, &waiting.op), -EAGAIN));
 	lock_release(lock);
 	cr_expect(zero(int, awaiter_wait(&waiting)));
 	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
