@@ -148,7 +148,8 @@ static void aim_at_orders(struct aim *aim)
 {
 	for (unsigned n = 1 + sim_random(4); n; n--)
 		aim->orders |= UINT32_C(1) << sim_random(ARRAY_SIZE(orders));
-	aim->left = UINT64_C(1) << sim_random(6);
+	/* Most pairs never come at all, as they should; data and their keys come often. */
+	aim->left = sim_chance(50) ? 1 : UINT64_C(1) << sim_random(6);
 }
 
 void sim_cut_aimed(void)
@@ -160,7 +161,7 @@ void sim_cut_aimed(void)
 			     .next_kind = sim_random(SIM_WRITES) };
 	most = 1u << sim_random(usual_count[aim->kind] + 1);
 	aim->left = 1 + sim_random(most);
-	if (sim_chance(50)) {
+	if (sim_chance(65)) {
 		aim->way = AIM_ORDER;
 		aim_at_orders(aim);
 	}

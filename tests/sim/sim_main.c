@@ -274,13 +274,13 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 	for (unsigned i = 1; i <= seed.plan.lives; i++) {
 		enum ending ending = sim_chance(50) ? ENDING_CUT : ENDING_STOP;
 
-		if (sim_chance(seed.plan.cut_percent / 3))
+		if (sim_chance(seed.plan.cut_percent / 2))
 			sim_cut_aimed();
 		else if (sim_chance(seed.plan.cut_percent))
 			sim_cut_at_write(sim_writes() + 1 + draw_cut(&seed.plan));
 		seed_live(&seed, i, seed.plan.requests, ending);
 		sim_cut_at_write(0);
-		if (sim_chance(20))
+		if (sim_chance(30))
 			damage_a_set(seed.life, &seed.plan);
 		if (sim_chance(20))
 			age_generations(&seed.plan);
