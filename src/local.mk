@@ -113,6 +113,8 @@ index_sources = \
 	$(NULL)
 
 cache_sources = \
+	src/cache/bypass.c \
+	src/cache/bypass.h \
 	src/cache/cache_set.c \
 	src/cache/cache_set.h \
 	src/cache/failure.c \
@@ -126,6 +128,10 @@ cache_sources = \
 	src/cache/read.c \
 	src/cache/request.c \
 	src/cache/request.h \
+	src/cache/request_discard.c \
+	src/cache/request_internal.h \
+	src/cache/request_read.c \
+	src/cache/request_write.c \
 	src/cache/stats.c \
 	src/cache/stats.h \
 	src/cache/traffic.h \

@@ -91,7 +91,8 @@ static LOCKED int allocate(struct fill *fill)
 		fill->at += place.sectors;
 		fill->pinned[fill->pinned_count++] = place.ptr;
 		insert->keys[insert->count++] =
-			bkey_with_pointer(bkey_of(volume->slot, fill->at, place.sectors), place.ptr);
+			bkey_with_pointer(bkey_of(volume->slot, fill->at, place.sectors),
+					  place.ptr);
 	}
 	return 0;
 }

@@ -1,6 +1,8 @@
 /*
  * Ranges in flight are few at a time, so lists suffice.
  */
+#include <errno.h>
+
 #include "base/sometimes.h"
 #include "cache/ranges.h"
 
@@ -62,8 +64,8 @@ static void activate(struct ranges *ranges, struct range *range)
 		cancel_fills(ranges, range);
 }
 
-bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
-		uint64_t end, struct op *op)
+int range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
+	       uint64_t end, struct op *op)
 {
 	*range = (struct range){ .kind = kind, .start = start, .end = end, .op = op };
 	if (is_in_the_way(&ranges->active, range, NULL) ||
@@ -72,10 +74,10 @@ bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind
 		SIM_SOMETIMES_IF(kind == RANGE_WRITE, "a write waits for an overlapping request");
 		op_await(op);
 		list_add_last(&ranges->blocked, &range->link);
-		return false;
+		return -EAGAIN;
 	}
 	activate(ranges, range);
-	return true;
+	return 0;
 }
 
 void range_begin_fill(struct ranges *ranges, struct range *fill, uint64_t start, uint64_t end)

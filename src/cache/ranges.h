@@ -39,9 +39,9 @@ struct ranges {
 };
 
 void ranges_init(struct ranges *ranges);
-/* True: the range is taken.  False: `op` waits, and the range is taken when `op` is woken. */
-bool range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
-		uint64_t end, struct op *op) MUST_CHECK;
+/* 0: the range is taken.  -EAGAIN: `op` waits, and has the range when it is woken. */
+int range_take(struct ranges *ranges, struct range *range, enum range_kind kind, uint64_t start,
+	       uint64_t end, struct op *op) MUST_CHECK;
 /*
  * Registers the pending fill of a read that missed.  Called while the read still holds its range,
  * so that no write can start in between (RANGE-2).

@@ -5,7 +5,7 @@
  * Offsets and lengths are in bytes, of any alignment; the engine transfers whole
  * blocks of the volume.  An unaligned request therefore transfers the blocks around
  * it, too, so the page-aligned buffer `data` must be REQUEST_SLACK_BYTES larger than
- * `bytes` (for WRITE and ZERO, than REQUEST_BYTES_MAX).
+ * `bytes` (for WRITE, ZERO and DISCARD, than REQUEST_BYTES_MAX).
  *
  * Positions inside the engine are *key sectors*: sectors of the backing device,
  * data offset included, as the keys of the index have them.
@@ -27,7 +27,7 @@ enum request_kind {
 	REQUEST_READ,
 	REQUEST_WRITE,
 	REQUEST_FLUSH,
-	REQUEST_DISCARD,	/* then reads as zeros; -EOPNOTSUPP: the caller must use ZERO */
+	REQUEST_DISCARD,	/* reads as zeros afterwards: discarded, or else written */
 	REQUEST_ZERO,		/* writes zeros, around the cache if there is a backing device */
 };
 
@@ -36,7 +36,7 @@ enum {
 	REQUEST_BLOCK_BYTES_MAX = 4096,
 	/* One block before and one after the data, and two edge blocks that are read first. */
 	REQUEST_SLACK_BYTES = 4 * REQUEST_BLOCK_BYTES_MAX,
-	IN_USE_BYPASS_ABOVE = 95,	/* percent in use above which no clean data are cached */
+	DISCARD_BYTES_MAX = 256 << 20,	/* see request_step_bytes() */
 	/* Transfers of one request in flight: enough for a megabyte in pages. */
 	REQUEST_PARTS_MAX = 264,
 	/* Requests in flight: the kernel's background requests, and some others. */
@@ -97,7 +97,7 @@ enum write_state {
 	WRITE_LOOK,	/* for a node, to find out whether the write hides dirty data */
 	WRITE_DATA,	/* for a bucket; transfers may be in flight already */
 	WRITE_SETTLE,	/* for all its transfers, to the cache and to the backing device */
-	WRITE_INVALIDATE,	/* failed on the backing device: for a node, to keep what is dirty */
+	WRITE_INVALIDATE,	/* failed: for a node, to know what is dirty and stays */
 	WRITE_KEYS,	/* for its keys to be inserted */
 	WRITE_DURABLE,	/* FUA: for the journal entry with its keys */
 };
@@ -111,7 +111,7 @@ struct cache_write {
 	unsigned char *data;
 	bool fua;			/* durable when done */
 	bool sync;			/* somebody waits for it: not writeback of the page cache */
-	bool around;			/* do not cache the data */
+	bool bypass;			/* goes to the backing device alone (bypass.h) */
 	uint32_t task;			/* as in struct request */
 	/* private to write.c */
 	struct op op;
@@ -139,17 +139,19 @@ enum request_state {
 	REQUEST_READING,
 	REQUEST_EDGES,		/* reads the blocks that an unaligned write covers in part */
 	REQUEST_WRITING,
-	REQUEST_TRIM,
-	REQUEST_HOLES,
+	REQUEST_TRIM,		/* DISCARD: the backing device discards */
+	REQUEST_HOLES,		/* DISCARD: its flush, and inserts */
 	REQUEST_FLUSHING,
 };
+
+enum discard_part { DISCARD_HEAD, DISCARD_BODY, DISCARD_TAIL };	/* see request_discard.c */
 
 struct request {
 	/* filled in by the caller: */
 	enum request_kind kind;
 	struct volume *volume;
 	uint64_t offset, bytes;
-	void *data;			/* ZERO: room for REQUEST_BYTES_MAX; FLUSH, DISCARD: none */
+	void *data;			/* ZERO, DISCARD: room for zeros; FLUSH: none */
 	bool fua;			/* WRITE, ZERO: durable when done (O_SYNC, O_DSYNC) */
 	bool sync;			/* somebody waits for it: not writeback of the page cache */
 	uint32_t task;			/* id of the task whose sequential stream it continues */
@@ -158,14 +160,18 @@ struct request {
 	/* READ, when done: the requested bytes begin at data + skew. */
 	unsigned skew;
 
-	/* private to request.c */
+	/* private to request*.c */
 	struct op op;
 	enum request_state state;
 	int error;			/* DISCARD: of the backing device; reported at the end */
 	struct range range;
 	uint64_t start, end;		/* key sectors, whole blocks around the request */
-	uint64_t chunk_offset, chunk_bytes;	/* WRITE, ZERO: the part in progress */
+	uint64_t chunk_offset, chunk_bytes;	/* written by the current chunk, */
+	uint64_t chunks_end;			/* and by it and all that follow */
 	bool has_tail_edge;		/* the last block of the chunk must still be read */
+	enum discard_part discard_part;
+	uint64_t body_offset, body_end;	/* DISCARD: the whole blocks */
+	uint64_t hole_at;		/* DISCARD: key sector of the next hole */
 	union {
 		struct cache_read read;
 		struct cache_write write;
@@ -174,5 +180,10 @@ struct request {
 	};
 };
 
+/*
+ * A request blocks its range for others until it ends, so callers split long ones at multiples of
+ * this number of bytes (UINT64_MAX: they need not).
+ */
+uint64_t request_step_bytes(const struct volume *volume, enum request_kind kind);
 /* Called on the volume's reactor, without the set lock. */
 void request_start(struct request *request);

@@ -3,6 +3,9 @@
  */
 #include "cache/volume.h"
 
+#include <errno.h>
+
+
 #include "base/sometimes.h"
 #include "cache/cache_set.h"
 
@@ -84,15 +87,15 @@ void volume_quiesce(struct volume *volume, struct op *op)
 	op_arrive(op, 0);
 }
 
-bool volume_request_begin(struct volume *volume, struct op *op)
+int volume_request_begin(struct volume *volume, struct op *op)
 {
 	if (volume->is_frozen) {
 		SIM_SOMETIMES("a request waits for its volume to thaw");
 		waitlist_join(&volume->thawed, op);
-		return false;
+		return -EAGAIN;
 	}
 	volume->in_flight++;
-	return true;
+	return 0;
 }
 
 void volume_request_ref(struct volume *volume)

@@ -107,6 +107,11 @@ struct volume {
 	unsigned writeback_percent, writeback_delay;
 };
 
+/* Where a byte of the volume, a multiple of the sector, is in the keys of the index. */
+static inline uint64_t volume_key_sector(const struct volume *volume, uint64_t offset)
+{
+	return offset / 512 + volume->data_offset;
+}
 static inline enum backing_state volume_state(const struct volume *volume)
 {
 	return superblock_state(&volume->superblock);
@@ -148,8 +153,8 @@ void volume_freeze(struct volume *volume);
 void volume_thaw(struct volume *volume);
 /* After volume_freeze(): `op` awaits the moment when no request is in flight. */
 void volume_quiesce(struct volume *volume, struct op *op);
-/* Counts a request as in flight: true; or the volume is frozen and `op` waits. */
-bool volume_request_begin(struct volume *volume, struct op *op);
+/* 0: the request counts as in flight.  -EAGAIN: the volume is frozen, and `op` waits; ask again. */
+int volume_request_begin(struct volume *volume, struct op *op) MUST_CHECK;
 /* One more, for work that outlives its request (a fill); volume_request_end() ends it. */
 void volume_request_ref(struct volume *volume);
 /* The request, or that work, has ended. */

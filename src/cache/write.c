@@ -84,40 +84,32 @@ static LOCKED bool wants_writeback(const struct cache_write *write, const struct
 
 	if (volume->is_flash)
 		return true;
-	if (volume->mode != MODE_WRITEBACK || volume->is_detaching)
+	if (volume->mode != MODE_WRITEBACK || write->bypass)
 		return false;
 	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
 }
 
-/* The way of a write that is not kept dirty. */
-static LOCKED enum write_way choose_other_way(const struct cache_write *write,
-					      const struct cache_set *set)
+static LOCKED bool promise(struct cache_write *write, struct cache_set *set)
 {
-	const struct volume *volume = write->volume;
-
-	if (volume->is_detaching || volume->mode == MODE_NONE ||
-	    volume->mode == MODE_WRITEAROUND ||
-	    space_in_use_percent(&set->space) > IN_USE_BYPASS_ABOVE)
-		return WRITE_AROUND;
-	return WRITE_THROUGH;
+	write->is_promised = space_promise_dirty(&set->space, write->sectors);
+	if (write->is_promised)
+		space_count_io(&set->space, write->sectors);
+	return write->is_promised;
 }
 
-/* 0: `way` is chosen.  -EAGAIN: `op` waits for a gc, which may make room.  -ENOSPC: it can't. */
+/*
+ * 0: `way` is chosen, and what goes into the cache has aged the priorities, once.  -EAGAIN: `op`
+ * waits for a gc, which may make room.  -ENOSPC: it can't.
+ */
 static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 {
 	struct volume *volume = write->volume;
 
-	if (!volume->is_flash &&
-	    (write->around || !is_aligned_to(write, set->superblock.block_sectors))) {
-		write->way = WRITE_AROUND;
-		return 0;
-	}
 	write->way = WRITE_BACK;
 	if (write->is_promised)
 		return 0;
 	if (wants_writeback(write, set)) {
-		write->is_promised = space_promise_dirty(&set->space, write->sectors);
-		if (write->is_promised)
+		if (promise(write, set))
 			return 0;
 		SIM_SOMETIMES_IF(!volume->is_flash, "dirty data are not let in for lack of room");
 		SIM_SOMETIMES_IF(volume->is_flash, "a flash-only volume finds no room");
@@ -126,7 +118,9 @@ static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 	}
 	if (volume->mode == MODE_WRITEBACK)
 		space_suggest_gc(&set->space);
-	write->way = choose_other_way(write, set);
+	write->way = write->bypass ? WRITE_AROUND : WRITE_THROUGH;
+	if (!write->bypass)
+		space_count_io(&set->space, write->sectors);
 	return 0;
 }
 
@@ -143,10 +137,10 @@ static int decide(struct cache_write *write)
 	}
 	if (health_error(&set->health))
 		return -EIO;	/* the backing device may have older data: do not mix */
+	write->bypass |= !volume->is_flash &&
+			 !is_aligned_to(write, set->superblock.block_sectors);
 	set_lock(set);
 	error = choose_way(write, set);
-	if (!error && write->way != WRITE_AROUND)
-		space_count_io(&set->space, write->sectors);
 	set_unlock(set);
 	if (!error && write->way == WRITE_BACK && !volume->is_flash)
 		error = volume_make_dirty(volume, &write->op);

@@ -1,15 +1,11 @@
 /*
- * Volume files.
+ * Volume files: reads, writes, holes and flushes become requests of the engine.
  *
  *	message --> data_read, data_write, ... --> request_start
  *	                                               |
  *	             reply <-- data_done <-------------+
  *	                          |   ^                |
- *	                          `---+--- next piece -'  (of a hole to punch)
- *
- * PUNCH_HOLE must leave zeros, since loop devices and mkfs rely on it.  Whole blocks are
- * discarded if the device can do that; the rest is written as zeros.  A long hole is
- * punched piece by piece.
+ *	                          `---+--- next step --'  (of long zeros, or of a long hole)
  */
 #include "fuse/data_file.h"
 
@@ -31,8 +27,6 @@ enum {
 	SECTOR_BYTES = 512,
 	REPLY_HEAD_BYTES = sizeof(struct fuse_out_header),
 	WRITE_HEAD_BYTES = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
-	PIECES_MAX = 3,
-	DISCARD_BYTES_MAX = 256 << 20,
 };
 _Static_assert(WRITE_HEAD_BYTES == (int)CHANNEL_HEAD_BYTES, "a WRITE's payload is aligned");
 _Static_assert((int)REQUEST_SLACK_BYTES <= (int)CHANNEL_SLACK_BYTES, "a slot has the room");
@@ -44,11 +38,6 @@ struct data_handle {
 	bool can_write;
 };
 
-struct data_piece {
-	enum request_kind kind;
-	uint64_t offset, bytes;
-};
-
 struct data_request {
 	struct request request;
 	struct data_files *files;
@@ -57,8 +46,7 @@ struct data_request {
 	uint64_t began_ns;
 	enum traffic_kind traffic;
 	uint64_t bytes;			/* the result, if it succeeds */
-	struct data_piece pieces[PIECES_MAX];
-	unsigned piece, piece_count;
+	uint64_t end;			/* of all steps */
 };
 
 void data_files_init(struct data_files *files, struct tree *tree, unsigned slots)
@@ -127,8 +115,6 @@ static void data_reply(struct data_request *data, int error)
 
 /* ---- requests ---- */
 
-static void data_start_piece(struct data_request *data);
-
 static void data_end(struct data_request *data, int error)
 {
 	struct traffic *traffic = &data->request.volume->traffic;
@@ -138,55 +124,38 @@ static void data_end(struct data_request *data, int error)
 	data_reply(data, error);
 }
 
-/* The length of the next piece.  It is limited, since a request blocks its range for others. */
-static uint64_t data_step_bytes(const struct data_piece *piece)
+/* A step ends at a multiple of what it may have, so that no block is in two of them. */
+static void data_start_step(struct data_request *data)
 {
-	switch (piece->kind) {
-	case REQUEST_ZERO:
-		return REQUEST_BYTES_MAX;
-	case REQUEST_DISCARD:
-		return DISCARD_BYTES_MAX;
-	default:
-		return UINT64_MAX;
-	}
+	struct request *request = &data->request;
+	uint64_t step = request_step_bytes(request->volume, request->kind);
+	uint64_t most = step == UINT64_MAX ? step : step - request->offset % step;
+
+	request->bytes = min_u64(data->end - request->offset, most);
+	request_start(request);
 }
 
 static void data_done(struct request *request, int error)
 {
 	struct data_request *data = request->context;
-	struct data_piece *piece = &data->pieces[data->piece];
 
-	if (error == -EOPNOTSUPP && piece->kind == REQUEST_DISCARD) {
-		piece->kind = REQUEST_ZERO;
-		data_start_piece(data);
-		return;
-	}
-	piece->offset += request->bytes;
-	piece->bytes -= request->bytes;
-	if (error || (!piece->bytes && ++data->piece == data->piece_count))
+	request->offset += request->bytes;
+	if (error || request->offset == data->end)
 		data_end(data, error);
 	else
-		data_start_piece(data);
+		data_start_step(data);
 }
 
-static void data_start_piece(struct data_request *data)
-{
-	const struct data_piece *piece = &data->pieces[data->piece];
-	uint64_t step = data_step_bytes(piece);
-	/* Ends at a multiple of the limit, so that no block is in two pieces. */
-	uint64_t most = step == UINT64_MAX ? step : step - piece->offset % step;
-
-	data->request.kind = piece->kind;
-	data->request.offset = piece->offset;
-	data->request.bytes = min_u64(piece->bytes, most);
-	request_start(&data->request);
-}
-
-/* Fills in the slot's request for one piece; the caller may add more before it starts. */
+/* Fills in the slot's request for [offset, offset + bytes). */
 static struct data_request *data_begin(struct data_files *files, struct channel_slot *slot,
-				       struct volume *volume, enum traffic_kind traffic,
-				       struct data_piece piece)
+				       struct volume *volume, enum request_kind kind,
+				       uint64_t offset, uint64_t bytes)
 {
+	static const enum traffic_kind traffic[] = {
+		[REQUEST_READ] = TRAFFIC_READ, [REQUEST_WRITE] = TRAFFIC_WRITE,
+		[REQUEST_FLUSH] = TRAFFIC_FLUSH, [REQUEST_DISCARD] = TRAFFIC_DISCARD,
+		[REQUEST_ZERO] = TRAFFIC_DISCARD,
+	};
 	const struct fuse_in_header *head = slot->in;
 	struct data_request *data = &files->requests[slot->index];
 
@@ -195,11 +164,11 @@ static struct data_request *data_begin(struct data_files *files, struct channel_
 	data->slot = slot;
 	data->unique = head->unique;
 	data->began_ns = clock_ns(files->reactor);
-	data->traffic = traffic;
-	data->bytes = piece.bytes;
-	data->pieces[0] = piece;
-	data->piece = 0;
-	data->piece_count = 1;
+	data->traffic = traffic[kind];
+	data->bytes = bytes;
+	data->end = offset + bytes;
+	data->request.kind = kind;
+	data->request.offset = offset;
 	data->request.volume = volume;
 	data->request.data = slot->data;
 	data->request.fua = false;
@@ -214,7 +183,7 @@ static struct data_request *data_begin(struct data_files *files, struct channel_
 static void data_start(struct data_request *data)
 {
 	traffic_begin(&data->request.volume->traffic, data->began_ns);
-	data_start_piece(data);
+	data_start_step(data);
 }
 
 static uint64_t volume_bytes(const struct volume *volume)
@@ -334,8 +303,7 @@ static void data_read(struct data_files *files, struct channel_slot *slot)
 		refuse(slot, 0);
 		return;
 	}
-	data_start(data_begin(files, slot, volume, TRAFFIC_READ,
-			      (struct data_piece){ REQUEST_READ, in->offset, bytes }));
+	data_start(data_begin(files, slot, volume, REQUEST_READ, in->offset, bytes));
 }
 
 /* 0: `bytes` bytes can be written; -errno. */
@@ -364,8 +332,8 @@ static void data_write(struct data_files *files, struct channel_slot *slot)
 		refuse(slot, error);
 		return;
 	}
-	data = data_begin(files, slot, handle_of(in->fh)->volume, TRAFFIC_WRITE,
-			  (struct data_piece){ REQUEST_WRITE, in->offset, bytes });
+	data = data_begin(files, slot, handle_of(in->fh)->volume, REQUEST_WRITE, in->offset,
+			  bytes);
 	data->request.fua = handle_of(in->fh)->is_durable || (in->flags & O_DSYNC);
 	data->request.sync = !(in->write_flags & FUSE_WRITE_CACHE);
 	if (bytes)
@@ -382,40 +350,7 @@ static void data_fsync(struct data_files *files, struct channel_slot *slot)
 		refuse(slot, -EIO);
 		return;
 	}
-	data_start(data_begin(files, slot, handle_of(in->fh)->volume, TRAFFIC_FLUSH,
-			      (struct data_piece){ REQUEST_FLUSH, 0, 0 }));
-}
-
-/* Can blocks be turned into zeros without writing them? */
-static bool discard_zeroes(const struct volume *volume)
-{
-	return volume->is_flash || device_can_discard(volume->backing);
-}
-
-/* Punches a hole: discards whole blocks, writes zeros at both ends. */
-static void data_punch(struct data_request *data, const struct data_piece *hole)
-{
-	const struct volume *volume = data->request.volume;
-	uint64_t block = (uint64_t)volume->block_sectors * SECTOR_BYTES;
-	uint64_t end = hole->offset + hole->bytes;
-	uint64_t first = round_up(hole->offset, block);
-	/* The last block ends with the volume, even if it is short. */
-	uint64_t last = end == volume_bytes(volume) ? end : round_down(end, block);
-
-	if (!discard_zeroes(volume) || first >= last)
-		return;
-	data->piece_count = 0;
-	if (hole->offset < first)
-		data->pieces[data->piece_count++] = (struct data_piece){
-			REQUEST_ZERO, hole->offset, first - hole->offset
-		};
-	data->pieces[data->piece_count++] = (struct data_piece){
-		REQUEST_DISCARD, first, last - first
-	};
-	if (last < end)
-		data->pieces[data->piece_count++] = (struct data_piece){
-			REQUEST_ZERO, last, end - last
-		};
+	data_start(data_begin(files, slot, handle_of(in->fh)->volume, REQUEST_FLUSH, 0, 0));
 }
 
 static int check_fallocate(const struct fuse_fallocate_in *in, uint64_t *bytes)
@@ -438,22 +373,16 @@ static int check_fallocate(const struct fuse_fallocate_in *in, uint64_t *bytes)
 static void data_fallocate(struct data_files *files, struct channel_slot *slot)
 {
 	const struct fuse_fallocate_in *in = body_of(slot, sizeof(*in));
-	struct data_request *data;
-	struct data_piece all;
-	bool is_hole;
-	int error = check_fallocate(in, &all.bytes);
+	enum request_kind kind;
+	uint64_t bytes;
+	int error = check_fallocate(in, &bytes);
 
-	if (error || !all.bytes) {
+	if (error || !bytes) {
 		refuse(slot, error);
 		return;
 	}
-	is_hole = in->mode & FALLOC_FL_PUNCH_HOLE;
-	all.kind = REQUEST_ZERO;
-	all.offset = in->offset;
-	data = data_begin(files, slot, handle_of(in->fh)->volume, TRAFFIC_DISCARD, all);
-	if (is_hole)
-		data_punch(data, &all);
-	data_start(data);
+	kind = in->mode & FALLOC_FL_PUNCH_HOLE ? REQUEST_DISCARD : REQUEST_ZERO;
+	data_start(data_begin(files, slot, handle_of(in->fh)->volume, kind, in->offset, bytes));
 }
 
 bool data_files_take(struct data_files *files, struct channel_slot *slot)

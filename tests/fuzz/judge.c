@@ -20,7 +20,7 @@ enum {
 	WINDOWS_MAX = 128,		/* those behind are spread over it */
 	VOLUMES_MAX = 8,		/* that are looked at */
 	DIRTY_MAX = 1 << 16,
-	ROOM = (1 << 18) + REQUEST_SLACK_BYTES,
+	ROOM = REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES,
 	PATHS_MAX = BASE_BACKINGS_MAX + 1,
 };
 #define SECOND UINT64_C(1000000000)

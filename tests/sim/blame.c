@@ -156,8 +156,8 @@ static bool cache_is_to_blame(const struct slot *slot, int error)
 		return may_be_dirty(slot);
 	case REQUEST_WRITE:
 	case REQUEST_ZERO:
-		return may_be_dirty(slot) || may_write_back(slot);
 	case REQUEST_DISCARD:
+		return may_be_dirty(slot) || may_write_back(slot);
 	case REQUEST_FLUSH:
 		return false;
 	}
@@ -168,9 +168,6 @@ static bool may_be_answered(const struct slot *slot, int error)
 {
 	const struct plan_volume *v = slot->v;
 
-	if (error == -EOPNOTSUPP)
-		return slot->request.kind == REQUEST_DISCARD && v->disk &&
-		       !sim_disk_can_discard(v->disk);
 	/* The cache may be full of dirty data, which only flash-only volumes tell. */
 	if (error == -ENOSPC && v->is_flash && is_write(slot))
 		return true;

@@ -400,21 +400,6 @@ void model_begin(struct model_volume *volume, struct model_op *op, enum model_ki
 	}
 }
 
-/* The request was not even tried. */
-static void sector_forget(struct model_volume *volume, uint64_t sector, const struct model_op *op)
-{
-	for (struct model_value **at = &volume->values[sector]; *at;) {
-		struct model_value *value = *at;
-
-		if (value->stamp != op->stamp) {
-			at = &value->next;
-			continue;
-		}
-		*at = value->next;
-		value_free(volume, value);
-	}
-}
-
 static void end_change(struct model_volume *volume, struct model_op *op, int error)
 {
 	struct piece piece = { 0 };
@@ -431,8 +416,6 @@ static void end_change(struct model_volume *volume, struct model_op *op, int err
 			v->failed = error != 0;	/* MODEL-4 */
 			v->seen = error ? NEVER : volume->tick;
 		}
-		if (error == -EOPNOTSUPP)
-			sector_forget(volume, piece.sector, op);
 		sector_prune(volume, piece.sector);
 	}
 }

@@ -16,8 +16,8 @@
  * (MODEL-2) After a power cut, V is gone if a durable W began after the end of V.
  * (MODEL-3) A value is durable if its write was FUA and was answered, or if a flush that began
  *     after its end was answered.
- * (MODEL-4) A failed write may be visible or not, until another one covers it.  A write that the
- *     device does not support (-EOPNOTSUPP) changes nothing.
+ * (MODEL-4) A failed write may be visible or not, until another one covers it, or until a read
+ *     shows that it is not.
  * (MODEL-5) A value that is possible after a cut stays possible until the sector is written
  *     again: an older clean copy in the cache may hide newer data of the backing device, and
  *     be evicted later.  Without a cache, and on flash-only volumes, the first read decides.

@@ -79,30 +79,15 @@ static void slot_done(struct request *request, int error)
 	op_queue(&slot->op);
 }
 
-/* Of a discard only the blocks count that it covers whole. */
-static void whole_blocks(const struct plan_volume *v, uint64_t *offset, uint64_t *bytes)
-{
-	uint64_t block = v->block_sectors * SECTOR, size = v->sectors * SECTOR;
-	uint64_t end = *offset + *bytes;
-
-	*offset = round_up(*offset, block);
-	end = end == size ? end : round_down(end, block);
-	*bytes = end > *offset ? end - *offset : 0;
-}
-
 static bool may_start(const struct plan_volume *v, enum request_kind kind, uint64_t offset,
 		      uint64_t bytes)
 {
-	if (kind == REQUEST_DISCARD)
-		whole_blocks(v, &offset, &bytes);
 	return model_may_start(v->model, model_kind_of(kind), offset, bytes);
 }
 
 static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offset, uint64_t bytes,
 		       bool fua)
 {
-	uint64_t changed_from = offset, changed = bytes;
-
 	struct request *request = &slot->request;
 
 	*request = (struct request){ .kind = kind, .volume = slot->v->volume, .offset = offset,
@@ -111,9 +96,7 @@ static void slot_start(struct slot *slot, enum request_kind kind, uint64_t offse
 				     .task = slot->number % 5, .done = slot_done };
 	if (kind == REQUEST_READ)
 		memset(slot->data, 0x3c, min_u64(bytes + REQUEST_SLACK_BYTES, SLOT_ROOM));
-	if (kind == REQUEST_DISCARD)
-		whole_blocks(slot->v, &changed_from, &changed);
-	model_begin(slot->v->model, &slot->model, model_kind_of(kind), changed_from, changed, fua,
+	model_begin(slot->v->model, &slot->model, model_kind_of(kind), offset, bytes, fua,
 		    slot->data);
 	request->volume->opens++;
 	slot->is_busy = true;

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "cache/bypass.h"
 #include "cache_world.h"
 
 enum { OLD = 1, NEW = 2 };

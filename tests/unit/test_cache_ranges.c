@@ -27,12 +27,12 @@ TestSuite(ranges, .init = setup, .fini = teardown, .timeout = 60);
 /* Request `i` comes; true: it need not wait. */
 static bool read_comes(unsigned i, uint64_t start, uint64_t end)
 {
-	return range_take(&ranges, &range[i], RANGE_READ, start, end, &owner[i].op);
+	return range_take(&ranges, &range[i], RANGE_READ, start, end, &owner[i].op) == 0;
 }
 
 static bool write_comes(unsigned i, uint64_t start, uint64_t end)
 {
-	return range_take(&ranges, &range[i], RANGE_WRITE, start, end, &owner[i].op);
+	return range_take(&ranges, &range[i], RANGE_WRITE, start, end, &owner[i].op) == 0;
 }
 
 static void goes(unsigned i)

@@ -239,7 +239,7 @@ Test(volume, says_dirty_again_after_a_change_of_its_state_has_failed)
 
 Test(volume, lets_requests_in)
 {
-	cr_expect(volume_request_begin(&volume, &owner[0].op));
+	cr_expect(zero(int, volume_request_begin(&volume, &owner[0].op)));
 	cr_expect(eq(u32, volume.in_flight, 1));
 	volume_request_ref(&volume);
 	cr_expect(eq(u32, volume.in_flight, 2));
@@ -251,14 +251,14 @@ Test(volume, lets_requests_in)
 Test(volume, makes_requests_wait_while_it_is_frozen)
 {
 	volume_freeze(&volume);
-	cr_expect(not(volume_request_begin(&volume, &owner[0].op)));
-	cr_expect(not(volume_request_begin(&volume, &owner[1].op)));
+	cr_expect(eq(int, volume_request_begin(&volume, &owner[0].op), -EAGAIN));
+	cr_expect(eq(int, volume_request_begin(&volume, &owner[1].op), -EAGAIN));
 	cr_expect(zero(u32, volume.in_flight));
 	volume_thaw(&volume);
 	cr_expect(zero(int, awaiter_wait(&owner[0])));
 	if (!owner[1].steps)
 		cr_expect(zero(int, awaiter_wait(&owner[1])));
-	cr_expect(volume_request_begin(&volume, &owner[0].op));
+	cr_expect(zero(int, volume_request_begin(&volume, &owner[0].op)));
 	volume_request_end(&volume);
 }
 
@@ -271,7 +271,7 @@ Test(volume, is_drained_at_once_where_nothing_is_in_flight)
 
 Test(volume, is_drained_when_the_last_one_leaves)
 {
-	cr_assert(volume_request_begin(&volume, &owner[1].op));
+	cr_assert(zero(int, volume_request_begin(&volume, &owner[1].op)));
 	volume_request_ref(&volume);
 	volume_freeze(&volume);
 	volume_quiesce(&volume, &owner[0].op);

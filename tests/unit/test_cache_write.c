@@ -78,7 +78,7 @@ Test(write, around_that_fails_leaves_dirty_data_in_sight)
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 }
 
-/* What is not dirty may be new on the backing device: an old copy would show until it is evicted. */
+/* The rest may be new on the backing device: an old copy would show until it is evicted. */
 Test(write, that_fails_below_takes_out_all_but_what_is_dirty)
 {
 	world.volume->mode = MODE_WRITETHROUGH;

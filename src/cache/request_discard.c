@@ -1,0 +1,188 @@
+/*
+ * A request that discards: its range reads as zeros afterwards.
+ *
+ *	HEAD --zeros written--> BODY: TRIM --> HOLES --more--> ... --> TAIL --zeros written--> done
+ *	                          |                                     |
+ *	                          `--device cannot-> zeros written -----'
+ *
+ * The whole blocks in the middle are discarded; the rest at both ends is written as
+ * zeros, and so is all of it if the backing device cannot discard.  (Loop devices and mkfs rely on
+ * zeros.)
+ *
+ * The backing device discards first (TRIM): until the holes are inserted, dirty data
+ * still hide what is below them, so a power cut leaves either the dirty data or zeros.  If the
+ * volume has dirty data, the discard is made durable before the holes that hide them (ORDER-15).
+ */
+#include <errno.h>
+
+#include "base/numbers.h"
+#include "base/sometimes.h"
+#include "cache/cache_set.h"
+#include "cache/request_internal.h"
+
+/* The whole blocks of the range, which is not the same as the blocks it touches. */
+static void find_body(struct request *request)
+{
+	const struct volume *volume = request->volume;
+	uint64_t end = request->offset + request->bytes;
+	uint64_t first = round_up(request->offset, request_block_bytes(request));
+	/* The last block ends with the volume, even if it is short. */
+	uint64_t last = end == volume->sectors * 512 ? request_block_end(request, end) :
+						       request_block_start(request, end);
+
+	request->body_offset = first;
+	request->body_end = max_u64(first, last);
+}
+
+static bool can_discard(const struct volume *volume)
+{
+	return !volume->backing || device_can_discard(volume->backing);
+}
+
+/* As in write.c: the backing device may have older data than a set that failed. */
+static int check_set(const struct volume *volume)
+{
+	return volume->set && health_error(&volume->set->health) ? -EIO : 0;
+}
+
+static void trim(struct request *request)
+{
+	struct volume *volume = request->volume;
+	uint64_t start = volume_key_sector(volume, request->body_offset);
+	uint64_t end = volume_key_sector(volume, request->body_end);
+	int error = check_set(volume);
+
+	if (error) {
+		request_finish(request, error);
+		return;
+	}
+	request->hole_at = start;
+	request->state = REQUEST_TRIM;
+	if (volume->backing)
+		device_discard(volume->backing, start, end - start, &request->op);
+	else
+		op_queue(&request->op);
+}
+
+static void start_body(struct request *request)
+{
+	request->discard_part = DISCARD_BODY;
+	if (can_discard(request->volume))
+		trim(request);
+	else
+		request_write_start(request, request->body_offset, request->body_end);
+}
+
+static void start_tail(struct request *request)
+{
+	uint64_t end = request->offset + request->bytes;
+
+	request->discard_part = DISCARD_TAIL;
+	request_write_start(request, min_u64(request->body_end, end), end);
+}
+
+void request_discard_start(struct request *request)
+{
+	uint64_t end = request->offset + request->bytes;
+
+	request->error = 0;
+	find_body(request);
+	request->discard_part = DISCARD_HEAD;
+	if (request->body_offset < request->body_end) {
+		request_write_start(request, request->offset, request->body_offset);
+		return;
+	}
+	request->discard_part = DISCARD_TAIL;	/* less than a block: all of it is written */
+	request_write_start(request, request->offset, end);
+}
+
+/* Zeros were written. */
+void request_discard_written(struct request *request, int error)
+{
+	if (error || request->discard_part == DISCARD_TAIL)
+		request_finish(request, error);
+	else if (request->discard_part == DISCARD_HEAD)
+		start_body(request);
+	else
+		start_tail(request);
+}
+
+static void trimmed(struct request *request, int error)
+{
+	struct volume *volume = request->volume;
+	bool has_dirty = volume->set && volume_dirty_bytes(volume);
+
+	if (error == -EOPNOTSUPP) {	/* the device knows that only now */
+		SIM_SOMETIMES("a discard becomes a write of zeros");
+		request_write_start(request, request->body_offset, request->body_end);
+		return;
+	}
+	/*
+	 * After an error, dirty data stay visible.  Without any, the holes are inserted all the
+	 * same: the range may be discarded in part, and cached clean data would differ from it.
+	 */
+	if (error && has_dirty) {
+		request_finish(request, error);
+		return;
+	}
+	volume_count(volume, STATS_BYPASSED_SECTORS,
+		     (request->body_end - request->body_offset) / 512);
+	request->error = error;
+	request->state = REQUEST_HOLES;
+	if (volume->backing && has_dirty)
+		device_flush(volume->backing, &request->op);
+	else
+		op_queue(&request->op);
+}
+
+/* Inserts holes (keys without pointers) for the next part of the body. */
+static void insert_holes(struct request *request)
+{
+	struct volume *volume = request->volume;
+	struct insert *insert = &request->insert;
+	uint64_t at = request->hole_at;
+	uint64_t end = volume_key_sector(volume, request->body_end);
+
+	if (at == end || !volume->set) {
+		if (request->error)
+			request_finish(request, request->error);
+		else
+			start_tail(request);
+		return;
+	}
+	*insert = (struct insert){
+		.index = &volume->set->index,
+		.parent = &request->op,
+		.is_journaled = true,
+	};
+	while (at < end && insert->count < INSERT_KEYS_MAX) {
+		uint64_t to = min_u64(end, at + BKEY_HOLE_SECTORS_MAX);
+
+		insert->keys[insert->count++] = bkey_of(volume->slot, to, to - at);
+		at = to;
+	}
+	request->hole_at = at;
+	insert_start(insert);
+}
+
+void request_discard_step(struct request *request, int error)
+{
+	if (request->state == REQUEST_TRIM)
+		trimmed(request, error);
+	else if (error)
+		request_finish(request, error);
+	else
+		insert_holes(request);
+}
+
+uint64_t request_step_bytes(const struct volume *volume, enum request_kind kind)
+{
+	switch (kind) {
+	case REQUEST_ZERO:
+		return REQUEST_BYTES_MAX;
+	case REQUEST_DISCARD:
+		return can_discard(volume) ? DISCARD_BYTES_MAX : REQUEST_BYTES_MAX;
+	default:
+		return UINT64_MAX;
+	}
+}

@@ -1,0 +1,70 @@
+/*
+ * A request that reads: what is missing in the cache may be kept there.
+ */
+#include "cache/bypass.h"
+#include "cache/cache_set.h"
+#include "cache/request_internal.h"
+
+/* What is read through the cache ages the priorities of all buckets. */
+static void age(struct cache_set *set, uint64_t sectors)
+{
+	set_lock(set);
+	space_count_io(&set->space, sectors);
+	set_unlock(set);
+}
+
+void request_read_start(struct request *request)
+{
+	struct cache_read *read = &request->read;
+
+	read->volume = request->volume;
+	read->parent = &request->op;
+	read->start = request->start;
+	read->sectors = request->end - request->start;
+	read->data = request->data;
+	read->bypass = bypass_decide(request->volume, BYPASS_READ);
+	if (!read->bypass)
+		age(request->volume->set, read->sectors);
+	request->state = REQUEST_READING;
+	cache_read_start(read);
+}
+
+/* Counts a read once, as the kernel does: a hit only if nothing was missing. */
+static void count_read(struct request *request)
+{
+	const struct cache_read *read = &request->read;
+	enum stats_counter counter = read->bypass ?
+		(read->missed ? STATS_BYPASS_MISSES : STATS_BYPASS_HITS) :
+		(read->missed ? STATS_MISSES : STATS_HITS);
+
+	volume_count(request->volume, counter, 1);
+	if (read->bypass)
+		volume_count(request->volume, STATS_BYPASSED_SECTORS, read->sectors);
+}
+
+/* Caches the first gap of a read, if it consists of whole blocks of the set. */
+static void fill_gap(struct request *request)
+{
+	const struct cache_read *read = &request->read;
+	unsigned block = request->volume->set->superblock.block_sectors;
+
+	if (read->bypass || !read->gap_sectors || read->gap_start % block ||
+	    read->gap_sectors % block)
+		return;
+	fill_start(request->volume, read->gap_start, read->gap_sectors,
+		   read->data + (read->gap_start - read->start) * 512, request->task);
+}
+
+void request_read_ended(struct request *request, int error)
+{
+	struct volume *volume = request->volume;
+
+	if (!error) {
+		count_read(request);
+		if (volume->set)
+			fill_gap(request);
+	}
+	request->skew = request->offset -
+			(request->start - volume->data_offset) * 512;
+	request_finish(request, error);
+}
