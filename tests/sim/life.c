@@ -250,9 +250,9 @@ static void switch_mild_faults(struct plan *plan, const struct sim_faults *usual
 		if (sim_chance(25))
 			sim_disk_set_faults(plan->set[i].cache, &faults);
 	faults.data_errors = 0;
-	faults.superblock_errors = 600000;
+	faults.superblock_errors = sim_chance(50) ? 900000 : 300000;
 	faults.read_errors = sim_chance(50) ? 20000 : 0;
-	if (v->disk && sim_chance(30))
+	if (v->disk && sim_chance(50))
 		sim_disk_set_faults(v->disk, &faults);
 }
 
