@@ -72,7 +72,8 @@ struct life {
 	bool start_failed, stop_failed;	/* which only errors of a device may make them */
 	bool stopped_badly;		/* a set, while there were requests */
 	bool is_damaged;		/* and damage */
-	enum strike strike;		/* that is still to come */
+	enum strike strike;		/* that is still to come, */
+	bool strike_is_cut;		/* with which the power goes */
 	bool is_lied_to;		/* flushes were none before a cut: nothing is promised */
 	uint64_t started_ns;
 	/* looking at everything: */

@@ -1,12 +1,13 @@
 /*
- * Faults aimed at a state: the disk of a set begins to fail while its ring is full, say.
+ * Faults aimed at a state: the disk of a set begins to fail while its ring is full, say, or
+ * the power goes then.
  *
  * Faults by rate come at any time, mostly early: a set dies of them before it comes to a state
  * that takes much work to reach, or that lasts only a moment.
  */
 #include "life.h"
 
-enum { STRIKE_PERCENT = 10, STRIKE_RATE = 300000 };
+enum { STRIKE_PERCENT = 10, FULL_RING_PERCENT = 40, STRIKE_RATE = 300000 };
 
 void strike_draw(struct life *life)
 {
@@ -15,8 +16,9 @@ void strike_draw(struct life *life)
 	life->strike = STRIKE_NONE;
 	if (may_strike && sim_chance(STRIKE_PERCENT))
 		life->strike = 1 + sim_random(STRIKES - 1);
-	if (may_strike && life->plan->is_storm && sim_chance(STRIKE_PERCENT))
+	if (may_strike && life->plan->is_storm && sim_chance(FULL_RING_PERCENT))
 		life->strike = STRIKE_RING_IS_FULL;
+	life->strike_is_cut = sim_chance(life->strike == STRIKE_RING_IS_FULL ? 80 : 20);
 }
 
 void strike_now(struct plan *plan)
@@ -42,10 +44,20 @@ static bool has_come(enum strike strike, const struct cache_set *set) LOCKED
 	}
 }
 
-void strike_look(struct life *life)
+static void strike_disk(const struct life *life, struct sim_disk *cache)
 {
 	struct sim_faults faults = { .write_errors = STRIKE_RATE };
 
+	if (life->strike_is_cut) {
+		sim_cut_at_write(sim_writes() + 1 + sim_random(20));
+		return;
+	}
+	faults.flush_errors = sim_chance(50) ? STRIKE_RATE : 0;
+	sim_disk_set_faults(cache, &faults);
+}
+
+void strike_look(struct life *life)
+{
 	if (life->strike == STRIKE_NONE)
 		return;
 	life_refresh(life);
@@ -61,7 +73,6 @@ void strike_look(struct life *life)
 		if (!strikes)
 			continue;
 		life->strike = STRIKE_NONE;
-		faults.flush_errors = sim_chance(50) ? STRIKE_RATE : 0;
-		sim_disk_set_faults(life->plan->set[i].cache, &faults);
+		strike_disk(life, life->plan->set[i].cache);
 	}
 }
