@@ -171,7 +171,7 @@ void device_close(struct device *device)
 {
 	if (!device)
 		return;
-	assert(!device->shared.flush.running);
+	flush_done(&device->shared.flush);
 	if (device->fd >= 0)
 		close(device->fd);
 	free(device->path);

@@ -5,71 +5,131 @@
 
 #include "io/reactor.h"
 
-static void flush_start(struct flush *flush)
+static void lock(struct flush *flush)
+{
+	int error = pthread_mutex_lock(&flush->mutex);
+
+	assert(!error);
+}
+
+static void unlock(struct flush *flush)
+{
+	int error = pthread_mutex_unlock(&flush->mutex);
+
+	assert(!error);
+}
+
+/* Under the mutex: the caller starts the transfer when it has let go of it. */
+static void flush_begins(struct flush *flush)
 {
 	assert(!flush->running);			/* FLUSH-1 */
 	assert(waitlist_empty(&flush->waiting_now));
 	flush->running = true;
 	flush->started++;
 	list_take_all(&flush->waiting_now.ops, &flush->waiting_next.ops);
-	device_flush_start(flush->device, &flush->op);
 }
 
 static void flush_step(struct op *op)
 {
 	struct flush *flush = container_of(op, struct flush, op);
 	int error = op_take_error(op);
+	struct waitlist ended;
+	bool begins;
 
+	waitlist_init(&ended);
+	lock(flush);
 	assert(flush->running);
 	flush->running = false;
 	if (!error)
 		flush->completed = flush->started;	/* FLUSH-4 */
-	waitlist_wake_all(&flush->waiting_now, error);
-	if (!waitlist_empty(&flush->waiting_next))
-		flush_start(flush);
+	list_take_all(&ended.ops, &flush->waiting_now.ops);
+	begins = !waitlist_empty(&flush->waiting_next);
+	if (begins)
+		flush_begins(flush);
+	unlock(flush);
+	waitlist_wake_all(&ended, error);
+	if (begins)
+		device_flush_start(flush->device, &flush->op);
 }
 
 void flush_init(struct flush *flush, struct device *device)
 {
 	*flush = (struct flush){ .device = device };
+	pthread_mutex_init(&flush->mutex, NULL);
 	waitlist_init(&flush->waiting_now);
 	waitlist_init(&flush->waiting_next);
 }
 
+void flush_done(struct flush *flush)
+{
+	assert(!flush->running && waitlist_empty(&flush->waiting_next));
+	pthread_mutex_destroy(&flush->mutex);
+}
+
 uint64_t device_flush_ticket(struct device *device)
 {
-	return device_shared(device)->flush.started;
+	struct flush *flush = &device_shared(device)->flush;
+	uint64_t started;
+
+	lock(flush);
+	started = flush->started;
+	unlock(flush);
+	return started;
 }
 
 bool device_flush_covers(struct device *device, uint64_t ticket)
 {
-	return device_shared(device)->flush.completed > ticket;
+	struct flush *flush = &device_shared(device)->flush;
+	uint64_t completed;
+
+	lock(flush);
+	completed = flush->completed;
+	unlock(flush);
+	return completed > ticket;
 }
 
 bool device_is_flushing(struct device *device)
 {
-	return device_shared(device)->flush.running;
+	struct flush *flush = &device_shared(device)->flush;
+	bool running;
+
+	lock(flush);
+	running = flush->running;
+	unlock(flush);
+	return running;
+}
+
+/* Puts the op where it waits; true: a flush begins, whose transfer is to be started. */
+static bool flush_join(struct flush *flush, uint64_t ticket, struct op *op)
+{
+	assert(ticket <= flush->started);		/* FLUSH-2 */
+	if (flush->running && flush->started > ticket) {
+		waitlist_join(&flush->waiting_now, op);
+		return false;
+	}
+	waitlist_join(&flush->waiting_next, op);	/* FLUSH-3 */
+	if (flush->running)
+		return false;
+	op_init(&flush->op, op->home, flush_step);
+	flush_begins(flush);
+	return true;
 }
 
 void device_flush_wait(struct device *device, uint64_t ticket, struct op *op)
 {
 	struct flush *flush = &device_shared(device)->flush;
+	bool is_covered, begins = false;
 
-	assert(!flush->running || op->home == flush->op.home);
-	assert(ticket <= flush->started);		/* FLUSH-2 */
-	if (device_flush_covers(device, ticket)) {
+	lock(flush);
+	is_covered = flush->completed > ticket;
+	if (!is_covered)
+		begins = flush_join(flush, ticket, op);
+	unlock(flush);
+	if (is_covered) {
 		op_await(op);
 		reactor_post(op, 0);
-		return;
-	}
-	if (flush->running && flush->started > ticket) {
-		waitlist_join(&flush->waiting_now, op);
-		return;
-	}
-	waitlist_join(&flush->waiting_next, op);	/* FLUSH-3 */
-	if (!flush->running) {
-		op_init(&flush->op, op->home, flush_step);
-		flush_start(flush);
+	} else if (begins) {
+		device_flush_start(flush->device, &flush->op);
 	}
 }
 

@@ -20,12 +20,14 @@
  * (FLUSH-4) A failed flush covers nothing.  All ops that waited for it get its error, and
  *     the next one that asks starts another.
  *
- * A device is opened in a blocking job, so its flushes get a home when the first op asks: the
- * reactor of that op.  All ops that ask while one is running must have the same home, because
- * only that thread uses a struct flush; it has no lock of its own.
+ * A device is opened in a blocking job, so each flush gets a home when it is asked for: the
+ * reactor of the op that asks first.  Ops of any reactor share it, and are woken on theirs.
+ * `mutex` guards all fields but the constant ones; it is held for a few instructions, also
+ * under the set lock, and nothing is taken or called under it that could wait.
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,13 +36,15 @@
 struct device;
 
 struct flush {
+	pthread_mutex_t mutex;
 	uint64_t started;		/* flushes begun: the number of the latest */
 	uint64_t completed;		/* the number of the latest that succeeded */
 	bool running;			/* the flush `started` is in flight */
 	struct waitlist waiting_now;	/* for the running one */
 	struct waitlist waiting_next;	/* for the one after it */
 	struct device *device;		/* const */
-	struct op op;			/* its home is that of the ops that wait */
+	struct op op;			/* its home is that of the op that asked first */
 };
 
 void flush_init(struct flush *flush, struct device *device);
+void flush_done(struct flush *flush);

@@ -9,13 +9,25 @@
  * waits by returning.
  *
  * (OP-1) A step runs only when the pending count is zero, and never inside another step.
- * (OP-2) Only the thread of the home reactor touches an op.  Other threads hand it over
- *     with reactor_post().
+ * (OP-2) Only the thread of the home reactor runs an op, counts what it awaits and lets it
+ *     arrive.  Other threads hand it over: a waker by op_wake(), all others by reactor_post().
  * (OP-3) An op is in one list at a time.  Waitlists are first come, first served.
  * (OP-4) A woken op asks again from the start.  Nothing was changed on its behalf while
  *     it waited, so asking again is always correct.
+ *
+ * One protocol for waiting: a function that may make an op wait answers
+ *
+ *	0	done, or begun; the answer is there
+ *	-EAGAIN	the op is in a waitlist, and its owner will ask again when it is woken
+ *	-errno	it failed, and waits for nothing
+ *
+ * Names that begin with is_, has_, may_ or can_ only look: they put no op into a list, and start
+ * nothing.  The two parts of a change are called prepare (may wait, changes nothing) and
+ * commit (can neither wait nor fail).
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "base/compiler.h"
 #include "base/list.h"
@@ -59,6 +71,23 @@ static inline void op_arrive(struct op *op, int error)
 		op_queue(op);
 }
 
+/* Is this the thread of the reactor? */
+bool reactor_is_here(const struct reactor *reactor);
+/* Called from any thread: calls op_arrive() on the op's home reactor. */
+void reactor_post(struct op *op, int error);
+
+/*
+ * Lets an op arrive that waited in a list, or for what another op has done.  It may live on another
+ * reactor than its waker; the waker may hold the set lock.
+ */
+static inline void op_wake(struct op *op, int error)
+{
+	if (reactor_is_here(op->home))
+		op_arrive(op, error);
+	else
+		reactor_post(op, error);
+}
+
 /* Returns and clears the error, so that the next state starts without one. */
 static inline int op_take_error(struct op *op)
 {
@@ -98,7 +127,7 @@ static inline bool waitlist_wake_first(struct waitlist *list, int error)
 
 	if (!link)
 		return false;
-	op_arrive(container_of(link, struct op, link), error);
+	op_wake(container_of(link, struct op, link), error);
 	return true;
 }
 
@@ -110,7 +139,7 @@ static inline void waitlist_wake_all(struct waitlist *list, int error)
 	list_init(&all);
 	list_take_all(&all, &list->ops);
 	for (struct list_link *link; (link = list_take_first(&all));)
-		op_arrive(container_of(link, struct op, link), error);
+		op_wake(container_of(link, struct op, link), error);
 }
 
 /*

@@ -103,9 +103,14 @@ struct reactor {
 	struct piece pieces[PIECES_MAX];
 };
 
+bool reactor_is_here(const struct reactor *reactor)
+{
+	return pthread_equal(reactor->thread, pthread_self());
+}
+
 void reactor_assert_home(const struct reactor *reactor)
 {
-	assert(pthread_equal(reactor->thread, pthread_self()));	/* OP-2 */
+	assert(reactor_is_here(reactor));	/* OP-2 */
 }
 
 struct transfer_pool *reactor_transfers(struct reactor *reactor)
@@ -152,7 +157,7 @@ void reactor_post(struct op *op, int error)
 {
 	struct reactor *home = op->home;
 
-	if (pthread_equal(home->thread, pthread_self()))
+	if (reactor_is_here(home))
 		post_box_add(&home->local, op, error);
 	else
 		inbox_post(home, op, error);

@@ -1,4 +1,5 @@
 /* Shared flushes: who waits for which, counted on a real file. */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,6 +75,72 @@ Test(flush, who_came_too_late_for_one_shares_the_next)
 			awaiter_wait(&waiters[i]);
 	cr_expect(eq(u64, flush->started, 2));
 	cr_expect(eq(u64, flush->completed, 2));
+}
+
+/* ---- two reactors ---- */
+
+enum { ROUNDS = 200 };
+
+struct other {
+	pthread_t thread;
+	unsigned rounds, flushed;
+	bool was_covered;
+	/* A reactor runs while it has something to wait for, so each goes on for the other one. */
+	_Atomic bool may_end, has_ended;
+};
+
+/* In a thread of its own: a reactor whose ops flush the same device. */
+static void *flush_again_and_again(void *context)
+{
+	struct other *other = context;
+	struct error error = { .code = 0 };
+	struct reactor *own = reactor_new(&error);
+	struct awaiter awaiter;
+
+	if (!own)
+		return NULL;
+	awaiter_init(&awaiter, own);
+	other->was_covered = true;
+	while (other->rounds++ < ROUNDS || !other->may_end) {
+		uint64_t ticket = device_flush_ticket(device);
+
+		device_flush_wait(device, ticket, &awaiter.op);
+		other->flushed += awaiter_wait(&awaiter) == 0;
+		other->was_covered &= device_flush_covers(device, ticket);
+	}
+	other->has_ended = true;
+	reactor_free(own);
+	return NULL;
+}
+
+static void run_for_a_millisecond(void)
+{
+	struct awaiter pause;
+	struct timer timer = { .op = NULL };
+
+	awaiter_init(&pause, reactor);
+	timer_start(&timer, 1000000, &pause.op);
+	awaiter_wait(&pause);
+}
+
+/* A woken op runs on its own reactor, whichever of the two has flushed for it (OP-2). */
+Test(flush, is_shared_by_ops_of_two_reactors)
+{
+	struct other other = { .flushed = 0 };
+
+	cr_assert(zero(int, pthread_create(&other.thread, NULL, flush_again_and_again, &other)));
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		device_flush(device, &waiters[0].op);
+		cr_expect(eq(int, awaiter_wait(&waiters[0]), 0));
+	}
+	other.may_end = true;
+	while (!other.has_ended)
+		run_for_a_millisecond();
+	pthread_join(other.thread, NULL);
+	cr_expect(eq(u32, other.flushed, other.rounds - 1));
+	cr_expect(other.was_covered);
+	cr_expect(eq(u64, flush->completed, flush->started));
+	cr_expect(le(u64, flush->started, other.flushed + ROUNDS));
 }
 
 Test(flush, what_is_covered_waits_for_nothing)
