@@ -167,26 +167,29 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 	return true;
 }
 
-/* Looks up extents and starts their transfers, up to the end, a wait, or REQUEST_PARTS_MAX. */
-static LOCKED enum lookup_result look_up(struct cache_read *read)
+/*
+ * Looks up extents and starts their transfers.  0: up to the end, or as many as a batch may have.
+ * -EAGAIN: `op` waits for a node, too.  Other -errno: the set failed.
+ */
+static LOCKED int look_up(struct cache_read *read)
 {
 	struct volume *volume = read->volume;
 	uint64_t end = read->start + read->sectors;
-	enum lookup_result result = LOOKUP_HIT;
 	struct lookup found;
 
 	while (read->at < end && read->batch.transfers < REQUEST_PARTS_MAX) {
-		result = index_lookup(&volume->set->index, volume->slot, read->at, end - read->at,
-				      &found, &read->op);
-		if (result == LOOKUP_WAIT || result == LOOKUP_ERROR)
-			break;
-		if (result == LOOKUP_HIT)
+		int error = index_lookup(&volume->set->index, volume->slot, read->at,
+					 end - read->at, &found, &read->op);
+
+		if (error)
+			return error;
+		if (found.is_hit)
 			take_hit(read, &found);
 		else if (!take_gap(read, &found))
 			break;
 		read->at += found.sectors;
 	}
-	return result;
+	return 0;
 }
 
 static void unpin_all(struct cache_read *read)
@@ -228,7 +231,7 @@ static void read_without_index(struct cache_read *read)
 static void go_on(struct cache_read *read)
 {
 	struct cache_set *set = read->volume->set;
-	enum lookup_result result = LOOKUP_ERROR;
+	int error = 0;
 
 	unpin_all(read);
 	read->batch.start = read->at;
@@ -237,13 +240,13 @@ static void go_on(struct cache_read *read)
 	op_await(&read->op);		/* holds the op until all transfers are started */
 	if (set) {
 		set_lock(set);
-		result = look_up(read);
+		error = look_up(read);
 		set_unlock(set);
 	}
 	/* Transfers in flight must end first: they may write to the same memory. */
-	if (result == LOOKUP_ERROR && !read->batch.transfers)
+	if ((!set || (error && error != -EAGAIN)) && !read->batch.transfers)
 		read_without_index(read);
-	read->state = result == LOOKUP_WAIT ? READ_LOOKUP : READ_DATA;
+	read->state = error == -EAGAIN ? READ_LOOKUP : READ_DATA;
 	op_arrive(&read->op, 0);
 }
 

@@ -167,18 +167,13 @@ static int look(struct cache_write *write)
 		return 0;
 	set_lock(set);
 	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
-		enum lookup_result result = index_lookup(&set->index, volume->slot, write->at,
-							 end - write->at, &found, &write->op);
-
-		SIM_SOMETIMES_IF(result == LOOKUP_WAIT,
+		error = index_lookup(&set->index, volume->slot, write->at, end - write->at, &found,
+				     &write->op);
+		SIM_SOMETIMES_IF(error == -EAGAIN,
 				 "a write that looks for dirty data waits for a node");
-		if (result == LOOKUP_WAIT)
-			error = -EAGAIN;
-		if (result == LOOKUP_ERROR)
-			error = health_error(&set->health);
 		if (error)
 			break;
-		write->hides_dirty = result == LOOKUP_HIT && bkey_is_dirty(&found.key);
+		write->hides_dirty = found.is_hit && bkey_is_dirty(&found.key);
 		write->at += found.sectors;
 	}
 	set_unlock(set);
@@ -356,16 +351,12 @@ static int add_holes_around_dirty(struct cache_write *write)
 	set_lock(set);
 	while (write->at < end && write->insert.count < INSERT_KEYS_MAX) {
 		uint64_t most = min_u64(end - write->at, BKEY_HOLE_SECTORS_MAX);
-		enum lookup_result result = index_lookup(&set->index, volume->slot, write->at,
-							 most, &found, &write->op);
 
-		if (result == LOOKUP_WAIT)
-			error = -EAGAIN;
-		if (result == LOOKUP_ERROR)
-			error = health_error(&set->health);
+		error = index_lookup(&set->index, volume->slot, write->at, most, &found,
+				     &write->op);
 		if (error)
 			break;
-		if (result != LOOKUP_HIT || !bkey_is_dirty(&found.key))
+		if (!found.is_hit || !bkey_is_dirty(&found.key))
 			add_hole(write, write->at, write->at + found.sectors);
 		write->at += found.sectors;
 	}

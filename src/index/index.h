@@ -146,24 +146,19 @@ void index_done(struct index *index);
 
 /* ---- lookup ---- */
 
-enum lookup_result {
-	LOOKUP_WAIT,		/* the op waits for a node; ask again */
-	LOOKUP_HIT,		/* an extent */
-	LOOKUP_GAP,		/* nothing is cached */
-	LOOKUP_ERROR,		/* the set failed */
-};
-
 struct lookup {
-	struct bkey key;	/* HIT: the extent, cut to the range asked for */
-	uint64_t sectors;	/* HIT, GAP: number of sectors from `start` it holds for */
+	bool is_hit;		/* an extent; else nothing is cached */
+	struct bkey key;	/* a hit: the extent, cut to the range asked for */
+	uint64_t sectors;	/* number of sectors from `start` on for which this holds */
 };
 
 /*
- * Looks up `start` of `volume`, for at most `sectors`.  The pointer of a hit is valid now; the
- * caller must pin its bucket in the same critical section.
+ * Looks up `start` of `volume`, for at most `sectors`.  0: `answer` is filled in.  The pointer of a
+ * hit is valid now; the caller must pin its bucket in the same critical section.  -EAGAIN: `op`
+ * waits for a node.  Other -errno: the set failed.
  */
-enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t start,
-				uint64_t sectors, struct lookup *answer, struct op *op) LOCKED;
+int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
+		 struct lookup *answer, struct op *op) LOCKED MUST_CHECK;
 
 /* ---- insert ---- */
 

@@ -21,13 +21,6 @@ enum {
 	WAITS_OF_A_FILL_MAX = 8,
 };
 
-enum insert_answer {
-	INSERTED,	/* the part is in; or a leaf write made room for it: ask again */
-	INSERT_WAITS,
-	INSERT_FULL,	/* the leaf must be replaced */
-	INSERT_DROPPED,	/* a fill gives up, or the set failed */
-};
-
 static void insert_step(struct op *op);
 
 /*
@@ -104,26 +97,26 @@ static LOCKED void insert_part(struct insert *insert, struct node *leaf, const s
 	insert_advance(insert, part, bkey_sectors(part));
 }
 
-/* A fill that waited too often gives up; all others wait. */
-static LOCKED enum insert_answer drop_or_wait(struct insert *insert, struct waitlist *list)
+/* -EAGAIN: the op waits in `list`.  -ECANCELED: a fill that waited too often gives up. */
+static LOCKED int drop_or_wait(struct insert *insert, struct waitlist *list)
 {
 	if (insert->may_drop && insert->waits++ == WAITS_OF_A_FILL_MAX) {
 		SIM_RARELY("the keys of a fill are dropped",
 			   "test_index_insert/of_a_fill_is_given_up_when_it_has_waited_too_often");
-		return INSERT_DROPPED;
+		return -ECANCELED;
 	}
 	waitlist_join(list, &insert->op);
-	return INSERT_WAITS;
+	return -EAGAIN;
 }
 
-/* The part needs a bset of its own: the open run must be written first. */
-static LOCKED enum insert_answer write_leaf_first(struct insert *insert, struct node *leaf)
+/* The part needs a bset of its own.  0: the write of the open run was started. */
+static LOCKED int write_leaf_first(struct insert *insert, struct node *leaf)
 {
 	struct index *index = insert->index;
 
 	if (!leaf->write) {
 		if (leaf_write_start(index, leaf))
-			return INSERTED;	/* not yet: but now there is room, so ask again */
+			return 0;
 		SIM_RARELY("an insert finds all leaf writes in use",
 			   "test_index_insert/waits_while_all_leaf_writes_are_in_use");
 		return drop_or_wait(insert, &index->write_slots);
@@ -133,38 +126,46 @@ static LOCKED enum insert_answer write_leaf_first(struct insert *insert, struct 
 	return drop_or_wait(insert, &leaf->waiting);
 }
 
-/* Inserts the part into the leaf, or makes room for it. */
-static LOCKED enum insert_answer insert_into(struct insert *insert, struct node *leaf,
-					     const struct bkey *part)
+/*
+ * 0: the leaf has room for so many words.  -EAGAIN: the op waits for a write of the leaf, or for
+ * another plan.  -ENOSPC: it is full, and must be replaced.  -ECANCELED: a fill gives up.
+ */
+static LOCKED int make_room(struct insert *insert, struct node *leaf, unsigned words)
 {
-	struct index *index = insert->index;
-	unsigned words = bkey_words(part) + TAIL_WORDS;
-	int error;
+	int error = 0;
 
-	assert(!index->setup.memory_only);
 	SIM_SOMETIMES_IF(leaf->is_frozen, "an insert finds its leaf being replaced");
 	if (leaf->is_frozen)
 		return drop_or_wait(insert, &leaf->waiting);
-	switch (leaf_room(index, leaf, words)) {
-	case LEAF_FULL:
-		if (insert->may_drop && insert->had_plan)
-			return INSERT_DROPPED;
-		insert->had_plan = true;
-		return INSERT_FULL;
-	case LEAF_WRITE_FIRST:
-		return write_leaf_first(insert, leaf);
-	case LEAF_FITS:
-		break;
+	while (!error) {
+		switch (leaf_room(insert->index, leaf, words)) {
+		case LEAF_FITS:
+			return 0;
+		case LEAF_WRITE_FIRST:
+			error = write_leaf_first(insert, leaf);
+			break;
+		case LEAF_FULL:
+			if (insert->may_drop && insert->had_plan)
+				return -ECANCELED;
+			insert->had_plan = true;
+			return -ENOSPC;
+		}
 	}
-	if (insert->is_journaled) {
+	return error;
+}
+
+/* Inserts the part into the leaf; or answers as make_room(), or that the set failed. */
+static LOCKED int insert_into(struct insert *insert, struct node *leaf, const struct bkey *part)
+{
+	struct index *index = insert->index;
+	int error = make_room(insert, leaf, bkey_words(part) + TAIL_WORDS);
+
+	assert(!index->setup.memory_only);
+	if (!error && insert->is_journaled)
 		error = journal_room(index->setup.journal, bkey_words(part), &insert->op);
-		if (error == -EAGAIN)
-			return INSERT_WAITS;
-		if (error)
-			return INSERT_DROPPED;	/* the set failed; finish() gets the error */
-	}
-	insert_part(insert, leaf, part);
-	return INSERTED;
+	if (!error)
+		insert_part(insert, leaf, part);
+	return error;
 }
 
 static LOCKED void finish(struct insert *insert, int error)
@@ -178,46 +179,49 @@ static struct position position_of(const struct bkey *k)
 	return (struct position){ bkey_volume(k), bkey_start(k) };
 }
 
+static LOCKED void replace_leaf(struct insert *insert, const struct bkey *part)
+{
+	SIM_SOMETIMES_IF(insert->replayed, "a replay finds a leaf full");
+	SIM_SOMETIMES_IF(insert->may_drop, "a fill finds its leaf full");
+	insert->state = INSERT_PLAN;
+	plan_start(insert->index, position_of(part), 0, insert, &insert->op);
+}
+
+/*
+ * The next part, unless there is none for its leaf.  0: it is in.  -EAGAIN: the op waits, perhaps
+ * for the plan that it has started.  -ECANCELED: a fill gives up.
+ */
+static LOCKED int insert_next(struct insert *insert)
+{
+	struct node *leaf;
+	struct bkey part;
+	int error = index_leaf(insert->index, position_of(&insert->keys[insert->next]), &leaf,
+			       &insert->op);
+
+	if (error)
+		return error;
+	if (insert->cancelled && *insert->cancelled) {
+		SIM_SOMETIMES("a fill is cancelled before all its keys are in");
+		return -ECANCELED;
+	}
+	if (!insert_next_part(insert, leaf, &part))
+		return 0;
+	error = insert_into(insert, leaf, &part);
+	if (error != -ENOSPC || health_error(insert->index->setup.health))
+		return error;
+	replace_leaf(insert, &part);
+	return -EAGAIN;
+}
+
 /* One critical section for as many parts as possible; it ends when the op must wait. */
 static LOCKED void insert_go(struct insert *insert)
 {
-	struct index *index = insert->index;
+	int error = 0;
 
-	while (insert->next < insert->count) {
-		struct position from = position_of(&insert->keys[insert->next]);
-		enum insert_answer answer;
-		struct node *leaf;
-		struct bkey part;
-		int error = index_leaf(index, from, &leaf, &insert->op);
-
-		if (error == -EAGAIN)
-			return;
-		if (error) {
-			finish(insert, error);
-			return;
-		}
-		if (insert->cancelled && *insert->cancelled) {
-			SIM_SOMETIMES("a fill is cancelled before all its keys are in");
-			break;
-		}
-		if (!insert_next_part(insert, leaf, &part))
-			continue;
-		answer = insert_into(insert, leaf, &part);
-		if (answer == INSERT_WAITS)
-			return;
-		if (answer == INSERT_FULL) {
-			SIM_SOMETIMES_IF(insert->replayed, "a replay finds a leaf full");
-			SIM_SOMETIMES_IF(insert->may_drop, "a fill finds its leaf full");
-			insert->state = INSERT_PLAN;
-			plan_start(index, position_of(&part), 0, insert, &insert->op);
-			return;
-		}
-		if (answer == INSERT_DROPPED) {
-			finish(insert, health_error(index->setup.health));
-			return;
-		}
-	}
-	finish(insert, 0);
+	while (!error && insert->next < insert->count)
+		error = insert_next(insert);
+	if (error != -EAGAIN)
+		finish(insert, error == -ECANCELED ? 0 : error);
 }
 
 static void insert_step(struct op *op)

@@ -79,8 +79,8 @@ static uint64_t sectors_in_leaf(const struct node *leaf, struct position from, u
 	return min_u64(sectors, bkey_end(&leaf->key) - from.sector);
 }
 
-enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t start,
-				uint64_t sectors, struct lookup *answer, struct op *op)
+int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
+		 struct lookup *answer, struct op *op)
 {
 	struct position from = { volume, start };
 	struct node *leaf;
@@ -89,7 +89,8 @@ enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t s
 	int error = index_leaf(index, from, &leaf, op);
 
 	if (error)
-		return error == -EAGAIN ? LOOKUP_WAIT : LOOKUP_ERROR;
+		return error;
+	answer->is_hit = false;
 	walk = (struct node_walk){
 		.node = leaf,
 		.at_keys = run_find(&leaf->keys, volume, start),
@@ -106,15 +107,16 @@ enum lookup_result index_lookup(struct index *index, unsigned volume, uint64_t s
 			continue;
 		if (bkey_start(k) > start) {
 			answer->sectors = bkey_start(k) - start;
-			return LOOKUP_GAP;
+			return 0;
 		}
+		answer->is_hit = true;
 		answer->key = *k;
 		bkey_cut_front(&answer->key, start);
 		if (bkey_end(&answer->key) > start + sectors)
 			bkey_cut_back(&answer->key, start + sectors);
 		answer->sectors = bkey_sectors(&answer->key);
-		return LOOKUP_HIT;
+		return 0;
 	}
 	answer->sectors = sectors;
-	return LOOKUP_GAP;
+	return 0;
 }

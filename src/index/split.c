@@ -178,12 +178,45 @@ static LOCKED bool is_cancelled(const struct plan *plan)
 	return plan->insert && plan->insert->cancelled && *plan->insert->cancelled;
 }
 
+/* 0: the new nodes are laid out, in so many buckets; nothing has changed.  -EAGAIN; -errno. */
+static LOCKED int lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX],
+			  unsigned *count)
+{
+	int error;
+
+	if (plan->bottom)
+		plan_collect_children(plan, path[plan->bottom]);
+	else
+		plan_collect_leaf(plan, path[0]);
+	error = plan_lay_out(plan, path, count);
+	return error ?: plan_check_size(plan, *count);
+}
+
+/* Room in the journal for the carried keys, then the buckets.  0; -EAGAIN; -EBUSY; -errno. */
+static LOCKED int take_resources(struct plan *plan, unsigned count, uint32_t *buckets)
+{
+	struct index *index = plan->index;
+	unsigned words = plan->insert && plan->insert->is_journaled ?
+			 split_run_words(&plan->carried) : 0;
+	int error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
+
+	if (!error)
+		error = take_buckets(plan, count, buckets);
+	if (error == -ENOSPC && !health_error(index->setup.health)) {
+		health_fail(index->setup.health, ENOSPC,
+			    "no unused bucket for a btree node during replay");
+		error = health_error(index->setup.health);
+	}
+	return error;
+}
+
+/* The prepare part: may wait, and changes nothing until it has all that it needs. */
 static LOCKED void ask(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *path[INDEX_LEVELS_MAX];
 	uint32_t buckets[PLAN_BUCKETS_MAX];
-	unsigned count, words;
+	unsigned count;
 	int error = index_path(index, plan->from, path, &plan->op);
 
 	if (error == -EAGAIN)
@@ -193,33 +226,13 @@ static LOCKED void ask(struct plan *plan)
 		plan_ends(plan, error);
 		return;
 	}
-	if (plan->bottom)
-		plan_collect_children(plan, path[plan->bottom]);
-	else
-		plan_collect_leaf(plan, path[0]);
-	count = plan_lay_out(plan, path);
-	if (!count)
-		return;
-	error = plan_check_size(plan, count);
-	if (error) {
-		plan_ends(plan, error);
-		return;
-	}
-	words = plan->insert && plan->insert->is_journaled ? split_run_words(&plan->carried) : 0;
-	error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
+	error = lay_out(plan, path, &count);
 	if (!error)
-		error = take_buckets(plan, count, buckets);
+		error = take_resources(plan, count, buckets);
 	if (error == -EAGAIN)
 		return;
-	if (error == -EBUSY) {
-		plan_ends(plan, 0);
-		return;
-	}
 	if (error) {
-		if (error == -ENOSPC)
-			health_fail(index->setup.health, ENOSPC,
-				    "no unused bucket for a btree node during replay");
-		plan_ends(plan, error);
+		plan_ends(plan, error == -EBUSY ? 0 : error);
 		return;
 	}
 	plan_freeze(plan, buckets);

@@ -86,10 +86,11 @@ void plan_collect_leaf(struct plan *plan, const struct node *leaf) LOCKED;
 /* The keys of an interior node: `content`. */
 void plan_collect_children(struct plan *plan, const struct node *node);
 /*
- * Which levels are replaced, and by how many nodes each.  Returns the number of buckets that
- * this needs, or 0: the plan waits for somebody who is in the way.
+ * Which levels are replaced, and by how many nodes each.  0: this needs so many buckets.
+ * -EAGAIN: the plan waits for another one, or for the write of a leaf.
  */
-unsigned plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX]) LOCKED;
+int plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX],
+		 unsigned *buckets) LOCKED MUST_CHECK;
 /* Can there be so many buckets at a time, and memory for them?  Else the set fails: -errno. */
 int plan_check_size(struct plan *plan, unsigned buckets) LOCKED MUST_CHECK;
 /* The leaf has got room meanwhile, or there is nothing left for it to take. */

@@ -124,61 +124,63 @@ int plan_check_size(struct plan *plan, unsigned buckets)
 	return health_error(index->setup.health);
 }
 
-/* True: the node is frozen or being written, and the plan waits for that to end. */
-static bool is_in_the_way(struct plan *plan, struct node *node)
+/* 0: the node is free.  -EAGAIN: it is frozen or being written, and the plan waits for its end. */
+static int await_node(struct plan *plan, struct node *node)
 {
 	if (!node->is_frozen && !node->write)
-		return false;
+		return 0;
 	SIM_SOMETIMES_IF(node->is_frozen, "a plan waits for another plan");
 	SIM_SOMETIMES_IF(node->write, "a plan waits for the write of a leaf");
 	waitlist_join(&node->waiting, &plan->op);
-	return true;
+	return -EAGAIN;
 }
 
-/* True: other plans were promised room in the node, and this plan waits for them. */
-static bool is_promised(struct plan *plan, struct node *node)
+/* 0: nobody was promised room in the node.  -EAGAIN: other plans were; this one waits for them. */
+static int await_appends(struct plan *plan, struct node *node)
 {
 	if (!node->counted_sectors && !node->is_appended)
-		return false;
+		return 0;
 	SIM_SOMETIMES("a plan waits for another that appends to the node");
 	waitlist_join(&node->waiting, &plan->op);
-	return true;
+	return -EAGAIN;
 }
 
-/*
- * Decides which levels are replaced, and by how many nodes each.  Returns the number of buckets
- * needed, or 0: the plan waits for another plan or a write.
- */
-unsigned plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX])
+/* Decides which levels are replaced, and by how many nodes each (split.h). */
+int plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX], unsigned *buckets)
 {
 	struct index *index = plan->index;
 	unsigned words = split_run_words(&plan->content);
 	unsigned keys = plan->content.count;
-	unsigned buckets = 0;
+
+	*buckets = 0;
 
 	for (unsigned level = plan->bottom;; level++) {
 		struct level_plan *at = &plan->at[level];
 		struct node *parent;
 
 		at->old = path[level];
-		if (is_in_the_way(plan, at->old) || is_promised(plan, at->old))
-			return 0;
+		if (await_node(plan, at->old) || await_appends(plan, at->old))
+			return -EAGAIN;
 		at->count = nodes_for(index, words, keys);
-		buckets += at->count;
+		*buckets += at->count;
 		plan->top = level;
-		if (at->count > NEW_NODES_MAX)	/* plan_check_size() refuses it */
-			return buckets + PLAN_BUCKETS_MAX;
 		plan->parent = NULL;
-		if (at->old == index->root)
-			return buckets + (at->count > 1);
-		parent = path[level + 1];
-		if (is_in_the_way(plan, parent))
+		if (at->count > NEW_NODES_MAX) {	/* plan_check_size() refuses it */
+			*buckets += PLAN_BUCKETS_MAX;
 			return 0;
+		}
+		if (at->old == index->root) {
+			*buckets += at->count > 1;
+			return 0;
+		}
+		parent = path[level + 1];
+		if (await_node(plan, parent))
+			return -EAGAIN;
 		plan->parent_sectors = split_set_sectors(index, CHILD_WORDS * (1 + at->count));
 		if (parent->written_sectors + parent->counted_sectors + plan->parent_sectors <=
 		    parent->sectors) {
 			plan->parent = parent;
-			return buckets;
+			return 0;
 		}
 		keys = parent->keys.count - 1 + at->count;
 		words = keys * CHILD_WORDS;

@@ -13,6 +13,7 @@
  * entering it for each lookup, as requests do; of each the best of some rounds and the median.
  */
 #include <err.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,26 +151,24 @@ static void inserted(struct world *world)
 
 /* ---- time ---- */
 
-/* Asks for each block once, so that all nodes are in memory; false: the op waits for one. */
-static bool walk(struct world *world)
+/* Asks for each block once, so that all nodes are in memory; -EAGAIN: the op waits for one. */
+static int walk(struct world *world)
 {
 	struct cache_set *set = set_of(world);
-	enum lookup_result result = LOOKUP_HIT;
-	struct lookup found;
+	struct lookup found = { .is_hit = true };
+	int error = 0;
 
 	set_lock(set);
 	for (; world->next < world->keys; world->next++) {
-		result = index_lookup(&set->index, SLOT, sector_of(world, world->next),
-				      KEY_SECTORS, &found, &world->op);
-		if (result != LOOKUP_HIT)
+		error = index_lookup(&set->index, SLOT, sector_of(world, world->next),
+				     KEY_SECTORS, &found, &world->op);
+		if (error || !found.is_hit)
 			break;
 	}
 	set_unlock(set);
-	if (result == LOOKUP_WAIT)
-		return false;
-	if (result != LOOKUP_HIT)
+	if ((error && error != -EAGAIN) || (!error && !found.is_hit))
 		errx(1, "block %u is not in the cache", world->next);
-	return true;
+	return error;
 }
 
 static LOCKED void look_up_one(struct world *world, struct index *index, struct random *random)
@@ -177,8 +176,8 @@ static LOCKED void look_up_one(struct world *world, struct index *index, struct 
 	struct lookup found;
 	uint64_t sector = sector_of(world, random_below(random, world->keys));
 
-	if (index_lookup(index, SLOT, sector, KEY_SECTORS, &found, &world->op) != LOOKUP_HIT ||
-	    found.sectors != KEY_SECTORS)
+	if (index_lookup(index, SLOT, sector, KEY_SECTORS, &found, &world->op) ||
+	    !found.is_hit || found.sectors != KEY_SECTORS)
 		errx(1, "sector %llu is not in the cache", (unsigned long long)sector);
 }
 
@@ -274,7 +273,7 @@ static void registered(struct world *world)
 	if (!world->next)
 		printf("start_ms %.0f\n", (now_ns() - world->began_ns) / 1e6);
 	world->state = STATE_WALK;
-	if (walk(world)) {
+	if (!walk(world)) {
 		time_all(world);
 		stop(world);
 	}

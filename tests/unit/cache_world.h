@@ -284,15 +284,15 @@ static inline uint64_t world_place(const struct volume *volume, uint64_t sector,
 {
 	struct awaiter awaiter;
 	struct lookup found;
-	enum lookup_result result;
+	int error;
 
 	awaiter_init(&awaiter, world.reactor);
 	set_lock(world.set);
-	result = index_lookup(&world.set->index, volume->slot, sector + volume->data_offset, 1,
-			      &found, &awaiter.op);
+	error = index_lookup(&world.set->index, volume->slot, sector + volume->data_offset, 1,
+			     &found, &awaiter.op);
 	set_unlock(world.set);
-	cr_assert(ne(int, result, LOOKUP_WAIT));
-	if (result != LOOKUP_HIT)
+	cr_assert(ne(int, error, -EAGAIN));
+	if (error || !found.is_hit)
 		return 0;
 	if (is_dirty)
 		*is_dirty = bkey_is_dirty(&found.key);

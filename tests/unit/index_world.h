@@ -319,26 +319,26 @@ static inline struct node *ix_leaf(unsigned volume, uint64_t sector)
 	return leaf;
 }
 
-static inline enum lookup_result ix_lookup(unsigned volume, uint64_t sector, uint64_t sectors,
-					   struct lookup *found)
+static inline int ix_lookup(unsigned volume, uint64_t sector, uint64_t sectors,
+			    struct lookup *found)
 {
-	enum lookup_result result;
+	int error;
 
 	do {
 		ix_enter();
-		result = index_lookup(&ix.index, volume, sector, sectors, found, &ix.awaiter.op);
+		error = index_lookup(&ix.index, volume, sector, sectors, found, &ix.awaiter.op);
 		ix_leave();
-		if (result == LOOKUP_WAIT)
+		if (error == -EAGAIN)
 			awaiter_wait(&ix.awaiter);
-	} while (result == LOOKUP_WAIT);
-	return result;
+	} while (error == -EAGAIN);
+	return error;
 }
 
 static inline bool ix_has(unsigned volume, uint64_t sector)
 {
 	struct lookup found;
 
-	return ix_lookup(volume, sector, 1, &found) == LOOKUP_HIT;
+	return !ix_lookup(volume, sector, 1, &found) && found.is_hit;
 }
 
 static inline void ix_expect_sound(void)
