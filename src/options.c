@@ -44,10 +44,10 @@ static int take_allow_other(struct mount_options *options, const char *name UNUS
 	return 0;
 }
 
-static int take_default_permissions(struct mount_options *options, const char *name UNUSED,
-				    const char *value UNUSED, struct error *error UNUSED)
+/* What a FUSE file system may be asked for and this one always does. */
+static int take_as_it_is(struct mount_options *options UNUSED, const char *name UNUSED,
+			 const char *value UNUSED, struct error *error UNUSED)
 {
-	options->default_permissions = true;
 	return 0;
 }
 
@@ -189,7 +189,7 @@ static const struct word words[] = {
 	{ "rw", NO_VALUE, take_read_only },
 	{ "device", NEEDS_VALUE, take_device },
 	{ "allow_other", NO_VALUE, take_allow_other },
-	{ "default_permissions", NO_VALUE, take_default_permissions },
+	{ "default_permissions", NO_VALUE, take_as_it_is },
 	{ "uid", NEEDS_VALUE, take_uid },
 	{ "gid", NEEDS_VALUE, take_gid },
 	{ "umask", NEEDS_VALUE, take_umask },

@@ -28,7 +28,6 @@ struct mount_options {
 	unsigned device_count;
 	bool read_only;
 	bool allow_other;
-	bool default_permissions;
 	bool fake, foreground, verbose, sloppy;
 	bool no_fail;			/* a missing member is not an error */
 	bool help, version;		/* then `spec` and `directory` may be missing */

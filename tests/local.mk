@@ -20,6 +20,7 @@ tidy_tests = \
 	tests/tidy/listed.sh \
 	tests/tidy/man.sh \
 	tests/tidy/marks.sh \
+	tests/tidy/only_tests.sh \
 	tests/tidy/self-test.sh \
 	tests/tidy/shared.sh \
 	tests/tidy/statics.sh \

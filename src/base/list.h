@@ -61,15 +61,10 @@ static inline void list_remove(struct list_link *link)
 	link->next = link->prev = NULL;
 }
 
-/* The first, last, next link; NULL if there is none. */
+/* The first, the next link; NULL if there is none. */
 static inline struct list_link *list_first(const struct list *list)
 {
 	return list_empty(list) ? NULL : list->head.next;
-}
-
-static inline struct list_link *list_last(const struct list *list)
-{
-	return list_empty(list) ? NULL : list->head.prev;
 }
 
 static inline struct list_link *list_next(const struct list *list, const struct list_link *link)

@@ -68,7 +68,7 @@ struct cache_set {
 	struct stats stats;			/* reactor */
 
 	unsigned cutoff_writeback, cutoff_writeback_sync;	/* const: percent in use */
-	uint64_t cache_read_races, writeback_keys_done, writeback_keys_failed;	/* reactor: 0 */
+	uint64_t writeback_keys_done, writeback_keys_failed;	/* reactor: 0 */
 };
 
 /* Acquires and releases the set lock. */

@@ -16,7 +16,6 @@
 
 enum {
 	STALE_MAX = 10,			/* a pointer further behind has its node rewritten */
-	NODES_PER_STAY = 1,
 	NODES_BETWEEN_PAUSES = 100,
 };
 #define PAUSE_NS UINT64_C(10000000)

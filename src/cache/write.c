@@ -438,7 +438,7 @@ static void keys_are_in(struct cache_write *write, int error)
 	}
 	write->state = WRITE_DURABLE;
 	set_lock(set);
-	journal_commit(&set->journal, &write->op);
+	journal_commit_entry(&set->journal, write->insert.sequence, &write->op);
 	set_unlock(set);
 }
 

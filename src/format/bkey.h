@@ -91,11 +91,6 @@ static inline void bkey_set_dirty(struct bkey *k, bool dirty)
 {
 	k->high = dirty ? k->high | BKEY_DIRTY : k->high & ~BKEY_DIRTY;
 }
-static inline void bkey_drop_pointer(struct bkey *k)
-{
-	k->high &= ~(UINT64_C(7) << 60);
-	k->ptr = 0;
-}
 
 /* The last position of the tree: the root's own key ends there. */
 static inline struct bkey bkey_max(void)

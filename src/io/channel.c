@@ -335,14 +335,3 @@ void channel_drain(struct channel *channel, struct op *op)
 	else
 		channel->drain = op;
 }
-
-unsigned channel_slots(const struct channel *channel)
-{
-	return channel->count;
-}
-
-struct channel_slot *channel_slot_at(struct channel *channel, unsigned index)
-{
-	assert(index < channel->count);
-	return &channel->slots[index].visible;
-}

@@ -43,7 +43,7 @@ struct channel_slot {
 	unsigned in_bytes;	/* its length */
 	void *data;		/* in + CHANNEL_HEAD_BYTES, page aligned */
 	void *user;		/* the caller's; NULL when the message arrives */
-	unsigned index;		/* of this slot, below channel_slots() */
+	unsigned index;		/* of this slot, below the number of slots */
 };
 
 /*
@@ -69,10 +69,6 @@ void channel_stop(struct channel *channel);
 bool channel_idle(const struct channel *channel);
 /* The op awaits the end of the channel, when it is idle; at most one op. */
 void channel_drain(struct channel *channel, struct op *op);
-
-unsigned channel_slots(const struct channel *channel);
-/* The slot of that index, so that its owner can keep an array beside. */
-struct channel_slot *channel_slot_at(struct channel *channel, unsigned index);
 
 /*
  * Sends a reply, and gives the slot back when it is sent.  The memory must stay in place until

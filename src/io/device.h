@@ -73,7 +73,6 @@ uint64_t device_sectors(const struct device *device);
 unsigned device_logical_block_bytes(const struct device *device);	/* 512 for files */
 bool device_is_block_device(const struct device *device);
 uint64_t device_number(const struct device *device);	/* st_rdev, or 0 for a file */
-bool device_is_same(const struct device *a, const struct device *b);
 /* Is `path` this device?  May block. */
 bool device_is_at(const struct device *device, const char *path);
 

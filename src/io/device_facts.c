@@ -148,13 +148,6 @@ const struct device_disk *device_disk(const struct device *device)
 	return device->disk.partition ? &device->disk : NULL;
 }
 
-bool device_is_same(const struct device *a, const struct device *b)
-{
-	if (device_is_block_device(a) || device_is_block_device(b))
-		return device_number(a) == device_number(b);
-	return a->stat.st_dev == b->stat.st_dev && a->stat.st_ino == b->stat.st_ino;
-}
-
 bool device_is_at(const struct device *device, const char *path)
 {
 	struct stat other;

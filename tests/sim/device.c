@@ -487,11 +487,6 @@ uint64_t device_number(const struct device *device UNUSED)
 	return 0;
 }
 
-bool device_is_same(const struct device *a, const struct device *b)
-{
-	return a->disk == b->disk;
-}
-
 bool device_is_at(const struct device *device, const char *path)
 {
 	return device->disk == disk_find(path);

@@ -66,7 +66,7 @@ plant() {
 }
 
 clean_tree
-for check in citations heads layers listed man marks shared statics width words; do
+for check in citations heads layers listed man marks only_tests shared statics width words; do
 	content "$check"
 	status=$?
 	[ $status = 0 ] || [ $status = 77 ] || {
@@ -118,5 +118,7 @@ echo 'The superblock is late (contract 4).' |
 echo '/* As the kernel has it (request-path 4.0). */' |
 	plant citations "a paper that is not here" src/index/node.c
 echo 'Entries go in order (J2).' | plant citations "one in a document" doc/a.md
+echo 'void list_close(struct list *list);' |
+	plant only_tests "a function that nobody calls" src/base/list.h
 ! command -v mandoc >/dev/null || echo '.Xy' | plant man "a macro that is not there" man/a.8
 [ $failures = 0 ]

@@ -113,7 +113,7 @@ Test(options, takes_owner_and_modes)
 	cr_expect(eq(u32, options.uid, 5));
 	cr_expect(eq(u32, options.gid, 6));
 	cr_expect(eq(u32, options.umask, 027));
-	cr_expect(options.allow_other && options.default_permissions);
+	cr_expect(options.allow_other);
 	mount_options_done(&options);
 }
 
