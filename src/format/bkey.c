@@ -21,20 +21,52 @@ void bkey_cut_back(struct bkey *k, uint64_t end)
 	k->low = end;
 }
 
+enum { SET_DEVICES_MAX = 8 };	/* of old kernels */
+
+/* Several pointers are to copies on different devices of one set; anything else is damage. */
+static bool are_copies(const le64 *pointers, unsigned count)
+{
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		unsigned device = pointer_device(le64_get(pointers[i]));
+
+		if (device >= SET_DEVICES_MAX || seen >> device & 1)
+			return false;
+		seen |= 1u << device;
+	}
+	return true;
+}
+
+/* Of several copies the first one on a device of the set, or, if none is, the first. */
+static uint64_t choose_pointer(const le64 *pointers, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (pointer_is_usable(le64_get(pointers[i])))
+			return le64_get(pointers[i]);
+	}
+	return le64_get(pointers[0]);
+}
+
 unsigned bkey_decode(struct bkey *k, const le64 *words, unsigned room)
 {
 	struct bkey found = { 0 };
+	unsigned taken;
 
 	if (room < 2)
 		return 0;
 	found.high = le64_get(words[0]);
 	found.low = le64_get(words[1]);
-	if (bkey_pointers(&found) > 1 || bkey_words(&found) > room)
+	taken = bkey_words(&found);
+	if (taken > room ||
+	    (bkey_pointers(&found) > 1 && !are_copies(words + 2, bkey_pointers(&found))))
 		return 0;
-	if (bkey_pointers(&found))
-		found.ptr = le64_get(words[2]);
+	if (bkey_pointers(&found)) {
+		found.ptr = choose_pointer(words + 2, bkey_pointers(&found));
+		bkey_set_pointers(&found, 1);
+	}
 	*k = found;
-	return bkey_words(k);
+	return taken;
 }
 
 unsigned bkey_encode(const struct bkey *k, le64 *words)

@@ -87,6 +87,10 @@ static inline void bkey_set_sectors(struct bkey *k, unsigned sectors)
 {
 	k->high = (k->high & ~(UINT64_C(0xffff) << 20)) | (uint64_t)sectors << 20;
 }
+static inline void bkey_set_pointers(struct bkey *k, unsigned pointers)
+{
+	k->high = (k->high & ~(UINT64_C(7) << 60)) | (uint64_t)pointers << 60;
+}
 static inline void bkey_set_dirty(struct bkey *k, bool dirty)
 {
 	k->high = dirty ? k->high | BKEY_DIRTY : k->high & ~BKEY_DIRTY;
@@ -123,8 +127,10 @@ static inline unsigned generation_after(uint8_t now, uint8_t then)
 }
 
 /*
- * Reads one key from `words` (of which `room` remain).  Returns the words it
- * took; 0 if it does not fit or has more pointers than one.
+ * Reads one key from `words` (of which `room` remain).  Returns the words it took; 0 if it does
+ * not fit, or if it has pointers that cannot be to copies of one extent.  In memory a key has one
+ * pointer: of copies (sets of old kernels had up to eight devices) the first one on a device of the
+ * set.
  */
 unsigned bkey_decode(struct bkey *k, const le64 *words, unsigned room);
 /* Writes it; returns the words it took. */

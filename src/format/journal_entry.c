@@ -60,7 +60,7 @@ int journal_entry_check(const struct journal_entry_disk *entry, struct error *er
 		if (!taken)
 			return error_set(error, EINVAL,
 					 "journal entry %llu: the key at word %u of %u "
-					 "has more than one pointer or does not fit",
+					 "does not fit or has pointers that no key has",
 					 (unsigned long long)le64_get(entry->sequence), at, words);
 	}
 	return 0;
@@ -84,5 +84,7 @@ void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k)
 /* Words after the key are remains of longer keys: they are ignored. */
 bool bkey_slot_decode(struct bkey *k, const struct bkey_slot_disk *slot)
 {
-	return bkey_decode(k, slot->words, ARRAY_SIZE(slot->words));
+	unsigned taken = bkey_decode(k, slot->words, ARRAY_SIZE(slot->words));
+
+	return taken && taken == bkey_words(k);
 }

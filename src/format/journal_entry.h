@@ -23,4 +23,5 @@ int journal_entry_check(const struct journal_entry_disk *entry, struct error *er
 void journal_entry_seal(struct journal_entry_disk *entry, unsigned words, uint64_t set_magic);
 
 void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k);
+/* False: it does not fit, or has several pointers, which metadata never had. */
 bool bkey_slot_decode(struct bkey *k, const struct bkey_slot_disk *slot);

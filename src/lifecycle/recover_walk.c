@@ -154,10 +154,11 @@ static LOCKED int mark_journal(struct recover *recover)
 		unsigned words = le32_get(entry->words);
 		struct bkey k;
 
-		for (unsigned at = 0; at < words; at += bkey_words(&k)) {
+		for (unsigned at = 0, taken; at < words; at += taken) {
 			char text[BKEY_TEXT_BYTES];
 
-			if (!bkey_decode(&k, entry->keys + at, words - at))
+			taken = bkey_decode(&k, entry->keys + at, words - at);
+			if (!taken)
 				break;		/* cannot be: journal_read() has checked them */
 			if (!is_sound_extent(set, &k))
 				return error_set(recover->job.error, EINVAL,

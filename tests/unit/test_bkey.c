@@ -97,16 +97,42 @@ Test(bkey, is_refused_where_it_does_not_fit)
 	cr_expect(eq(u64, k.low, 4711));
 }
 
-Test(bkey, is_refused_with_more_than_one_pointer)
+/* Old kernels had sets of several cache devices, and keys with a pointer to each copy. */
+Test(bkey, with_several_pointers_has_the_first_one_to_a_device_of_the_set)
 {
 	le64 words[9];
 	struct bkey k;
 
-	memset(words, 0, sizeof(words));
 	for (uint64_t pointers = 2; pointers < 8; pointers++) {
 		words[0] = le64_of(UINT64_C(1) << 63 | pointers << 60 | 8 << 20);
-		cr_expect(eq(u32, bkey_decode(&k, words, 9), 0));
+		words[1] = le64_of(80);
+		for (unsigned i = 0; i < pointers; i++)
+			words[2 + i] = le64_of(pointer_of(pointers - 1 - i, 1000 + i, 3));
+		cr_expect(zero(u32, bkey_decode(&k, words, 1 + pointers)));
+		cr_expect(eq(u32, bkey_decode(&k, words, 9), 2 + pointers));
+		cr_expect(eq(u32, bkey_pointers(&k), 1));
+		cr_expect(eq(u64, k.ptr, pointer_of(0, 1000 + pointers - 1, 3)));
+		cr_expect(eq(u32, bkey_sectors(&k), 8));
+		words[1 + pointers] = le64_of(pointer_of(7, 5, 0));	/* none is of the set */
+		cr_expect(eq(u32, bkey_decode(&k, words, 9), 2 + pointers));
+		cr_expect(eq(u64, k.ptr, pointer_of(pointers - 1, 1000, 3)));
 	}
+}
+
+/* A bit that flipped in the count takes words of the next key for pointers. */
+Test(bkey, is_refused_with_pointers_that_are_not_to_copies)
+{
+	le64 words[9];
+	struct bkey k;
+
+	words[0] = le64_of(UINT64_C(1) << 63 | UINT64_C(2) << 60 | 8 << 20);
+	words[1] = le64_of(80);
+	words[2] = words[3] = le64_of(pointer_of(0, 1000, 3));
+	cr_expect(zero(u32, bkey_decode(&k, words, 9)));	/* one device twice */
+	words[3] = le64_of(pointer_of(8, 1000, 3));
+	cr_expect(zero(u32, bkey_decode(&k, words, 9)));	/* no set had so many */
+	words[3] = words[0];
+	cr_expect(zero(u32, bkey_decode(&k, words, 9)));	/* another key */
 }
 
 Test(bkey, is_written_as_the_kernel_wrote_it)
