@@ -85,11 +85,13 @@ journal_sources = \
 space_sources = \
 	src/space/allocate.c \
 	src/space/bucket.c \
-	src/space/survey.c \
 	src/space/internal.h \
 	src/space/prio.c \
 	src/space/refill.c \
+	src/space/room.c \
 	src/space/space.h \
+	src/space/survey.c \
+	src/space/victims.c \
 	$(NULL)
 
 index_sources = \
@@ -139,6 +141,8 @@ cache_sources = \
 	src/cache/volume.h \
 	src/cache/volume_superblock.c \
 	src/cache/write.c \
+	src/cache/write_internal.h \
+	src/cache/write_way.c \
 	$(NULL)
 
 lifecycle_sources = \

@@ -33,10 +33,10 @@
 #include "cache/cache_set.h"
 #include "cache/request.h"
 #include "cache/volume.h"
+#include "cache/write_internal.h"
 
 static void cache_write_step(struct op *op);
 static void decided(struct cache_write *write, int error);
-static int decide(struct cache_write *write);
 static void backing_step(struct op *op);
 static void data_arrived(struct cache_write *write, int cache_error);
 
@@ -51,7 +51,7 @@ void cache_write_start(struct cache_write *write)
 	op_init(&write->op, write->parent->home, cache_write_step);
 	op_init(&write->backing_op, write->parent->home, backing_step);
 	op_await(write->parent);
-	decided(write, decide(write));
+	decided(write, cache_write_decide(write));
 }
 
 static void finish(struct cache_write *write, int error)
@@ -66,118 +66,6 @@ static void finish(struct cache_write *write, int error)
 		write->is_promised = false;
 	}
 	op_arrive(write->parent, error);
-}
-
-/* ---- DECIDE ---- */
-
-/* The cache takes whole blocks of the set only; other writes go around it. */
-static bool is_aligned_to(const struct cache_write *write, unsigned block_sectors)
-{
-	return write->start % block_sectors == 0 && write->sectors % block_sectors == 0;
-}
-
-/* Above the cutoff no more dirty data are admitted, as in the kernel. */
-static LOCKED bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
-{
-	unsigned in_use = space_in_use_percent(&set->space);
-	const struct volume *volume = write->volume;
-
-	if (volume->is_flash)
-		return true;
-	if (volume->mode != MODE_WRITEBACK || write->bypass)
-		return false;
-	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
-}
-
-static LOCKED bool promise(struct cache_write *write, struct cache_set *set)
-{
-	write->is_promised = space_promise_dirty(&set->space, write->sectors);
-	if (write->is_promised)
-		space_count_io(&set->space, write->sectors);
-	return write->is_promised;
-}
-
-/*
- * 0: `way` is chosen, and what goes into the cache has aged the priorities, once.  -EAGAIN: `op`
- * waits for a gc, which may make room.  -ENOSPC: it can't.
- */
-static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
-{
-	struct volume *volume = write->volume;
-
-	write->way = WRITE_BACK;
-	if (write->is_promised)
-		return 0;
-	if (wants_writeback(write, set)) {
-		if (promise(write, set))
-			return 0;
-		SIM_SOMETIMES_IF(!volume->is_flash, "dirty data are not let in for lack of room");
-		SIM_SOMETIMES_IF(volume->is_flash, "a flash-only volume finds no room");
-		if (volume->is_flash)
-			return space_await_gc(&set->space, &write->op);
-	}
-	if (volume->mode == MODE_WRITEBACK)
-		space_suggest_gc(&set->space);
-	write->way = write->bypass ? WRITE_AROUND : WRITE_THROUGH;
-	if (!write->bypass)
-		space_count_io(&set->space, write->sectors);
-	return 0;
-}
-
-/* 0: `way` is chosen. -EAGAIN: the op waits for state DIRTY to be durable (ORDER-17), or for gc. */
-static int decide(struct cache_write *write)
-{
-	struct volume *volume = write->volume;
-	struct cache_set *set = volume->set;
-	int error;
-
-	if (!set) {
-		write->way = WRITE_DIRECT;
-		return 0;
-	}
-	if (health_error(&set->health))
-		return -EIO;	/* the backing device may have older data: do not mix */
-	write->bypass |= !volume->is_flash &&
-			 !is_aligned_to(write, set->superblock.block_sectors);
-	set_lock(set);
-	error = choose_way(write, set);
-	set_unlock(set);
-	if (!error && write->way == WRITE_BACK && !volume->is_flash)
-		error = volume_make_dirty(volume, &write->op);
-	if (!error && write->way == WRITE_AROUND)
-		volume_count(volume, STATS_BYPASSED_SECTORS, write->sectors);
-	return error;
-}
-
-/* ---- LOOK ---- */
-
-/*
- * Does the write hide dirty data (hides_dirty)?  0: that is known.  -EAGAIN: `op` waits for a node
- * to find out.  -errno: the set failed.
- */
-static int look(struct cache_write *write)
-{
-	struct volume *volume = write->volume;
-	struct cache_set *set = volume->set;
-	uint64_t end = write->start + write->sectors;
-	struct lookup found;
-	int error = 0;
-
-	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
-		return 0;
-	set_lock(set);
-	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
-		error = index_lookup(&set->index, volume->slot, write->at, end - write->at, &found,
-				     &write->op);
-		SIM_SOMETIMES_IF(error == -EAGAIN,
-				 "a write that looks for dirty data waits for a node");
-		if (error)
-			break;
-		write->hides_dirty = found.is_hit && bkey_is_dirty(&found.key);
-		write->at += found.sectors;
-	}
-	set_unlock(set);
-	return error;
 }
 
 /* ---- DATA ---- */
@@ -444,7 +332,7 @@ static void keys_are_in(struct cache_write *write, int error)
 
 static void looked(struct cache_write *write, int error)
 {
-	error = error ?: look(write);
+	error = error ?: cache_write_look(write);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
@@ -475,7 +363,7 @@ static void cache_write_step(struct op *op)
 
 	switch (write->state) {
 	case WRITE_DECIDE:
-		decided(write, error ?: decide(write));
+		decided(write, error ?: cache_write_decide(write));
 		return;
 	case WRITE_LOOK:
 		looked(write, error);

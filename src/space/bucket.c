@@ -10,7 +10,6 @@
 #include "space/internal.h"
 
 enum {
-	BTREE_LIST_MIN = 24,		/* the largest plan, twice, and a table of volumes */
 	BTREE_LIST_MAX = 256,
 	DATA_LIST_MIN = 8,
 	BATCH_MIN = 16,
@@ -20,7 +19,6 @@ enum {
 	BUCKETS_PER_ENTRY_AT_MOST = 4,	/* if many buckets are empty */
 	USED_SECTORS_MAX = 65535,
 	GC_FRACTION = 16,		/* a gc after writes of 1/16 of the cache */
-	GC_HIDDEN_FRACTION = 64,	/* or, if dirty writes lack room, 1/64 of it was hidden */
 	AGING_ROUNDS = 1024,		/* while the whole cache is read or written once */
 	SLICE_BUCKETS = 8192,		/* some 20 us of a sweep (SPACE-6) */
 };
@@ -453,74 +451,4 @@ void space_gc_end(struct space *space)
 	waitlist_wake_all(&space->gc_ended, 0);
 	space_wake_starved(space);
 	space_kick(space);
-}
-
-void space_want_gc(struct space *space)
-{
-	space->gc_is_wanted = true;
-	waitlist_wake_all(&space->gc_wanted, 0);
-}
-
-bool space_gc_is_wanted(const struct space *space)
-{
-	return space->gc_is_wanted;
-}
-
-unsigned space_in_use_percent(const struct space *space)
-{
-	return (space->setup.buckets - space->available) * 100 / space->setup.buckets;
-}
-
-/* The number of buckets that so many sectors may open: both ends may share a bucket. */
-static unsigned promise_of(const struct space *space, unsigned sectors)
-{
-	return sectors / space->setup.bucket_sectors + 2;
-}
-
-/*
- * `kept` is what others may take: the full lists of metadata, the open buckets, and another btree
- * list of minimum size.
- */
-bool space_promise_dirty(struct space *space, unsigned sectors)
-{
-	unsigned need = promise_of(space, sectors);
-	uint64_t kept = space->metadata_reserved + space->open_limit + BTREE_LIST_MIN;
-
-	if (space->available <= kept + space->dirty_promised + need)
-		return false;
-	space->dirty_promised += need;
-	return true;
-}
-
-void space_promise_ends(struct space *space, unsigned sectors)
-{
-	assert(space->dirty_promised >= promise_of(space, sectors));
-	space->dirty_promised -= promise_of(space, sectors);
-}
-
-void space_hidden(struct space *space, unsigned sectors)
-{
-	space->hidden_since_gc += sectors;
-	space->gc_was_useless = false;
-	space->gc_left -= sectors;
-	if (space->gc_left < 0 && !space->gc_is_wanted)
-		space_want_gc(space);
-}
-
-int space_await_gc(struct space *space, struct op *op)
-{
-	if (!space->hidden_since_gc && space->marks_valid)
-		return -ENOSPC;
-	if (space->hidden_since_gc)
-		space_want_gc(space);
-	waitlist_join(&space->gc_ended, op);
-	return -EAGAIN;
-}
-
-void space_suggest_gc(struct space *space)
-{
-	uint64_t all = space->setup.buckets * space->setup.bucket_sectors;
-
-	if (space->hidden_since_gc >= all / GC_HIDDEN_FRACTION)
-		space_want_gc(space);
 }

@@ -5,6 +5,8 @@
 
 #include "space/space.h"
 
+enum { BTREE_LIST_MIN = 24 };	/* the largest plan, twice, and a table of volumes */
+
 struct victim {
 	uint64_t worth;
 	uint32_t bucket;
@@ -32,6 +34,12 @@ void space_kick(struct space *space) LOCKED;
 /* Wakes refill from REFILL_STARVED: there may be victims now. */
 void space_wake_starved(struct space *space) LOCKED;
 void space_refill_step(struct op *op);
+
+bool space_may_be_victim(const struct space *space, uint64_t number) LOCKED;
+/* victims.c: the next slice of the sweep; true: it was the last. */
+bool space_sweep(struct space *space) LOCKED;
+/* Leaves out what may be no victim any more (SPACE-8); all, if a gc has begun. */
+void space_check_victims(struct space *space) LOCKED;
 
 /* Bytes of a part of the table that hold entries; the rest of its bucket is zero. */
 size_t space_part_used_bytes(const struct space *space);

@@ -1,0 +1,112 @@
+/*
+ * Which way a write goes, and whether it hides dirty data: the states DECIDE and LOOK of write.c.
+ */
+#include <errno.h>
+
+#include "base/sometimes.h"
+#include "cache/cache_set.h"
+#include "cache/volume.h"
+#include "cache/write_internal.h"
+
+/* The cache takes whole blocks of the set only; other writes go around it. */
+static bool is_aligned_to(const struct cache_write *write, unsigned block_sectors)
+{
+	return write->start % block_sectors == 0 && write->sectors % block_sectors == 0;
+}
+
+/* Above the cutoff no more dirty data are admitted, as in the kernel. */
+static LOCKED bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
+{
+	unsigned in_use = space_in_use_percent(&set->space);
+	const struct volume *volume = write->volume;
+
+	if (volume->is_flash)
+		return true;
+	if (volume->mode != MODE_WRITEBACK || write->bypass)
+		return false;
+	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
+}
+
+static LOCKED bool promise(struct cache_write *write, struct cache_set *set)
+{
+	write->is_promised = space_promise_dirty(&set->space, write->sectors);
+	if (write->is_promised)
+		space_count_io(&set->space, write->sectors);
+	return write->is_promised;
+}
+
+/*
+ * 0: `way` is chosen, and what goes into the cache has aged the priorities, once.  -EAGAIN: `op`
+ * waits for a gc, which may make room.  -ENOSPC: it can't.
+ */
+static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
+{
+	struct volume *volume = write->volume;
+
+	write->way = WRITE_BACK;
+	if (write->is_promised)
+		return 0;
+	if (wants_writeback(write, set)) {
+		if (promise(write, set))
+			return 0;
+		SIM_SOMETIMES_IF(!volume->is_flash, "dirty data are not let in for lack of room");
+		SIM_SOMETIMES_IF(volume->is_flash, "a flash-only volume finds no room");
+		if (volume->is_flash)
+			return space_await_gc(&set->space, &write->op);
+	}
+	if (volume->mode == MODE_WRITEBACK)
+		space_suggest_gc(&set->space);
+	write->way = write->bypass ? WRITE_AROUND : WRITE_THROUGH;
+	if (!write->bypass)
+		space_count_io(&set->space, write->sectors);
+	return 0;
+}
+
+int cache_write_decide(struct cache_write *write)
+{
+	struct volume *volume = write->volume;
+	struct cache_set *set = volume->set;
+	int error;
+
+	if (!set) {
+		write->way = WRITE_DIRECT;
+		return 0;
+	}
+	if (health_error(&set->health))
+		return -EIO;	/* the backing device may have older data: do not mix */
+	write->bypass |= !volume->is_flash &&
+			 !is_aligned_to(write, set->superblock.block_sectors);
+	set_lock(set);
+	error = choose_way(write, set);
+	set_unlock(set);
+	if (!error && write->way == WRITE_BACK && !volume->is_flash)
+		error = volume_make_dirty(volume, &write->op);
+	if (!error && write->way == WRITE_AROUND)
+		volume_count(volume, STATS_BYPASSED_SECTORS, write->sectors);
+	return error;
+}
+
+int cache_write_look(struct cache_write *write)
+{
+	struct volume *volume = write->volume;
+	struct cache_set *set = volume->set;
+	uint64_t end = write->start + write->sectors;
+	struct lookup found;
+	int error = 0;
+
+	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
+		return 0;
+	set_lock(set);
+	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
+		error = index_lookup(&set->index, volume->slot, write->at, end - write->at, &found,
+				     &write->op);
+		SIM_SOMETIMES_IF(error == -EAGAIN,
+				 "a write that looks for dirty data waits for a node");
+		if (error)
+			break;
+		write->hides_dirty = found.is_hit && bkey_is_dirty(&found.key);
+		write->at += found.sectors;
+	}
+	set_unlock(set);
+	return error;
+}

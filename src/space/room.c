@@ -1,0 +1,79 @@
+/*
+ * How much room is left: what is in use, what dirty writes are promised, and when a gc is wanted
+ * because it may find some.
+ */
+#include <errno.h>
+
+#include "space/internal.h"
+
+enum { GC_HIDDEN_FRACTION = 64 };	/* a gc, if dirty writes lack room and 1/64 was hidden */
+
+void space_want_gc(struct space *space)
+{
+	space->gc_is_wanted = true;
+	waitlist_wake_all(&space->gc_wanted, 0);
+}
+
+bool space_gc_is_wanted(const struct space *space)
+{
+	return space->gc_is_wanted;
+}
+
+unsigned space_in_use_percent(const struct space *space)
+{
+	return (space->setup.buckets - space->available) * 100 / space->setup.buckets;
+}
+
+/* The number of buckets that so many sectors may open: both ends may share a bucket. */
+static unsigned promise_of(const struct space *space, unsigned sectors)
+{
+	return sectors / space->setup.bucket_sectors + 2;
+}
+
+/*
+ * `kept` is what others may take: the full lists of metadata, the open buckets, and another btree
+ * list of minimum size.
+ */
+bool space_promise_dirty(struct space *space, unsigned sectors)
+{
+	unsigned need = promise_of(space, sectors);
+	uint64_t kept = space->metadata_reserved + space->open_limit + BTREE_LIST_MIN;
+
+	if (space->available <= kept + space->dirty_promised + need)
+		return false;
+	space->dirty_promised += need;
+	return true;
+}
+
+void space_promise_ends(struct space *space, unsigned sectors)
+{
+	assert(space->dirty_promised >= promise_of(space, sectors));
+	space->dirty_promised -= promise_of(space, sectors);
+}
+
+void space_hidden(struct space *space, unsigned sectors)
+{
+	space->hidden_since_gc += sectors;
+	space->gc_was_useless = false;
+	space->gc_left -= sectors;
+	if (space->gc_left < 0 && !space->gc_is_wanted)
+		space_want_gc(space);
+}
+
+int space_await_gc(struct space *space, struct op *op)
+{
+	if (!space->hidden_since_gc && space->marks_valid)
+		return -ENOSPC;
+	if (space->hidden_since_gc)
+		space_want_gc(space);
+	waitlist_join(&space->gc_ended, op);
+	return -EAGAIN;
+}
+
+void space_suggest_gc(struct space *space)
+{
+	uint64_t all = space->setup.buckets * space->setup.bucket_sectors;
+
+	if (space->hidden_since_gc >= all / GC_HIDDEN_FRACTION)
+		space_want_gc(space);
+}
