@@ -117,6 +117,7 @@ index_sources = \
 cache_sources = \
 	src/cache/bypass.c \
 	src/cache/bypass.h \
+	src/cache/cache_device.h \
 	src/cache/cache_set.c \
 	src/cache/cache_set.h \
 	src/cache/failure.c \

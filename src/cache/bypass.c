@@ -23,7 +23,7 @@ static bool cache_is_full(struct cache_set *set)
 	unsigned in_use;
 
 	set_lock(set);
-	in_use = space_in_use_percent(&set->space);
+	in_use = space_in_use_percent(&set->cache.space);
 	set_unlock(set);
 	return in_use > IN_USE_BYPASS_ABOVE;
 }

@@ -25,7 +25,7 @@ void set_unlock(struct cache_set *set)
 
 const char *set_name(const struct cache_set *set, char text[40])
 {
-	return units_print_uuid(text, set->superblock.set_uuid);
+	return units_print_uuid(text, set->cache.superblock.set_uuid);
 }
 
 /* A retired slot is never used again, so that its old keys cannot match another volume. */
@@ -44,11 +44,11 @@ void set_volumes_changed(struct cache_set *set)
 /* The casts: a journal that is only read (journal_read()) uses neither of them. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 {
-	const struct superblock *sb = &set->superblock;
+	const struct superblock *sb = &set->cache.superblock;
 
 	*setup = (struct journal_setup){
 		.lock = set->lock,
-		.device = set->device,
+		.device = set->cache.device,
 		.health = (struct health *)&set->health,
 		.when_idle = (struct waitlist *)&set->when_idle,
 		.reactor = set->reactor,
@@ -63,10 +63,10 @@ void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 
 static int init_space(struct cache_set *set, struct error *error)
 {
-	const struct superblock *sb = &set->superblock;
+	const struct superblock *sb = &set->cache.superblock;
 	struct space_setup setup = {
 		.lock = set->lock,
-		.device = set->device,
+		.device = set->cache.device,
 		.health = &set->health,
 		.when_idle = &set->when_idle,
 		.reactor = set->reactor,
@@ -85,20 +85,20 @@ static int init_space(struct cache_set *set, struct error *error)
 		.is_read_only = set->is_read_only,
 	};
 
-	return space_init(&set->space, &setup, error);
+	return space_init(&set->cache.space, &setup, error);
 }
 
 static void init_index(struct cache_set *set, size_t node_memory_bytes, bool read_only)
 {
-	const struct superblock *sb = &set->superblock;
+	const struct superblock *sb = &set->cache.superblock;
 	struct index_setup setup = {
 		.lock = set->lock,
-		.device = set->device,
+		.device = set->cache.device,
 		.health = &set->health,
 		.when_idle = &set->when_idle,
 		.reactor = set->reactor,
 		.journal = &set->journal,
-		.space = &set->space,
+		.space = &set->cache.space,
 		.set_magic = superblock_set_magic(sb),
 		.block_sectors = sb->block_sectors,
 		.node_sectors = superblock_node_sectors(sb),
@@ -128,7 +128,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	}
 	set->cutoff_writeback = CUTOFF_WRITEBACK;
 	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
-	set->superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
+	set->cache.superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
 	list_init(&set->volumes);
 	health_init(&set->health);
 	waitlist_init(&set->when_idle);
@@ -138,7 +138,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	gc_init(&set->gc, set);
 	fills_init(&set->fills, set);
 	failure_init(&set->failure, set);
-	set->uuid_slots = superblock_uuid_slots(&set->superblock);
+	set->uuid_slots = superblock_uuid_slots(&set->cache.superblock);
 	set->uuids = calloc(set->uuid_slots, sizeof(*set->uuids));
 	assert(set->uuids);
 	return 0;
@@ -148,10 +148,10 @@ void set_done(struct cache_set *set)
 {
 	assert(list_empty(&set->volumes) && waitlist_empty(&set->when_idle));
 	index_done(&set->index);
-	space_done(&set->space);
+	space_done(&set->cache.space);
 	journal_done(&set->journal);
 	fills_done(&set->fills);
 	free(set->uuids);
-	buffer_free(set->superblock_buffer);
+	buffer_free(set->cache.superblock_buffer);
 	lock_free(set->lock);
 }

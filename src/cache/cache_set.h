@@ -4,10 +4,10 @@
  *
  *	    cache_set
  *	    |- journal   recent index changes  \
- *	    |- space     buckets                > guarded by the set lock:
+ *	    |- cache     its buckets            > guarded by the set lock:
  *	    |- index     keys                  /  set_lock() .. set_unlock()
  *	    |- gc        walks the index, holding the set lock at each step
- *	    `- volumes, superblock, settings, counters: the reactor thread only
+ *	    `- volumes, superblocks, settings, counters: the reactor thread only
  *
  * The lock is there so that journal, space and index may be used from several
  * reactors one day; today one reactor runs all steps, and nobody ever waits for it.
@@ -20,17 +20,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/cache_device.h"
 #include "cache/failure.h"
 #include "cache/fill.h"
 #include "cache/gc.h"
 #include "cache/stats.h"
-#include "format/superblock.h"
 #include "format/uuid.h"
 #include "index/index.h"
-#include "io/device.h"
 #include "io/lock.h"
 #include "journal/journal.h"
-#include "space/space.h"
 
 struct daemon;
 struct volume;
@@ -47,13 +45,9 @@ struct cache_set {
 	struct daemon *daemon;			/* const */
 	uint64_t birth;				/* const: no other volume or set has it */
 	struct reactor *reactor;		/* const */
-	struct device *device;			/* const: the cache device */
-	char member_name[64];			/* const: DIR/sys/block/<member_name> */
-	struct superblock superblock;		/* reactor: geometry const */
-	unsigned char *superblock_buffer;	/* reactor: 4 KiB, for writing it */
+	struct cache_device cache;		/* its only one */
 	struct health health;			/* lock to set; read without, it only gets worse */
 	struct journal journal;			/* lock */
-	struct space space;			/* lock */
 	struct index index;			/* lock */
 	struct gc gc;				/* lock */
 	struct fills fills;			/* reactor */
@@ -70,6 +64,13 @@ struct cache_set {
 	unsigned cutoff_writeback, cutoff_writeback_sync;	/* const: percent in use */
 	uint64_t writeback_keys_done, writeback_keys_failed;	/* reactor: 0 */
 };
+
+/* The device on which the data of a usable pointer are. */
+static inline struct cache_device *cache_device_of(struct cache_set *set, uint64_t ptr)
+{
+	assert(pointer_is_usable(ptr));
+	return &set->cache;
+}
 
 /* Acquires and releases the set lock. */
 void set_lock(struct cache_set *set) LOCKS_SET;
@@ -89,7 +90,7 @@ void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 /* The obsolete layout of large buckets: as in the kernel, its volumes are read-only. */
 static inline bool set_is_obsolete(const struct cache_set *set)
 {
-	return set->superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET;
+	return set->cache.superblock.feature_incompatible & FEATURE_OBSOLETE_LARGE_BUCKET;
 }
 
 /* Is the slot in use, by a volume that was not detached? */

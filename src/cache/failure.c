@@ -28,7 +28,7 @@ static void failure_step(struct op *op)
 void set_abort(struct cache_set *set)
 {
 	journal_abort(&set->journal, -EIO);
-	space_abort(&set->space, -EIO);
+	space_abort(&set->cache.space, -EIO);
 	index_abort(&set->index, -EIO);
 	gc_stop(&set->gc);
 }

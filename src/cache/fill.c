@@ -82,7 +82,7 @@ static LOCKED int allocate(struct fill *fill)
 					 .task = fill->task,
 					 .block_sectors = volume->block_sectors };
 		struct place place;
-		int error = space_allocate(&fill->set->space, &stream,
+		int error = space_allocate(&fill->set->cache.space, &stream,
 					   min_u64(end - fill->at, BKEY_SECTORS_MAX), false,
 					   &place, NULL);
 
@@ -112,7 +112,7 @@ static LOCKED int find_places(struct fill *fill)
 	int error = allocate(fill);
 
 	if (error == -EAGAIN) {
-		error = may_wait(fill) ? space_await_refill(&fill->set->space, &fill->op) : 0;
+		error = may_wait(fill) ? space_await_refill(&fill->set->cache.space, &fill->op) : 0;
 		SIM_SOMETIMES_IF(!error && fill->insert.count,
 				 "a fill finds buckets for a part of it");
 	}
@@ -130,7 +130,7 @@ static void write_data(struct fill *fill)
 	for (unsigned i = 0; i < insert->count; i++) {
 		const struct bkey *k = &insert->keys[i];
 
-		device_write(fill->set->device,
+		device_write(cache_device_of(fill->set, k->ptr)->device,
 			     fill->buffer + (bkey_start(k) - fill->start) * 512,
 			     pointer_sector(k->ptr), bkey_sectors(k), false, &fill->op);
 	}
@@ -154,7 +154,7 @@ static void free_one(struct fill *fill)
 	give_buffer_back(fill);
 	set_lock(set);
 	while (fill->pinned_count)
-		space_unpin(&set->space, fill->pinned[--fill->pinned_count]);
+		space_unpin(&set->cache.space, fill->pinned[--fill->pinned_count]);
 	set_unlock(set);
 	range_release(&fill->volume->ranges, &fill->range);
 	volume_request_end(fill->volume);

@@ -59,7 +59,7 @@ static LOCKED struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf
 			facts.bad++;
 			continue;
 		}
-		stale = space_mark_pointer(&set->space, k->ptr, bkey_sectors(k), false,
+		stale = space_mark_pointer(&set->cache.space, k->ptr, bkey_sectors(k), false,
 					   bkey_is_dirty(k));
 		facts.stalest = max_u64(facts.stalest, stale);
 		if (stale) {
@@ -76,7 +76,7 @@ static LOCKED struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf
 /* Dead pointers on disk count, too: a bucket may not be reused so often that they look new. */
 static LOCKED unsigned mark_interior(struct gc *gc, const struct node *node)
 {
-	struct space *space = &gc->set->space;
+	struct space *space = &gc->set->cache.space;
 	unsigned stalest = 0;
 
 	for (unsigned i = 0; i < node->open.count; i++) {	/* dead pointers on disk */
@@ -94,7 +94,7 @@ static LOCKED unsigned mark_interior(struct gc *gc, const struct node *node)
 /* A node is marked by its own key, so the root needs no special case. */
 static LOCKED void mark_node_itself(struct gc *gc, const struct node *node)
 {
-	space_mark_pointer(&gc->set->space, node->key.ptr, node->sectors, true, false);
+	space_mark_pointer(&gc->set->cache.space, node->key.ptr, node->sectors, true, false);
 	gc->nodes++;
 }
 
@@ -117,7 +117,7 @@ static LOCKED void begin(struct gc *gc)
 	gc->at = (struct position){ 0, 0 };
 	for (unsigned i = 0; i < INDEX_LEVELS_MAX; i++)
 		gc->seen[i] = 0;
-	space_gc_begin(&set->space);
+	space_gc_begin(&set->cache.space);
 	gc->state = GC_CLEAR;
 }
 
@@ -125,7 +125,7 @@ static LOCKED void clear(struct gc *gc)
 {
 	if (gc->is_stopping)		/* marks stay invalid, so that nothing is reused */
 		gc->state = GC_IDLE;
-	else if (space_gc_clear(&gc->set->space))
+	else if (space_gc_clear(&gc->set->cache.space))
 		gc->state = GC_NODE;
 	if (gc->state != GC_IDLE)
 		op_queue(&gc->op);
@@ -138,8 +138,9 @@ static LOCKED void end(struct gc *gc)
 	uint64_t took = clock_ns(set->reactor) - gc->began_ns;
 
 	if (bkey_pointers(&set->uuid_bucket))
-		space_see_metadata(&set->space, space_bucket_of(&set->space, set->uuid_bucket.ptr));
-	space_gc_end(&set->space);
+		space_see_metadata(&set->cache.space,
+				   space_bucket_of(&set->cache.space, set->uuid_bucket.ptr));
+	space_gc_end(&set->cache.space);
 	gc->last_nodes = gc->nodes;
 	gc->last_keys = gc->keys;
 	gc->last_key_words = gc->key_words;
@@ -251,7 +252,7 @@ static LOCKED void go_on(struct gc *gc)
 		end(gc);
 		op_queue(&gc->op);
 	} else if (gc->nodes % NODES_BETWEEN_PAUSES == 0 &&
-		   !somebody_waits_for_buckets(&gc->set->space)) {
+		   !somebody_waits_for_buckets(&gc->set->cache.space)) {
 		SIM_SOMETIMES("gc pauses");
 		timer_start(&gc->pause, PAUSE_NS, &gc->op);
 	} else {
@@ -263,11 +264,11 @@ static LOCKED void idle(struct gc *gc)
 {
 	if (gc->is_stopping || health_error(&gc->set->health))
 		return;
-	if (space_gc_is_wanted(&gc->set->space)) {
+	if (space_gc_is_wanted(&gc->set->cache.space)) {
 		begin(gc);
 		op_queue(&gc->op);
 	} else {
-		waitlist_join(&gc->set->space.gc_wanted, &gc->op);
+		waitlist_join(&gc->set->cache.space.gc_wanted, &gc->op);
 	}
 }
 
@@ -300,7 +301,7 @@ static void gc_step(struct op *op)
 void gc_run(struct gc *gc)
 {
 	set_lock(gc->set);
-	gc->set->space.has_gc = true;
+	gc->set->cache.space.has_gc = true;
 	set_unlock(gc->set);
 	op_queue(&gc->op);
 }
@@ -309,7 +310,7 @@ void gc_stop(struct gc *gc)
 {
 	gc->is_stopping = true;
 	timer_cancel(&gc->pause);
-	waitlist_wake_all(&gc->set->space.gc_wanted, 0);
+	waitlist_wake_all(&gc->set->cache.space.gc_wanted, 0);
 }
 
 bool gc_is_idle(const struct gc *gc)
@@ -319,5 +320,5 @@ bool gc_is_idle(const struct gc *gc)
 
 void gc_trigger(struct gc *gc)
 {
-	space_want_gc(&gc->set->space);
+	space_want_gc(&gc->set->cache.space);
 }

@@ -104,24 +104,24 @@ static void backing_step(struct op *op)
 static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
 {
 	const struct volume *volume = read->volume;
-	unsigned block = volume->set->superblock.block_sectors;
+	unsigned block = volume->set->cache.superblock.block_sectors;
 
 	if (!volume->is_flash || read->at + sectors != volume->sectors)
 		return sectors;
 	return min_u64(round_up(sectors, block), read->start + read->sectors - read->at);
 }
 
-/* Transfers of the cache device must be whole blocks; an extent is, unless it is damaged. */
-static bool is_of_cache_blocks(const struct cache_set *set, uint64_t ptr, uint64_t sectors)
+/* Transfers of a cache device must be whole blocks; an extent is, unless it is damaged. */
+static bool is_of_blocks_of(const struct cache_device *cache, uint64_t ptr, uint64_t sectors)
 {
-	unsigned block_sectors = set->superblock.block_sectors;
+	unsigned block_sectors = cache->superblock.block_sectors;
 
 	return pointer_sector(ptr) % block_sectors == 0 && sectors % block_sectors == 0;
 }
 
 static LOCKED void take_hit(struct cache_read *read, const struct lookup *found)
 {
-	struct cache_set *set = read->volume->set;
+	struct cache_device *cache = cache_device_of(read->volume->set, found->key.ptr);
 	struct read_batch *batch = &read->batch;
 	uint64_t sectors = whole_blocks(read, found->sectors);
 
@@ -130,13 +130,13 @@ static LOCKED void take_hit(struct cache_read *read, const struct lookup *found)
 			return;
 		batch->has_clean = true;
 	}
-	space_pin(&set->space, found->key.ptr);
-	space_hit(&set->space, found->key.ptr);
+	space_pin(&cache->space, found->key.ptr);
+	space_hit(&cache->space, found->key.ptr);
 	batch->pinned[batch->pinned_count++] = found->key.ptr;
 	batch->transfers++;
-	if (is_of_cache_blocks(set, found->key.ptr, sectors)) {
-		device_read(set->device, data_at(read, read->at), pointer_sector(found->key.ptr),
-			    sectors, &read->op);
+	if (is_of_blocks_of(cache, found->key.ptr, sectors)) {
+		device_read(cache->device, data_at(read, read->at),
+			    pointer_sector(found->key.ptr), sectors, &read->op);
 		return;
 	}
 	op_await(&read->op);
@@ -201,7 +201,7 @@ static void unpin_all(struct cache_read *read)
 		return;
 	set_lock(set);
 	while (batch->pinned_count)
-		space_unpin(&set->space, batch->pinned[--batch->pinned_count]);
+		space_unpin(&set->cache.space, batch->pinned[--batch->pinned_count]);
 	set_unlock(set);
 }
 

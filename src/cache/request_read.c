@@ -9,7 +9,7 @@
 static void age(struct cache_set *set, uint64_t sectors)
 {
 	set_lock(set);
-	space_count_io(&set->space, sectors);
+	space_count_io(&set->cache.space, sectors);
 	set_unlock(set);
 }
 
@@ -46,7 +46,7 @@ static void count_read(struct request *request)
 static void fill_gap(struct request *request)
 {
 	const struct cache_read *read = &request->read;
-	unsigned block = request->volume->set->superblock.block_sectors;
+	unsigned block = request->volume->set->cache.superblock.block_sectors;
 
 	if (read->bypass || !read->gap_sectors || read->gap_start % block ||
 	    read->gap_sectors % block)

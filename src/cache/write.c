@@ -61,7 +61,7 @@ static void finish(struct cache_write *write, int error)
 	assert(!write->pinned_count);
 	if (write->is_promised) {
 		set_lock(set);
-		space_promise_ends(&set->space, write->sectors);
+		space_promise_ends(&set->cache.space, write->sectors);
 		set_unlock(set);
 		write->is_promised = false;
 	}
@@ -87,17 +87,17 @@ static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
 /* Adds the key and starts the transfer; the pin keeps the bucket until the key is inserted. */
 static LOCKED void add_extent(struct cache_write *write, const struct place *place)
 {
-	struct cache_set *set = write->volume->set;
+	struct cache_device *cache = cache_device_of(write->volume->set, place->ptr);
 	struct insert *insert = &write->insert;
 	uint64_t end = write->at + place->sectors;
 	struct bkey k = bkey_with_pointer(bkey_of(write->volume->slot, end, place->sectors),
 					  place->ptr);
 
-	assert(place->sectors % set->superblock.block_sectors == 0);
+	assert(place->sectors % cache->superblock.block_sectors == 0);
 	bkey_set_dirty(&k, write->way == WRITE_BACK);
 	insert->keys[insert->count++] = k;
 	write->pinned[write->pinned_count++] = place->ptr;
-	device_write(set->device, write->data + (write->at - write->start) * 512,
+	device_write(cache->device, write->data + (write->at - write->start) * 512,
 		     pointer_sector(place->ptr), place->sectors, false, &write->op);
 	write->at = end;
 }
@@ -120,7 +120,7 @@ static LOCKED int allocate(struct cache_write *write)
 		int error = -EAGAIN;
 
 		if (!last_key)
-			error = space_allocate(&volume->set->space, &stream,
+			error = space_allocate(&volume->set->cache.space, &stream,
 					       min_u64(end - write->at, BKEY_SECTORS_MAX), dirty,
 					       &place, dirty ? &write->op : NULL);
 		if (!error) {
@@ -194,7 +194,7 @@ static void unpin_all(struct cache_write *write)
 		return;
 	set_lock(set);
 	while (write->pinned_count)
-		space_unpin(&set->space, write->pinned[--write->pinned_count]);
+		space_unpin(&set->cache.space, write->pinned[--write->pinned_count]);
 	set_unlock(set);
 }
 

@@ -17,7 +17,7 @@ static bool is_aligned_to(const struct cache_write *write, unsigned block_sector
 /* Above the cutoff no more dirty data are admitted, as in the kernel. */
 static LOCKED bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
 {
-	unsigned in_use = space_in_use_percent(&set->space);
+	unsigned in_use = space_in_use_percent(&set->cache.space);
 	const struct volume *volume = write->volume;
 
 	if (volume->is_flash)
@@ -29,9 +29,9 @@ static LOCKED bool wants_writeback(const struct cache_write *write, const struct
 
 static LOCKED bool promise(struct cache_write *write, struct cache_set *set)
 {
-	write->is_promised = space_promise_dirty(&set->space, write->sectors);
+	write->is_promised = space_promise_dirty(&set->cache.space, write->sectors);
 	if (write->is_promised)
-		space_count_io(&set->space, write->sectors);
+		space_count_io(&set->cache.space, write->sectors);
 	return write->is_promised;
 }
 
@@ -52,13 +52,13 @@ static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 		SIM_SOMETIMES_IF(!volume->is_flash, "dirty data are not let in for lack of room");
 		SIM_SOMETIMES_IF(volume->is_flash, "a flash-only volume finds no room");
 		if (volume->is_flash)
-			return space_await_gc(&set->space, &write->op);
+			return space_await_gc(&set->cache.space, &write->op);
 	}
 	if (volume->mode == MODE_WRITEBACK)
-		space_suggest_gc(&set->space);
+		space_suggest_gc(&set->cache.space);
 	write->way = write->bypass ? WRITE_AROUND : WRITE_THROUGH;
 	if (!write->bypass)
-		space_count_io(&set->space, write->sectors);
+		space_count_io(&set->cache.space, write->sectors);
 	return 0;
 }
 
@@ -75,7 +75,7 @@ int cache_write_decide(struct cache_write *write)
 	if (health_error(&set->health))
 		return -EIO;	/* the backing device may have older data: do not mix */
 	write->bypass |= !volume->is_flash &&
-			 !is_aligned_to(write, set->superblock.block_sectors);
+			 !is_aligned_to(write, set->cache.superblock.block_sectors);
 	set_lock(set);
 	error = choose_way(write, set);
 	set_unlock(set);

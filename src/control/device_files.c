@@ -12,7 +12,7 @@ enum { SECTOR_BYTES = 512 };
 
 static void show_block_size(const struct control_subject *subject, struct text *text)
 {
-	text_size(text, (int64_t)subject->set->superblock.block_sectors * SECTOR_BYTES);
+	text_size(text, (int64_t)subject->set->cache.superblock.block_sectors * SECTOR_BYTES);
 }
 
 static void show_btree_written(const struct control_subject *subject, struct text *text)
@@ -22,14 +22,14 @@ static void show_btree_written(const struct control_subject *subject, struct tex
 
 static void show_bucket_size(const struct control_subject *subject, struct text *text)
 {
-	text_size(text, (int64_t)subject->set->superblock.bucket_sectors * SECTOR_BYTES);
+	text_size(text, (int64_t)subject->set->cache.superblock.bucket_sectors * SECTOR_BYTES);
 }
 
 static void show_replacement(const struct control_subject *subject, struct text *text)
 {
 	static const char *const names[] = { "lru", "fifo", "random", NULL };
 
-	text_choice(text, names, superblock_replacement(&subject->set->superblock));
+	text_choice(text, names, superblock_replacement(&subject->set->cache.superblock));
 }
 
 /* Also clears the counters that metrics shows, as these are the same. */
@@ -38,22 +38,22 @@ static int store_clear_stats(struct control_store *store)
 	struct cache_set *set = store->subject.set;
 
 	set_lock(set);
-	set->space.sectors_written = set->space.metadata_sectors_written = 0;
+	set->cache.space.sectors_written = set->cache.space.metadata_sectors_written = 0;
 	set->index.sectors_written = 0;
 	set->journal.sectors_written = 0;
 	set_unlock(set);
-	device_forget_errors(set->device);
+	device_forget_errors(set->cache.device);
 	return 0;
 }
 
 static void show_discard(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, superblock_wants_discard(&subject->set->superblock));
+	text_number(text, superblock_wants_discard(&subject->set->cache.superblock));
 }
 
 static void show_io_errors(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, device_errors(subject->set->device));
+	text_number(text, device_errors(subject->set->cache.device));
 }
 
 static void show_metadata_written(const struct control_subject *subject, struct text *text)
@@ -63,7 +63,7 @@ static void show_metadata_written(const struct control_subject *subject, struct 
 
 static void show_buckets(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, subject->set->superblock.buckets);
+	text_number(text, subject->set->cache.superblock.buckets);
 }
 
 static void show_priorities(const struct control_subject *subject, struct text *text)
@@ -112,7 +112,7 @@ const struct control_file control_device_files[] = {
 
 static const struct device_disk *disk_of(const struct control_subject *subject)
 {
-	return device_disk(subject->volume ? subject->volume->backing : subject->set->device);
+	return device_disk(subject->volume ? subject->volume->backing : subject->set->cache.device);
 }
 
 bool control_is_partition(const struct control_subject *subject)
@@ -127,14 +127,14 @@ void control_show_partition(const struct control_subject *subject, struct text *
 
 static void show_dev(const struct control_subject *subject, struct text *text)
 {
-	uint64_t number = device_number(subject->set->device);
+	uint64_t number = device_number(subject->set->cache.device);
 
 	text_print(text, "%u:%u\n", major(number), minor(number));
 }
 
 static void show_size(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, device_sectors(subject->set->device));
+	text_number(text, device_sectors(subject->set->cache.device));
 }
 
 const struct control_file control_device_block_files[] = {

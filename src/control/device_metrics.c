@@ -69,7 +69,7 @@ static void print_of_devices(struct daemon *daemon, print_device *print, struct 
 {
 	for (struct cache_set *set = daemon_first_set(daemon); set;
 	     set = daemon_next_set(daemon, set))
-		print_of_device(set->device, print, text);
+		print_of_device(set->cache.device, print, text);
 	for (const struct volume *volume = daemon_first_volume(daemon); volume;
 	     volume = daemon_next_volume(daemon, volume))
 		if (volume->backing)

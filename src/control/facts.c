@@ -20,7 +20,7 @@ static uint64_t percent_of(uint64_t part, uint64_t whole)
 /* The kernel counts index nodes as written metadata, so we do, too. */
 static void take_space(struct cache_set *set, struct set_facts *facts) LOCKED
 {
-	const struct space *space = &set->space;
+	const struct space *space = &set->cache.space;
 	struct list_link *link;
 
 	facts->in_use_percent = space_in_use_percent(space);
@@ -98,7 +98,7 @@ static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now
 	facts->used_percent =
 		percent_of(gc->last_key_words * WORD_BYTES, gc->last_nodes * node_bytes);
 	facts->gc_runs = gc->runs;
-	facts->buckets_reused = set->space.buckets_reused;
+	facts->buckets_reused = set->cache.space.buckets_reused;
 	facts->node_splits = set->index.splits;
 	facts->gc_average_ns = gc->duration_average_ns;
 	facts->gc_max_ns = gc->duration_max_ns;
@@ -180,17 +180,17 @@ static void spread(const struct census *census, unsigned bucket_sectors,
 void priority_facts_take(struct cache_set *set, struct priority_facts *facts)
 {
 	autofree struct census *census = calloc(1, sizeof(*census));
-	uint64_t buckets = set->superblock.buckets;
+	uint64_t buckets = set->cache.superblock.buckets;
 
 	assert(census);
 	*facts = (struct priority_facts){ 0 };
 	set_lock(set);
 	if (set->is_running)
-		census_take(&set->space, census);
+		census_take(&set->cache.space, census);
 	set_unlock(set);
 	facts->unused_percent = percent_of(census->unused, buckets);
 	facts->clean_percent = percent_of(census->marked[MARK_RECLAIMABLE], buckets);
 	facts->dirty_percent = percent_of(census->marked[MARK_DIRTY], buckets);
 	facts->metadata_percent = percent_of(census->marked[MARK_METADATA], buckets);
-	spread(census, set->superblock.bucket_sectors, facts);
+	spread(census, set->cache.superblock.bucket_sectors, facts);
 }

@@ -217,7 +217,7 @@ static double set_metadata(const struct cache_set *set UNUSED, const struct set_
 
 static double set_errors(const struct cache_set *set, const struct set_facts *facts UNUSED)
 {
-	return device_errors(set->device);
+	return device_errors(set->cache.device);
 }
 
 static double set_read_races(const struct cache_set *set UNUSED,

@@ -27,7 +27,7 @@ static void show_average_key_size(const struct control_subject *subject, struct 
 
 static void show_block_size(const struct control_subject *subject, struct text *text)
 {
-	text_size(text, (int64_t)subject->set->superblock.block_sectors * SECTOR_BYTES);
+	text_size(text, (int64_t)subject->set->cache.superblock.block_sectors * SECTOR_BYTES);
 }
 
 static void show_btree_cache_size(const struct control_subject *subject, struct text *text)
@@ -37,7 +37,7 @@ static void show_btree_cache_size(const struct control_subject *subject, struct 
 
 static void show_bucket_size(const struct control_subject *subject, struct text *text)
 {
-	text_size(text, (int64_t)subject->set->superblock.bucket_sectors * SECTOR_BYTES);
+	text_size(text, (int64_t)subject->set->cache.superblock.bucket_sectors * SECTOR_BYTES);
 }
 
 static void show_available(const struct control_subject *subject, struct text *text)
@@ -84,7 +84,7 @@ static void show_root_usage(const struct control_subject *subject, struct text *
 
 static void show_synchronous(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, superblock_is_sync(&subject->set->superblock));
+	text_number(text, superblock_is_sync(&subject->set->cache.superblock));
 }
 
 static void show_tree_depth(const struct control_subject *subject, struct text *text)
@@ -218,7 +218,7 @@ static void show_no_features(const struct control_subject *subject UNUSED, struc
 
 static void show_incompatible_features(const struct control_subject *subject, struct text *text)
 {
-	uint64_t features = subject->set->superblock.feature_incompatible;
+	uint64_t features = subject->set->cache.superblock.feature_incompatible;
 
 	text_print(text,
 		   features & FEATURE_LOG2_BUCKET_SIZE ? "[large_bucket]\n" : "large_bucket\n");

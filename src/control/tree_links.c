@@ -31,7 +31,7 @@ void tree_target_member_backing(const struct control_subject *subject, struct te
 
 void tree_target_member_device(const struct control_subject *subject, struct text *text)
 {
-	print_member(subject, subject->set->device, subject->set->member_name, text);
+	print_member(subject, subject->set->cache.device, subject->set->cache.member_name, text);
 }
 
 void tree_target_of_set_volume(const struct control_subject *subject, struct text *text)
@@ -84,7 +84,7 @@ void tree_target_block_volume(const struct control_subject *subject, struct text
 void tree_target_device_holder(const struct control_subject *subject, struct text *text)
 {
 	if (subject->set)
-		text_print(text, "%s../../%s", up_from(subject, subject->set->device),
+		text_print(text, "%s../../%s", up_from(subject, subject->set->cache.device),
 			   subject->volume->name);
 }
 
@@ -95,7 +95,7 @@ void tree_target_set(const struct control_subject *subject, struct text *text)
 
 	if (subject->set)
 		text_print(text, "%s../../../fs/bcache/%s",
-			   up_from(subject, volume ? volume->backing : subject->set->device),
+			   up_from(subject, volume ? volume->backing : subject->set->cache.device),
 			   set_name(subject->set, name));
 }
 

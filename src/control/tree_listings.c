@@ -182,7 +182,7 @@ void tree_list_set(struct listing *listing)
 
 	list_own(listing, "internal", KIND_SET_INTERNAL);
 	list_stats(listing, KIND_SET_STATS);
-	snprintf(name, sizeof(name), "cache%u", set->superblock.member);
+	snprintf(name, sizeof(name), "cache%u", set->cache.superblock.member);
 	list_own(listing, name, KIND_SET_DEVICE_LINK);
 	for (struct volume *v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v)) {
 		if (v->set != set || (v->is_flash && !v->is_exported))
@@ -215,8 +215,8 @@ static void list_members(struct listing *listing, member_fn *list)
 							tree_object_of_volume(tree, v), true });
 	for (struct cache_set *set = daemon_first_set(daemon); set;
 	     set = daemon_next_set(daemon, set))
-		list(listing, &(struct member){ set->member_name, set->device,
-						tree_disk_of(daemon, set->device),
+		list(listing, &(struct member){ set->cache.member_name, set->cache.device,
+						tree_disk_of(daemon, set->cache.device),
 						tree_object_of_set(tree, set), false });
 }
 
@@ -332,7 +332,7 @@ void tree_list_slaves(struct listing *listing)
 	if (!volume->is_flash)
 		list_own(listing, volume->member_name, KIND_SLAVE_BACKING_LINK);
 	if (volume->set)
-		list_own(listing, volume->set->member_name, KIND_SLAVE_DEVICE_LINK);
+		list_own(listing, volume->set->cache.member_name, KIND_SLAVE_DEVICE_LINK);
 }
 
 void tree_list_cache_link(struct listing *listing)

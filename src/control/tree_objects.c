@@ -98,7 +98,7 @@ unsigned tree_object_of_set(struct tree *tree, const struct cache_set *set)
 {
 	struct tree_object object = { .is_set = true };
 
-	memcpy(object.uuid, set->superblock.set_uuid, sizeof(object.uuid));
+	memcpy(object.uuid, set->cache.superblock.set_uuid, sizeof(object.uuid));
 	return tree_object_number(tree, &object);
 }
 
@@ -128,7 +128,7 @@ static bool name_is_member(const struct daemon *daemon, const char *name)
 			return true;
 	for (struct cache_set *set = daemon_first_set(daemon); set;
 	     set = daemon_next_set(daemon, set))
-		if (!strcmp(set->member_name, name))
+		if (!strcmp(set->cache.member_name, name))
 			return true;
 	return false;
 }
@@ -153,7 +153,7 @@ const struct device_disk *tree_find_disk(const struct daemon *daemon, const char
 	}
 	for (struct cache_set *set = daemon_first_set(daemon); set;
 	     set = daemon_next_set(daemon, set)) {
-		disk = tree_disk_of(daemon, set->device);
+		disk = tree_disk_of(daemon, set->cache.device);
 		if (disk && !strcmp(disk->name, name))
 			return disk;
 	}

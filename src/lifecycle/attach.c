@@ -57,12 +57,13 @@ static int check_volume(const struct attaching *job)
 	if (health_error(&job->set->health))
 		return error_set(error, EIO, "can't attach %s: the set has failed: %s", path,
 				 job->set->health.reason.text);
-	if (volume->superblock.block_sectors < job->set->superblock.block_sectors)
+	if (volume->superblock.block_sectors < job->set->cache.superblock.block_sectors)
 		return error_set(
 			error, EINVAL,
 			"couldn't attach %s: block size less than set's block size: "
 			"found %u sectors, wanted %u or more",
-			path, volume->superblock.block_sectors, job->set->superblock.block_sectors);
+			path, volume->superblock.block_sectors,
+			job->set->cache.superblock.block_sectors);
 	if (uuid_is_retired(volume->uuid))
 		return error_set(error, EINVAL,
 				 "couldn't attach %s: found the UUID that marks slots of detached "
@@ -93,7 +94,7 @@ static int find_slot(struct attaching *job)
 	const struct volume *volume = job->volume;
 	enum backing_state state = volume_state(volume);
 	const char *path = device_path(volume->backing);
-	bool is_ours = uuid_is_equal(volume->superblock.set_uuid, set->superblock.set_uuid);
+	bool is_ours = uuid_is_equal(volume->superblock.set_uuid, set->cache.superblock.set_uuid);
 	int slot = uuids_find(set, volume->uuid);
 
 	if (slot >= 0 && (set->uuids[slot].flags & UUID_FLASH_ONLY))
@@ -192,7 +193,7 @@ static int attach_write_superblock(struct job *base)
 	if (is_secretly_dirty(job))
 		log_info("%s: its superblock says clean, but its set has dirty data",
 			 device_path(volume->backing));
-	memcpy(change.set_uuid, job->set->superblock.set_uuid, sizeof(change.set_uuid));
+	memcpy(change.set_uuid, job->set->cache.superblock.set_uuid, sizeof(change.set_uuid));
 	volume_change_superblock(volume, &change, &base->op);
 	return 0;
 }

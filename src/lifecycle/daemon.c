@@ -58,7 +58,7 @@ struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16])
 	struct cache_set *set;
 
 	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
-		if (uuid_is_equal(set->superblock.set_uuid, uuid))
+		if (uuid_is_equal(set->cache.superblock.set_uuid, uuid))
 			return set;
 	return NULL;
 }
@@ -119,7 +119,8 @@ static bool name_is_taken(const struct daemon *daemon, const char *name)
 		    is_name_of_disk(v->backing, name))
 			return true;
 	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
-		if (!strcmp(set->member_name, name) || is_name_of_disk(set->device, name))
+		if (!strcmp(set->cache.member_name, name) ||
+		    is_name_of_disk(set->cache.device, name))
 			return true;
 	return false;
 }

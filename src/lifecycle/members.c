@@ -253,7 +253,7 @@ static enum knowledge newest_table_knows(struct device *device, const struct sup
 static enum knowledge set_knows(const char *path, const struct superblock *cache,
 				const uint8_t uuid[16])
 {
-	struct cache_set set = { .superblock = *cache };
+	struct cache_set set = { .cache = { .superblock = *cache } };
 	struct journal_setup setup;
 	struct journal_found found;
 	struct error error;
@@ -261,15 +261,15 @@ static enum knowledge set_knows(const char *path, const struct superblock *cache
 
 	if (!superblock_is_sync(cache))
 		return KNOWN_NOT_AT_ALL;
-	if (device_open(&set.device, path, DEVICE_READ_ONLY, &error))
+	if (device_open(&set.cache.device, path, DEVICE_READ_ONLY, &error))
 		return KNOWN_NOT_READ;
-	device_set_block(set.device, cache->block_sectors);
+	device_set_block(set.cache.device, cache->block_sectors);
 	set_journal_setup(&set, &setup);
 	if (!journal_read(&found, &setup, true, &error)) {
-		known = newest_table_knows(set.device, cache, &found, uuid);
+		known = newest_table_knows(set.cache.device, cache, &found, uuid);
 		journal_found_done(&found);
 	}
-	device_close(set.device);
+	device_close(set.cache.device);
 	return known;
 }
 

@@ -60,6 +60,14 @@ static int recover_end(struct job *base)
 
 /* ---- journal and roots ---- */
 
+/* The first bucket of the priority table. */
+static uint64_t table_bucket(const struct recover *recover)
+{
+	unsigned member = recover->set->cache.superblock.member;
+
+	return le64_get(recover_newest(recover)->prio_bucket[member]);
+}
+
 /* The table is named by the newest entry, so the journal is read first. */
 static int read_run(struct blocking_job *blocking)
 {
@@ -70,13 +78,11 @@ static int read_run(struct blocking_job *blocking)
 	int failed;
 
 	set_journal_setup(set, &setup);
-	failed = journal_read(&recover->found, &setup, superblock_wants_discard(&set->superblock),
-			      error);
+	failed = journal_read(&recover->found, &setup,
+			      superblock_wants_discard(&set->cache.superblock), error);
 	if (failed)
 		return failed;
-	return space_read_table(
-		&set->space, le64_get(recover_newest(recover)->prio_bucket[set->superblock.member]),
-		error);
+	return space_read_table(&set->cache.space, table_bucket(recover), error);
 }
 
 static int recover_read(struct job *base)
@@ -92,9 +98,9 @@ static int recover_read(struct job *base)
 static LOCKED bool names_metadata(const struct cache_set *set, const struct bkey *k)
 {
 	return bkey_pointers(k) && bkey_sectors(k) && !bkey_is_dirty(k) &&
-	       bkey_sectors(k) % set->superblock.block_sectors == 0 &&
-	       space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)) &&
-	       pointer_sector(k->ptr) % set->superblock.bucket_sectors == 0;
+	       bkey_sectors(k) % set->cache.superblock.block_sectors == 0 &&
+	       space_pointer_is_valid(&set->cache.space, k->ptr, bkey_sectors(k)) &&
+	       pointer_sector(k->ptr) % set->cache.superblock.bucket_sectors == 0;
 }
 
 /* Marks the table of volumes; the walk marks the root. */
@@ -103,10 +109,10 @@ static LOCKED int survey_roots(struct recover *recover)
 	struct cache_set *set = recover->set;
 	struct error *error = recover->job.error;
 
-	if (space_survey_metadata(&set->space, set->uuid_bucket.ptr,
+	if (space_survey_metadata(&set->cache.space, set->uuid_bucket.ptr,
 				  bkey_sectors(&set->uuid_bucket), error))
 		return error_prefix(error, "bad uuid pointer");
-	if (space_survey(&set->space, recover->root.ptr, error))
+	if (space_survey(&set->cache.space, recover->root.ptr, error))
 		return error_prefix(error, "bad btree root");
 	return 0;
 }
@@ -132,7 +138,7 @@ static int take_roots(struct recover *recover)
 		       !bkey_compare(&recover->root, &last);
 	uuids_are_good = names_metadata(set, &set->uuid_bucket) &&
 			 bkey_sectors(&set->uuid_bucket) <=
-				superblock_meta_bucket_sectors(&set->superblock);
+				superblock_meta_bucket_sectors(&set->cache.superblock);
 	if (root_is_good && uuids_are_good)
 		failed = survey_roots(recover);
 	set_unlock(set);
@@ -147,7 +153,7 @@ static int take_roots(struct recover *recover)
 		return error_set(recover->job.error, EINVAL, "bad uuid pointer: found %s, wanted "
 				 "a bucket and at most %u sectors of it",
 				 bkey_print(text, &set->uuid_bucket),
-				 superblock_meta_bucket_sectors(&set->superblock));
+				 superblock_meta_bucket_sectors(&set->cache.superblock));
 	return 0;
 }
 
@@ -165,7 +171,7 @@ static int begin_journal(struct recover *recover)
 	roots->btree_root = recover->root;
 	roots->btree_level = recover->root_level;
 	roots->uuid_bucket = set->uuid_bucket;
-	roots->prio_bucket = le64_get(recover_newest(recover)->prio_bucket[set->superblock.member]);
+	roots->prio_bucket = table_bucket(recover);
 	if (!set->is_read_only && !journal_can_go_on(&set->journal))
 		error = error_set(recover->job.error, ENOSPC,
 				  "no journal bucket is free behind entry %llu: all have entries "
@@ -216,7 +222,7 @@ static int recover_read_uuids(struct job *base)
 	recover->table = buffer_try_new(bkey_sectors(place) * 512);
 	if (!recover->table)
 		return -ENOMEM;
-	device_read(recover->set->device, recover->table, pointer_sector(place->ptr),
+	device_read(recover->set->cache.device, recover->table, pointer_sector(place->ptr),
 		    bkey_sectors(place), &base->op);
 	return 0;
 }
@@ -252,7 +258,7 @@ void recover_run_parts(struct cache_set *set)
 	if (set->index.is_running)
 		return;
 	index_run(&set->index);
-	space_run(&set->space);
+	space_run(&set->cache.space);
 }
 
 /* Everything after the first durable entry is an ordinary change of a running set. */
@@ -273,8 +279,8 @@ static int recover_write_superblock(struct job *base)
 	struct cache_set *set = recover_of(base)->set;
 
 	assert(set->index.is_running);		/* ORDER-21: so an entry is durable */
-	superblock_set_sync(&set->superblock, true);
-	set->superblock.last_mount = clock_epoch_seconds(set->reactor);
+	superblock_set_sync(&set->cache.superblock, true);
+	set->cache.superblock.last_mount = clock_epoch_seconds(set->reactor);
 	set_write_superblock(set, &base->op);
 	return 0;
 }
@@ -329,7 +335,7 @@ static const struct job_step fresh_steps[] = {
 /* A fresh set is one whose superblock does not say SYNC. */
 void recover_start(struct cache_set *set, struct error *error, struct op *op)
 {
-	bool is_fresh = !superblock_is_sync(&set->superblock);
+	bool is_fresh = !superblock_is_sync(&set->cache.superblock);
 	struct recover *recover = job_of_steps(set->daemon, sizeof(*recover),
 					       is_fresh ? fresh_steps :
 					       set->is_read_only ? read_steps : recover_steps,

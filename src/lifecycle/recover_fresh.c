@@ -21,9 +21,9 @@ static int look_for_entries(struct recover *recover, uint64_t sector, unsigned s
 			    unsigned char *window)
 {
 	struct cache_set *set = recover->set;
-	unsigned block = set->superblock.block_sectors;
-	uint64_t magic = superblock_set_magic(&set->superblock) ^ JOURNAL_MAGIC;
-	int failed = device_read_now(set->device, window, sector, sectors);
+	unsigned block = set->cache.superblock.block_sectors;
+	uint64_t magic = superblock_set_magic(&set->cache.superblock) ^ JOURNAL_MAGIC;
+	int failed = device_read_now(set->cache.device, window, sector, sectors);
 
 	for (unsigned at = 0; at < sectors && !failed; at += block) {
 		struct journal_entry_disk *entry = (void *)(window + at * 512);
@@ -36,7 +36,7 @@ static int look_for_entries(struct recover *recover, uint64_t sector, unsigned s
 			continue;
 		}
 		memset(entry, 0, block * 512);
-		failed = device_write_now(set->device, entry, sector + at, block);
+		failed = device_write_now(set->cache.device, entry, sector + at, block);
 	}
 	return failed;
 }
@@ -44,7 +44,7 @@ static int look_for_entries(struct recover *recover, uint64_t sector, unsigned s
 /* Reads all of the journal: old entries may be anywhere in a bucket. */
 static int look_through_journal(struct recover *recover)
 {
-	const struct superblock *sb = &recover->set->superblock;
+	const struct superblock *sb = &recover->set->cache.superblock;
 	unsigned sectors = min_u64(sb->bucket_sectors, JOURNAL_WINDOW_SECTORS);
 	unsigned char *window = buffer_new(sectors * 512);
 	int failed = 0;
@@ -66,16 +66,16 @@ static int look_through_journal(struct recover *recover)
  */
 static int write_journal_list(const struct cache_set *set, void *buffer)
 {
-	struct superblock sb = set->superblock;
+	struct superblock sb = set->cache.superblock;
 	struct superblock_disk *disk = buffer;
 
 	superblock_encode(&sb);
 	*disk = sb.disk;
 	disk->keys = le16_of(0);
-	disk->version = set->superblock.disk.version;
-	disk->sequence = set->superblock.disk.sequence;
+	disk->version = set->cache.superblock.disk.version;
+	disk->sequence = set->cache.superblock.disk.sequence;
 	disk->checksum = le64_of(superblock_checksum(disk));
-	return device_write_now(set->device, disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+	return device_write_now(set->cache.device, disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
 }
 
 /* Flushes at the end: no old entry may come back after the first one of this set. */
@@ -84,8 +84,8 @@ static int erase_run(struct blocking_job *blocking)
 	struct recover *recover = container_of(blocking, struct recover, blocking);
 	struct cache_set *set = recover->set;
 	int failed = look_through_journal(recover) ?:
-		     write_journal_list(set, set->superblock_buffer) ?:
-		     device_flush_now(set->device);
+		     write_journal_list(set, set->cache.superblock_buffer) ?:
+		     device_flush_now(set->cache.device);
 
 	return failed ? error_set(recover->job.error, -failed, "clearing the journal: %s",
 				  strerror(-failed)) : 0;
@@ -95,7 +95,7 @@ int recover_erase(struct job *base)
 {
 	struct recover *recover = recover_of(base);
 
-	assert(!superblock_is_sync(&recover->set->superblock));
+	assert(!superblock_is_sync(&recover->set->cache.superblock));
 	assert(!recover->set->is_read_only);
 	log_info("invalidating existing data");
 	recover->blocking.run = erase_run;
@@ -110,26 +110,26 @@ int recover_erase(struct job *base)
 static LOCKED int write_fresh_tables(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
-	unsigned parts = set->space.setup.prio_parts;
+	unsigned parts = set->cache.space.setup.prio_parts;
 	int error;
 
-	space_gc_end(&set->space);
-	error = space_take(&set->space, USE_BTREE, 2, recover->fresh, NULL);
+	space_gc_end(&set->cache.space);
+	error = space_take(&set->cache.space, USE_BTREE, 2, recover->fresh, NULL);
 	if (error)
 		return error;
-	if (space_unused(&set->space, USE_PRIO) < parts)
+	if (space_unused(&set->cache.space, USE_PRIO) < parts)
 		return error_set(recover->job.error, ENOSPC,
 				 "only %u unused buckets for a table of %u",
-				 space_unused(&set->space, USE_PRIO), parts);
-	space_write_first_table(&set->space, &recover->job.op);
-	error = space_bootstrap(&set->space, recover->job.error);	/* for the next table */
+				 space_unused(&set->cache.space, USE_PRIO), parts);
+	space_write_first_table(&set->cache.space, &recover->job.op);
+	error = space_bootstrap(&set->cache.space, recover->job.error);	/* for the next table */
 	assert(!error);
 	index_create_root(&set->index, recover->fresh[0], &recover->job.op);
 	set->uuid_bucket = bkey_with_pointer(
-		bkey_of(0, 0, superblock_meta_bucket_sectors(&set->superblock)),
-		space_pointer(&set->space, recover->fresh[1]));
+		bkey_of(0, 0, superblock_meta_bucket_sectors(&set->cache.superblock)),
+		space_pointer(&set->cache.space, recover->fresh[1]));
 	set->journal.roots.uuid_bucket = set->uuid_bucket;
-	device_write(set->device, recover->table, pointer_sector(set->uuid_bucket.ptr),
+	device_write(set->cache.device, recover->table, pointer_sector(set->uuid_bucket.ptr),
 		     bkey_sectors(&set->uuid_bucket), false, &recover->job.op);
 	return 0;
 }
@@ -140,7 +140,7 @@ int recover_make_fresh(struct job *base)
 	struct cache_set *set = recover->set;
 	int error;
 
-	recover->table = buffer_new(superblock_meta_bucket_sectors(&set->superblock) * 512);
+	recover->table = buffer_new(superblock_meta_bucket_sectors(&set->cache.superblock) * 512);
 	uuids_encode(set, recover->table);
 	set_lock(set);
 	error = write_fresh_tables(recover);
@@ -155,8 +155,8 @@ int recover_commit_fresh(struct job *base)
 	struct cache_set *set = recover->set;
 
 	set_lock(set);
-	space_unpin_bucket(&set->space, recover->fresh[0]);
-	space_unpin_bucket(&set->space, recover->fresh[1]);
+	space_unpin_bucket(&set->cache.space, recover->fresh[0]);
+	space_unpin_bucket(&set->cache.space, recover->fresh[1]);
 	journal_begin(&set->journal, recover->older_sequence, recover->older_sequence, 0, NULL);
 	journal_accept(&set->journal);
 	journal_commit_always(&set->journal, &base->op);

@@ -23,10 +23,10 @@ static LOCKED unsigned keys_at_a_time(struct recover *recover)
 	unsigned plan = 2 * (set->index.root->level + 1) + 1;
 	unsigned unused;
 
-	if (set->space.is_running)
+	if (set->cache.space.is_running)
 		return INSERT_KEYS_MAX;
-	unused = space_unused(&set->space, USE_BTREE);
-	if (recover->entry && !recover->word && unused < set->space.free[USE_BTREE].size)
+	unused = space_unused(&set->cache.space, USE_BTREE);
+	if (recover->entry && !recover->word && unused < set->cache.space.free[USE_BTREE].size)
 		return 0;
 	return min_u64(unused / plan, INSERT_KEYS_MAX);
 }

@@ -10,7 +10,7 @@
 /* An extent with a placeholder or without data has no bucket to mark. */
 static LOCKED int mark_extent(struct recover *recover, const struct bkey *k)
 {
-	struct space *space = &recover->set->space;
+	struct space *space = &recover->set->cache.space;
 	struct error *error = recover->job.error;
 	char text[BKEY_TEXT_BYTES];
 
@@ -34,7 +34,7 @@ static LOCKED int mark_leaf(struct recover *recover, const struct node *leaf)
 {
 	struct cache_set *set = recover->set;
 	char text[BKEY_TEXT_BYTES];
-	unsigned long long bucket = space_bucket_of(&set->space, leaf->key.ptr);
+	unsigned long long bucket = space_bucket_of(&set->cache.space, leaf->key.ptr);
 	struct node_walk walk;
 	const struct bkey *k;
 
@@ -57,7 +57,7 @@ static LOCKED int mark_node(struct recover *recover, const struct node *node)
 	struct error *error = recover->job.error;
 	char text[BKEY_TEXT_BYTES];
 
-	if (space_survey_metadata(&recover->set->space, node->key.ptr, node->sectors, error))
+	if (space_survey_metadata(&recover->set->cache.space, node->key.ptr, node->sectors, error))
 		return error_prefix(error, "btree node %s", bkey_print(text, &node->key));
 	return 0;
 }
@@ -83,7 +83,7 @@ static LOCKED bool was_freed(const struct space *space, const struct node *node,
  */
 static LOCKED int check_dead_children(const struct recover *recover, const struct node *node)
 {
-	const struct space *space = &recover->set->space;
+	const struct space *space = &recover->set->cache.space;
 
 	for (unsigned i = 0; i < node->open.count; i++) {
 		const struct bkey *k = &node->open.key[i];
@@ -141,7 +141,7 @@ static LOCKED bool is_sound_extent(const struct cache_set *set, const struct bke
 		return true;
 	return bkey_sectors(k) <= bkey_end(k) && bkey_end(k) <= BKEY_END_MAX &&
 	       (!bkey_has_usable_pointer(k) ||
-		space_pointer_is_valid(&set->space, k->ptr, bkey_sectors(k)));
+		space_pointer_is_valid(&set->cache.space, k->ptr, bkey_sectors(k)));
 }
 
 /* Marks the extents of the keys to be replayed, so that their buckets count as used. */
@@ -181,8 +181,8 @@ static LOCKED int end_walk(struct recover *recover)
 
 	if (error)
 		return error;
-	space_gc_end(&set->space);
-	return set->is_read_only ? 0 : space_bootstrap(&set->space, recover->job.error);
+	space_gc_end(&set->cache.space);
+	return set->is_read_only ? 0 : space_bootstrap(&set->cache.space, recover->job.error);
 }
 
 /* One leaf at a time, so that other sets and volumes are served meanwhile. */
@@ -193,7 +193,7 @@ int recover_walk(struct job *base)
 	bool is_complete = false;
 	int error;
 
-	assert(!set->space.is_running);		/* RECOVER-1 */
+	assert(!set->cache.space.is_running);		/* RECOVER-1 */
 	set_lock(set);
 	error = walk_on(recover, &is_complete);
 	if (!error && is_complete)

@@ -130,7 +130,7 @@ static void collect_members(struct registering *job)
 			job->members[job->member_count++] = v->backing;
 	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
 		if (job->member_count < MEMBERS_MAX)
-			job->members[job->member_count++] = set->device;
+			job->members[job->member_count++] = set->cache.device;
 }
 
 /* ---- a volume ---- */
@@ -229,8 +229,8 @@ static void register_cache(struct registering *job)
 	if (!superblock_is_sync(&job->superblock))
 		place_journal(&job->superblock);
 	set->birth = ++daemon->born;
-	set->device = job->device;
-	set->superblock = job->superblock;
+	set->cache.device = job->device;
+	set->cache.superblock = job->superblock;
 	set->daemon = daemon;
 	set->reactor = daemon->reactor;
 	error = set_init(set, daemon, daemon->reactor, daemon->options.node_memory_bytes,
@@ -243,7 +243,7 @@ static void register_cache(struct registering *job)
 		return;
 	}
 	if (daemon->options.slice_buckets)
-		set->space.setup.slice_buckets = daemon->options.slice_buckets;
+		set->cache.space.setup.slice_buckets = daemon->options.slice_buckets;
 	job->set = set;
 	job->state = REGISTER_RECOVER;
 	recover_start(set, job->job.error, &job->job.op);
@@ -265,7 +265,7 @@ static void add_flash_volume(struct cache_set *set, unsigned slot)
 	memcpy(volume->uuid, entry->uuid, sizeof(volume->uuid));
 	memcpy(volume->label, entry->label, sizeof(volume->label));
 	volume->sectors = entry->sectors;
-	volume->block_sectors = set->superblock.block_sectors;
+	volume->block_sectors = set->cache.superblock.block_sectors;
 	volume->slot = slot;
 	volume->set = set;
 	volume->mode = MODE_WRITEBACK;
@@ -284,7 +284,7 @@ static struct volume *next_to_attach(struct registering *job)
 
 	for (; v; v = daemon_next_volume(daemon, v))
 		if (!v->is_flash && !v->set && !v->is_stopping &&
-		    uuid_is_equal(v->superblock.set_uuid, job->set->superblock.set_uuid))
+		    uuid_is_equal(v->superblock.set_uuid, job->set->cache.superblock.set_uuid))
 			return v;
 	return NULL;
 }
@@ -330,7 +330,7 @@ static void set_runs(struct registering *job)
 	struct daemon *daemon = job->job.daemon;
 	char name[40];
 
-	daemon_name_member(daemon, set->device, set->member_name);
+	daemon_name_member(daemon, set->cache.device, set->cache.member_name);
 	list_add_last(&daemon->sets, &set->link);
 	set->is_running = true;
 	failure_watch(&set->failure);

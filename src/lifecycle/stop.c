@@ -150,8 +150,8 @@ static int set_end_refill(struct job *base)
 	if (!may_still_write(job))
 		return 0;
 	set_lock(set);
-	space_stop(&set->space);
-	is_idle = space_is_idle(&set->space);
+	space_stop(&set->cache.space);
+	is_idle = space_is_idle(&set->cache.space);
 	set_unlock(set);
 	return is_idle ? 0 : wait_for_parts(job);
 }
@@ -196,7 +196,7 @@ static int set_end_parts(struct job *base)
 	SIM_SOMETIMES_IF(job->began_cleanly && !is_clean, "a set dies while it stops");
 	set_lock(set);
 	gc_stop(&set->gc);
-	space_stop(&set->space);
+	space_stop(&set->cache.space);
 	journal_stop(&set->journal);
 	index_stop(&set->index);
 	if (!is_clean)
@@ -213,7 +213,7 @@ static int set_end_parts(struct job *base)
 static LOCKED bool is_at_rest(const struct cache_set *set)
 {
 	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&
-	       space_is_idle(&set->space) && index_is_idle(&set->index) &&
+	       space_is_idle(&set->cache.space) && index_is_idle(&set->index) &&
 	       op_is_idle(&set->failure.op);
 }
 
@@ -235,7 +235,7 @@ static int set_end_flush(struct job *base)
 	struct set_end *job = set_end_of(base);
 
 	if (may_still_write(job))
-		device_flush(job->set->device, &base->op);
+		device_flush(job->set->cache.device, &base->op);
 	return 0;
 }
 
@@ -252,7 +252,7 @@ static int set_end_free(struct job *base)
 		list_remove(&set->link);
 	}
 	set_done(set);
-	device_close(set->device);
+	device_close(set->cache.device);
 	free(set);
 	return 0;
 }

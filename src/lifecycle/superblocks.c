@@ -8,13 +8,13 @@
 
 void set_write_superblock(struct cache_set *set, struct op *op)
 {
-	struct superblock *sb = &set->superblock;
+	struct superblock *sb = &set->cache.superblock;
 
 	sb->sequence++;
 	if (sb->version < SUPERBLOCK_CACHE_WITH_UUIDS)
 		sb->version = SUPERBLOCK_CACHE_WITH_UUIDS;
 	superblock_encode(sb);
-	memcpy(set->superblock_buffer, &sb->disk, SUPERBLOCK_BYTES);
-	device_write(set->device, set->superblock_buffer, SUPERBLOCK_SECTOR,
+	memcpy(set->cache.superblock_buffer, &sb->disk, SUPERBLOCK_BYTES);
+	device_write(set->cache.device, set->cache.superblock_buffer, SUPERBLOCK_SECTOR,
 		     SUPERBLOCK_BYTES / 512, true, op);
 }

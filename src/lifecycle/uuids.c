@@ -25,7 +25,7 @@ struct uuids_job {
 
 static unsigned table_sectors(const struct cache_set *set)
 {
-	return superblock_meta_bucket_sectors(&set->superblock);
+	return superblock_meta_bucket_sectors(&set->cache.superblock);
 }
 
 void uuids_decode(struct cache_set *set, const void *table, unsigned bytes,
@@ -85,7 +85,7 @@ static void uuids_take(struct uuids_job *job)
 	int error;
 
 	set_lock(set);
-	error = space_take(&set->space, USE_BTREE, 1, &job->bucket, &job->job.op);
+	error = space_take(&set->cache.space, USE_BTREE, 1, &job->bucket, &job->job.op);
 	set_unlock(set);
 	if (error == -EAGAIN)
 		return;
@@ -96,9 +96,9 @@ static void uuids_take(struct uuids_job *job)
 	}
 	uuids_encode(set, job->table);
 	job->state = UUIDS_WRITE;
-	device_write(set->device, job->table,
-		     (uint64_t)job->bucket * set->superblock.bucket_sectors, table_sectors(set),
-		     false, &job->job.op);
+	device_write(set->cache.device, job->table,
+		     (uint64_t)job->bucket * set->cache.superblock.bucket_sectors,
+		     table_sectors(set), false, &job->job.op);
 }
 
 static void uuids_name(struct uuids_job *job)
@@ -107,8 +107,8 @@ static void uuids_name(struct uuids_job *job)
 
 	set_lock(set);
 	set->uuid_bucket = bkey_with_pointer(bkey_of(0, 0, table_sectors(set)),
-					     space_pointer(&set->space, job->bucket));
-	set->space.metadata_sectors_written += table_sectors(set);
+					     space_pointer(&set->cache.space, job->bucket));
+	set->cache.space.metadata_sectors_written += table_sectors(set);
 	set->journal.roots.uuid_bucket = set->uuid_bucket;
 	journal_roots_change(&set->journal);
 	job->state = UUIDS_COMMIT;
@@ -147,7 +147,7 @@ static void uuids_step(struct job *base, int error)
 		return;
 	case UUIDS_COMMIT:
 		set_lock(set);
-		space_unpin_bucket(&set->space, job->bucket);
+		space_unpin_bucket(&set->cache.space, job->bucket);
 		set_unlock(set);
 		buffer_free(job->table);
 		job_end(base, 0);

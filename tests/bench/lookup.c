@@ -129,7 +129,7 @@ static void insert_some(struct world *world)
 	*insert = (struct insert){ .index = &set->index, .parent = &world->op };
 	set_lock(set);
 	while (insert->count < INSERT_KEYS_MAX && world->next < world->keys)
-		if (!add_key(world, &set->space))
+		if (!add_key(world, &set->cache.space))
 			break;
 	set_unlock(set);
 	world->state = insert->count ? STATE_INSERTED : STATE_INSERT;
@@ -144,7 +144,7 @@ static void inserted(struct world *world)
 
 	set_lock(set);
 	for (unsigned i = 0; i < world->insert.count; i++)
-		space_unpin(&set->space, world->insert.keys[i].ptr);
+		space_unpin(&set->cache.space, world->insert.keys[i].ptr);
 	set_unlock(set);
 	insert_some(world);
 }
@@ -251,7 +251,7 @@ static size_t space_bytes(const struct space *space)
 static void time_all(struct world *world)
 {
 	struct cache_set *set = set_of(world);
-	const struct space *space = &set->space;
+	const struct space *space = &set->cache.space;
 
 	time_lookups(world, "lookup", look_up_inside);
 	time_lookups(world, "lookup_entering", look_up_entering);

@@ -411,7 +411,8 @@ static bool set_is_at_rest(void *context)
 	set_lock(set);
 	at_rest = health_error(&set->health) ||
 		  (journal_is_idle(&set->journal) && index_is_at_rest(&set->index) &&
-		   (space_is_idle(&set->space) || set->space.refill_state == REFILL_STARVED) &&
+		   (space_is_idle(&set->cache.space) ||
+		    set->cache.space.refill_state == REFILL_STARVED) &&
 		   set->gc.state == GC_IDLE && !set->fills.under_way);
 	set_unlock(set);
 	return at_rest;

@@ -49,7 +49,7 @@ struct checker {
 
 static void check_place(struct checker *checker, const struct bkey *k) LOCKED
 {
-	struct space *space = &checker->set->space;
+	struct space *space = &checker->set->cache.space;
 	uint64_t number = space_bucket_of(space, k->ptr);
 	struct bucket *bucket = &space->bucket[number];
 	char text[BKEY_TEXT_BYTES];
@@ -216,7 +216,7 @@ static unsigned wanted_pins(const struct space *space, uint64_t number)
 
 static void check_pins(const struct cache_set *set)
 {
-	const struct space *space = &set->space;
+	const struct space *space = &set->cache.space;
 
 	for (uint64_t n = space->setup.first_bucket; n < space->setup.buckets; n++)
 		if (space->bucket[n].pins != wanted_pins(space, n) &&
@@ -294,7 +294,8 @@ static bool set_is_at_rest(void *context)
 
 	set_lock(set);
 	at_rest = journal_is_idle(&set->journal) && index_is_at_rest(&set->index) &&
-		  (space_is_idle(&set->space) || set->space.refill_state == REFILL_STARVED) &&
+		  (space_is_idle(&set->cache.space) ||
+		   set->cache.space.refill_state == REFILL_STARVED) &&
 		  set->gc.state == GC_IDLE && !set->fills.under_way;
 	set_unlock(set);
 	return at_rest;
@@ -324,7 +325,7 @@ static void check_from_inside(struct cache_set *set, bool after_a_minute)
 	if (bad)
 		sim_fail("index_check: %s", error.text);
 	check_pins(set);
-	check_counts(&set->space);
+	check_counts(&set->cache.space);
 	check_journal_pins(set, after_a_minute);
 	set_unlock(set);
 }
@@ -373,7 +374,7 @@ static unsigned waiting(const struct waitlist *list)
 void check_print(const struct cache_set *set)
 {
 	const struct journal *j = &set->journal;
-	const struct space *s = &set->space;
+	const struct space *s = &set->cache.space;
 	const struct index *x = &set->index;
 
 	fprintf(stderr, "  set: health %d %s\n", set->health.error,

@@ -174,7 +174,7 @@ struct plan_set *life_set_of(const struct life *life, const struct volume *volum
 {
 	for (unsigned i = 0; i < life->plan->sets; i++)
 		if (volume->set &&
-		    !memcmp(volume->set->superblock.set_uuid, life->plan->set[i].uuid, 16))
+		    !memcmp(volume->set->cache.superblock.set_uuid, life->plan->set[i].uuid, 16))
 			return &life->plan->set[i];
 	return NULL;
 }

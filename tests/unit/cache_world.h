@@ -114,8 +114,8 @@ static inline void world_rest(void)
 {
 	const struct cache_set *set = world.set;
 
-	while (set && (set->gc.state != GC_IDLE || set->space.refill_state != REFILL_IDLE ||
-		       !set->space.free[USE_DATA].count))
+	while (set && (set->gc.state != GC_IDLE || set->cache.space.refill_state != REFILL_IDLE ||
+		       !set->cache.space.free[USE_DATA].count))
 		world_pause();
 }
 

@@ -99,7 +99,7 @@ Test(fill, whose_data_cannot_be_written_leaves_no_trace)
 	limit.rlim_cur = RLIM_INFINITY;
 	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
 	expect_in_cache(0, false);
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(zero(u64, counted(STATS_MISS_COLLISIONS)));
 	cr_expect(zero(int, health_error(&world.set->health)));
 }
@@ -110,7 +110,7 @@ Test(fill, lets_go_of_its_bucket)
 
 	cr_assert(eq(int, world_read(0, 16), OLD));
 	wait_for_fills();
-	bucket = &world.set->space.bucket[world_place(world.volume, 0, NULL) /
+	bucket = &world.set->cache.space.bucket[world_place(world.volume, 0, NULL) /
 					  WORLD_BUCKET_SECTORS];
 	cr_expect(eq(u32, bucket->pins, 1));		/* of one that is open */
 	cr_expect(zero(u32, world.volume->in_flight));
@@ -154,7 +154,7 @@ static unsigned percent_in_use(void)
 	unsigned percent;
 
 	set_lock(world.set);
-	percent = space_in_use_percent(&world.set->space);
+	percent = space_in_use_percent(&world.set->cache.space);
 	set_unlock(world.set);
 	return percent;
 }
@@ -162,10 +162,10 @@ static unsigned percent_in_use(void)
 /* As few buckets are available as that so much is in use. */
 static uint64_t use(unsigned percent)
 {
-	uint64_t available = world.set->space.available;
+	uint64_t available = world.set->cache.space.available;
 
 	while (percent_in_use() < percent)
-		world.set->space.available--;
+		world.set->cache.space.available--;
 	cr_assert(eq(u32, percent_in_use(), percent));
 	return available;
 }
@@ -175,7 +175,7 @@ Test(fill, is_not_made_where_more_than_95_percent_are_in_use)
 	uint64_t available = use(IN_USE_BYPASS_ABOVE + 1);
 
 	expect_no_trace_of_a_read();
-	world.set->space.available = available;
+	world.set->cache.space.available = available;
 }
 
 Test(fill, is_made_where_95_percent_are_in_use)
@@ -183,7 +183,7 @@ Test(fill, is_made_where_95_percent_are_in_use)
 	uint64_t available = use(IN_USE_BYPASS_ABOVE);
 
 	cr_assert(eq(int, world_read(0, 16), OLD));
-	world.set->space.available = available;
+	world.set->cache.space.available = available;
 	wait_for_fills();
 	expect_in_cache(0, true);
 	cr_expect(eq(u64, counted(STATS_MISSES), 1));

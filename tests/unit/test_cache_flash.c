@@ -90,7 +90,7 @@ Test(flash, volume_fails_where_the_cache_has_lost_it)
 	cr_assert(zero(int, world_write(0, 8, 7)));
 	world_cut(world.cache_path, world_place(world.volume, 0, NULL));
 	cr_expect(eq(int, world_read(0, 8), -EIO));
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 }
 
 /* As a kernel leaves it: an extent that ends with the volume. */

@@ -41,7 +41,7 @@ static void write_keys(unsigned count)
 
 static struct bucket *bucket_of(uint64_t sector)
 {
-	return &world.set->space.bucket[world_place(world.volume, sector, NULL) /
+	return &world.set->cache.space.bucket[world_place(world.volume, sector, NULL) /
 					WORLD_BUCKET_SECTORS];
 }
 
@@ -119,7 +119,7 @@ Test(gc, takes_its_interval_from_beginning_to_beginning)
 
 Test(gc, marks_buckets_as_what_lies_in_them)
 {
-	struct space *space = &world.set->space;
+	struct space *space = &world.set->cache.space;
 	struct bucket *bucket;
 
 	write_keys(1);
@@ -164,7 +164,7 @@ Test(gc, leaves_a_leaf_alone_that_is_sound)
 
 static void write_in_two_buckets(unsigned in_first, unsigned in_second)
 {
-	struct open_bucket *open = world.set->space.open_bucket;
+	struct open_bucket *open = world.set->cache.space.open_bucket;
 
 	write_keys(in_first);
 	for (unsigned i = 0; i < OPEN_BUCKETS_MAX; i++)		/* the next begins another */

@@ -121,7 +121,7 @@ static void fill_data(unsigned seed, uint64_t offset, uint64_t bytes)
 /* Clean data never wait for a bucket: they go around the cache where none is free. */
 static bool buckets_are_free(void)
 {
-	return set->space.free[USE_DATA].count >= 5;
+	return set->cache.space.free[USE_DATA].count >= 5;
 }
 
 static void write_flags(unsigned seed, uint64_t offset, uint64_t bytes, bool fua, bool sync)
@@ -219,7 +219,7 @@ static struct bucket *bucket_at(uint64_t offset)
 {
 	struct bkey k = key_at(offset);
 
-	return &set->space.bucket[space_bucket_of(&set->space, k.ptr)];
+	return &set->cache.space.bucket[space_bucket_of(&set->cache.space, k.ptr)];
 }
 
 static unsigned percent_in_use(void)
@@ -227,7 +227,7 @@ static unsigned percent_in_use(void)
 	unsigned percent;
 
 	set_lock(set);
-	percent = space_in_use_percent(&set->space);
+	percent = space_in_use_percent(&set->cache.space);
 	set_unlock(set);
 	return percent;
 }
@@ -408,12 +408,12 @@ Test(placement, a_write_lets_go_of_the_room_it_was_promised_and_of_its_buckets)
 {
 	begin(MODE_WRITEBACK);
 	write_at(1, 0, 1024 * KIB);
-	cr_expect(zero(u64, set->space.dirty_promised));
+	cr_expect(zero(u64, set->cache.space.dirty_promised));
 	volume->mode = MODE_WRITETHROUGH;
 	write_at(1, 1024 * KIB, 256 * KIB);
 	expect_read(1, 0, 1024 * KIB);
-	for (uint64_t i = 0; i < set->space.setup.buckets; i++)
-		cr_assert(le(u32, set->space.bucket[i].pins, 1));	/* of an open one */
+	for (uint64_t i = 0; i < set->cache.space.setup.buckets; i++)
+		cr_assert(le(u32, set->cache.space.bucket[i].pins, 1));	/* of an open one */
 }
 
 Test(placement, a_write_with_fua_is_in_a_durable_entry)
@@ -518,14 +518,14 @@ Test(placement, priorities_sink_as_much_is_read_and_written)
 
 	begin(MODE_WRITETHROUGH);
 	write_at(1, 0, 64 * KIB);
-	before = set->space.io_sectors;
+	before = set->cache.space.io_sectors;
 	expect_read(1, 0, 8 * KIB);
-	cr_expect(eq(u64, set->space.io_sectors, before + 16));
+	cr_expect(eq(u64, set->cache.space.io_sectors, before + 16));
 	write_at(1, 0, 4 * KIB);
-	cr_expect(eq(u64, set->space.io_sectors, before + 24));
+	cr_expect(eq(u64, set->cache.space.io_sectors, before + 24));
 	volume->mode = MODE_NONE;
 	write_at(1, 0, 4 * KIB);
-	cr_expect(eq(u64, set->space.io_sectors, before + 24));	/* around */
+	cr_expect(eq(u64, set->cache.space.io_sectors, before + 24));	/* around */
 }
 
 /* ---- parts of blocks ---- */

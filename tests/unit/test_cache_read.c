@@ -55,7 +55,7 @@ Test(read, of_clean_data_that_the_cache_lost_comes_from_the_backing_device)
 	write_clean(0, 64);
 	lose_from(0);
 	cr_expect(eq(int, world_read(0, 64), CLEAN));
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(zero(u64, device_errors(world.volume->backing)));
 }
 
@@ -71,7 +71,7 @@ Test(read, of_a_backing_device_that_fails_fails)
 	world_cut(world.backing_path, WORLD_DATA_OFFSET);
 	cr_expect(eq(int, world_read(0, 64), -EIO));
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
-	cr_expect(zero(u64, device_errors(world.set->device)));
+	cr_expect(zero(u64, device_errors(world.set->cache.device)));
 }
 
 /* Each device is charged with its own error. */
@@ -81,8 +81,8 @@ Test(read, of_both_devices_that_fail_is_an_error_of_both)
 	lose_from(0);
 	world_cut(world.backing_path, WORLD_DATA_OFFSET);
 	cr_expect(eq(int, world_read(0, 64), -EIO));
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
-	cr_expect(eq(u64, device_counts(world.set->device)->errors[TRANSFER_READ], 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
+	cr_expect(eq(u64, device_counts(world.set->cache.device)->errors[TRANSFER_READ], 1));
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 	cr_expect(eq(int, device_counts(world.volume->backing)->last_error[TRANSFER_READ], -EIO));
 }
@@ -124,7 +124,7 @@ Test(read, of_many_extents_of_one_bucket_unpins_it)
 	write_clean(0, 64);
 	for (uint64_t i = 0; i < 64; i += 2)
 		write_dirty(i, 1);
-	bucket = &world.set->space.bucket[world_place(world.volume, 0, NULL) /
+	bucket = &world.set->cache.space.bucket[world_place(world.volume, 0, NULL) /
 					  WORLD_BUCKET_SECTORS];
 	pins = bucket->pins;
 	cr_assert(zero(int, world_ask(REQUEST_READ, 0, 64)));

@@ -25,7 +25,7 @@ static void detach(void)
 static void attach_to_what_is_obsolete(void)
 {
 	detach();
-	world.set->superblock.feature_incompatible |= OBSOLETE_LAYOUT;
+	world.set->cache.superblock.feature_incompatible |= OBSOLETE_LAYOUT;
 	world_attach();
 }
 

@@ -13,11 +13,13 @@ static void setup(void)
 	reactor = test_reactor();
 	device = test_device(64 * 128);
 	set = (struct cache_set){
-		.device = device,
-		.superblock = { .version = SUPERBLOCK_CACHE, .set_uuid = "set", .buckets = 64,
-				.block_sectors = 8, .bucket_sectors = 128, .members = 1,
-				.first_bucket = 1, .journal_buckets = 2,
-				.journal_bucket = { 1, 2 } },
+		.cache = {
+			.device = device,
+			.superblock = { .version = SUPERBLOCK_CACHE, .set_uuid = "set",
+					.buckets = 64, .block_sectors = 8, .bucket_sectors = 128,
+					.members = 1, .first_bucket = 1, .journal_buckets = 2,
+					.journal_bucket = { 1, 2 } },
+		},
 	};
 }
 
@@ -60,7 +62,7 @@ Test(cache_set, that_finds_no_memory_for_its_buckets_leaves_none_behind)
 
 Test(cache_set, keeps_as_many_nodes_as_were_asked_for)
 {
-	size_t node_bytes = superblock_node_sectors(&set.superblock) * 512 * 3 / 2;
+	size_t node_bytes = superblock_node_sectors(&set.cache.superblock) * 512 * 3 / 2;
 
 	cr_assert(zero(int, init(100 * node_bytes, false)));
 	cr_expect(eq(u32, set.index.nodes_max, 100));
@@ -75,7 +77,7 @@ Test(cache_set, is_read_only_in_all_its_parts)
 	cr_assert(zero(int, init(0, true)));
 	cr_expect(set.is_read_only);
 	cr_expect(set.index.setup.memory_only);
-	cr_expect(set.space.setup.is_read_only);
+	cr_expect(set.cache.space.setup.is_read_only);
 	set_done(&set);
 	cr_assert(zero(int, init(0, false)));
 	cr_expect(not(set.is_read_only));

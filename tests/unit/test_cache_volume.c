@@ -312,7 +312,7 @@ Test(volume, is_read_only_by_its_mount_or_by_its_set)
 	volume.is_mounted_read_only = false;
 	volume.set = &set;
 	cr_expect(not(volume_is_read_only(&volume)));
-	set.superblock.feature_incompatible = FEATURE_OBSOLETE_LARGE_BUCKET;
+	set.cache.superblock.feature_incompatible = FEATURE_OBSOLETE_LARGE_BUCKET;
 	cr_expect(volume_is_read_only(&volume));
 }
 

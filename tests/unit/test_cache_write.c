@@ -63,7 +63,7 @@ Test(write, around_that_fails_takes_clean_data_out_of_the_cache)
 	cr_expect(ne(int, write_limited(LIMIT_BYTES, HIGH, BLOCK), 0));
 	cr_expect(not(is_in_cache(HIGH)));
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
-	cr_expect(zero(u64, device_errors(world.set->device)));
+	cr_expect(zero(u64, device_errors(world.set->cache.device)));
 	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
 }
 
@@ -107,17 +107,17 @@ Test(write, back_that_fails_leaves_what_was_there)
 {
 	write_old(MODE_WRITEBACK);
 	cr_expect(ne(int, write_limited(0, HIGH, BLOCK), 0));
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(zero(u64, device_errors(world.volume->backing)));
 	cr_expect(eq(u64, dirty_bytes(), BLOCK * 512));
 	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
-	cr_expect(zero(u64, world.set->space.dirty_promised));
+	cr_expect(zero(u64, world.set->cache.space.dirty_promised));
 }
 
 /* A cache that fails does not make a write fail that has a backing device. */
 Test(write, through_that_fails_in_the_cache_alone_succeeds)
 {
-	uint64_t size = world.set->superblock.buckets * WORLD_BUCKET_SECTORS * 512;
+	uint64_t size = world.set->cache.superblock.buckets * WORLD_BUCKET_SECTORS * 512;
 
 	write_old(MODE_WRITETHROUGH);
 	world_cut(world.cache_path, world_place(world.volume, HIGH, NULL));
@@ -127,7 +127,7 @@ Test(write, through_that_fails_in_the_cache_alone_succeeds)
 	cr_expect(zero(int, world_write(0, BLOCK, NEW)));
 	limit_files(RLIM_INFINITY);
 	cr_assert(zero(int, truncate(world.cache_path, size)));
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(not(is_in_cache(0)));
 	cr_expect(eq(int, world_read(0, BLOCK), NEW));
 }
@@ -136,7 +136,7 @@ Test(write, through_that_fails_on_both_devices_is_an_error_of_both)
 {
 	write_old(MODE_WRITETHROUGH);
 	cr_expect(ne(int, write_limited(0, HIGH, BLOCK), 0));
-	cr_expect(eq(u64, device_errors(world.set->device), 1));
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 	cr_expect(eq(int, device_counts(world.volume->backing)->last_error[TRANSFER_WRITE],
 		     -EFBIG));
@@ -148,7 +148,7 @@ Test(write, lets_go_of_its_buckets_when_it_fails)
 	const struct bucket *bucket;
 
 	write_old(MODE_WRITEBACK);
-	bucket = &world.set->space.bucket[world_place(world.volume, HIGH, NULL) /
+	bucket = &world.set->cache.space.bucket[world_place(world.volume, HIGH, NULL) /
 					  WORLD_BUCKET_SECTORS];
 	cr_expect(ne(int, write_limited(0, HIGH, BLOCK), 0));
 	cr_expect(eq(u32, bucket->pins, 1));		/* of one that is open */
@@ -174,9 +174,9 @@ static void expect_way(enum cache_mode mode, bool is_cached, uint64_t dirty)
 
 static uint64_t use_all_but(uint64_t available)
 {
-	uint64_t before = world.set->space.available;
+	uint64_t before = world.set->cache.space.available;
 
-	world.set->space.available = available;
+	world.set->cache.space.available = available;
 	return before;
 }
 
@@ -187,7 +187,7 @@ Test(write, goes_around_a_full_cache)
 
 	expect_way(MODE_WRITETHROUGH, false, 0);
 	expect_way(MODE_WRITEBACK, false, 0);
-	world.set->space.available = before;
+	world.set->cache.space.available = before;
 	expect_way(MODE_WRITEBACK, true, BLOCK * 512);
 }
 
@@ -196,7 +196,7 @@ Test(write, goes_through_a_cache_of_which_95_percent_are_in_use)
 	uint64_t before = use_all_but(WORLD_BUCKETS / 20);
 
 	expect_way(MODE_WRITETHROUGH, true, 0);
-	world.set->space.available = before;
+	world.set->cache.space.available = before;
 }
 
 Test(write, of_a_volume_that_is_being_detached_goes_around)
@@ -216,5 +216,5 @@ Test(write, goes_back_up_to_its_cutoff)
 	expect_way(MODE_WRITEBACK, true, BLOCK * 512);
 	world.set->cutoff_writeback_sync = 69;
 	expect_way(MODE_WRITEBACK, true, 0);		/* through */
-	world.set->space.available = before;
+	world.set->cache.space.available = before;
 }

@@ -183,7 +183,7 @@ static void expect_attached(void)
 	cr_expect(not(world.volume->is_frozen));
 	cr_expect(not(world.volume->is_detaching));
 	cr_expect(uuid_is_equal(world.volume->superblock.set_uuid,
-				world.set->superblock.set_uuid));
+				world.set->cache.superblock.set_uuid));
 	cr_expect(set_has_volume(world.set, world.volume->slot));
 	cr_expect(eq(int, world_read(0, 8), OLD));
 }
@@ -287,7 +287,7 @@ Test(attach, is_followed_by_no_dirty_write_where_dirty_cannot_be_said)
 		cr_expect(eq(u64, device_errors(world.volume->backing), i + 1));
 	}
 	cr_expect(zero(u64, volume_dirty_bytes(world.volume)));
-	cr_expect(zero(u64, world.set->space.dirty_promised));
+	cr_expect(zero(u64, world.set->cache.space.dirty_promised));
 	cr_expect(eq(int, world_read(0, 8), OLD));
 	world_kill_set();
 	cr_expect(eq(int, world_read(0, 8), OLD));

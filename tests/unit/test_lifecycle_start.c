@@ -443,7 +443,7 @@ Test(start, a_replay_that_uses_up_all_buckets_goes_on_after_a_refill, .timeout =
 		crafted_add_entry(&c, keys, AN_ENTRY);
 	}
 	registers(false);
-	cr_expect(ge(u64, the_set()->space.tables_written, 1));
+	cr_expect(ge(u64, the_set()->cache.space.tables_written, 1));
 	cr_expect(ge(u32, the_set()->index.root->level, 1));
 	cr_expect(le(u32, count_extents(&leaves), KEYS + count));
 	cr_expect(ge(u32, leaves, 20));
