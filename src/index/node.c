@@ -96,8 +96,7 @@ void index_create_root(struct index *index, uint32_t bucket, struct op *op)
 	index->root->written_sectors = index->setup.block_sectors;
 	memset(set, 0, index->setup.block_sectors * 512);
 	bset_seal(set, 0, index->root->sequence, index->setup.set_magic, key.ptr);
-	index->setup.journal->roots.btree_root = key;
-	index->setup.journal->roots.btree_level = 0;
+	journal_set_btree_root(index->setup.journal, &key, 0);
 	device_write(index->setup.device, set, pointer_sector(key.ptr), index->setup.block_sectors,
 		     true, op);
 }

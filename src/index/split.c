@@ -316,11 +316,9 @@ static LOCKED void append_to_parent(struct plan *plan)
 static LOCKED void switch_root(struct plan *plan)
 {
 	struct index *index = plan->index;
-	struct journal_roots *roots = &index->setup.journal->roots;
 
 	index->root = plan->root.node ?: plan->at[plan->top].new[0].node;
-	roots->btree_root = index->root->key;
-	roots->btree_level = index->root->level;
+	journal_set_btree_root(index->setup.journal, &index->root->key, index->root->level);
 	if (index->is_running)
 		journal_roots_change(index->setup.journal);
 }

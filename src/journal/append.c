@@ -139,6 +139,22 @@ uint64_t journal_add(struct journal *journal, const struct bkey *k)
 	return journal->open;
 }
 
+void journal_set_btree_root(struct journal *journal, const struct bkey *root, unsigned level)
+{
+	journal->roots.btree_root = *root;
+	journal->roots.btree_level = level;
+}
+
+void journal_set_uuid_bucket(struct journal *journal, const struct bkey *bucket)
+{
+	journal->roots.uuid_bucket = *bucket;
+}
+
+void journal_set_prio_bucket(struct journal *journal, uint64_t bucket)
+{
+	journal->roots.prio_bucket = bucket;
+}
+
 void journal_roots_change(struct journal *journal)
 {
 	journal->roots_changed = true;

@@ -155,7 +155,16 @@ void journal_commit(struct journal *journal, struct op *op) LOCKED;
 void journal_commit_entry(struct journal *journal, uint64_t sequence, struct op *op) LOCKED;
 /* As journal_commit(), but writes an entry even if it is empty. */
 void journal_commit_always(struct journal *journal, struct op *op) LOCKED;
-/* To be called after `roots` changed: an entry is written within the usual delay. */
+/*
+ * The roots of the next entry that is closed (JOURNAL-5).  The flush before that entry makes
+ * durable what was written until then, so a root is set when the writes of what it names have
+ * ended (ORDER-4, ORDER-5); in a fresh set, before its first entry is asked for.
+ */
+void journal_set_btree_root(struct journal *journal, const struct bkey *root,
+			    unsigned level) LOCKED;
+void journal_set_uuid_bucket(struct journal *journal, const struct bkey *bucket) LOCKED;
+void journal_set_prio_bucket(struct journal *journal, uint64_t first_bucket) LOCKED;
+/* To be called after these, once the set runs: an entry is written within the usual delay. */
 void journal_roots_change(struct journal *journal) LOCKED;
 
 /* The pins of the oldest entry, whose leaves should be written; NULL if there is no pressure. */

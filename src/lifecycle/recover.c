@@ -161,17 +161,15 @@ static int take_roots(struct recover *recover)
 static int begin_journal(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
-	struct journal_roots *roots = &set->journal.roots;
 	int error = 0;
 
 	set_lock(set);
 	journal_begin(&set->journal, le64_get(recover->found.entries[0]->sequence),
 		      le64_get(recover_newest(recover)->sequence), recover->found.current,
 		      recover->found.bucket_newest);
-	roots->btree_root = recover->root;
-	roots->btree_level = recover->root_level;
-	roots->uuid_bucket = set->uuid_bucket;
-	roots->prio_bucket = table_bucket(recover);
+	journal_set_btree_root(&set->journal, &recover->root, recover->root_level);
+	journal_set_uuid_bucket(&set->journal, &set->uuid_bucket);
+	journal_set_prio_bucket(&set->journal, table_bucket(recover));
 	if (!set->is_read_only && !journal_can_go_on(&set->journal))
 		error = error_set(recover->job.error, ENOSPC,
 				  "no journal bucket is free behind entry %llu: all have entries "

@@ -128,7 +128,7 @@ static LOCKED int write_fresh_tables(struct recover *recover)
 	set->uuid_bucket = bkey_with_pointer(
 		bkey_of(0, 0, superblock_meta_bucket_sectors(&set->cache.superblock)),
 		space_pointer(&set->cache.space, recover->fresh[1]));
-	set->journal.roots.uuid_bucket = set->uuid_bucket;
+	journal_set_uuid_bucket(&set->journal, &set->uuid_bucket);
 	device_write(set->cache.device, recover->table, pointer_sector(set->uuid_bucket.ptr),
 		     bkey_sectors(&set->uuid_bucket), false, &recover->job.op);
 	return 0;

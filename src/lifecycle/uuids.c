@@ -109,7 +109,7 @@ static void uuids_name(struct uuids_job *job)
 	set->uuid_bucket = bkey_with_pointer(bkey_of(0, 0, table_sectors(set)),
 					     space_pointer(&set->cache.space, job->bucket));
 	set->cache.space.metadata_sectors_written += table_sectors(set);
-	set->journal.roots.uuid_bucket = set->uuid_bucket;
+	journal_set_uuid_bucket(&set->journal, &set->uuid_bucket);
 	journal_roots_change(&set->journal);
 	job->state = UUIDS_COMMIT;
 	journal_commit(&set->journal, &job->job.op);

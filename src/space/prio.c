@@ -174,7 +174,7 @@ void space_write_first_table(struct space *space, struct op *op)
 	for (unsigned i = 0; i < space->setup.prio_parts; i++)
 		space_unpin_bucket(space, space->table[i]);
 	space->have_table = true;
-	space->setup.journal->roots.prio_bucket = space->table[0];
+	journal_set_prio_bucket(space->setup.journal, space->table[0]);
 }
 
 /* `oldest` starts at the same generation; the survey lowers it to that of the oldest pointer. */

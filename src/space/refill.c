@@ -260,7 +260,7 @@ static LOCKED void look_for_work(struct space *space)
 static LOCKED void table_is_written(struct space *space)
 {
 	space->refill_state = REFILL_ENTRY;
-	space->setup.journal->roots.prio_bucket = space->table[0];
+	journal_set_prio_bucket(space->setup.journal, space->table[0]);
 	journal_roots_change(space->setup.journal);
 	journal_commit(space->setup.journal, &space->refill);
 }
