@@ -220,6 +220,11 @@ src_libio_a_SOURCES = \
 	src/io/path.c \
 	src/io/process.c \
 	src/io/reactor.c \
+	src/io/reactor_internal.h \
+	src/io/reactor_memory.c \
+	src/io/reactor_posts.c \
+	src/io/reactor_time.c \
+	src/io/reactor_wait.c \
 	src/io/signals.c \
 	src/io/transfer.c \
 	src/io/transfer.h \
