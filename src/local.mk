@@ -244,6 +244,9 @@ fuse_sources = \
 	src/fuse/library.h \
 	src/fuse/session.c \
 	src/fuse/session.h \
+	src/fuse/session_internal.h \
+	src/fuse/session_leave.c \
+	src/fuse/session_mount.c \
 	$(NULL)
 
 tools_sources = \

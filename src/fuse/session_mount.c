@@ -1,0 +1,199 @@
+/*
+ * The mount of a session: options, what is negotiated with the kernel, and the way of each request
+ * to its handler.
+ *
+ *	kernel --> channel --> session_message --+--> data_file.c	data of volumes
+ *	                                         +--> libfuse		all others
+ *
+ * libfuse mounts, since it knows fusermount3, which lets users other than root mount.
+ */
+#include "fuse/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/fuse.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cache/request.h"
+#include "fuse/session_internal.h"
+
+enum {
+	REQUESTS_DEFAULT = 64,
+	DATA_BYTES = 1 << 20,
+	/* Since Linux 6.6 a direct write invalidates the page cache of other handles. */
+	DIRECT_MINOR = 39,
+};
+
+/* ---- messages ---- */
+
+/* Messages without a reply.  Interrupts are ignored: every request ends by itself. */
+static bool needs_no_answer(const struct fuse_in_header *head)
+{
+	return head->opcode == FUSE_FORGET || head->opcode == FUSE_BATCH_FORGET ||
+	       head->opcode == FUSE_INTERRUPT;
+}
+
+static void note_version(struct session *session, const struct channel_slot *slot)
+{
+	const struct fuse_in_header *head = slot->in;
+	const struct fuse_init_in *init = (const void *)(head + 1);
+
+	if (slot->in_bytes < sizeof(*head) + 2 * sizeof(init->major))
+		return;
+	session->data.direct = init->major > 7 ||
+			       (init->major == 7 && init->minor >= DIRECT_MINOR);
+}
+
+static void session_ready(struct session *session)
+{
+	session->is_ready = true;
+	log_info("%s: mounted", session->setup->directory);
+	if (session->setup->ready)
+		session->setup->ready(session->setup->context);
+}
+
+static void session_ask_library(struct session *session, struct channel_slot *slot)
+{
+	const struct fuse_in_header *head = slot->in;
+	struct fuse_buf message = { .mem = slot->in, .size = slot->in_bytes };
+	bool is_init = head->opcode == FUSE_INIT;
+
+	if (is_init)
+		note_version(session, slot);
+	fuse_session_process_buf(session->fuse, &message);
+	channel_release(slot);
+	if (is_init && !session->is_ready)
+		session_ready(session);
+}
+
+static void session_message(void *context, struct channel_slot *slot, int error UNUSED)
+{
+	struct session *session = context;
+
+	if (!slot)
+		op_queue(&session->op);		/* SERVE has ended */
+	else if (slot->in_bytes < sizeof(struct fuse_in_header) || needs_no_answer(slot->in))
+		channel_release(slot);
+	else if (!data_files_take(&session->data, slot))
+		session_ask_library(session, slot);
+}
+
+/* The kernel's page cache never holds data that we have not seen (no WRITEBACK_CACHE), and an
+ * open with O_TRUNC asks for the truncation by itself, which we can then ignore. */
+static void session_init(void *context, struct fuse_conn_info *connection)
+{
+	struct session *session = container_of(context, struct session, inodes);
+	unsigned requests = session->setup->requests;
+
+	connection->want &= ~(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_AUTO_INVAL_DATA |
+			      FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+			      FUSE_CAP_WRITEBACK_CACHE);
+	connection->want |= connection->capable & (FUSE_CAP_ASYNC_DIO | FUSE_CAP_ASYNC_READ |
+						   FUSE_CAP_PARALLEL_DIROPS);
+	connection->max_write = DATA_BYTES;
+	connection->max_background = requests ? requests : REQUESTS_DEFAULT;
+	connection->congestion_threshold = connection->max_background * 3 / 4;
+}
+
+/* ---- mounting and unmounting ---- */
+
+static void add_option(char **options, const char *option, const char *value)
+{
+	autofree char *text = NULL;
+	int error = asprintf(&text, "%s%s", option, value) < 0;
+
+	/* kernel_flags is a list of options; commas elsewhere must be escaped. */
+	if (!error)
+		error = *value ? fuse_opt_add_opt_escaped(options, text)
+			       : fuse_opt_add_opt(options, text);
+	assert(!error);
+}
+
+static char *mount_options(const struct session_setup *setup)
+{
+	char *options = NULL;
+
+	add_option(&options, "subtype=bcachefuse", "");
+	add_option(&options, "default_permissions", "");
+	add_option(&options, "fsname=", setup->source);
+	if (setup->read_only)
+		add_option(&options, "ro", "");
+	if (setup->allow_other)
+		add_option(&options, "allow_other", "");
+	if (setup->kernel_flags && *setup->kernel_flags)
+		add_option(&options, setup->kernel_flags, "");
+	return options;
+}
+
+static int session_new_fuse(struct session *session, struct error *error)
+{
+	struct fuse_lowlevel_ops operations = { .init = session_init };
+	autofree char *options = mount_options(session->setup);
+	char *words[] = { "bcachefuse", "-o", options, NULL };
+	struct fuse_args arguments = FUSE_ARGS_INIT(3, words);
+
+	inodes_operations(&operations);
+	control_file_operations(&operations);
+	session->fuse = fuse_session_new(&arguments, &operations, sizeof(operations),
+					 &session->inodes);
+	fuse_opt_free_args(&arguments);
+	return session->fuse ? 0
+			     : error_set(error, EINVAL, "libfuse refuses the mount options \"%s\"",
+					 options);
+}
+
+/* Users other than root mount through fusermount3, which prints its own errors. */
+static int say_unmountable(const char *directory, int code, struct error *error)
+{
+	bool is_missing = code == ENOENT || code == ENODEV || code == ENXIO;
+
+	return error_set(error, code, "%s: cannot be mounted on by FUSE: %s%s", directory,
+			 strerror(code),
+			 is_missing ? " (is there a /dev/fuse?)" :
+			 geteuid()  ? " (fusermount3 has said why)" : "");
+}
+
+int session_mount(struct session *session, struct error *error)
+{
+	const char *directory = session->setup->directory;
+	unsigned requests = session->setup->requests;
+	unsigned slots = (requests ? requests : REQUESTS_DEFAULT) + REQUESTS_MORE;
+	struct mount_table before;
+	int result = session_new_fuse(session, error);
+
+	if (!result)
+		result = mount_table_read(&before, error);
+	if (result)
+		return result;
+	errno = 0;
+	if (fuse_session_mount(session->fuse, directory))
+		result = say_unmountable(directory, errno ? errno : EIO, error);
+	else
+		own_mount_find(&session->mount, fuse_session_fd(session->fuse), directory, &before);
+	mount_table_done(&before);
+	if (result)
+		return result;
+	assert(slots <= REQUESTS_MAX);
+	session->is_mounted = true;
+	session->daemon.directory = directory;
+	session->daemon.file_system = own_mount_number(&session->mount);
+	data_files_init(&session->data, &session->tree, slots);
+	session->data.idle = session_idle;
+	session->data.context = session;
+	session->channel = channel_new(session->reactor, fuse_session_fd(session->fuse), slots,
+				       DATA_BYTES, session_message, session, error);
+	return session->channel ? 0 : -error->code;
+}
+
+void session_unmount(struct session *session)
+{
+	struct error error;
+
+	if (own_mount_leave(&session->mount, &error))
+		log_warning("%s: stays mounted without a daemon: %s", session->setup->directory,
+			    error.text);
+	own_mount_sever(&session->mount);
+	fuse_session_unmount(session->fuse);
+}
