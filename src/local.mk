@@ -239,6 +239,8 @@ fuse_sources = \
 	src/fuse/control_file.c \
 	src/fuse/data_file.c \
 	src/fuse/data_file.h \
+	src/fuse/directory.c \
+	src/fuse/inode_attributes.c \
 	src/fuse/inodes.c \
 	src/fuse/inodes.h \
 	src/fuse/library.h \

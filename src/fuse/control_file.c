@@ -19,11 +19,6 @@ struct control_handle {
 	bool is_shown;
 };
 
-static struct inodes *inodes_of(fuse_req_t request)
-{
-	return fuse_req_userdata(request);
-}
-
 /*
  * As in sysfs, root cannot read or write a file either, if its mode has no bit for that.  A failed
  * open for reading does not change last_error: a program that reads all files would overwrite it.

@@ -72,6 +72,20 @@ mode_t inodes_mode(const struct inodes *inodes, uint64_t number, const struct tr
 bool inodes_take_told(struct inodes *inodes, uint64_t number, struct text *text);
 void inodes_done(struct inodes *inodes);
 
-/* Set the operations on names, attributes and directories; on control files. */
+/* The type of a node in a mode: S_IFDIR, ... */
+mode_t inode_type_bits(enum tree_type type);
+/* Fills in what stat() shows; how long the kernel may keep that. */
+void inode_fill_attributes(struct inodes *inodes, uint64_t number, const struct tree_node *node,
+			   struct stat *attributes);
+double inode_attribute_seconds(const struct tree_node *node);
+
+static inline struct inodes *inodes_of(fuse_req_t request)
+{
+	return fuse_req_userdata(request);
+}
+
+/* Set the operations of one file each; inodes_operations() also those of the next two. */
 void inodes_operations(struct fuse_lowlevel_ops *operations);
+void inode_attribute_operations(struct fuse_lowlevel_ops *operations);
+void directory_operations(struct fuse_lowlevel_ops *operations);
 void control_file_operations(struct fuse_lowlevel_ops *operations);
