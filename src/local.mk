@@ -256,6 +256,9 @@ tools_sources = \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \
 	src/tools/format.c \
+	src/tools/format.h \
+	src/tools/format_check.c \
+	src/tools/format_options.c \
 	src/tools/holders.c \
 	src/tools/json.c \
 	src/tools/json.h \
