@@ -70,7 +70,7 @@ struct cache_read {
 	struct op *parent;
 	uint64_t start, sectors;
 	unsigned char *data;
-	bool bypass;			/* a miss is not to be cached */
+	bool bypass;			/* of request_read.c: a miss is not to be cached */
 	/* results */
 	bool missed;			/* not all came from the cache */
 	uint64_t gap_start, gap_sectors;	/* the first gap, which a fill may cache */
@@ -121,7 +121,6 @@ struct cache_write {
 	bool hides_dirty;		/* clean data or holes would replace dirty data */
 	bool is_promised;		/* holds a promise of space_promise_dirty() */
 	struct op backing_op;		/* awaits the transfer to the backing device */
-	bool backing_started;
 	int backing_error;
 	int cache_error;		/* the set failed while places were allocated */
 	uint64_t pinned[INSERT_KEYS_MAX];	/* pointers whose buckets are pinned */

@@ -62,7 +62,6 @@ static void read_edge(struct request *request, uint64_t offset, unsigned char *d
 	read->start = volume_key_sector(request->volume, offset);
 	read->sectors = (request_block_end(request, offset + 1) - offset) / 512;
 	read->data = data;
-	read->bypass = true;
 	request->state = REQUEST_EDGES;
 	cache_read_start(read);
 }

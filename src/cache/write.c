@@ -44,7 +44,7 @@ void cache_write_start(struct cache_write *write)
 {
 	write->state = WRITE_DECIDE;
 	write->at = write->start;
-	write->hides_dirty = write->backing_started = write->is_promised = false;
+	write->hides_dirty = write->is_promised = false;
 	write->backing_error = write->cache_error = 0;
 	write->pinned_count = 0;
 	write->insert.count = 0;
@@ -147,7 +147,6 @@ static LOCKED int allocate(struct cache_write *write)
 static void write_backing(struct cache_write *write)
 {
 	SIM_SOMETIMES_IF(write->hides_dirty, "a write to the backing device hides dirty data");
-	write->backing_started = true;
 	op_await(&write->op);
 	device_write(write->volume->backing, write->data, write->start, write->sectors,
 		     write->fua || write->hides_dirty, &write->backing_op);
@@ -161,13 +160,13 @@ static void backing_step(struct op *op)
 	op_arrive(&write->op, 0);
 }
 
-/* Comes again after a wait for a bucket: the transfer to the backing device is started once. */
+/* Comes again after a wait for a bucket, which only data wait for that go back. */
 static void start_data(struct cache_write *write)
 {
 	struct cache_set *set = write->volume->set;
 	int error = 0;
 
-	if (write->way != WRITE_BACK && !write->backing_started)
+	if (write->way != WRITE_BACK)
 		write_backing(write);
 	if (write->way == WRITE_AROUND && !write->insert.count)
 		add_hole(write, write->start, write->start + write->sectors);

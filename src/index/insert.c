@@ -122,7 +122,6 @@ static LOCKED int write_leaf_first(struct insert *insert, struct node *leaf)
 		return drop_or_wait(insert, &index->write_slots);
 	}
 	SIM_SOMETIMES("an insert waits for the write of its leaf");
-	leaf->write_wanted = true;
 	return drop_or_wait(insert, &leaf->waiting);
 }
 

@@ -336,7 +336,6 @@ void space_run(struct space *space)
 {
 	space->is_running = true;
 	space->data_is_wanted = space->marks_valid && many_hold_nothing(space);
-	space->incoming_is_durable = true;
 	space->cursor = space->setup.first_bucket;
 	space_kick(space);
 }

@@ -345,6 +345,25 @@ Test(placement, a_write_through_hides_dirty_data_and_is_durable_below_first)
 	expect_read(1, 8 * KIB, 8 * KIB);
 }
 
+/* Else each of these would be FUA on the backing device. */
+Test(placement, a_write_over_clean_data_hides_no_dirty_ones)
+{
+	struct asked asked = { .request = { .fua = false } };
+
+	begin(MODE_WRITEBACK);
+	write_at(1, 64 * KIB, 4 * KIB);		/* there are some, elsewhere */
+	volume->mode = MODE_WRITETHROUGH;
+	write_at(1, 0, 16 * KIB);
+	fill_data(2, 4 * KIB, 4 * KIB);
+	ask(&asked, REQUEST_WRITE, 4 * KIB, 4 * KIB);
+	expect_done(&asked);
+	cr_expect(not(asked.request.write.hides_dirty));
+	fill_data(2, 64 * KIB, 4 * KIB);
+	ask(&asked, REQUEST_WRITE, 64 * KIB, 4 * KIB);
+	expect_done(&asked);
+	cr_expect(asked.request.write.hides_dirty);
+}
+
 Test(placement, a_write_around_hides_dirty_data)
 {
 	begin(MODE_WRITEBACK);

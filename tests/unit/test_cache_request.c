@@ -93,6 +93,18 @@ Test(request, that_discards_of_a_dead_set_touches_nothing)
 	cr_expect(eq(int, world_read(0, 8), 1));
 }
 
+Test(request, that_reads_of_a_dead_set_is_a_miss)
+{
+	const struct stats *stats = &world.volume->stats;
+
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	world_kill_set();
+	cr_expect(eq(int, world_read(0, 8), 1));
+	cr_expect(eq(u64, stats_value(stats, STATS_TOTAL, STATS_MISSES), 1));
+	cr_expect(zero(u64, stats_value(stats, STATS_TOTAL, STATS_HITS)));
+}
+
 Test(request, that_writes_in_part_of_a_block_keeps_the_rest)
 {
 	cr_assert(zero(int, world_write(0, 16, 1)));

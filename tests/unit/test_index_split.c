@@ -163,6 +163,23 @@ static bool no_plan_is_under_way(void)
 	return plans_are_idle(&ix.index);
 }
 
+/*
+ * While a set starts, entries do not name new roots yet: after a cut the old root is the one, whose
+ * children are still to be there.
+ */
+Test(plan, keeps_the_bucket_of_an_old_leaf_while_the_set_does_not_run)
+{
+	uint32_t old;
+
+	split_root();
+	old = bucket_of(ix_leaf(1, 0));
+	cr_assert(zero(int, ix_rewrite(1, 0, 0)));
+	cr_assert(eq(u32, root()->written_sectors, 2 * IX_BLOCK_SECTORS));
+	cr_expect(ix.space.bucket[old].freed_pending);
+	ix_run();
+	cr_expect(not(ix.space.bucket[old].freed_pending));
+}
+
 Test(plan, names_a_new_root_in_an_entry)
 {
 	uint32_t old = bucket_of(root());

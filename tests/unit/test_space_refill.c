@@ -630,6 +630,24 @@ Test(refilled, is_not_awaited_where_none_is_under_way)
 	cr_expect(not(hopes(&awaiter)));
 }
 
+Test(refilled, comes_when_the_buckets_are_there)
+{
+	struct awaiter awaiter;
+	uint32_t bucket;
+
+	fill_cache(REPLACEMENT_LRU);
+	lock_acquire(lock);
+	space_run(&space);
+	cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, NULL), -EAGAIN));
+	lock_release(lock);
+	cr_assert(hopes(&awaiter));
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	lock_acquire(lock);
+	cr_expect(zero(int, space_take(&space, USE_DATA, 1, &bucket, NULL)));
+	space_stop(&space);
+	lock_release(lock);
+}
+
 Test(refilled, comes_without_buckets_where_there_are_none)
 {
 	struct awaiter awaiter;
