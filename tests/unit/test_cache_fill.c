@@ -52,6 +52,18 @@ Test(fill, keeps_what_was_missed)
 	cr_expect(eq(int, world_read(0, 16), OLD));
 }
 
+/* A backing device may have smaller blocks than the set. */
+Test(fill, is_of_whole_blocks_of_the_set)
+{
+	world.volume->block_sectors = 1;
+	cr_assert(eq(int, world_read(4, 8), OLD));
+	cr_expect(zero(u32, fills()->under_way));
+	cr_assert(eq(int, world_read(0, 4), OLD));
+	cr_expect(zero(u32, fills()->under_way));
+	expect_in_cache(4, false);
+	world.volume->block_sectors = 8;
+}
+
 /* FILL-1 */
 Test(fill, is_cancelled_by_a_write)
 {

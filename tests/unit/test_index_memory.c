@@ -120,3 +120,24 @@ Test(no_memory, is_left_behind_by_nothing_of_an_index)
 		cr_expect(eq(int, memory_pieces, before));
 	}
 }
+
+/* Four keys and one are two runs, which the end of the stack merges. */
+Test(no_memory, to_merge_the_last_runs_of_a_stack_is_told)
+{
+	struct bkey keys[5];
+	struct run_stack stack = { .count = 0 };
+	struct run older = { .key = keys, .count = 4, .capacity = 4 };
+	struct run newer = { .key = keys + 4, .count = 1, .capacity = 1 };
+
+	for (unsigned i = 0; i < 5; i++)
+		keys[i] = bkey_of(1, (i + 1) * 8, 4);
+	cr_assert(run_stack_push(&stack, &older));
+	cr_assert(run_stack_push(&stack, &newer));
+	cr_assert(eq(u32, stack.count, 2));
+	memory_allocations_left = 0;
+	cr_expect(not(run_stack_collapse(&stack)));
+	memory_allocations_left = UINT_MAX;
+	cr_expect(run_stack_collapse(&stack));
+	cr_expect(eq(u32, stack.run[0].count, 5));
+	run_stack_done(&stack);
+}

@@ -325,3 +325,62 @@ Test(nodes, have_nothing_of_theirs_behind_their_log)
 	cr_expect(ne(ptr, strstr(ix.health.reason.text, "corrupted btree"), NULL), "%s",
 		  ix.health.reason.text);
 }
+
+/* ---- children ---- */
+
+static void without_size(struct bkey *k)
+{
+	bkey_set_sectors(k, 0);
+}
+
+static void dirty(struct bkey *k)
+{
+	bkey_set_dirty(k, true);
+}
+
+static void beyond_all_buckets(struct bkey *k)
+{
+	k->ptr = pointer_of(0, (uint64_t)IX_BUCKETS * IX_BUCKET_SECTORS, 0);
+}
+
+/* A tree of two levels, and in its root on the disk the first child is changed. */
+static void expect_child_refused(void (*change)(struct bkey *))
+{
+	unsigned char block[IX_BLOCK_SECTORS * 512];
+	struct bset_disk *set = (void *)block;
+	struct bkey root, child;
+
+	ix_insert_many(1, 0, 2000, 4);
+	ix_clean();
+	cr_assert(eq(u32, ix.index.root->level, 1));
+	root = ix.index.root->key;
+	cr_assert(zero(int, device_read_now(ix.device, block, pointer_sector(root.ptr),
+					    IX_BLOCK_SECTORS)));
+	cr_assert(eq(u32, bkey_decode(&child, set->keys, le32_get(set->words)), 3));
+	change(&child);
+	bkey_encode(&child, set->keys);
+	bset_seal(set, le32_get(set->words), le64_get(set->sequence), IX_MAGIC, root.ptr);
+	cr_assert(zero(int, device_write_now(ix.device, block, pointer_sector(root.ptr),
+					     IX_BLOCK_SECTORS)));
+	index_done(&ix.index);
+	ix_init_index(false);
+	health_init(&ix.health);
+	cr_expect(eq(int, ix_open_root(&root, 1), -EINVAL));
+	cr_expect(ne(ptr, strstr(ix.health.reason.text, "spotted btree ptr"), NULL), "%s",
+		  ix.health.reason.text);
+}
+
+Test(nodes, have_children_with_a_size)
+{
+	expect_child_refused(without_size);
+}
+
+Test(nodes, have_children_that_are_clean)
+{
+	expect_child_refused(dirty);
+}
+
+Test(nodes, have_children_in_buckets_that_are_there)
+{
+	expect_child_refused(beyond_all_buckets);
+}

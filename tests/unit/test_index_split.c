@@ -322,6 +322,23 @@ Test(plan, of_gc_is_given_up_where_less_than_half_of_the_buckets_would_be_left)
 	cr_expect(eq(u64, ix.index.rewrites, 1));
 }
 
+/* While a set starts nothing frees buckets, so there is nothing to wait for. */
+Test(plan, that_finds_no_bucket_during_a_replay_ends_the_set)
+{
+	uint32_t bucket;
+	int error;
+
+	ix_enter();
+	do
+		error = space_take(&ix.space, USE_BTREE, 1, &bucket, NULL);
+	while (!error);
+	ix_leave();
+	cr_assert(eq(int, error, -ENOSPC));
+	cr_expect(eq(int, ix_rewrite(1, 0, 0), -ENOSPC));
+	cr_expect(ne(ptr, strstr(ix.health.reason.text, "no unused bucket"), NULL), "%s",
+		  ix.health.reason.text);
+}
+
 Test(plan, of_gc_is_not_begun_when_all_are_in_use)
 {
 	unsigned begun = 0;
