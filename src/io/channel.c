@@ -27,8 +27,8 @@ struct slot {
 	struct channel *channel;
 	enum slot_state state;
 	struct completion completion;	/* of the read, then of the reply */
-	struct iovec pieces[CHANNEL_PIECES_MAX];
-	unsigned piece_count;
+	const void *reply;
+	size_t reply_bytes;
 	struct list_link link;		/* in channel->idle */
 };
 
@@ -129,7 +129,6 @@ static void slot_take(struct slot *slot, unsigned bytes)
 
 	slot->state = SLOT_TAKEN;
 	slot->visible.in_bytes = bytes;
-	slot->visible.user = NULL;
 	channel->away++;
 	channel_read_more(channel);
 	channel->on_message(channel->context, &slot->visible, 0);
@@ -162,11 +161,7 @@ static void slot_write(struct slot *slot)
 	struct channel *channel = slot->channel;
 	struct io_uring_sqe *sqe = reactor_sqe(channel->reactor, &slot->completion);
 
-	if (slot->piece_count == 1)
-		io_uring_prep_write(sqe, channel->fd, slot->pieces[0].iov_base,
-				    slot->pieces[0].iov_len, 0);
-	else
-		io_uring_prep_writev(sqe, channel->fd, slot->pieces, slot->piece_count, 0);
+	io_uring_prep_write(sqe, channel->fd, slot->reply, slot->reply_bytes, 0);
 }
 
 /* Gives the slot back (CHANNEL-2). */
@@ -204,23 +199,15 @@ static void slot_done(struct completion *completion, int result)
 		slot_reply_done(slot, result);
 }
 
-void channel_reply_pieces(struct channel_slot *visible, const struct iovec *pieces, unsigned count)
+void channel_reply(struct channel_slot *visible, const void *message, size_t bytes)
 {
 	struct slot *slot = slot_of(visible);
 
 	assert(slot->state == SLOT_TAKEN);		/* CHANNEL-2 */
-	assert(count > 0 && count <= CHANNEL_PIECES_MAX);
-	memcpy(slot->pieces, pieces, count * sizeof(*pieces));
-	slot->piece_count = count;
+	slot->reply = message;
+	slot->reply_bytes = bytes;
 	slot->state = SLOT_LEAVING;
 	slot_write(slot);
-}
-
-void channel_reply(struct channel_slot *visible, const void *message, size_t bytes)
-{
-	struct iovec whole = { .iov_base = (void *)message, .iov_len = bytes };
-
-	channel_reply_pieces(visible, &whole, 1);
 }
 
 /* CHANNEL-4: the end is not reported within this call, but by a completion. */

@@ -24,7 +24,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "base/error.h"
 #include "io/op.h"
@@ -33,7 +32,6 @@ enum {
 	CHANNEL_READS = 4,		/* reads in flight */
 	CHANNEL_HEAD_BYTES = 80,	/* before data: fuse_in_header + fuse_write_in */
 	CHANNEL_SLACK_BYTES = 16384,	/* after data_bytes */
-	CHANNEL_PIECES_MAX = 4,
 };
 
 struct channel;
@@ -42,7 +40,6 @@ struct channel_slot {
 	void *in;		/* the message */
 	unsigned in_bytes;	/* its length */
 	void *data;		/* in + CHANNEL_HEAD_BYTES, page aligned */
-	void *user;		/* the caller's; NULL when the message arrives */
 	unsigned index;		/* of this slot, below the number of slots */
 };
 
@@ -75,6 +72,5 @@ void channel_drain(struct channel *channel, struct op *op);
  * then: it is in the slot, or constant.
  */
 void channel_reply(struct channel_slot *slot, const void *message, size_t bytes);
-void channel_reply_pieces(struct channel_slot *slot, const struct iovec *pieces, unsigned count);
 /* Gives back a slot whose message needs no reply, or was answered in another way. */
 void channel_release(struct channel_slot *slot);

@@ -97,20 +97,6 @@ Test(channel, sends_a_reply_from_in_front_of_the_data)
 	cr_expect(zero(int, memcmp(reply, "0123456789abcdefdata", 20)));
 }
 
-Test(channel, sends_a_reply_in_pieces_as_one_message)
-{
-	struct iovec pieces[2] = { { "head", 4 }, { "body!", 5 } };
-	char reply[64];
-
-	send(theirs, "?", 1, 0);
-	wait_for_messages(1);
-	channel_reply_pieces(got[0], pieces, 2);
-	channel_stop(channel);
-	drain();
-	cr_expect(eq(int, recv(theirs, reply, sizeof(reply), 0), 9));
-	cr_expect(zero(int, memcmp(reply, "headbody!", 9)));
-}
-
 Test(channel, hands_out_each_slot_once_and_reads_on_when_one_is_back)
 {
 	for (unsigned i = 0; i < SLOTS + 2; i++)
