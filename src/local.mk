@@ -249,6 +249,8 @@ fuse_sources = \
 	src/fuse/session_internal.h \
 	src/fuse/session_leave.c \
 	src/fuse/session_mount.c \
+	src/fuse/transport.c \
+	src/fuse/transport.h \
 	$(NULL)
 
 tools_sources = \

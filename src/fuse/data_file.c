@@ -1,7 +1,7 @@
 /*
  * Volume files: reads, writes, holes and flushes become requests of the engine.
  *
- *	message --> data_read, data_write, ... --> request_start
+ *	transport --> data_read, data_write, ... --> request_start
  *	                                               |
  *	             reply <-- data_done <-------------+
  *	                          |   ^                |
@@ -12,7 +12,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,13 +22,9 @@
 #include <linux/falloc.h>
 #endif
 
-enum {
-	SECTOR_BYTES = 512,
-	REPLY_HEAD_BYTES = sizeof(struct fuse_out_header),
-	WRITE_HEAD_BYTES = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in),
-};
-_Static_assert(WRITE_HEAD_BYTES == (int)CHANNEL_HEAD_BYTES, "a WRITE's payload is aligned");
-_Static_assert((int)REQUEST_SLACK_BYTES <= (int)CHANNEL_SLACK_BYTES, "a slot has the room");
+enum { SECTOR_BYTES = 512 };
+
+_Static_assert((int)REQUEST_SLACK_BYTES <= (int)TRANSPORT_SLACK_BYTES, "a payload has the room");
 
 struct data_handle {
 	struct list_link link;
@@ -41,23 +36,22 @@ struct data_handle {
 struct data_request {
 	struct request request;
 	struct data_files *files;
-	struct channel_slot *slot;	/* NULL: unused */
-	uint64_t unique;
+	struct transport_request *from;	/* NULL: unused */
 	uint64_t began_ns;
 	enum traffic_kind traffic;
 	uint64_t bytes;			/* the result, if it succeeds */
 	uint64_t end;			/* of all steps */
 };
 
-void data_files_init(struct data_files *files, struct tree *tree, unsigned slots)
+void data_files_init(struct data_files *files, struct tree *tree, unsigned count)
 {
 	*files = (struct data_files){
-		.tree = tree, .reactor = tree->daemon->reactor, .slots = slots
+		.tree = tree, .reactor = tree->daemon->reactor, .count = count
 	};
 	list_init(&files->handles);
-	files->requests = calloc(slots, sizeof(*files->requests));
+	files->requests = calloc(count, sizeof(*files->requests));
 	assert(files->requests);
-	for (unsigned i = 0; i < slots; i++)
+	for (unsigned i = 0; i < count; i++)
 		files->requests[i].files = files;
 }
 
@@ -75,42 +69,22 @@ bool data_files_busy(const struct data_files *files)
 
 /* ---- replies ---- */
 
-/* Replies; `body` is in the slot, after room for the head, or empty. */
-static void reply(struct channel_slot *slot, uint64_t unique, int error, void *body, size_t bytes)
-{
-	char *message = (char *)body - REPLY_HEAD_BYTES;
-	struct fuse_out_header head = {
-		.len = REPLY_HEAD_BYTES + bytes, .error = error, .unique = unique
-	};
-
-	memcpy(message, &head, sizeof(head));
-	channel_reply(slot, message, head.len);
-}
-
-static void reply_error(struct channel_slot *slot, uint64_t unique, int error)
-{
-	assert(error <= 0);
-	reply(slot, unique, error, slot->data, 0);
-}
-
 static void data_reply(struct data_request *data, int error)
 {
-	struct channel_slot *slot = data->slot;
+	struct transport_request *from = data->from;
 	struct fuse_write_out written = { .size = data->bytes };
 
-	assert(slot);	/* DATAFILE-1 */
-	data->slot = NULL;
+	assert(from);	/* DATAFILE-1 */
+	data->from = NULL;
 	data->files->under_way--;
-	if (error) {
-		reply_error(slot, data->unique, error);
-	} else if (data->traffic == TRAFFIC_READ) {
-		reply(slot, data->unique, 0, (char *)slot->data + data->request.skew, data->bytes);
-	} else if (data->traffic == TRAFFIC_WRITE) {
-		memcpy(slot->data, &written, sizeof(written));
-		reply(slot, data->unique, 0, slot->data, sizeof(written));
-	} else {
-		reply_error(slot, data->unique, 0);
-	}
+	if (error)
+		transport_reply_error(from, error);
+	else if (data->traffic == TRAFFIC_READ)
+		transport_reply_data(from, (char *)from->payload + data->request.skew, data->bytes);
+	else if (data->traffic == TRAFFIC_WRITE)
+		transport_reply(from, &written, sizeof(written));
+	else
+		transport_reply_error(from, 0);
 }
 
 /* ---- requests ---- */
@@ -146,8 +120,8 @@ static void data_done(struct request *request, int error)
 		data_start_step(data);
 }
 
-/* Fills in the slot's request for [offset, offset + bytes). */
-static struct data_request *data_begin(struct data_files *files, struct channel_slot *slot,
+/* Fills in a request of the engine for [offset, offset + bytes). */
+static struct data_request *data_begin(struct data_files *files, struct transport_request *from,
 				       struct volume *volume, enum request_kind kind,
 				       uint64_t offset, uint64_t bytes)
 {
@@ -156,13 +130,11 @@ static struct data_request *data_begin(struct data_files *files, struct channel_
 		[REQUEST_FLUSH] = TRAFFIC_FLUSH, [REQUEST_DISCARD] = TRAFFIC_DISCARD,
 		[REQUEST_ZERO] = TRAFFIC_DISCARD,
 	};
-	const struct fuse_in_header *head = slot->in;
-	struct data_request *data = &files->requests[slot->index];
+	struct data_request *data = &files->requests[from->index];
 
-	assert(slot->index < files->slots && !data->slot);	/* DATAFILE-1 */
+	assert(from->index < files->count && !data->from);	/* DATAFILE-1 */
 	files->under_way++;
-	data->slot = slot;
-	data->unique = head->unique;
+	data->from = from;
 	data->began_ns = clock_ns(files->reactor);
 	data->traffic = traffic[kind];
 	data->bytes = bytes;
@@ -170,10 +142,10 @@ static struct data_request *data_begin(struct data_files *files, struct channel_
 	data->request.kind = kind;
 	data->request.offset = offset;
 	data->request.volume = volume;
-	data->request.data = slot->data;
+	data->request.data = from->payload;
 	data->request.fua = false;
 	data->request.sync = true;
-	data->request.task = head->pid;
+	data->request.task = from->header->pid;
 	data->request.skew = 0;
 	data->request.done = data_done;
 	data->request.context = data;
@@ -199,24 +171,11 @@ static uint64_t bytes_within(const struct volume *volume, uint64_t offset, uint6
 	return offset >= end ? 0 : min_u64(bytes, end - offset);
 }
 
-/* ---- messages ---- */
+/* ---- from the kernel ---- */
 
 static struct data_handle *handle_of(uint64_t fh)
 {
 	return (struct data_handle *)(uintptr_t)fh;
-}
-
-/* The arguments after the head of a message; NULL if the message is too short. */
-static const void *body_of(const struct channel_slot *slot, size_t bytes)
-{
-	return slot->in_bytes >= sizeof(struct fuse_in_header) + bytes
-		       ? (const char *)slot->in + sizeof(struct fuse_in_header)
-		       : NULL;
-}
-
-static void refuse(struct channel_slot *slot, int error)
-{
-	reply_error(slot, ((const struct fuse_in_header *)slot->in)->unique, error);
 }
 
 static int check_open(const struct data_files *files, const struct volume *volume, uint32_t flags)
@@ -251,68 +210,65 @@ static void handle_free(struct data_handle *handle)
 		volume_closed(volume);
 }
 
-static void data_open(struct data_files *files, struct channel_slot *slot)
+static void data_open(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_in_header *head = slot->in;
-	const struct fuse_open_in *in = body_of(slot, sizeof(*in));
+	const struct fuse_open_in *in = transport_arguments(from, sizeof(*in));
 	struct fuse_open_out out = { 0 };
 	struct tree_node node;
-	uint64_t unique = head->unique;
-	int error = in ? tree_resolve(files->tree, head->nodeid, &node) : -EIO;
+	int error = in ? tree_resolve(files->tree, from->header->nodeid, &node) : -EIO;
 
 	if (!error)
 		error = check_open(files, node.subject.volume, in->flags);
 	if (error) {
-		refuse(slot, error);
+		transport_reply_error(from, error);
 		return;
 	}
 	if ((in->flags & O_DIRECT) && files->direct)
 		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 	out.fh = (uintptr_t)handle_new(files, node.subject.volume, in->flags);
-	memcpy(slot->data, &out, sizeof(out));
-	reply(slot, unique, 0, slot->data, sizeof(out));
+	transport_reply(from, &out, sizeof(out));
 }
 
-static void data_release(struct data_files *files, struct channel_slot *slot)
+static void data_release(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_release_in *in = body_of(slot, sizeof(*in));
+	const struct fuse_release_in *in = transport_arguments(from, sizeof(*in));
 
 	if (!in) {
-		refuse(slot, -EIO);
+		transport_reply_error(from, -EIO);
 		return;
 	}
 	handle_free(handle_of(in->fh));
-	refuse(slot, 0);
+	transport_reply_error(from, 0);
 	if (list_empty(&files->handles) && files->idle)
 		files->idle(files->context);
 }
 
-static void data_read(struct data_files *files, struct channel_slot *slot)
+static void data_read(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_read_in *in = body_of(slot, sizeof(*in));
+	const struct fuse_read_in *in = transport_arguments(from, sizeof(*in));
 	struct volume *volume;
 	uint64_t bytes;
 
 	if (!in) {
-		refuse(slot, -EIO);
+		transport_reply_error(from, -EIO);
 		return;
 	}
 	volume = handle_of(in->fh)->volume;
 	bytes = bytes_within(volume, in->offset, min_u64(in->size, REQUEST_BYTES_MAX));
 	if (!bytes) {
-		refuse(slot, 0);
+		transport_reply_error(from, 0);
 		return;
 	}
-	data_start(data_begin(files, slot, volume, REQUEST_READ, in->offset, bytes));
+	data_start(data_begin(files, from, volume, REQUEST_READ, in->offset, bytes));
 }
 
 /* 0: `bytes` bytes can be written; -errno. */
-static int check_write(const struct channel_slot *slot, const struct fuse_write_in *in,
+static int check_write(const struct transport_request *from, const struct fuse_write_in *in,
 		       uint64_t *bytes)
 {
 	const struct data_handle *handle;
 
-	if (!in || in->size > REQUEST_BYTES_MAX || slot->in_bytes < WRITE_HEAD_BYTES + in->size)
+	if (!in || in->size > REQUEST_BYTES_MAX || in->size > from->payload_bytes)
 		return -EIO;
 	handle = handle_of(in->fh);
 	if (!handle->can_write)
@@ -321,18 +277,18 @@ static int check_write(const struct channel_slot *slot, const struct fuse_write_
 	return *bytes || !in->size ? 0 : -ENOSPC;
 }
 
-static void data_write(struct data_files *files, struct channel_slot *slot)
+static void data_write(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_write_in *in = body_of(slot, sizeof(*in));
+	const struct fuse_write_in *in = transport_arguments(from, sizeof(*in));
 	struct data_request *data;
 	uint64_t bytes;
-	int error = check_write(slot, in, &bytes);
+	int error = check_write(from, in, &bytes);
 
 	if (error) {
-		refuse(slot, error);
+		transport_reply_error(from, error);
 		return;
 	}
-	data = data_begin(files, slot, handle_of(in->fh)->volume, REQUEST_WRITE, in->offset,
+	data = data_begin(files, from, handle_of(in->fh)->volume, REQUEST_WRITE, in->offset,
 			  bytes);
 	data->request.fua = handle_of(in->fh)->is_durable || (in->flags & O_DSYNC);
 	data->request.sync = !(in->write_flags & FUSE_WRITE_CACHE);
@@ -342,15 +298,15 @@ static void data_write(struct data_files *files, struct channel_slot *slot)
 		data_reply(data, 0);
 }
 
-static void data_fsync(struct data_files *files, struct channel_slot *slot)
+static void data_fsync(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_fsync_in *in = body_of(slot, sizeof(*in));
+	const struct fuse_fsync_in *in = transport_arguments(from, sizeof(*in));
 
 	if (!in) {
-		refuse(slot, -EIO);
+		transport_reply_error(from, -EIO);
 		return;
 	}
-	data_start(data_begin(files, slot, handle_of(in->fh)->volume, REQUEST_FLUSH, 0, 0));
+	data_start(data_begin(files, from, handle_of(in->fh)->volume, REQUEST_FLUSH, 0, 0));
 }
 
 static int check_fallocate(const struct fuse_fallocate_in *in, uint64_t *bytes)
@@ -370,45 +326,43 @@ static int check_fallocate(const struct fuse_fallocate_in *in, uint64_t *bytes)
 	return *bytes < in->length && !(in->mode & FALLOC_FL_KEEP_SIZE) ? -ENOSPC : 0;
 }
 
-static void data_fallocate(struct data_files *files, struct channel_slot *slot)
+static void data_fallocate(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_fallocate_in *in = body_of(slot, sizeof(*in));
+	const struct fuse_fallocate_in *in = transport_arguments(from, sizeof(*in));
 	enum request_kind kind;
 	uint64_t bytes;
 	int error = check_fallocate(in, &bytes);
 
 	if (error || !bytes) {
-		refuse(slot, error);
+		transport_reply_error(from, error);
 		return;
 	}
 	kind = in->mode & FALLOC_FL_PUNCH_HOLE ? REQUEST_DISCARD : REQUEST_ZERO;
-	data_start(data_begin(files, slot, handle_of(in->fh)->volume, kind, in->offset, bytes));
+	data_start(data_begin(files, from, handle_of(in->fh)->volume, kind, in->offset, bytes));
 }
 
-bool data_files_take(struct data_files *files, struct channel_slot *slot)
+bool data_files_take(struct data_files *files, struct transport_request *from)
 {
-	const struct fuse_in_header *head = slot->in;
-
-	if (!tree_is_volume(head->nodeid))
+	if (!tree_is_volume(from->header->nodeid))
 		return false;
-	switch (head->opcode) {
+	switch (from->header->opcode) {
 	case FUSE_READ:
-		data_read(files, slot);
+		data_read(files, from);
 		return true;
 	case FUSE_WRITE:
-		data_write(files, slot);
+		data_write(files, from);
 		return true;
 	case FUSE_FSYNC:
-		data_fsync(files, slot);
+		data_fsync(files, from);
 		return true;
 	case FUSE_FALLOCATE:
-		data_fallocate(files, slot);
+		data_fallocate(files, from);
 		return true;
 	case FUSE_OPEN:
-		data_open(files, slot);
+		data_open(files, from);
 		return true;
 	case FUSE_RELEASE:
-		data_release(files, slot);
+		data_release(files, from);
 		return true;
 	default:
 		return false;

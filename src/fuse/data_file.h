@@ -1,6 +1,6 @@
 /*
- * Requests to the volume files bcacheN, in the raw FUSE protocol, between a slot of the
- * channel and the cache.
+ * Requests to the volume files bcacheN, in the raw FUSE protocol, between the transport and
+ * the cache.
  *
  * These few kinds of requests decide about speed, so they bypass libfuse and are never
  * copied: the payload of a WRITE is written to the device from where it arrived, and the
@@ -12,8 +12,8 @@
  * (DATAFILE-1) Every request that was taken is answered exactly once.
  * (DATAFILE-2) A handle is counted in `opens` of its volume, and a volume with open handles
  *     is not stopped.
- * (DATAFILE-3) A slot belongs to its request until the reply, which uses the data in it.  So
- *     the engine does not touch the data after it has called `done`.
+ * (DATAFILE-3) The reply uses the data in the payload, which is the transport's again from then on.
+ *     So the engine does not touch the data after it has called `done`.
  */
 #pragma once
 
@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "control/tree.h"
-#include "io/channel.h"
+#include "fuse/transport.h"
 
 struct data_request;
 
@@ -29,18 +29,18 @@ struct data_files {
 	struct tree *tree;
 	struct reactor *reactor;
 	struct list handles;
-	struct data_request *requests;	/* one for each slot */
-	unsigned slots, under_way;
+	struct data_request *requests;	/* by the index of the transport's request */
+	unsigned count, under_way;
 	bool direct;			/* O_DIRECT handles may bypass the page cache entirely */
 	void (*idle)(void *context);	/* called when the last handle was closed */
 	void *context;
 };
 
-void data_files_init(struct data_files *files, struct tree *tree, unsigned slots);
+void data_files_init(struct data_files *files, struct tree *tree, unsigned count);
 void data_files_done(struct data_files *files);
 
-/* Takes and answers a message about a volume's data; false: the message is another one. */
-bool data_files_take(struct data_files *files, struct channel_slot *slot);
+/* Takes and answers a request about a volume's data; false: it is another one. */
+bool data_files_take(struct data_files *files, struct transport_request *from);
 
 /* Is any volume open? */
 bool data_files_busy(const struct data_files *files);

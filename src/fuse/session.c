@@ -4,8 +4,8 @@
  * On the first SIGTERM, SIGINT or SIGHUP it unmounts as soon as no volume is open; on the
  * second it exits at once, as after a power cut.
  *
- * (SESSION-1) When the mount has ended, no message is read any more, and all requests that
- *     were taken are answered before the daemon stops.
+ * (SESSION-1) When the mount has ended, no request is read any more, and all that were
+ *     delivered are answered before the daemon stops.
  * (SESSION-2) All jobs of the blocking thread have ended before the reactor does.
  * (SESSION-3) The mount is unmounted by its identity (own_mount.h).  While another file
  *     system is mounted on top of it, the session stays, and tries again periodically.
@@ -125,7 +125,7 @@ static void session_step(struct op *op)
 		return;
 	case SESSION_SERVE:
 		session->state = SESSION_DRAIN;
-		channel_drain(session->channel, op);	/* SESSION-1 */
+		transport_drain(session->transport, op);	/* SESSION-1 */
 		return;
 	case SESSION_DRAIN:
 		data_files_close_all(&session->data);
@@ -214,7 +214,7 @@ static void session_begin(struct session *session)
 static void session_end(struct session *session)
 {
 	assert(!session->inodes.stores);
-	channel_free(session->channel);
+	transport_free(session->transport);
 	if (session->is_mounted) {
 		data_files_done(&session->data);
 		session_unmount(session);

@@ -4,9 +4,8 @@
  *	LOOK --> MEMBERS --> TUNE --> MOUNT --> SERVE --unmounted, signal--> DRAIN --> STOP --> end
  *	   `---------`---------`---------------- failed ---------------------^
  *
- * It owns the reactor, the blocking thread and the daemon, and reads messages from
- * /dev/fuse on the reactor's ring: data_file.c handles those about data of volumes,
- * libfuse all others.
+ * It owns the reactor, the blocking thread and the daemon, and gets requests from the transport on
+ * the reactor's thread: data_file.c handles those about data of volumes, libfuse all others.
  */
 #pragma once
 

@@ -41,7 +41,7 @@ struct session {
 	struct inodes inodes;
 	struct data_files data;
 	struct fuse_session *fuse;
-	struct channel *channel;
+	struct transport *transport;
 	struct op op;
 	enum session_state state;
 	unsigned next;			/* index of the member, then of the tunable */

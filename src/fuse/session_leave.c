@@ -2,7 +2,7 @@
  * How a session ends: signals, and the attempts to unmount.
  *
  *	1st signal --> a volume is open?  yes: says who uses it; waits for session_idle()
- *	                                   no: leave_run() --> leave_step() --> channel_stop()
+ *	                                   no: leave_run() --> leave_step() --> transport_stop()
  *	2nd signal --> leave_run(), even with open volumes; exits, with the devices as after a
  *	               power cut
  *	3rd signal --> exits without unmounting
@@ -100,7 +100,7 @@ static void leave_step(struct op *op)
 	}
 	if (error)
 		log_warning("%s: %s", session->setup->directory, session->leave_error.text);
-	channel_stop(session->channel);
+	transport_stop(session->transport);
 }
 
 void session_idle(void *context)

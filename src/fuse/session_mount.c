@@ -2,8 +2,8 @@
  * The mount of a session: options, what is negotiated with the kernel, and the way of each request
  * to its handler.
  *
- *	kernel --> channel --> session_message --+--> data_file.c	data of volumes
- *	                                         +--> libfuse		all others
+ *	kernel --> transport --> session_request --+--> data_file.c	data of volumes
+ *	                                           +--> libfuse		all others
  *
  * libfuse mounts, since it knows fusermount3, which lets users other than root mount.
  */
@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <linux/fuse.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,21 +25,20 @@ enum {
 	DIRECT_MINOR = 39,
 };
 
-/* ---- messages ---- */
+/* ---- requests ---- */
 
-/* Messages without a reply.  Interrupts are ignored: every request ends by itself. */
-static bool needs_no_answer(const struct fuse_in_header *head)
+/* Requests without a reply.  Interrupts are ignored: every request ends by itself. */
+static bool needs_no_answer(const struct fuse_in_header *header)
 {
-	return head->opcode == FUSE_FORGET || head->opcode == FUSE_BATCH_FORGET ||
-	       head->opcode == FUSE_INTERRUPT;
+	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET ||
+	       header->opcode == FUSE_INTERRUPT;
 }
 
-static void note_version(struct session *session, const struct channel_slot *slot)
+static void note_version(struct session *session, const struct transport_request *request)
 {
-	const struct fuse_in_header *head = slot->in;
-	const struct fuse_init_in *init = (const void *)(head + 1);
+	const struct fuse_init_in *init = transport_arguments(request, 2 * sizeof(init->major));
 
-	if (slot->in_bytes < sizeof(*head) + 2 * sizeof(init->major))
+	if (!init)
 		return;
 	session->data.direct = init->major > 7 ||
 			       (init->major == 7 && init->minor >= DIRECT_MINOR);
@@ -54,30 +52,27 @@ static void session_ready(struct session *session)
 		session->setup->ready(session->setup->context);
 }
 
-static void session_ask_library(struct session *session, struct channel_slot *slot)
+static void session_ask_library(struct session *session, struct transport_request *request)
 {
-	const struct fuse_in_header *head = slot->in;
-	struct fuse_buf message = { .mem = slot->in, .size = slot->in_bytes };
-	bool is_init = head->opcode == FUSE_INIT;
+	bool is_init = request->header->opcode == FUSE_INIT;
 
 	if (is_init)
-		note_version(session, slot);
-	fuse_session_process_buf(session->fuse, &message);
-	channel_release(slot);
+		note_version(session, request);
+	transport_pass_to_library(request, session->fuse);
 	if (is_init && !session->is_ready)
 		session_ready(session);
 }
 
-static void session_message(void *context, struct channel_slot *slot, int error UNUSED)
+static void session_request(void *context, struct transport_request *request)
 {
 	struct session *session = context;
 
-	if (!slot)
+	if (!request)
 		op_queue(&session->op);		/* SERVE has ended */
-	else if (slot->in_bytes < sizeof(struct fuse_in_header) || needs_no_answer(slot->in))
-		channel_release(slot);
-	else if (!data_files_take(&session->data, slot))
-		session_ask_library(session, slot);
+	else if (needs_no_answer(request->header))
+		transport_release(request);
+	else if (!data_files_take(&session->data, request))
+		session_ask_library(session, request);
 }
 
 /* The kernel's page cache never holds data that we have not seen (no WRITEBACK_CACHE), and an
@@ -159,7 +154,7 @@ int session_mount(struct session *session, struct error *error)
 {
 	const char *directory = session->setup->directory;
 	unsigned requests = session->setup->requests;
-	unsigned slots = (requests ? requests : REQUESTS_DEFAULT) + REQUESTS_MORE;
+	unsigned count = (requests ? requests : REQUESTS_DEFAULT) + REQUESTS_MORE;
 	struct mount_table before;
 	int result = session_new_fuse(session, error);
 
@@ -175,16 +170,16 @@ int session_mount(struct session *session, struct error *error)
 	mount_table_done(&before);
 	if (result)
 		return result;
-	assert(slots <= REQUESTS_MAX);
+	assert(count <= REQUESTS_MAX);
 	session->is_mounted = true;
 	session->daemon.directory = directory;
 	session->daemon.file_system = own_mount_number(&session->mount);
-	data_files_init(&session->data, &session->tree, slots);
+	data_files_init(&session->data, &session->tree, count);
 	session->data.idle = session_idle;
 	session->data.context = session;
-	session->channel = channel_new(session->reactor, fuse_session_fd(session->fuse), slots,
-				       DATA_BYTES, session_message, session, error);
-	return session->channel ? 0 : -error->code;
+	session->transport = transport_new(session->reactor, fuse_session_fd(session->fuse), count,
+					   DATA_BYTES, session_request, session, error);
+	return session->transport ? 0 : -error->code;
 }
 
 void session_unmount(struct session *session)
