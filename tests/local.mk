@@ -53,6 +53,7 @@ unit_tests = \
 	tests/unit/test_crc64 \
 	tests/unit/test_error \
 	tests/unit/test_escape \
+	tests/unit/test_fuse_transport \
 	tests/unit/test_index_insert \
 	tests/unit/test_index_leaf_write \
 	tests/unit/test_index_memory \
@@ -117,6 +118,8 @@ tests_unit_test_journal_append_LDFLAGS = $(counted_memory)
 tests_unit_test_journal_read_LDFLAGS = $(counted_memory)
 tests_unit_test_space_bucket_LDFLAGS = $(counted_memory)
 tests_unit_test_space_prio_LDFLAGS = $(counted_memory)
+tests_unit_test_fuse_transport_SOURCES = tests/unit/test_fuse_transport.c src/fuse/transport.c
+tests_unit_test_fuse_transport_LDADD = $(LDADD) $(FUSE_LIBS)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.
