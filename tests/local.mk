@@ -24,6 +24,7 @@ tidy_tests = \
 	tests/tidy/self-test.sh \
 	tests/tidy/shared.sh \
 	tests/tidy/statics.sh \
+	tests/tidy/tour.sh \
 	tests/tidy/width.sh \
 	tests/tidy/words.sh \
 	$(NULL)
