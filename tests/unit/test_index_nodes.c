@@ -384,3 +384,15 @@ Test(nodes, have_children_in_buckets_that_are_there)
 {
 	expect_child_refused(beyond_all_buckets);
 }
+
+/* ---- extents ---- */
+
+Test(nodes, have_extents_up_to_the_largest_end)
+{
+	struct bkey k = ix_extent(1, BKEY_END_MAX - 8, BKEY_END_MAX, true);
+
+	cr_assert(zero(int, ix_insert(&k, 1)));
+	ix_clean();
+	ix_reopen(false);
+	cr_expect(ix_has(1, BKEY_END_MAX - 8));
+}

@@ -596,3 +596,15 @@ Test(leaf_replaceable, passes_over_keys_without_a_size)
 	cr_assert(zero(u32, bkey_sectors(&leaf->keys.key[0])));
 	cr_expect(eq(u32, replaceable(0, 8, 'a', 0, 8), 8));
 }
+
+/* The check that all these tests and the simulator rely on. */
+Test(leaf_insert, is_checked_for_the_words_of_its_open_run)
+{
+	struct error error = { .code = 0 };
+
+	leaf->open_words++;
+	lock_acquire(lock);
+	cr_expect(ne(int, index_check(&index_, &error), 0));
+	lock_release(lock);
+	leaf->open_words--;
+}
