@@ -13,6 +13,7 @@
 #include "base/numbers.h"
 #include "fuse/inodes.h"
 
+/* An open control file.  The content is made at the first read, so opening costs nothing. */
 struct control_handle {
 	struct handle handle;
 	struct text snapshot;
@@ -67,10 +68,14 @@ static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse
 	assert(handle);
 	handle_open(inodes_of(request), &handle->handle, control_handle_free);
 	file->fh = (uintptr_t)handle;
+	/*
+	 * No page cache, which would keep an old text, and end it at the size that stat() reported.
+	 */
 	file->direct_io = 1;
 	fuse_reply_open(request, file);
 }
 
+/* A handle outlives its set or volume: then the file has no content any more. */
 static int take_snapshot(struct inodes *inodes, uint64_t number, struct control_handle *handle)
 {
 	struct tree_node node;
@@ -101,6 +106,7 @@ static void control_file_read(fuse_req_t request, fuse_ino_t number, size_t size
 		fuse_reply_buf(request, text->bytes + offset, min_u64(size, text->used - offset));
 }
 
+/* A write under way: libfuse lets us reply to its request at any later time. */
 struct control_write {
 	struct control_store store;
 	struct inodes *inodes;
@@ -133,11 +139,13 @@ static void control_write_start(fuse_req_t request, const struct tree_node *node
 	write->store.subject = node->subject;
 	write->store.file = node->file;
 	write->store.done = control_write_done;
+	/* A copy, since `text` is in the memory of the request, which ends when we return. */
 	memcpy(write->store.text, text, bytes);
 	write->inodes->stores++;
 	control_store_start(&write->store);
 }
 
+/* Each write is a whole command, at whatever offset. */
 static void control_file_write(fuse_req_t request, fuse_ino_t number, const char *text,
 			       size_t bytes, off_t offset UNUSED,
 			       struct fuse_file_info *file UNUSED)

@@ -26,20 +26,28 @@ enum { SECTOR_BYTES = 512 };
 
 _Static_assert((int)REQUEST_SLACK_BYTES <= (int)TRANSPORT_SLACK_BYTES, "a payload has the room");
 
+/*
+ * An open volume file.  Its address is the `fh` that the kernel was given at OPEN, and sends back
+ * with each request to that handle; no user can choose it.
+ */
 struct data_handle {
 	struct list_link link;
 	struct volume *volume;
-	bool is_durable;	/* O_SYNC, O_DSYNC */
+	bool is_durable;	/* O_SYNC, which includes the bit of O_DSYNC, or O_DSYNC */
 	bool can_write;
 };
 
+/*
+ * A request of the kernel under way.  There is one for each place of the transport, so that none
+ * has to be allocated; only the reactor's thread uses it.
+ */
 struct data_request {
 	struct request request;
 	struct data_files *files;
 	struct transport_request *from;	/* NULL: unused */
 	uint64_t began_ns;
 	enum traffic_kind traffic;
-	uint64_t bytes;			/* the result, if it succeeds */
+	uint64_t bytes;			/* the result, if it succeeds: a write may be cut short */
 	uint64_t end;			/* of all steps */
 };
 
@@ -69,6 +77,10 @@ bool data_files_busy(const struct data_files *files)
 
 /* ---- replies ---- */
 
+/*
+ * The reply to a READ begins where the device put the first byte that was asked for: a whole block
+ * may have been read, of which `skew` bytes come before.
+ */
 static void data_reply(struct data_request *data, int error)
 {
 	struct transport_request *from = data->from;
@@ -89,6 +101,7 @@ static void data_reply(struct data_request *data, int error)
 
 /* ---- requests ---- */
 
+/* Failed requests count, too, but without bytes. */
 static void data_end(struct data_request *data, int error)
 {
 	struct traffic *traffic = &data->request.volume->traffic;
@@ -158,6 +171,7 @@ static void data_start(struct data_request *data)
 	data_start_step(data);
 }
 
+/* The size of the file is fixed while it is open: nothing resizes a running volume. */
 static uint64_t volume_bytes(const struct volume *volume)
 {
 	return volume->sectors * SECTOR_BYTES;
@@ -173,11 +187,13 @@ static uint64_t bytes_within(const struct volume *volume, uint64_t offset, uint6
 
 /* ---- from the kernel ---- */
 
+/* The kernel returns `fh` as it got it, so it is valid until RELEASE (DATAFILE-2). */
 static struct data_handle *handle_of(uint64_t fh)
 {
 	return (struct data_handle *)(uintptr_t)fh;
 }
 
+/* A volume that is about to stop takes no new handles, or it would never stop (DATAFILE-2). */
 static int check_open(const struct data_files *files, const struct volume *volume, uint32_t flags)
 {
 	if (volume->is_stopping || files->tree->daemon->is_stopping)
@@ -223,12 +239,17 @@ static void data_open(struct data_files *files, struct transport_request *from)
 		transport_reply_error(from, error);
 		return;
 	}
+	/*
+	 * Without the page cache the kernel need not serialize writes of one file; the engine
+	 * orders those that overlap.
+	 */
 	if ((in->flags & O_DIRECT) && files->direct)
 		out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
 	out.fh = (uintptr_t)handle_new(files, node.subject.volume, in->flags);
 	transport_reply(from, &out, sizeof(out));
 }
 
+/* RELEASE comes once for each OPEN, after the last copy of the descriptor is closed. */
 static void data_release(struct data_files *files, struct transport_request *from)
 {
 	const struct fuse_release_in *in = transport_arguments(from, sizeof(*in));
@@ -243,6 +264,7 @@ static void data_release(struct data_files *files, struct transport_request *fro
 		files->idle(files->context);
 }
 
+/* A read at or beyond the end is answered with no bytes: end of file. */
 static void data_read(struct data_files *files, struct transport_request *from)
 {
 	const struct fuse_read_in *in = transport_arguments(from, sizeof(*in));
@@ -290,7 +312,9 @@ static void data_write(struct data_files *files, struct transport_request *from)
 	}
 	data = data_begin(files, from, handle_of(in->fh)->volume, REQUEST_WRITE, in->offset,
 			  bytes);
+	/* RWF_DSYNC of pwritev2() asks for one write only, and comes in `flags`. */
 	data->request.fua = handle_of(in->fh)->is_durable || (in->flags & O_DSYNC);
+	/* From the page cache (of mmap): no process waits for it. */
 	data->request.sync = !(in->write_flags & FUSE_WRITE_CACHE);
 	if (bytes)
 		data_start(data);
@@ -298,6 +322,7 @@ static void data_write(struct data_files *files, struct transport_request *from)
 		data_reply(data, 0);
 }
 
+/* fsync() and fdatasync() are the same here: no metadata of the file change. */
 static void data_fsync(struct data_files *files, struct transport_request *from)
 {
 	const struct fuse_fsync_in *in = transport_arguments(from, sizeof(*in));
@@ -341,6 +366,7 @@ static void data_fallocate(struct data_files *files, struct transport_request *f
 	data_start(data_begin(files, from, handle_of(in->fh)->volume, kind, in->offset, bytes));
 }
 
+/* All other operations on volumes, GETATTR for instance, are rare and go to libfuse. */
 bool data_files_take(struct data_files *files, struct transport_request *from)
 {
 	if (!tree_is_volume(from->header->nodeid))
@@ -369,6 +395,7 @@ bool data_files_take(struct data_files *files, struct transport_request *from)
 	}
 }
 
+/* The kernel sends no RELEASE once the connection has ended. */
 void data_files_close_all(struct data_files *files)
 {
 	struct list_link *link;

@@ -30,7 +30,7 @@ struct data_files {
 	struct reactor *reactor;
 	struct list handles;
 	struct data_request *requests;	/* by the index of the transport's request */
-	unsigned count, under_way;
+	unsigned count, under_way;	/* places; requests that are not answered yet */
 	bool direct;			/* O_DIRECT handles may bypass the page cache entirely */
 	void (*idle)(void *context);	/* called when the last handle was closed */
 	void *context;

@@ -13,6 +13,7 @@
 
 /* ---- handles ---- */
 
+/* In a list, since the kernel sends no RELEASE for those that are open when the mount ends. */
 void handle_open(struct inodes *inodes, struct handle *handle, void (*free)(struct handle *handle))
 {
 	handle->free = free;
@@ -33,6 +34,7 @@ void inodes_close_all(struct inodes *inodes)
 
 /* ---- directories ---- */
 
+/* An entry of the snapshot.  Only its type is known of its mode, as readdir() returns no more. */
 struct directory_entry {
 	char name[TREE_NAME_MAX + 1];
 	uint64_t number;
@@ -82,6 +84,7 @@ static void inodes_opendir(fuse_req_t request, fuse_ino_t number, struct fuse_fi
 
 	assert(directory);
 	directory_add(directory, ".", number, S_IFDIR);
+	/* The kernel resolves ".." itself; this number is only printed. */
 	directory_add(directory, "..", TREE_ROOT, S_IFDIR);
 	error = tree_list(inodes_of(request)->tree, number, visit_entry, directory);
 	if (error) {
@@ -100,12 +103,14 @@ static size_t directory_fill(fuse_req_t request, const struct directory *directo
 {
 	size_t used = 0;
 
+	/* lseek() lets users choose the offset. */
 	for (off_t i = from; i >= 0 && i < directory->count; i++) {
 		const struct directory_entry *entry = &directory->entries[i];
 		struct stat attributes = { .st_ino = entry->number, .st_mode = entry->type };
 		size_t bytes = fuse_add_direntry(request, reply + used, room - used, entry->name,
 						 &attributes, i + 1);
 
+		/* It returns the size of the entry also if there was no room for it. */
 		if (bytes > room - used)
 			break;
 		used += bytes;

@@ -36,6 +36,10 @@ mode_t inode_type_bits(enum tree_type type)
 
 /* ---- chmod and chown (INODE-2) ---- */
 
+/*
+ * A set or volume that was stopped and came back has the same inode numbers (TREE-1), but another
+ * birth; so its old changes do not apply.
+ */
 static uint64_t birth_of(const struct tree_node *node)
 {
 	const struct control_subject *subject = &node->subject;
@@ -70,6 +74,7 @@ static const struct inode_change *change_of(const struct inodes *inodes, uint64_
 		       change->birth == birth_of(node) ? change : NULL;
 }
 
+/* The place of a change of an earlier set or volume is reused. */
 static struct inode_change *change_make(struct inodes *inodes, uint64_t number,
 					const struct tree_node *node)
 {
@@ -162,6 +167,7 @@ static struct told_text *told_place(struct inodes *inodes, uint64_t number)
 	return place;
 }
 
+/* The size of a text is known only when it is made. */
 static uint64_t tell_size(struct inodes *inodes, uint64_t number, const struct tree_node *node)
 {
 	struct told_text *told = told_place(inodes, number);
@@ -173,6 +179,10 @@ static uint64_t tell_size(struct inodes *inodes, uint64_t number, const struct t
 	return told->text.used;
 }
 
+/*
+ * Once: a second read gets a new text.  Nor is an old text returned, after a stat() that no read
+ * followed.
+ */
 bool inodes_take_told(struct inodes *inodes, uint64_t number, struct text *text)
 {
 	for (unsigned i = 0; i < LONG_FILES_MAX; i++) {
@@ -213,6 +223,7 @@ void inode_fill_attributes(struct inodes *inodes, uint64_t number, const struct 
 	}
 }
 
+/* A control file must be asked each time, since its size and its existence may change. */
 double inode_attribute_seconds(const struct tree_node *node)
 {
 	return node->type == TREE_VOLUME ? VOLUME_ATTRIBUTE_SECONDS : 0;

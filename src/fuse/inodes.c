@@ -13,6 +13,10 @@
 
 enum { DIRECTORY_BLOCK_BYTES = 4096 };
 
+/*
+ * entry_timeout stays 0, so that the kernel asks again each time: names come and go with sets and
+ * volumes, without a request of its own.
+ */
 static void inodes_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct inodes *inodes = inodes_of(request);
@@ -139,6 +143,7 @@ static void inodes_lseek(fuse_req_t request, fuse_ino_t number, off_t offset, in
 		fuse_reply_lseek(request, whence == SEEK_DATA ? offset : (off_t)node.bytes);
 }
 
+/* Operations without a function here are refused by libfuse with ENOSYS. */
 void inodes_operations(struct fuse_lowlevel_ops *operations)
 {
 	inode_attribute_operations(operations);

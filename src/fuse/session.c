@@ -25,6 +25,7 @@
 
 /* ---- the states ---- */
 
+/* Every way to the end leads here, also from before the mount: members may be open by then. */
 static void session_stop(struct session *session)
 {
 	session->state = SESSION_STOP;
@@ -105,6 +106,7 @@ void session_jobs(struct session *session)
 		reactor_stop(session->reactor);
 }
 
+/* `op` awaits one thing at a time: the state says which. */
 static void session_step(struct op *op)
 {
 	struct session *session = container_of(op, struct session, op);
@@ -145,6 +147,7 @@ static void session_step(struct op *op)
 
 /* ---- start and end ---- */
 
+/* libfuse prints its messages to standard error otherwise, which a daemon does not have. */
 static void library_log(enum fuse_log_level level, const char *format, va_list arguments)
 {
 	char line[ERROR_TEXT_BYTES];
@@ -175,6 +178,7 @@ static int session_open_world(struct session *session, struct error *error)
 	return session->blocking ? 0 : -error->code;
 }
 
+/* The blocking thread goes first, since it posts to the reactor (SESSION-2). */
 static void session_close_world(struct session *session)
 {
 	if (session->blocking)
@@ -185,6 +189,7 @@ static void session_close_world(struct session *session)
 		reactor_free(session->reactor);
 }
 
+/* Only prepares; the first step runs in reactor_run(). */
 static void session_begin(struct session *session)
 {
 	const struct session_setup *setup = session->setup;
@@ -211,6 +216,10 @@ static void session_begin(struct session *session)
 	op_queue(&session->op);
 }
 
+/*
+ * From the top to the bottom: libfuse calls the operations of inodes, these ask the tree, and the
+ * tree the daemon.
+ */
 static void session_end(struct session *session)
 {
 	assert(!session->inodes.stores);

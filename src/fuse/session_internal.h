@@ -23,7 +23,7 @@ enum session_state {
 	SESSION_JOBS,		/* waits for jobs of the blocking thread */
 };
 
-/* A job of the blocking thread. */
+/* A job of the blocking thread, which runs `job`; all else belongs to the reactor's thread. */
 struct session_job {
 	struct session *session;
 	struct blocking_job job;
@@ -49,8 +49,8 @@ struct session {
 	struct error stop_error;
 	bool is_mounted, is_ready;
 	struct own_mount mount;
-	unsigned signal_count;
-	struct session_job say, leave;
+	unsigned signal_count;		/* SIGTERM, SIGINT and SIGHUP together */
+	struct session_job say, leave;	/* says who uses the mount; unmounts it */
 	struct error leave_error;	/* of the job `leave` */
 	struct timer leave_timer;	/* until the next attempt to unmount */
 	struct op leave_again;

@@ -32,6 +32,7 @@ static void job_start(struct session_job *job)
 	blocking_start(job->session->blocking, &job->job, &job->op);
 }
 
+/* SESSION_JOBS waits for jobs: the last one to end lets the reactor stop. */
 static void job_ended(struct session_job *job)
 {
 	job->is_running = false;
@@ -82,6 +83,10 @@ static void session_leave_later(struct session *session)
 	timer_start(&session->leave_timer, LEAVE_AGAIN_NS, &session->leave_again);
 }
 
+/*
+ * The kernel keeps a lazily detached mount for its users; so reading ends only if no volume is
+ * open.  A second signal does not wait for them.
+ */
 static void leave_step(struct op *op)
 {
 	struct session_job *job = container_of(op, struct session_job, op);
@@ -143,6 +148,7 @@ static void session_leave_now(struct session *session)
 	session_leave(session);
 }
 
+/* Before the mount is served, the count is enough: session_was_interrupted() looks at it. */
 void session_signal(void *context, int number)
 {
 	struct session *session = context;

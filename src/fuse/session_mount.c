@@ -34,6 +34,7 @@ static bool needs_no_answer(const struct fuse_in_header *header)
 	       header->opcode == FUSE_INTERRUPT;
 }
 
+/* INIT is the first request of a connection and has the protocol version of the kernel. */
 static void note_version(struct session *session, const struct transport_request *request)
 {
 	const struct fuse_init_in *init = transport_arguments(request, 2 * sizeof(init->major));
@@ -44,6 +45,7 @@ static void note_version(struct session *session, const struct transport_request
 			       (init->major == 7 && init->minor >= DIRECT_MINOR);
 }
 
+/* Called when INIT is answered: only from then on does the kernel pass requests of users. */
 static void session_ready(struct session *session)
 {
 	session->is_ready = true;
@@ -75,8 +77,19 @@ static void session_request(void *context, struct transport_request *request)
 		session_ask_library(session, request);
 }
 
-/* The kernel's page cache never holds data that we have not seen (no WRITEBACK_CACHE), and an
- * open with O_TRUNC asks for the truncation by itself, which we can then ignore. */
+/*
+ * libfuse calls this while it handles INIT.  Flags that libfuse would set are refused where they
+ * do not fit:
+ *
+ *	WRITEBACK_CACHE		the page cache would hold written data that we have not seen
+ *	ATOMIC_O_TRUNC		without it the kernel asks for the truncation by SETATTR, which we
+ *				accept and ignore, as a disk does
+ *	AUTO_INVAL_DATA		drops cached pages when times or size have changed by themselves,
+ *				which they never do
+ *	SPLICE_...		for libfuse's own reads and writes; the transport uses the ring
+ *
+ * The threshold is the kernel's default part of max_background.
+ */
 static void session_init(void *context, struct fuse_conn_info *connection)
 {
 	struct session *session = container_of(context, struct session, inodes);
@@ -122,6 +135,7 @@ static char *mount_options(const struct session_setup *setup)
 	return options;
 }
 
+/* libfuse gets its options as a command line; those of ours were parsed before (options.c). */
 static int session_new_fuse(struct session *session, struct error *error)
 {
 	struct fuse_lowlevel_ops operations = { .init = session_init };
@@ -162,6 +176,10 @@ int session_mount(struct session *session, struct error *error)
 		result = mount_table_read(&before, error);
 	if (result)
 		return result;
+	/*
+	 * libfuse tells no reason; in errno there is one if mount(2) or open(2) failed in this
+	 * process.
+	 */
 	errno = 0;
 	if (fuse_session_mount(session->fuse, directory))
 		result = say_unmountable(directory, errno ? errno : EIO, error);

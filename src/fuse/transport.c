@@ -32,6 +32,7 @@ struct transport {
 	struct transport_request requests[];	/* one for each slot */
 };
 
+/* A message that is shorter than a header has no number, so it cannot be answered. */
 static void transport_message(void *context, struct channel_slot *slot, int error UNUSED)
 {
 	struct transport *transport = context;
@@ -55,6 +56,9 @@ static void transport_message(void *context, struct channel_slot *slot, int erro
 		.index = slot->index,
 		.slot = slot,
 	};
+	/*
+	 * Of other operations than WRITE these are arguments, too, and nobody looks at the payload.
+	 */
 	if (slot->in_bytes > BEFORE_PAYLOAD_BYTES)
 		request->payload_bytes = slot->in_bytes - BEFORE_PAYLOAD_BYTES;
 	transport->deliver(transport->context, request);
