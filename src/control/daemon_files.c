@@ -44,6 +44,7 @@ static int store_pendings_cleanup(struct control_store *store)
 	return 0;
 }
 
+/* umount waits for this process (tools/umount.c), and mount names it when a member is in use. */
 static void show_pid(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_number(text, getpid());
@@ -76,6 +77,7 @@ static int answer_register(int error)
 	}
 }
 
+/* udev rules write to it at each event of a device, of which only the first can succeed. */
 static int answer_register_quiet(int error)
 {
 	return error == -EBUSY ? 0 : answer_register(error);
@@ -126,7 +128,10 @@ const struct control_file control_root_files[] = {
 	{ 0 },
 };
 
-/* One line of /proc/diskstats: 3 names, then 17 numbers; milliseconds and sectors of 512 bytes. */
+/*
+ * One line of /proc/diskstats: 3 names, then 17 numbers; milliseconds and sectors of 512 bytes.
+ * The fields that are always 0 count merged requests, of which FUSE tells nothing.
+ */
 static void print_disk(const struct volume *volume, struct text *text)
 {
 	const struct traffic *traffic = &volume->traffic;
@@ -145,6 +150,7 @@ static void print_disk(const struct volume *volume, struct text *text)
 		   traffic->of[TRAFFIC_FLUSH].ns / NS_PER_MS);
 }
 
+/* The file that iostat and sar read, with the volumes only. */
 static void show_diskstats(const struct control_subject *subject, struct text *text)
 {
 	const struct daemon *daemon = subject->daemon;

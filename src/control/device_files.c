@@ -1,5 +1,7 @@
 /*
  * sys/block/<cache device>/bcache/, and what lies beside it.
+ *
+ * The subject has a set and no volume: a set has one cache device, which belongs to it.
  */
 #include "control/control.h"
 
@@ -15,6 +17,7 @@ static void show_block_size(const struct control_subject *subject, struct text *
 	text_size(text, (int64_t)subject->set->cache.superblock.block_sectors * SECTOR_BYTES);
 }
 
+/* Part of metadata_written, as in the kernel. */
 static void show_btree_written(const struct control_subject *subject, struct text *text)
 {
 	text_size(text, set_facts_take(subject->set).node_bytes);
@@ -46,6 +49,7 @@ static int store_clear_stats(struct control_store *store)
 	return 0;
 }
 
+/* As it is stored.  Cache buckets are never discarded (LESSON-47). */
 static void show_discard(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, superblock_wants_discard(&subject->set->cache.superblock));
@@ -66,6 +70,7 @@ static void show_buckets(const struct control_subject *subject, struct text *tex
 	text_number(text, subject->set->cache.superblock.buckets);
 }
 
+/* The kernel's lines, in its order: programs parse them. */
 static void show_priorities(const struct control_subject *subject, struct text *text)
 {
 	struct priority_facts facts;
@@ -110,6 +115,7 @@ const struct control_file control_device_files[] = {
 	{ 0 },
 };
 
+/* The disk of a partition; NULL: the member is a whole disk, or a file. */
 static const struct device_disk *disk_of(const struct control_subject *subject)
 {
 	return device_disk(subject->volume ? subject->volume->backing : subject->set->cache.device);
@@ -145,6 +151,10 @@ const struct control_file control_device_block_files[] = {
 	{ 0 },
 };
 
+/*
+ * A disk that is no member itself appears only as the parent of its partitions, and has no more
+ * than these two files.
+ */
 static void show_disk_dev(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "%u:%u\n", major(subject->disk->number), minor(subject->disk->number));

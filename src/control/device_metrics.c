@@ -23,6 +23,7 @@ static const char *const transfer_kinds[TRANSFER_KINDS] = {
 	[TRANSFER_DISCARD] = "discard",
 };
 
+/* Prints the sample of one device and one kind; `label` is its path, escaped. */
 typedef void print_device(struct device *device, const char *label, const char *kind_name,
 			  enum transfer_kind kind, struct text *text);
 
@@ -33,6 +34,9 @@ static void print_device_errors(struct device *device, const char *label, const 
 			 "\n", label, kind_name, device_counts(device)->errors[kind]);
 }
 
+/*
+ * A histogram of Prometheus is cumulative: the line of each bound counts all that took no longer.
+ */
 static void print_device_latency(struct device *device, const char *label, const char *kind_name,
 				 enum transfer_kind kind, struct text *text)
 {

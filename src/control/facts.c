@@ -12,6 +12,7 @@
 
 enum { SECTOR_BYTES = 512, WORD_BYTES = 8, PRIORITIES = 65536 };
 
+/* 0 of nothing, as for a set that is not running. */
 static uint64_t percent_of(uint64_t part, uint64_t whole)
 {
 	return whole ? part * 100 / whole : 0;
@@ -51,6 +52,7 @@ static unsigned root_words(const struct index *index) LOCKED
 	return words;
 }
 
+/* Not among the other facts, since it walks the whole table of nodes. */
 unsigned set_longest_chain(struct cache_set *set)
 {
 	const struct index *index = &set->index;
@@ -136,6 +138,7 @@ struct census {
 	uint32_t of_priority[PRIORITIES];
 };
 
+/* One walk under the set lock, so that the shares add up; the sorting comes after it. */
 static void census_take(const struct space *space, struct census *census) LOCKED
 {
 	for (uint64_t i = space->setup.first_bucket; i < space->setup.buckets; i++) {

@@ -1,6 +1,8 @@
 /*
  * Figures of a set for control files and metrics, taken in one critical section, so that
  * they are consistent with each other.
+ *
+ * Sizes are in bytes and times in ns; the files print them in the units of the kernel.
  */
 #pragma once
 

@@ -2,6 +2,13 @@
  * Metrics as tables: name, help, kind, and the function that returns the number.  All
  * samples of one name are printed together, as the format requires; so the facts of all
  * sets are taken first, each once.
+ *
+ * A value is a double, as it is for Prometheus: integers are exact up to 2^53, and 17 digits
+ * give the same double again.  Names follow its conventions: base units (bytes, seconds), and
+ * _total for counters, which only grow, until clear_stats or a restart sets them to 0.
+ *
+ * All is read on the reactor's thread, to which the counters of volumes and devices belong;
+ * figures of a set come from facts.h, which takes them under the set lock.
  */
 #include "control/metrics.h"
 
@@ -22,6 +29,7 @@ enum {
 
 enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
 
+/* bcachefuse_volume_NAME, a sample for each volume. */
 struct volume_metric {
 	const char *name, *help;
 	enum metric_kind kind;
@@ -29,6 +37,7 @@ struct volume_metric {
 	bool of_flash;		/* also for flash-only volumes */
 };
 
+/* bcachefuse_set_NAME, a sample for each set. */
 struct set_metric {
 	const char *name, *help;
 	enum metric_kind kind;
@@ -65,6 +74,7 @@ static double volume_under_way(const struct volume *volume)
 	return volume->traffic.under_way;
 }
 
+/* Only the total is a counter; the other periods decay (cache/stats.h). */
 static double total_of(const struct stats *stats, enum stats_counter counter)
 {
 	return stats_value(stats, STATS_TOTAL, counter);
@@ -105,6 +115,7 @@ static double volume_read_bytes(const struct volume *volume)
 	return volume->traffic.of[TRAFFIC_READ].bytes;
 }
 
+/* With the number of reads it gives the average latency, as in /proc/diskstats. */
 static double volume_read_seconds(const struct volume *volume)
 {
 	return volume->traffic.of[TRAFFIC_READ].ns / NS_PER_SECOND;
@@ -169,6 +180,7 @@ static const struct volume_metric volume_metrics[] = {
 	  true },
 };
 
+/* While it is 0, as when the set starts, the figures of facts.h are 0, too. */
 static double set_running(const struct cache_set *set, const struct set_facts *facts UNUSED)
 {
 	return set->is_running;
@@ -179,6 +191,7 @@ static double set_bytes(const struct cache_set *set UNUSED, const struct set_fac
 	return facts->cache_bytes;
 }
 
+/* The same as cache_available_percent in control/set_files.c. */
 static double set_available(const struct cache_set *set UNUSED, const struct set_facts *facts)
 {
 	return 100 - (int)facts->in_use_percent;
@@ -265,12 +278,14 @@ static const struct set_metric set_metrics[] = {
 	  set_read_races },
 };
 
+/* bcachefuse_daemon_NAME, a single sample. */
 struct daemon_metric {
 	const char *name, *help;
 	enum metric_kind kind;
 	double (*value)(const struct daemon *daemon);
 };
 
+/* Beside polls_paid_total it tells how often polling is worth it. */
 static double daemon_polls(const struct daemon *daemon)
 {
 	return reactor_poll_window(daemon->reactor)->polls;
@@ -317,6 +332,7 @@ static void print_head(const char *of, const char *name, const char *help, enum 
 		   of, name, kind == METRIC_COUNTER ? "counter" : "gauge");
 }
 
+/* A volume is named by number, UUID and label: the number may change from mount to mount. */
 static void print_volume_metric(struct daemon *daemon, const struct volume_metric *metric,
 				struct text *text)
 {
@@ -335,6 +351,10 @@ static void print_volume_metric(struct daemon *daemon, const struct volume_metri
 	}
 }
 
+/*
+ * `facts` are in the order of the daemon's sets; no set comes or goes between the two walks, since
+ * nothing waits.
+ */
 static void print_set_metric(struct daemon *daemon, const struct set_metric *metric,
 			     const struct set_facts *facts, struct text *text)
 {
@@ -396,6 +416,7 @@ static void print_daemon_metric(const struct daemon *daemon, const struct daemon
 	text_print(text, "bcachefuse_daemon_%s %.17g\n", metric->name, metric->value(daemon));
 }
 
+/* The whole text is made in one step, so all of it is from one moment. */
 void metrics_print(struct daemon *daemon, struct text *text)
 {
 	autofree struct set_facts *facts = take_all_facts(daemon);

@@ -1,5 +1,6 @@
 /*
- * DIR/metrics: counters and gauges of all sets and volumes, in Prometheus text format.
+ * DIR/metrics: counters and gauges of all sets and volumes, in Prometheus text format, version
+ * 0.0.4.
  */
 #pragma once
 

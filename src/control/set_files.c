@@ -3,6 +3,10 @@
  *
  * Settings of the kernel that have no effect here yet have no row, except those that
  * monitoring programs require: these can be read, and show what is true.
+ *
+ * Names and formats are those of Linux 6.1.  A figure that changes while requests run is taken by
+ * set_facts_take(), under the set lock; the superblock and the settings change only on the
+ * reactor's thread, which also runs all functions here.
  */
 #include "control/control.h"
 
@@ -16,7 +20,7 @@ enum {
 	SECTOR_BYTES = 512,
 	NS_PER_US = 1000,
 	NS_PER_MS = 1000000,
-	JOURNAL_DELAY_MS_MAX = 65535,
+	JOURNAL_DELAY_MS_MAX = 65535,	/* as in the kernel, where it has 16 bits */
 };
 #define NS_PER_SECOND INT64_C(1000000000)
 
@@ -40,6 +44,7 @@ static void show_bucket_size(const struct control_subject *subject, struct text 
 	text_size(text, (int64_t)subject->set->cache.superblock.bucket_sectors * SECTOR_BYTES);
 }
 
+/* Buckets with clean data count as available: they can be reused at any time. */
 static void show_available(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, 100 - set_facts_take(subject->set).in_use_percent);
@@ -77,11 +82,13 @@ static int store_journal_delay(struct control_store *store)
 	return 0;
 }
 
+/* Near 100 the root is about to be split, and the tree gets another level. */
 static void show_root_usage(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_facts_take(subject->set).root_usage_percent);
 }
 
+/* The flag SYNC of the superblock, set once the first journal entry is durable (ORDER-21). */
 static void show_synchronous(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, superblock_is_sync(&subject->set->cache.superblock));
@@ -103,6 +110,7 @@ static int store_clear_stats(struct control_store *store)
 	return 0;
 }
 
+/* Control files of the set are gone when this ends (CONTROL-4). */
 static int store_stop(struct control_store *store)
 {
 	set_stop(store->subject.set, &store->error, &store->op);
@@ -147,6 +155,7 @@ static void show_journal_entries(const struct control_subject *subject, struct t
 	text_number(text, set_facts_take(subject->set).journal_entries);
 }
 
+/* For developers: a long chain means that the hash of node addresses is bad. */
 static void show_longest_chain(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_longest_chain(subject->set));
@@ -224,6 +233,7 @@ static void show_incompatible_features(const struct control_subject *subject, st
 		   features & FEATURE_LOG2_BUCKET_SIZE ? "[large_bucket]\n" : "large_bucket\n");
 }
 
+/* Each time, leaves that pin the oldest entry are written, so that its bucket is free. */
 static void show_reclaim(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_facts_take(subject->set).pressure_rounds);

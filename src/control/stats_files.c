@@ -1,11 +1,15 @@
 /*
  * stats_total, stats_five_minute, stats_hour, stats_day: of a set and of each
  * volume with a backing device.
+ *
+ * The directory gives the period: each of the four is a kind of node (control/tree.c), so one
+ * table of files serves all of them.
  */
 #include "control/control.h"
 
 enum { SECTOR_BYTES = 512 };
 
+/* While a volume is attached, volume_count() adds each event to its own and to those of its set. */
 static const struct stats *stats_of(const struct control_subject *subject)
 {
 	return subject->volume ? &subject->volume->stats : &subject->set->stats;

@@ -1,5 +1,8 @@
 /*
  * Runs stores: from the text of one write to the errno of the writer.
+ *
+ * Stores of several writers may run at the same time.  Those that start jobs wait for their turn in
+ * lifecycle (job.c), so no two of them change the same set or volume at once.
  */
 #include "control/control.h"
 

@@ -1,4 +1,8 @@
-/* A growing text buffer, and lines in the kernel's formats. */
+/*
+ * A growing text buffer, and lines in the kernel's formats.
+ *
+ * Formats twice: first to measure, then into the buffer, which has grown to fit.
+ */
 #include "control/text.h"
 
 #include <assert.h>

@@ -2,6 +2,9 @@
  * The tree of names.  Each kind of node is a row in a table: its subject, the files of
  * a directory, a function that lists its other entries, or one that makes the target
  * of a link.
+ *
+ * The names are those of the kernel's sysfs, below DIR/sys instead of /sys, so that a program
+ * needs only another prefix.
  */
 #include "control/tree_internal.h"
 
@@ -95,6 +98,7 @@ static struct parts parts_of(uint64_t number)
 	return (struct parts){ number >> 32, number >> 16 & 0xffff, number & 0xffff };
 }
 
+/* From the number alone: it is asked for each request, and most are about data of volumes. */
 bool tree_is_volume(uint64_t number)
 {
 	struct parts parts = parts_of(number);
@@ -102,7 +106,7 @@ bool tree_is_volume(uint64_t number)
 	return parts.kind == KIND_VOLUME && !parts.row;
 }
 
-/* The control file that a number means; NULL if there is none. */
+/* The control file that a number means; NULL: there is none.  A row without a name ends a table. */
 static const struct control_file *file_of(const struct kind_row *kind, unsigned row)
 {
 	if (!kind->files)

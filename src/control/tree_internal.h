@@ -10,6 +10,10 @@
 
 #include "control/tree.h"
 
+/*
+ * Part of inode numbers (tree.h), so each kind means one directory, one link or one file; it is not
+ * stored, and may get another number in another version.
+ */
 enum kind {
 	KIND_NONE,
 	KIND_ROOT,			/* DIR */
@@ -62,6 +66,7 @@ enum kind {
 	KINDS,
 };
 
+/* The object that a node of some kind belongs to. */
 enum belongs { OF_DAEMON, OF_SET, OF_VOLUME, OF_DISK };
 
 /* A listing of one directory in progress. */
@@ -87,7 +92,10 @@ struct kind_row {
 
 extern const struct kind_row tree_kinds[KINDS];
 
-/* The number of a node (tree.h); `row` from 1 on for a file of the directory. */
+/*
+ * The number of a node (tree.h); `row` from 1 on for a file of the directory.  FUSE wants number 1
+ * for the root, and no other node has it.
+ */
 static inline uint64_t tree_number(unsigned object, enum kind kind, unsigned row)
 {
 	assert(kind > KIND_NONE && kind < KINDS && row <= 0xffff);	/* TREE-1: it is unique */

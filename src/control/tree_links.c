@@ -1,8 +1,13 @@
 /*
  * The targets of the links in the tree: relative paths, the same as in the kernel's sysfs.
+ *
+ * They are relative, so that they also hold for whoever sees the mount at another path (a
+ * container, a bind mount).  Nothing is printed where there is nothing to lead to; tree_link()
+ * makes that -ENOENT.
  */
 #include "control/tree_internal.h"
 
+/* From by-uuid/ and by-label/. */
 void tree_target_volume(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "../%s", subject->volume->name);
@@ -24,6 +29,7 @@ static void print_member(const struct control_subject *subject, const struct dev
 	text_print(text, "%s", name);
 }
 
+/* From block/, where a partition is listed beside its disk. */
 void tree_target_member_backing(const struct control_subject *subject, struct text *text)
 {
 	print_member(subject, subject->volume->backing, subject->volume->member_name, text);
@@ -34,6 +40,7 @@ void tree_target_member_device(const struct control_subject *subject, struct tex
 	print_member(subject, subject->set->cache.device, subject->set->cache.member_name, text);
 }
 
+/* From the directory of a set: bdevN, volumeN. */
 void tree_target_of_set_volume(const struct control_subject *subject, struct text *text)
 {
 	const struct volume *volume = subject->volume;
@@ -53,6 +60,7 @@ void tree_target_of_set_device(const struct control_subject *subject, struct tex
 	text_print(text, "/bcache");
 }
 
+/* From block/bcacheN/slaves/. */
 void tree_target_backing(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "../../");
@@ -67,6 +75,7 @@ void tree_target_device(const struct control_subject *subject, struct text *text
 	tree_target_member_device(subject, text);
 }
 
+/* From block/bcacheN/. */
 void tree_target_backing_bcache(const struct control_subject *subject, struct text *text)
 {
 	text_print(text, "../");
@@ -88,6 +97,7 @@ void tree_target_device_holder(const struct control_subject *subject, struct tex
 			   subject->volume->name);
 }
 
+/* From the directory bcache/ of a member, or of a flash-only volume. */
 void tree_target_set(const struct control_subject *subject, struct text *text)
 {
 	const struct volume *volume = subject->volume;

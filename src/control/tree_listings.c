@@ -1,6 +1,10 @@
 /*
  * The entries of the tree's directories besides the files of their kind: volumes, sets,
  * members, and links to them.
+ *
+ * Each function lists one directory, whose object is `listing->subject`, in the order in which
+ * readdir() shows it.  tree_lookup() uses the same functions, so a name can be opened exactly if it
+ * is listed.  A visitor that has found its name ends the listing early (`ended`).
  */
 #include "control/tree_internal.h"
 
@@ -23,8 +27,6 @@ static const char *const stats_names[STATS_PERIODS] = {
 	[STATS_DAY] = "stats_day",
 };
 
-/* FUSE wants inode 1 for the root, so that is its number; no other node has it. */
-
 static void list_name(struct listing *listing, const char *name, unsigned object, enum kind kind)
 {
 	if (!listing->ended)
@@ -39,12 +41,14 @@ static void list_own(struct listing *listing, const char *name, enum kind kind)
 	list_name(listing, name, listing->object, kind);
 }
 
+/* Four kinds in a row, in the order of enum stats_period. */
 static void list_stats(struct listing *listing, enum kind first)
 {
 	for (unsigned period = 0; period < STATS_PERIODS; period++)
 		list_own(listing, stats_names[period], first + period);
 }
 
+/* A volume without its set is not exported, unless it was run by force: it has no file yet. */
 static void list_volumes(struct listing *listing, enum kind kind)
 {
 	const struct daemon *daemon = listing->tree->daemon;
@@ -64,6 +68,7 @@ void tree_list_root(struct listing *listing)
 
 /* ---- names that several volumes may have: the copy of a device has the same uuid ---- */
 
+/* A volume that has a name, with what decides whether the link of that name leads to it. */
 struct bearer {
 	const struct volume *volume;
 	unsigned place;		/* in the daemon's list */
@@ -174,6 +179,7 @@ void tree_list_sets(struct listing *listing)
 			  KIND_SET);
 }
 
+/* A backing device keeps its link while it is attached, also before its volume is exported. */
 void tree_list_set(struct listing *listing)
 {
 	const struct cache_set *set = listing->subject->set;
@@ -227,6 +233,7 @@ static bool is_first_of_disk(const struct listing *listing, const struct member 
 	       tree_find_disk(listing->tree->daemon, member->disk->name) == member->disk;
 }
 
+/* A partition has its directory below that of its disk, and here a link to it. */
 static void list_block_member(struct listing *listing, const struct member *member)
 {
 	if (is_first_of_disk(listing, member))
@@ -277,6 +284,7 @@ static void list_class_member(struct listing *listing, const struct member *memb
 		  member->is_backing ? KIND_ANY_BACKING_LINK : KIND_ANY_DEVICE_LINK);
 }
 
+/* All of them by name, partitions too: a program finds a device here without knowing its disk. */
 void tree_list_class_block(struct listing *listing)
 {
 	list_volumes(listing, KIND_ANY_VOLUME_LINK);
@@ -303,6 +311,7 @@ static void list_dev_member(struct listing *listing, const struct member *member
 			  member->is_backing ? KIND_ANY_BACKING_LINK : KIND_ANY_DEVICE_LINK);
 }
 
+/* A volume is a file, so it has the unnamed major number 0, and its own number as minor. */
 void tree_list_dev_block(struct listing *listing)
 {
 	const struct daemon *daemon = listing->tree->daemon;
@@ -347,6 +356,9 @@ void tree_list_block_backing(struct listing *listing)
 	list_own(listing, "holders", KIND_BACKING_HOLDERS);
 }
 
+/*
+ * The volume is the holder of its backing device, as in the kernel: lsblk draws its tree by that.
+ */
 void tree_list_backing_holders(struct listing *listing)
 {
 	const struct volume *volume = listing->subject->volume;

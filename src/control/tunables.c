@@ -1,4 +1,9 @@
-/* Control files as mount options: starts a store for each volume or set, concurrently. */
+/*
+ * Control files as mount options: starts a store for each volume or set, concurrently.
+ *
+ * A name may be a file of both sets and volumes; then it is written to all of them.  The value is
+ * checked by the store itself, so a mount option accepts exactly what the file does.
+ */
 #include "control/tunables.h"
 
 #include <assert.h>
@@ -38,6 +43,7 @@ static void tuning_done(struct control_store *store, int error)
 	free(tuning);
 }
 
+/* The store is on the heap, since `op` may await many; it frees itself. */
 static void tune_one(const struct control_subject *subject, const struct control_file *file,
 		     const char *value, struct error *error, struct op *op)
 {

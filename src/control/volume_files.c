@@ -4,6 +4,10 @@
  *
  * Nothing is written back in the background yet.  The files about that show what the
  * kernel shows while writeback_running is 0, and are read-only.
+ *
+ * Names and formats are those of Linux 6.1.  A command that changes a superblock is a job of
+ * lifecycle, and the writer waits until that has ended.  The fields of a volume belong to
+ * the reactor's thread; only the figures of its set need the set lock.
  */
 #include "control/control.h"
 
@@ -73,6 +77,7 @@ static int store_cache_mode(struct control_store *store)
 	return 0;
 }
 
+/* The set has counters of its own, and a file of its own to reset them. */
 static int store_clear_stats(struct control_store *store)
 {
 	stats_clear_total(&store->subject.volume->stats);
@@ -100,6 +105,7 @@ static void show_io_errors(const struct control_subject *subject, struct text *t
 	text_number(text, device_errors(subject->volume->backing));
 }
 
+/* Escaped, since a label may hold any bytes, a newline too, and a file ends with one. */
 static void show_label(const struct control_subject *subject, struct text *text)
 {
 	char label[ESCAPED_LABEL_BYTES];
@@ -151,6 +157,7 @@ static void show_running(const struct control_subject *subject, struct text *tex
 	text_number(text, subject->volume->is_exported);
 }
 
+/* 0 does nothing, as in the kernel: `stop` is what stops a volume. */
 static int store_running(struct control_store *store)
 {
 	bool run;
@@ -172,6 +179,7 @@ static void show_sequential_cutoff(const struct control_subject *subject UNUSED,
 	text_size(text, 0);
 }
 
+/* The states of the superblock, in the words of the kernel. */
 static void show_state(const struct control_subject *subject, struct text *text)
 {
 	static const char *const names[] = {
@@ -247,6 +255,7 @@ static void show_writeback_debug(const struct control_subject *subject, struct t
 		   dirty, target);
 }
 
+/* Sorted by name; readdir() returns them in this order. */
 const struct control_file control_backing_files[] = {
 	{ "attach", 0200, NULL, store_attach,
 	  "UUID of a registered set: attaches the volume to it" },
@@ -325,6 +334,7 @@ static void show_volume_dev(const struct control_subject *subject, struct text *
 	text_print(text, "0:%u\n", subject->volume->number);
 }
 
+/* As blockdev --getsz prints it for a device. */
 static void show_volume_size(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->volume->sectors);
