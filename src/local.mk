@@ -95,19 +95,19 @@ space_sources = \
 	$(NULL)
 
 index_sources = \
-	src/index/bset.c \
 	src/index/check.c \
+	src/index/index.c \
 	src/index/index.h \
 	src/index/insert.c \
 	src/index/internal.h \
 	src/index/leaf_write.c \
 	src/index/lookup.c \
-	src/index/node.c \
 	src/index/node_cache.c \
 	src/index/node_io.c \
 	src/index/overlap.c \
 	src/index/overlay.c \
-	src/index/sort.c \
+	src/index/run.c \
+	src/index/run_merge.c \
 	src/index/split.c \
 	src/index/split.h \
 	src/index/split_build.c \

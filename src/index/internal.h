@@ -7,7 +7,7 @@
 
 enum { NODES_MIN = 64 };
 
-/* ---- bset.c: searching and changing a run ---- */
+/* ---- run.c: searching and changing a run ---- */
 /* Index of the first key that ends after (volume, sector); run->count if none. */
 unsigned run_find(const struct run *run, unsigned volume, uint64_t sector);
 /* Index of the first key not less than `k`, in the order of the btree; run->count if none. */
@@ -20,7 +20,7 @@ void run_add(struct run *run, const struct bkey *k);
 void run_insert_at(struct run *run, unsigned at, const struct bkey *k);
 void run_remove_at(struct run *run, unsigned at);
 
-/* ---- sort.c: merging ---- */
+/* ---- run_merge.c: merging ---- */
 /* Merges runs of a leaf into `out`: newer extents cut older ones; keys of size 0 are dropped. */
 void run_merge(const struct run *older, const struct run *newer, struct run *out);
 /*
@@ -54,7 +54,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k) L
 unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k,
 			  const struct bkey *expected) LOCKED;
 
-/* ---- node.c, node_cache.c ---- */
+/* ---- node_cache.c ---- */
 struct node *node_new(struct index *index, const struct bkey *key, unsigned level) LOCKED;
 void node_forget(struct index *index,
 		 struct node *node) LOCKED; /* out of hash and lru; to unused */
