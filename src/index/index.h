@@ -261,7 +261,7 @@ int index_clean_leaf(struct index *index, struct node *leaf, struct op *op) LOCK
 int index_clean_all(struct index *index, struct op *op) LOCKED MUST_CHECK;
 /*
  * For gc: rewrites the node of `level` on the path to `from` into a new bucket, without unusable
- * keys.  0: `op` awaits the end.  -EAGAIN: no plan is free, and `op` does not wait.
+ * keys.  0: `op` awaits the end.  -EBUSY: no plan is free, and `op` does not wait.
  */
 int index_rewrite(struct index *index, struct position from, unsigned level,
 		  struct op *op) LOCKED MUST_CHECK;

@@ -82,8 +82,8 @@ static inline bool node_covers(const struct node *node, const struct bkey *k)
 /* ---- node_io.c ---- */
 void node_reads_init(struct index *index);
 void node_reads_done(struct index *index);
-/* Starts to read `node`; false: no slot is free, and `op` waits for one. */
-bool node_read_start(struct index *index, struct node *node, struct op *op) LOCKED;
+/* 0: the read of `node` has begun; `op` does not wait.  -EAGAIN: `op` waits for a free read. */
+int node_read_start(struct index *index, struct node *node, struct op *op) LOCKED MUST_CHECK;
 bool node_reads_are_idle(const struct index *index);
 
 /* ---- leaf_write.c ---- */
@@ -107,9 +107,10 @@ void plans_init(struct index *index);
 void plans_done(struct index *index);
 /*
  * Starts a plan that replaces the node of `level` on the path to `from`: for `insert`, whose keys
- * it carries along, or for gc (NULL).  `op` awaits its end.  False: no plan is free; `op` waits.
+ * it carries along, or for gc (NULL).  `op` awaits its end; or, if no plan is free, one that is,
+ * and asks again.
  */
-bool plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
+void plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
 		struct op *op) LOCKED;
 bool plans_are_idle(const struct index *index);
 

@@ -194,11 +194,11 @@ static LOCKED int begin_read(struct index *index, const struct bkey *key, unsign
 	node = node_new(index, key, level);
 	node->state = NODE_READING;
 	if (node_read_start(index, node, op)) {
+		node->state = NODE_READY;
+		node_forget(index, node);
+	} else {
 		waitlist_join(&node->waiting, op);
-		return -EAGAIN;
 	}
-	node->state = NODE_READY;
-	node_forget(index, node);
 	return -EAGAIN;
 }
 

@@ -98,25 +98,25 @@ static bool fit_buffer(struct node_read *read, unsigned bytes)
 }
 
 /* Reads the whole node at once: where its log ends is only known from its content. */
-bool node_read_start(struct index *index, struct node *node, struct op *op)
+int node_read_start(struct index *index, struct node *node, struct op *op)
 {
 	struct node_read *read = free_slot(index);
 
 	if (!read) {
 		SIM_SOMETIMES("all node reads are in use");
 		waitlist_join(&index->read_slots, op);
-		return false;
+		return -EAGAIN;
 	}
 	read->node = node;
 	read->began_ns = clock_ns(index->setup.reactor);
 	if (!fit_buffer(read, node->sectors * 512)) {
 		op_await(&read->op);
 		op_arrive(&read->op, -ENOMEM);
-		return true;
+		return 0;
 	}
 	device_read(index->setup.device, read->buffer, pointer_sector(node->key.ptr), node->sectors,
 		    &read->op);
-	return true;
+	return 0;
 }
 
 /* ---- bytes to runs ---- */

@@ -95,7 +95,7 @@ static struct plan *free_plan(struct index *index)
 	return NULL;
 }
 
-bool plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
+void plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
 		struct op *op)
 {
 	struct plan *plan = free_plan(index);
@@ -103,7 +103,7 @@ bool plan_start(struct index *index, struct position from, unsigned level, struc
 	if (!plan) {
 		SIM_SOMETIMES("all plans are in use");
 		waitlist_join(&index->plan_slots, op);
-		return false;
+		return;
 	}
 	plan->from = from;
 	plan->bottom = level;
@@ -112,13 +112,12 @@ bool plan_start(struct index *index, struct position from, unsigned level, struc
 	plan->state = PLAN_ASK;
 	op_await(op);
 	op_queue(&plan->op);
-	return true;
 }
 
 int index_rewrite(struct index *index, struct position from, unsigned level, struct op *op)
 {
 	if (!free_plan(index))
-		return -EAGAIN;
+		return -EBUSY;
 	plan_start(index, from, level, NULL, op);
 	return 0;
 }
