@@ -107,6 +107,7 @@ index_sources = \
 	src/index/overlap.c \
 	src/index/overlay.c \
 	src/index/run.c \
+	src/index/run.h \
 	src/index/run_merge.c \
 	src/index/split.c \
 	src/index/split.h \

@@ -31,6 +31,7 @@
 #include "base/random.h"
 #include "format/bkey.h"
 #include "format/bset.h"
+#include "index/run.h"
 #include "io/buffer.h"
 #include "io/device.h"
 #include "journal/journal.h"
@@ -49,12 +50,6 @@ enum {
 enum node_state {
 	NODE_READING,
 	NODE_READY,
-};
-
-/* A sorted array of keys. */
-struct run {
-	struct bkey *key;
-	unsigned count, capacity;
 };
 
 struct node_write;

@@ -1,10 +1,13 @@
 /*
  * A run: an array of keys, sorted by their ends, and binary search in it.
  */
+#include "index/run.h"
+
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/numbers.h"
-#include "index/internal.h"
 
 static bool ends_behind(const struct bkey *k, unsigned volume, uint64_t sector)
 {

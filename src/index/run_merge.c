@@ -5,9 +5,10 @@
  *	newer        |- N -|-- M --|
  *	out      |-A-|- N -|-- M --|-B--|
  */
-#include <string.h>
+#include "index/run.h"
 
-#include "index/internal.h"
+#include <assert.h>
+#include <string.h>
 
 static bool lies_before(const struct bkey *a, const struct bkey *b)
 {
