@@ -1,4 +1,8 @@
-/* Prints lines of results and of errors, escaped. */
+/*
+ * Prints lines of results and of errors, escaped.
+ *
+ * The whole line is formatted first and escaped then, so no caller can forget an argument.
+ */
 #include "tools/tools.h"
 
 #include <assert.h>
@@ -38,6 +42,7 @@ void tool_complain(const char *command, const char *format, ...)
 {
 	va_list arguments;
 
+	/* So that the error comes after the results, where both go to the same place. */
 	fflush(stdout);
 	fprintf(stderr, "bcachefuse %s: ", command);
 	va_start(arguments, format);

@@ -1,4 +1,12 @@
-/* Forks, reports to the parent, leaves the terminal. */
+/*
+ * Forks, reports to the parent, leaves the terminal.
+ *
+ *	parent: fork --> read -----------------------------> prints the report, exits
+ *	child:        `-> opens members, mounts ... ready --> leaves the terminal, reports, serves
+ *
+ * The pipe has one writing end, in the child.  If the child dies, the parent reads the end of the
+ * file, not a report.
+ */
 #include "tools/daemonize.h"
 
 #include <errno.h>
@@ -20,6 +28,7 @@ void daemonize_not(struct daemonize *daemonize)
 	daemonize->pipe = -1;
 }
 
+/* The child is gone without a report: a crash, or the OOM killer. */
 static void say_lost(pid_t child)
 {
 	int status;
@@ -32,7 +41,7 @@ static void say_lost(pid_t child)
 		fprintf(stderr, "bcachefuse: the daemon ended before it was ready\n");
 }
 
-/* The parent: waits for the report, prints it, exits. */
+/* The parent: waits for the report, prints it, exits by _exit(): exit handlers are the child's. */
 static void wait_for_child(int pipe, pid_t child, int lost_code) __attribute__((noreturn));
 static void wait_for_child(int pipe, pid_t child, int lost_code)
 {
@@ -56,6 +65,7 @@ int daemonize_start(struct daemonize *daemonize, int lost_code, struct error *er
 	int ends[2];
 	pid_t child;
 
+	/* Otherwise both processes would print the text that is in buffers now. */
 	fflush(NULL);
 	process_close_inherited();
 	if (pipe2(ends, O_CLOEXEC))
@@ -91,6 +101,10 @@ static void say(struct daemonize *daemonize, int code, const char *text)
 	daemonize->pipe = -1;
 }
 
+/*
+ * Not before the daemon is ready: until then its errors belong to the caller.  In a session of its
+ * own it gets no SIGHUP of the terminal, and in / it keeps no file system busy.
+ */
 static void leave_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -107,6 +121,7 @@ static void leave_terminal(void)
 		close(null);
 }
 
+/* First leaves the terminal, so that nothing is printed after the caller's prompt. */
 void daemonize_ready(struct daemonize *daemonize)
 {
 	if (daemonize->pipe < 0)

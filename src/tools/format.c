@@ -6,6 +6,8 @@
  * larger than a page, buckets smaller than a page, an unknown policy.
  *
  * (FORMAT-1) Every device is checked before the first is written.
+ * (FORMAT-2) All targets are open, and thereby claimed, from the checks to the end: nobody
+ *     mounts or formats one in between.
  */
 #include "tools/format.h"
 
@@ -28,6 +30,7 @@ enum {
 	RESERVED_SECTORS = 23,	/* sectors that make-bcache reserves before the first bucket */
 };
 
+/* FORMAT-2 */
 static int open_targets(struct format *format, struct error *error)
 {
 	for (unsigned i = 0; i < format->count; i++) {
@@ -48,6 +51,7 @@ static void close_targets(struct format *format)
 	free(format->targets);
 }
 
+/* Bits of the flags: 0 SYNC (only a set in use has it), 1 discard, from 2 on the policy. */
 static void fill_cache(const struct format *format, const struct target *target,
 		       struct superblock_disk *disk)
 {
@@ -59,6 +63,7 @@ static void fill_cache(const struct format *format, const struct target *target,
 	disk->first_bucket = le16_of(RESERVED_SECTORS / format->bucket_sectors + 1);
 }
 
+/* As make-bcache does: the version that stores the offset only if it is not the default. */
 static void fill_backing(const struct format *format, struct superblock_disk *disk)
 {
 	bool is_default = format->data_offset == DATA_START_DEFAULT;
@@ -69,6 +74,7 @@ static void fill_backing(const struct format *format, struct superblock_disk *di
 		disk->buckets_or_data_offset = le64_of(format->data_offset);
 }
 
+/* The checksum comes last, over all the rest. */
 static void fill(const struct format *format, const struct target *target,
 		 struct superblock_disk *disk)
 {
@@ -89,6 +95,7 @@ static void fill(const struct format *format, const struct target *target,
 	disk->checksum = le64_of(superblock_checksum(disk));
 }
 
+/* The lines and tabs of make-bcache, for scripts that read the UUIDs from them. */
 static void print_target(const struct target *target, const struct superblock *sb)
 {
 	char uuid[40];
@@ -129,6 +136,7 @@ static int write_target(const struct format *format, struct target *target, uint
 	return 0;
 }
 
+/* If a write fails, the targets before it stay formatted; those after it are as they were. */
 static int write_targets(struct format *format, struct error *error)
 {
 	uint8_t *head = buffer_new(HEAD_SECTORS * SECTOR_BYTES);

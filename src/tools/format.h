@@ -19,12 +19,14 @@ enum {
 	BUCKET_BLOCKS_MIN = 2,	/* with one block, a kernel splits the node endlessly */
 };
 
+/* A device or file to be formatted. */
 struct target {
 	const char *path;
 	bool is_cache;
 	struct device *device;
 };
 
+/* The command line; format_all() fills in the sizes and the UUID that it left open. */
 struct format {
 	struct target *targets;		/* caches first, as they are written and printed */
 	unsigned count, cache_count;

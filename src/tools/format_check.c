@@ -33,6 +33,7 @@ static unsigned preferred_block_sectors(const struct format *format, const struc
 	return clamp_u64(bytes / SECTOR_BYTES, 1, PAGE_SECTORS);
 }
 
+/* One size for all, since a set has one: the largest works on every device. */
 void format_choose_block(struct format *format)
 {
 	if (format->block_sectors)
@@ -81,6 +82,7 @@ static int refuse_few_buckets(const struct format *format, const struct target *
 			 fits / 2, fits / 2);
 }
 
+/* A cache needs buckets enough; a backing device needs a block of data at least. */
 static int check_size(const struct format *format, const struct target *target, struct error *error)
 {
 	uint64_t sectors = device_sectors(target->device);

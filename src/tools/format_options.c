@@ -98,6 +98,7 @@ static int parse_size(const char *what, const char *text, unsigned sectors_min,
 	return 0;
 }
 
+/* The bound keeps the offset in bytes within 63 bits. */
 static int parse_data_offset(struct format *format, const char *text, struct error *error)
 {
 	if (units_parse_number(text, &format->data_offset) ||
@@ -108,6 +109,7 @@ static int parse_data_offset(struct format *format, const char *text, struct err
 	return 0;
 }
 
+/* The null UUID means "no set" in a superblock. */
 static int parse_set_uuid(struct format *format, const char *text, struct error *error)
 {
 	if (uuid_parse(text, format->set_uuid) || uuid_is_null(format->set_uuid))
@@ -130,6 +132,7 @@ static int parse_policy(struct format *format, const char *text, struct error *e
 	return 0;
 }
 
+/* A label of the full length has no NUL in the superblock. */
 static int parse_label(struct format *format, const char *text, struct error *error)
 {
 	if (strlen(text) > SUPERBLOCK_LABEL_BYTES)
@@ -152,7 +155,7 @@ static void add_target(struct format *format, const char *path, bool is_cache)
 	format->count++;
 }
 
-/* Handles one option or device; `kind` is that of the last -C or -B. */
+/* Handles one option, or a device (1); `kind` is that of the last -C or -B. */
 static int parse_one(struct format *format, int option, char *kind, struct error *error)
 {
 	switch (option) {
@@ -194,6 +197,7 @@ static int parse_one(struct format *format, int option, char *kind, struct error
 	return -EINVAL;
 }
 
+/* Checks that need all of the command line, but no access to the devices. */
 static int check_targets(const struct format *format, struct error *error)
 {
 	unsigned backing_count = format->count - format->cache_count;
@@ -222,6 +226,7 @@ int format_parse(struct format *format, int argc, char **argv, struct error *err
 	char kind = 0;
 	int option;
 
+	/* The leading - of the letters makes getopt_long() return devices in their place, as 1. */
 	optind = 0;
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, "-hCBo:w:b:", long_options, NULL)) != -1) {

@@ -1,6 +1,10 @@
 /*
  * Lists the users of a mount: loop devices on its files, mounts on these and inside it, and
  * processes that have files or directories of it open.
+ *
+ * It is a help for people, so an error means only that something is missing in the list: users
+ * other than root see only their own processes in /proc.  Nothing here opens a file of the mount,
+ * which might wait for the daemon.
  */
 #include <ctype.h>
 #include <dirent.h>
@@ -12,6 +16,7 @@
 
 enum { HOLDERS_PRINTED_MAX = 6 };
 
+/* The list so far.  It ends after some entries, as it is part of an error message. */
 struct holders {
 	FILE *stream;
 	const char *directory;
@@ -37,6 +42,7 @@ static const char *name_below(const struct holders *holders, const char *path)
 						       : path;
 }
 
+/* The kernel holds the file of a loop device; no process has it open. */
 static void add_loops(struct holders *holders, const struct mount_table *table)
 {
 	struct loop_list *list = calloc(1, sizeof(*list));
@@ -58,6 +64,7 @@ static void add_loops(struct holders *holders, const struct mount_table *table)
 	free(list);
 }
 
+/* A mount inside the directory keeps it busy, too. */
 static void add_mounts(struct holders *holders, const struct mount_table *table)
 {
 	for (unsigned i = 0; i < table->count; i++)
@@ -101,6 +108,7 @@ static bool find_map(const struct holders *holders, const char *process, char *t
 	return found;
 }
 
+/* The links in fd/ name open files by path, which costs no access to the files. */
 static bool find_descriptor(const struct holders *holders, const char *process, char *target)
 {
 	char path[600];
@@ -142,6 +150,7 @@ static const char *find_use(const struct holders *holders, const char *process, 
 	return find_map(holders, process, target) ? "has mapped" : NULL;
 }
 
+/* comm may hold any bytes; they are escaped when the message is printed. */
 static void add_process(struct holders *holders, const char *process)
 {
 	char path[300], name[64] = "?", target[PATH_MAX];
@@ -161,6 +170,7 @@ static void add_process(struct holders *holders, const char *process)
 		name_below(holders, target));
 }
 
+/* Processes may end during the walk: then their files cannot be opened, and they are left out. */
 static void add_processes(struct holders *holders)
 {
 	DIR *processes = opendir("/proc");

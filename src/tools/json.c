@@ -1,4 +1,8 @@
-/* Writes JSON, value by value. */
+/*
+ * Writes JSON, value by value.
+ *
+ * DEL is escaped, too, which JSON does not require, since the output may go to a terminal.
+ */
 #include "tools/json.h"
 
 #include <assert.h>
@@ -56,6 +60,7 @@ static void open_bracket(struct json *json, const char *name, char bracket)
 	json->is_first = true;
 }
 
+/* An empty object or array stays on one line. */
 static void close_bracket(struct json *json, char bracket)
 {
 	assert(json->depth);	/* JSON-1 */
@@ -105,6 +110,10 @@ void json_string(struct json *json, const char *name, const char *value)
 	print_string(json, value);
 }
 
+/*
+ * Readers that take numbers for doubles lose digits above 2^53; what may be larger and must be
+ * exact, like a checksum, is written as a string.
+ */
 void json_number(struct json *json, const char *name, uint64_t value)
 {
 	begin_value(json, name);

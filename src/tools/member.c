@@ -1,4 +1,9 @@
-/* Reads superblocks without claiming the device; finds devices by UUID or label. */
+/*
+ * Reads superblocks without claiming the device; finds devices by UUID or label.
+ *
+ * A search reads each block device of the machine, as nothing else lists bcache devices reliably:
+ * udev may not run, and its database may be older than the superblock.
+ */
 #include "tools/member.h"
 
 #include <assert.h>
@@ -18,6 +23,7 @@
 /* The bytes that make-bcache writes: all fields with a meaning. */
 enum { SUPERBLOCK_FIELD_BYTES = offsetof(struct superblock_disk, obsolete_bucket_sectors_high) };
 
+/* A directory, a pipe or a bad sector has no superblock: -ENODATA for all of them. */
 int member_read_from(int fd, struct superblock_disk *disk)
 {
 	struct superblock_disk found = { 0 };
@@ -42,6 +48,7 @@ int member_read_from(int fd, struct superblock_disk *disk)
 	return 0;
 }
 
+/* -ENOTBLK: the path leads to something that is neither a file nor a block device (io/path.h). */
 int member_read(const char *path, struct superblock_disk *disk)
 {
 	struct stat found;
@@ -59,6 +66,7 @@ bool member_has_magic(const struct superblock_disk *disk)
 	return !memcmp(disk->magic, magic, sizeof(magic));
 }
 
+/* Block devices by number, as there may be several nodes and links to each. */
 static bool is_same_device(const char *one, const char *other)
 {
 	struct stat a, b;
@@ -79,6 +87,10 @@ int member_check_distinct(const char *one, const char *other, struct error *erro
 	return error_set(error, EINVAL, "%s: named twice, also as %s", one, other);
 }
 
+/*
+ * A device node may exist without a device behind it: an empty card reader, a loop device without a
+ * file.
+ */
 int member_check_present(const char *path, struct error *error)
 {
 	struct stat found;
@@ -130,6 +142,7 @@ static int rank_of(const struct search *search, const struct superblock_disk *di
 	return superblock_is_backing(&sb) ? 1 : 2;
 }
 
+/* A superblock with a wrong checksum identifies nothing: its UUID may be damaged, too. */
 static void try_device(struct search *search, const char *path)
 {
 	struct superblock_disk disk;
@@ -242,6 +255,7 @@ int member_find(const char *spec, char **path, struct error *error)
 	return search_for(&search, path, error);
 }
 
+/* An error means that none was found: the check is a help, not a guarantee. */
 char *member_find_other_cache(const uint8_t set_uuid[16], const char *path)
 {
 	struct search search = { .spec = path, .only_caches = true, .other_than = path };

@@ -4,6 +4,12 @@
  *
  * The daemon's process is forked first, and opens everything itself; the parent only waits
  * for its report.
+ *
+ *	parse --> resolve, check ----> fork --> mount_run (serve.c) --> ready or fail
+ *	              `-- refused: the caller's terminal shows it
+ *
+ * The checks before the fork are for better messages.  Others may change things meanwhile, so the
+ * daemon checks all that matters again.
  */
 #include "tools/tools.h"
 
@@ -66,6 +72,10 @@ static void make_absolute(char **path)
 	*path = absolute;
 }
 
+/*
+ * The daemon gets a path: it must not find another device later, if a second one has the same
+ * label.
+ */
 static int resolve_spec(struct mount_options *options, struct error *error)
 {
 	char *path;
@@ -82,6 +92,7 @@ static int resolve_spec(struct mount_options *options, struct error *error)
 	return 0;
 }
 
+/* ENOTCONN: a daemon that died has left its mount there. */
 static int refuse_directory(const char *path, int code, struct error *error)
 {
 	if (code == ENOTCONN)
@@ -89,6 +100,7 @@ static int refuse_directory(const char *path, int code, struct error *error)
 	return error_set(error, code, "%s: %s", path, strerror(code));
 }
 
+/* With its links resolved, the directory is as the mount table will show it. */
 static int resolve_directory(struct mount_options *options, struct error *error)
 {
 	struct stat info;
@@ -115,6 +127,10 @@ static int check_member(const struct mount_options *options, const char *path, s
 	return mounted_check(path, !options->read_only, error);
 }
 
+/*
+ * Also that no member is named twice: the second would be refused as in use, which would not tell
+ * the user why.
+ */
 static int check_members(const struct mount_options *options, struct error *error)
 {
 	bool is_none = !strcmp(options->spec, "none");
@@ -132,6 +148,7 @@ static int check_members(const struct mount_options *options, struct error *erro
 	return result;
 }
 
+/* Links of members are not resolved: udev's names are better in messages than /dev/dm-3. */
 static int resolve(struct mount_options *options, struct error *error)
 {
 	int result = resolve_directory(options, error);
@@ -143,6 +160,7 @@ static int resolve(struct mount_options *options, struct error *error)
 	return result ? result : check_members(options, error);
 }
 
+/* From now on there is no terminal: log to syslog only. */
 static void ready(const struct mount_options *options)
 {
 	struct daemonize *daemonize = options->ready_context;
@@ -171,6 +189,7 @@ static int fail(struct daemonize *daemonize, const struct error *error)
 	return MOUNT_FAILED;
 }
 
+/* Until it is ready it logs to the terminal, too. */
 static int start(struct mount_options *options, struct error *error)
 {
 	struct daemonize daemonize;
@@ -185,6 +204,7 @@ static int start(struct mount_options *options, struct error *error)
 	return mount_run(options, error) ? fail(&daemonize, error) : MOUNT_DONE;
 }
 
+/* nofail is for fstab: the disk may not be plugged in. */
 static int mount_it(struct mount_options *options, struct error *error)
 {
 	int result = resolve(options, error);

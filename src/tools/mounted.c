@@ -1,4 +1,10 @@
-/* Finds out whether a member is mounted already, and where; and mounts whose daemon has died. */
+/*
+ * Finds out whether a member is mounted already, and where; and mounts whose daemon has died.
+ *
+ * The claim on the member makes sure that it has one daemon (device_claim.c).  This here is for the
+ * message: who has it, and on which directory.  It reads /proc, so users other than root find only
+ * their own daemons, and nobody finds one in another PID namespace.
+ */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -64,6 +70,7 @@ static bool descriptor_excludes(const char *process, const char *descriptor,
 	if (stat(path, &info) || !is_same_file(&wanted->info, &info))
 		return false;
 	snprintf(file, sizeof(file), "fdinfo/%.200s", descriptor);
+	/* The flags of open(2), in octal. */
 	it_writes = scan_process(process, file, "flags:", flags) &&
 		    (strtoul(flags, NULL, 8) & O_ACCMODE) != O_RDONLY;
 	return S_ISBLK(info.st_mode) ? it_writes && wanted->for_writing :
@@ -102,6 +109,7 @@ static long find_daemon_of(const struct wanted *wanted)
 	return found;
 }
 
+/* Asks the daemon for its process ID through the mount, since the mount table has none. */
 static bool is_served_by(const struct mount_line *line, long daemon)
 {
 	char path[PATH_MAX + 32];
@@ -158,6 +166,7 @@ static const char *find_mount_above(const struct mount_table *table, const char 
 	return found;
 }
 
+/* Each access to the mount gives ENOTCONN, so the path is compared as text. */
 int mounted_say_dead(const char *path, struct error *error)
 {
 	autofree char *here = *path == '/' ? NULL : getcwd(NULL, 0);

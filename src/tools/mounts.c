@@ -1,4 +1,8 @@
-/* Paths below a directory, and the loop devices. */
+/*
+ * Paths below a directory, and the loop devices.
+ *
+ * Loop devices are read from sysfs, not by ioctl(): that needs no rights, and opens no device.
+ */
 #include "tools/mounts.h"
 
 #include <ctype.h>
@@ -12,6 +16,7 @@
 
 #include "io/path.h"
 
+/* By text: both come from the kernel, which prints paths without links and without "..". */
 bool path_is_below(const char *path, const char *directory)
 {
 	size_t length = strlen(directory);
@@ -37,6 +42,7 @@ static bool is_loop_name(const char *name)
 	return !strncmp(name, "loop", 4) && isdigit((unsigned char)name[4]);
 }
 
+/* The file is missing where no file is attached. */
 static bool read_backing(const char *name, char backing[LOOP_PATH_BYTES])
 {
 	char path[400];
@@ -78,6 +84,7 @@ bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount
 	snprintf(path, sizeof(path), "/sys/block/%s/dev", name);
 	if (read_line(path, number, sizeof(number)) && !strcmp(number, wanted))
 		return true;
+	/* The partitions of a loop device, as many as a partition table usually has. */
 	for (int i = 1; i < 16; i++) {
 		snprintf(path, sizeof(path), "/sys/block/%s/%sp%d/dev", name, name, i);
 		if (read_line(path, number, sizeof(number)) && !strcmp(number, wanted))
@@ -86,7 +93,10 @@ bool loop_is_under_mount(const struct loop *loop, const struct mount_line *mount
 	return false;
 }
 
-/* Checks again: it may have been detached, and have another file by now. */
+/*
+ * Checks again: it may have been detached, and have another file by now.  If the device is
+ * open elsewhere, the kernel detaches the file at the last close.
+ */
 int loop_clear(const struct loop *loop)
 {
 	struct stat found;

@@ -42,6 +42,7 @@ static int refuse_dirty(const char *path, const struct superblock *sb, struct er
 			 path);
 }
 
+/* The head of this file says why a backing device in state CLEAN counts, too. */
 static bool may_hold_dirty_data(const struct superblock *sb)
 {
 	if (!superblock_is_backing(sb))
@@ -65,7 +66,10 @@ static int check_bcache(const char *path, const struct superblock_disk *disk, un
 	return 0;
 }
 
-/* Asks libblkid for everything except bcache. */
+/*
+ * Asks libblkid for everything except bcache, which was checked before.  A file system with a wrong
+ * checksum counts, too: it may be one that its owner wants to repair.
+ */
 static blkid_probe probe_new(const char *path)
 {
 	char bcache[] = "bcache";
@@ -110,6 +114,7 @@ static int check_others(const char *path, struct error *error)
 
 	if (!probe)
 		return error_set(error, EIO, "%s: libblkid cannot look at it", path);
+	/* 1: nothing; 0: one thing; -2: several, such as remains of an older one; else an error. */
 	switch (blkid_do_safeprobe(probe)) {
 	case 1:
 		result = 0;
@@ -130,6 +135,7 @@ static int check_others(const char *path, struct error *error)
 	return result;
 }
 
+/* The superblock is read through the device that will be written; libblkid opens it by itself. */
 int occupant_check(struct device *device, unsigned allowed, struct error *error)
 {
 	const char *path = device_path(device);

@@ -1,5 +1,8 @@
 /*
  * The daemon's side of `mount`: turns the options into a session.
+ *
+ * mount.c and options.c know neither control files nor sessions; this file alone does, so that unit
+ * tests of the options need not link them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,6 +20,7 @@ bool mount_knows_tunable(const char *name)
 	return control_is_tunable(name);
 }
 
+/* The session knows nothing of mount options: its context is opaque to it. */
 static void serve_ready(void *context)
 {
 	const struct mount_options *options = context;
@@ -40,6 +44,7 @@ static const char **members_of(const struct mount_options *options, unsigned *co
 	return members;
 }
 
+/* The texts stay those of the options, which live as long as the session. */
 static struct session_tunable *tunables_of(const struct mount_options *options)
 {
 	struct session_tunable *tunables = calloc(options->tunable_count + 1, sizeof(*tunables));

@@ -4,6 +4,9 @@
  * Lines, their order and exit codes are those of bcache-super-show 1.0.8, for scripts that
  * parse them.  That includes its format of labels (bytes above 127 are negative numbers),
  * and that it stops at versions 5 and 6, which it does not know.  --json prints everything.
+ *
+ * A damaged superblock is shown as far as it can be trusted: view_init() finds the first fault, and
+ * the lines end there.  Nothing is claimed or locked, so a mounted device can be shown.
  */
 #include "tools/tools.h"
 
@@ -50,6 +53,7 @@ static const char *name_of(const char *const *names, size_t count, unsigned valu
 	return value < count ? names[value] : NULL;
 }
 
+/* The versions that bcache-super-show knows; those with features are newer. */
 static bool is_cache_to_the_old_tool(uint64_t version)
 {
 	return version == SUPERBLOCK_CACHE || version == SUPERBLOCK_CACHE_WITH_UUIDS;
@@ -100,6 +104,7 @@ static void view_init(struct view *view, const char *path, const struct superblo
 			   SHOW_EXPERIMENTAL);
 }
 
+/* "1 [writeback]"; only the number, if it has no name. */
 static void print_choice(const char *label, unsigned value, const char *name)
 {
 	printf("%s%u", label, value);
@@ -125,6 +130,7 @@ static void print_label(const struct superblock *sb)
 	puts(*sb->label ? "" : "(empty)");
 }
 
+/* With the 16 bits of the bucket size that the old tool knows; large buckets have more. */
 static void print_cache(const struct view *view)
 {
 	const struct superblock *sb = &view->sb;
@@ -191,6 +197,7 @@ static bool print_head(const struct view *view)
 	return is_cache_to_the_old_tool(sb->version) || is_backing_to_the_old_tool(sb->version);
 }
 
+/* The experimental format is found only after the lines that all formats share. */
 static void print_lines(const struct view *view)
 {
 	const struct superblock *sb = &view->sb;
@@ -214,6 +221,7 @@ static void print_lines(const struct view *view)
 	printf("\ncset.uuid\t\t%s\n", units_print_uuid(uuid, sb->set_uuid));
 }
 
+/* The name, for people; the number only where there is no name for it. */
 static void json_choice(struct json *json, const char *name, const char *choice, unsigned value)
 {
 	if (choice)
@@ -231,6 +239,10 @@ static void json_features(struct json *json, const struct superblock *sb)
 	json_number(json, "feature_ro_compat", sb->feature_read_only_compatible);
 }
 
+/*
+ * The keys are those of the lines, without "sb.".  Checksums are strings: a number of 64 bits may
+ * lose digits in a reader of JSON.
+ */
 static void json_sb(struct json *json, const struct view *view)
 {
 	const struct superblock *sb = &view->sb;
@@ -254,6 +266,7 @@ static void json_sb(struct json *json, const struct view *view)
 	json_close_object(json);
 }
 
+/* With the whole bucket size: here nothing depends on the old tool. */
 static void json_cache(struct json *json, const struct superblock *sb)
 {
 	json_open_object(json, "cache");
@@ -281,6 +294,7 @@ static void json_backing(struct json *json, const struct superblock *sb)
 	json_choice(json, "cache_mode",
 		    name_of(mode_names, ARRAY_SIZE(mode_names), superblock_mode(sb)),
 		    superblock_mode(sb));
+	/* Two bits, so there is a name for each value. */
 	json_string(json, "cache_state", state_names[superblock_state(sb)]);
 	json_close_object(json);
 }
@@ -320,6 +334,7 @@ static void json_view(struct json *json, const struct view *view)
 	json_close_object(json);
 }
 
+/* The command line, and the output in progress. */
 struct show {
 	bool force;
 	bool as_json;
@@ -327,6 +342,7 @@ struct show {
 	struct json json;
 };
 
+/* In JSON each device has its object, also those that cannot be read. */
 static int show_unreadable(struct show *show, const char *path, int error)
 {
 	char reason[ERROR_TEXT_BYTES + 40];
@@ -348,6 +364,7 @@ static int show_unreadable(struct show *show, const char *path, int error)
 	return SHOW_BAD;
 }
 
+/* Errors go to standard error in both formats; with --json they are in the object, too. */
 static int show_one(struct show *show, const char *path)
 {
 	struct superblock_disk disk;

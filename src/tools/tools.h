@@ -4,6 +4,9 @@
  * Each gets its own argv, with the name of the command in argv[0], and returns the exit
  * code.  Results go to standard output; an error is one line on standard error, by
  * tool_complain().
+ *
+ * Where a command takes the place of another one (make-bcache, bcache-super-show, the helpers of
+ * mount(8)), its exit codes are those that scripts expect of that.
  */
 #pragma once
 

@@ -8,6 +8,9 @@
  *
  * (UMOUNT-1) Exactly the mount that was found in the table is unmounted, not one that was
  *     mounted in its place since (io/mount_table.h).
+ *
+ * -R takes down the users of a mount before it: mounts inside the directory, then loop devices
+ * whose files are in it, with the mounts on them.  Each of these mounts is treated the same way.
  */
 #include "tools/tools.h"
 
@@ -28,7 +31,7 @@
 #include "tools/mounts.h"
 
 enum {
-	DEPTH_MAX = 16,		/* of mounts on loop devices on mounts */
+	DEPTH_MAX = 16,		/* of mounts on loop devices on mounts: a bound for the recursion */
 	BUSY_TRIES = 40,	/* -R: users of what was unmounted may need a moment to end */
 	BUSY_TRIES_OF_PASSERS_BY = 10,
 	BUSY_PAUSE_MS = 50,
@@ -52,7 +55,7 @@ static const char usage_text[] =
 struct umount {
 	const char *directory;		/* as given */
 	char point[PATH_MAX];		/* as the mount table has it */
-	struct mount_line line;		/* its id and its file system; no texts */
+	struct mount_line line;		/* its id and its file system (UMOUNT-1); no texts */
 	bool recursive, lazy, force, verbose;
 	int daemon;			/* a pidfd; -1: no process to wait for */
 	long pid;
@@ -85,6 +88,7 @@ static int find_point(struct umount *umount, struct error *error)
 	return 0;
 }
 
+/* Only a mount of ours is touched, whatever else is mounted there. */
 static int find_mount(struct umount *umount, struct error *error)
 {
 	struct mount_table table;
@@ -113,7 +117,10 @@ static int find_mount(struct umount *umount, struct error *error)
 	return result;
 }
 
-/* Opens a pidfd of the daemon; if the daemon does not respond, there is none to wait for. */
+/*
+ * Opens a pidfd of the daemon; if the daemon does not respond, there is none to wait for.  With -l
+ * or -f the daemon is not asked at all: it may hang, and is not waited for either.
+ */
 static void find_daemon(struct umount *umount)
 {
 	char path[PATH_MAX + 32], text[32] = "";
@@ -134,11 +141,13 @@ static void find_daemon(struct umount *umount)
 	fclose(file);
 }
 
+/* There is nothing to wait on: the kernel does not tell when a mount is no longer busy. */
 static void pause_ms(int ms)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000L }, NULL);
 }
 
+/* For FUSE, MNT_FORCE aborts the connection in any case, even if the mount is busy then. */
 static int umount_line(const struct umount *umount, const struct mount_line *line)
 {
 	int flags = (umount->lazy ? MNT_DETACH : 0) | (umount->force ? MNT_FORCE : 0);
@@ -166,6 +175,7 @@ static int umount_patiently(const struct umount *umount, const struct mount_line
 	return result;
 }
 
+/* -ESTALE: the table has another mount there by now (UMOUNT-1). */
 static int refuse_busy(const char *point, int result, struct error *error)
 {
 	autofree char *holders = NULL;
@@ -188,6 +198,7 @@ static int refuse_busy(const char *point, int result, struct error *error)
 static int take_down(const struct umount *umount, const char *directory, unsigned depth,
 		     struct error *error);
 
+/* First all that is inside this mount, which would keep it busy. */
 static int umount_with_all(const struct umount *umount, const struct mount_line *line,
 			   unsigned depth, struct error *error)
 {
@@ -228,6 +239,7 @@ static bool is_below(const struct mount_line *line, const void *directory)
 	return path_is_below(line->point, directory);
 }
 
+/* -ENXIO: the last umount has released it already, as mount -o loop asks for. */
 static int take_down_loop(const struct umount *umount, const struct loop *loop, unsigned depth,
 			  struct error *error)
 {
@@ -266,7 +278,7 @@ static int take_down(const struct umount *umount, const char *directory, unsigne
 	return result;
 }
 
-/* Does another mount of the file system (a bind mount) keep the daemon running? */
+/* Does another mount with the device number (a bind mount) keep the daemon running? */
 static bool is_mounted_elsewhere(const struct mount_line *line, char *where, size_t bytes)
 {
 	struct mount_table table;
@@ -283,6 +295,10 @@ static bool is_mounted_elsewhere(const struct mount_line *line, char *where, siz
 	return found;
 }
 
+/*
+ * A pidfd is readable when its process has ended; no other process can get its place, as with a
+ * PID.
+ */
 static void wait_for_daemon(const struct umount *umount)
 {
 	struct pollfd poll_daemon = { .fd = umount->daemon, .events = POLLIN };
@@ -300,6 +316,7 @@ static void wait_for_daemon(const struct umount *umount)
 	}
 }
 
+/* The daemon is looked up before the unmount, after which its file cannot be read. */
 static int umount_it(struct umount *umount, struct error *error)
 {
 	char where[PATH_MAX];
@@ -330,6 +347,7 @@ static int umount_it(struct umount *umount, struct error *error)
 	return 0;
 }
 
+/* umount(8) passes its own options on; those that mean nothing here are accepted. */
 static const struct option long_options[] = {
 	{ "recursive", no_argument, NULL, 'R' },
 	{ "lazy", no_argument, NULL, 'l' },
