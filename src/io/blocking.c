@@ -1,6 +1,8 @@
 /*
  * The thread for blocking calls, and its queue of jobs.
  *
+ * There is only one: a job that hangs delays the jobs behind it, but never a step.
+ *
  * (BLOCKING-1) The thread owns a job from blocking_start() until reactor_post(), and does
  *     not touch it afterwards.
  */

@@ -140,6 +140,7 @@ static int device_try_open(struct device *device, struct error *error)
 	return failed ? failed : device_look(device, error);
 }
 
+/* May block for seconds; the daemon calls it on the blocking thread. */
 int device_open(struct device **opened, const char *path, enum device_mode mode,
 		struct error *error)
 {
@@ -243,6 +244,7 @@ void device_flush_start(struct device *device, struct op *op)
 	transfer_start(transfer);
 }
 
+/* Once refused, never asked again: the caller then writes zeros where it must. */
 static int device_punch_ended(struct transfer *transfer, int error)
 {
 	if (error == -ENOSYS)

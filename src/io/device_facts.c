@@ -1,4 +1,10 @@
-/* What is known of a device: its size, its kind, and what it can do. */
+/*
+ * What is known of a device: its size, its kind, and what it can do.
+ *
+ * All is read once, when the device is opened: from ioctls of the open descriptor, and from sysfs
+ * by device number, since the path may be any link.  A device that has grown is seen so at the next
+ * start.
+ */
 #include "io/device_internal.h"
 
 #include <errno.h>
@@ -62,6 +68,10 @@ static bool device_find_disk_name(const struct device *device, char name[32])
 	return slash && (size_t)snprintf(name, 32, "%s", slash + 1) < 32;
 }
 
+/*
+ * The directory of a partition lies in that of its disk, so ../ leads there.  Without sysfs, as in
+ * some containers, the device counts as no partition.
+ */
 static void device_look_at_disk(struct device *device)
 {
 	struct device_disk disk = { .partition = 0 };
@@ -107,6 +117,10 @@ static bool device_is_on_tmpfs(const struct device *device)
 	return !fstatfs(device->fd, &info) && info.f_type == TMPFS_MAGIC;
 }
 
+/*
+ * A part of a sector at the end of a file is not used.  Whether a hole can be punched shows the
+ * first attempt.
+ */
 static void device_look_at_file(struct device *device)
 {
 	device->is_in_memory = device_is_on_tmpfs(device);
@@ -159,6 +173,7 @@ bool device_is_at(const struct device *device, const char *path)
 	return device->stat.st_dev == other.st_dev && device->stat.st_ino == other.st_ino;
 }
 
+/* Of a loop device its file counts. */
 bool device_is_on(const struct device *device, uint64_t file_system)
 {
 	char sysfs[64], file[BACKING_FILE_BYTES];

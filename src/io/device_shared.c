@@ -1,4 +1,8 @@
-/* What a device counts: errors and latencies, at the one place where its transfers end. */
+/*
+ * What a device counts: errors and latencies, at the one place where its transfers end.
+ *
+ * The counts belong to the reactor that runs the transfers of the device; no lock guards them.
+ */
 #include "io/device_shared.h"
 
 #include <errno.h>

@@ -1,4 +1,10 @@
-/* The mount table, and umount2() by mount id. */
+/*
+ * The mount table, and umount2() by mount id.
+ *
+ * The kernel has no such call.  So the parent directory is opened, the id of the mount at the name
+ * in it is compared, and umount2() gets the name below the same open directory: however paths
+ * change meanwhile, only another mount at exactly this place could be hit.
+ */
 #include "io/mount_table.h"
 
 #include <assert.h>
@@ -64,6 +70,7 @@ static bool parse_line(char *text, struct mount_line *line)
 	return true;
 }
 
+/* A snapshot: others may mount and unmount at any time. */
 int mount_table_read(struct mount_table *table, struct error *error)
 {
 	FILE *file = fopen("/proc/self/mountinfo", "re");

@@ -34,7 +34,10 @@ uint64_t own_mount_number(const struct own_mount *own)
 	return own->is_found ? makedev(own->major, own->minor) : 0;
 }
 
-/* OWNMOUNT-1: without the connection, a later file system may have the same number. */
+/*
+ * OWNMOUNT-1: without the connection, a later file system may have the same number.  From then
+ * on /dev/fuse polls as an error.
+ */
 static bool is_gone(const struct own_mount *own)
 {
 	struct pollfd connection = { .fd = own->connection };

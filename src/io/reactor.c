@@ -241,7 +241,15 @@ void reactor_stop(struct reactor *reactor)
 
 /* ---- start and end ---- */
 
-/* Newer kernels interrupt the thread less; tries their flags first, then a plain ring. */
+/*
+ * Newer kernels interrupt the thread less; tries their flags first, then a plain ring.
+ *
+ *	SINGLE_ISSUER, DEFER_TASKRUN	completions are worked on when we enter the kernel, and only
+ *					then (6.1)
+ *	COOP_TASKRUN			at the next system call, without an interrupt (5.19)
+ *	TASKRUN_FLAG			tells us that there is such work (reactor_wait.c)
+ *	SUBMIT_ALL			an invalid entry does not hold up those behind it
+ */
 static int ring_open(struct io_uring *ring)
 {
 	const unsigned wishes[] = {

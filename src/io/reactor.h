@@ -37,7 +37,6 @@ void reactor_forget_longest_step(struct reactor *reactor);
 void reactor_set_poll(struct reactor *reactor, uint64_t max_ns);
 const struct poll_window *reactor_poll_window(const struct reactor *reactor);
 
-
 /*
  * Registers memory of transfers with the ring, where that makes them faster.  It must stay in
  * place until reactor_free().

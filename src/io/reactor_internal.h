@@ -21,6 +21,7 @@
 
 enum { PIECES_MAX = 64 };	/* pieces of registered memory */
 
+/* An arrival that was reported from elsewhere, for op_arrive(). */
 struct post {
 	struct op *op;
 	int error;
@@ -32,6 +33,7 @@ struct post_box {
 	unsigned room;
 };
 
+/* Registered memory; its index in `pieces` is that in the ring. */
 struct piece {
 	char *begin;
 	size_t bytes;		/* 0: unused */

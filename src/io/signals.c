@@ -19,6 +19,7 @@ struct signals {
 	struct completion completion;
 };
 
+/* A poll of the ring reports once, so it is started again after each report. */
 static void signals_watch(struct signals *signals)
 {
 	struct io_uring_sqe *sqe = reactor_sqe(signals->reactor, &signals->completion);

@@ -55,6 +55,7 @@ void transfer_pool_done(struct transfer_pool *pool)
 	}
 }
 
+/* Transfers that ended last are used first: they are in the cache of the CPU. */
 static void transfer_end(struct transfer *transfer, int error)
 {
 	struct transfer_pool *pool = reactor_transfers(transfer->op->home);
@@ -86,6 +87,7 @@ static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe
 		io_uring_prep_write_fixed(sqe, transfer->fd, transfer->data, bytes,
 					  transfer->offset, index);
 	if (transfer->fua)
+		/* A device with FUA may get a single write; for others the kernel adds a flush. */
 		sqe->rw_flags = RWF_DSYNC;
 }
 
@@ -161,6 +163,7 @@ static void transfer_continue(struct transfer *transfer, unsigned bytes)
 		transfer_start(transfer);
 }
 
+/* EAGAIN: the kernel could not start it at the moment. */
 static void transfer_done(struct completion *completion, int result)
 {
 	struct transfer *transfer = container_of(completion, struct transfer, completion);
