@@ -87,6 +87,7 @@ space_sources = \
 	src/space/bucket.c \
 	src/space/internal.h \
 	src/space/prio.c \
+	src/space/range.h \
 	src/space/refill.c \
 	src/space/room.c \
 	src/space/space.h \

@@ -1,7 +1,8 @@
-/* Keys: cut, read, write, print. */
+/* Keys: cut, read, write, check, print. */
 #include "format/bkey.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 
 void bkey_cut_front(struct bkey *k, uint64_t start)
@@ -77,6 +78,34 @@ unsigned bkey_encode(const struct bkey *k, le64 *words)
 	if (bkey_pointers(k))
 		words[2] = le64_of(k->ptr);
 	return bkey_words(k);
+}
+
+int bkey_check(const struct bkey *k, const struct bucket_range *range, struct error *error)
+{
+	char text[BKEY_TEXT_BYTES];
+
+	if (!bkey_sectors(k))
+		return 0;
+	if (bkey_sectors(k) > bkey_end(k))
+		return error_set(error, EINVAL, "spotted extent %s: it is longer than its end",
+				 bkey_print(text, k));
+	if (bkey_end(k) > BKEY_END_MAX)
+		return error_set(error, EINVAL, "spotted extent %s: it ends where no volume does",
+				 bkey_print(text, k));
+	if (bkey_has_usable_pointer(k) && !pointer_is_within(range, k->ptr, bkey_sectors(k)))
+		return error_set(error, EINVAL, "spotted extent %s: it points outside the buckets",
+				 bkey_print(text, k));
+	return 0;
+}
+
+int bkey_check_child(const struct bkey *k, const struct bucket_range *range, struct error *error)
+{
+	char text[BKEY_TEXT_BYTES];
+
+	if (bkey_pointers(k) && bkey_sectors(k) && !bkey_is_dirty(k) &&
+	    pointer_is_within(range, k->ptr, bkey_sectors(k)))
+		return 0;
+	return error_set(error, EINVAL, "spotted btree ptr %s", bkey_print(text, k));
 }
 
 enum { POINTER_TEXT_BYTES = 40 };

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "bcachefuse/bkey.h"
 
 struct bkey {
@@ -135,6 +136,33 @@ static inline unsigned generation_after(uint8_t now, uint8_t then)
 unsigned bkey_decode(struct bkey *k, const le64 *words, unsigned room);
 /* Writes it; returns the words it took. */
 unsigned bkey_encode(const struct bkey *k, le64 *words);
+
+/* The buckets that a key may point to: those of the device, without the first ones, which hold the
+ * superblock, and without those of the journal. */
+struct bucket_range {
+	uint64_t first, end;
+	unsigned sectors;	/* of each bucket */
+};
+
+/* Does the extent at `ptr` lie inside one of the buckets? */
+static inline bool pointer_is_within(const struct bucket_range *range, uint64_t ptr,
+				     unsigned sectors)
+{
+	uint64_t bucket = pointer_sector(ptr) / range->sectors;
+
+	return pointer_is_usable(ptr) && bucket >= range->first && bucket < range->end &&
+	       pointer_sector(ptr) % range->sectors + sectors <= range->sectors;
+}
+
+/*
+ * Checks an extent that comes from a disk, in a leaf or in the journal, for the limits that all
+ * later arithmetic relies on.  0; -EINVAL and the reason.
+ */
+int bkey_check(const struct bkey *k, const struct bucket_range *range,
+	       struct error *error) MUST_CHECK;
+/* The same for a key of an interior node: a pointer to a child, or the record of a freed node. */
+int bkey_check_child(const struct bkey *k, const struct bucket_range *range,
+		     struct error *error) MUST_CHECK;
 
 enum { BKEY_TEXT_BYTES = 96 };
 /* "0:1016 len 8 -> [0:16384 gen 5] dirty" as in the kernel's debugfs. Returns `text`. */

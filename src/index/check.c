@@ -4,16 +4,19 @@
 #include <errno.h>
 
 #include "index/internal.h"
+#include "space/range.h"
 
 /* Both runs together must be sorted, without overlaps, and inside the leaf. */
 static LOCKED int check_leaf_run(const struct index *index, const struct node *leaf,
 				 struct error *error)
 {
 	struct bkey last = { .high = 0 };
+	struct bucket_range range = space_range(index->setup.space);
 	bool have_last = false;
 	struct node_walk walk;
 	const struct bkey *k;
 	char text[2][BKEY_TEXT_BYTES];
+	int failed;
 
 	node_walk_begin(&walk, leaf);
 	while ((k = node_walk_next(&walk))) {
@@ -27,10 +30,9 @@ static LOCKED int check_leaf_run(const struct index *index, const struct node *l
 				   bkey_start(k) < bkey_end(&last))))
 			return error_set(error, EINVAL, "%s overlaps or precedes %s",
 					 bkey_print(text[0], k), bkey_print(text[1], &last));
-		if (bkey_has_usable_pointer(k) &&
-		    !space_pointer_is_valid(index->setup.space, k->ptr, bkey_sectors(k)))
-			return error_set(error, EINVAL, "%s points outside",
-					 bkey_print(text[0], k));
+		failed = bkey_check(k, &range, error);
+		if (failed)
+			return failed;
 		last = *k;
 		have_last = true;
 	}

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "space/range.h"
+
 /* An extent with a placeholder or without data has no bucket to mark. */
 static LOCKED int mark_extent(struct recover *recover, const struct bkey *k)
 {
@@ -134,20 +136,11 @@ static LOCKED int walk_on(struct recover *recover, bool *is_complete)
 	return health_error(&set->health);
 }
 
-/* The same limits as for the keys of a leaf (check_leaf_key() in index/node_io.c). */
-static LOCKED bool is_sound_extent(const struct cache_set *set, const struct bkey *k)
-{
-	if (!bkey_sectors(k))
-		return true;
-	return bkey_sectors(k) <= bkey_end(k) && bkey_end(k) <= BKEY_END_MAX &&
-	       (!bkey_has_usable_pointer(k) ||
-		space_pointer_is_valid(&set->cache.space, k->ptr, bkey_sectors(k)));
-}
-
 /* Marks the extents of the keys to be replayed, so that their buckets count as used. */
 static LOCKED int mark_journal(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
+	struct bucket_range range = space_range(&set->cache.space);
 
 	for (unsigned i = 0; i < recover->found.count; i++) {
 		const struct journal_entry_disk *entry = recover->found.entries[i];
@@ -155,17 +148,10 @@ static LOCKED int mark_journal(struct recover *recover)
 		struct bkey k;
 
 		for (unsigned at = 0, taken; at < words; at += taken) {
-			char text[BKEY_TEXT_BYTES];
-
 			taken = bkey_decode(&k, entry->keys + at, words - at);
 			if (!taken)
 				break;		/* cannot be: journal_read() has checked them */
-			if (!is_sound_extent(set, &k))
-				return error_set(recover->job.error, EINVAL,
-						 "journal entry %llu: spotted extent %s",
-						 (unsigned long long)le64_get(entry->sequence),
-						 bkey_print(text, &k));
-			if (mark_extent(recover, &k))
+			if (bkey_check(&k, &range, recover->job.error) || mark_extent(recover, &k))
 				return error_prefix(recover->job.error, "journal entry %llu",
 						    (unsigned long long)le64_get(entry->sequence));
 		}

@@ -8,6 +8,7 @@
 #include "base/sometimes.h"
 #include "io/buffer.h"
 #include "space/internal.h"
+#include "space/range.h"
 
 enum {
 	BTREE_LIST_MAX = 256,
@@ -162,20 +163,11 @@ static struct bucket *bucket_of(const struct space *space, uint64_t ptr)
 	return &space->bucket[number];
 }
 
-/* The first bucket that a pointer may point to: after those of the journal. */
-static unsigned first_other(const struct space_setup *setup)
-{
-	return setup->first_bucket + setup->journal_buckets;
-}
-
 bool space_pointer_is_valid(const struct space *space, uint64_t ptr, unsigned sectors)
 {
-	const struct space_setup *setup = &space->setup;
-	uint64_t number = space_bucket_of(space, ptr);
+	struct bucket_range range = space_range(space);
 
-	return pointer_is_usable(ptr) && number >= first_other(setup) &&
-	       number < setup->buckets &&
-	       pointer_sector(ptr) % setup->bucket_sectors + sectors <= setup->bucket_sectors;
+	return pointer_is_within(&range, ptr, sectors);
 }
 
 unsigned space_staleness(const struct space *space, uint64_t ptr)

@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -263,4 +264,72 @@ Test(bkey, prints_as_in_the_kernel_s_debugfs)
 	cr_expect(eq(str, (char *)bkey_print(text, &k), "3:1016 len 8 -> [0:16384 gen 5] dirty"));
 	cr_expect(eq(str, (char *)bkey_print(text, &h), "1:384 len 128 -> []"));
 	cr_expect(eq(str, (char *)bkey_print(text, &placeholder), "0:8 len 8 -> [check dev]"));
+}
+
+/* ---- limits ---- */
+
+static const struct bucket_range range = { .first = 10, .end = 100, .sectors = 128 };
+
+static struct bkey extent_at(uint64_t end, unsigned sectors, uint64_t at)
+{
+	return bkey_with_pointer(bkey_of(1, end, sectors), pointer_of(0, at, 0));
+}
+
+static void expect_extent_refused(struct bkey k, const char *why)
+{
+	struct error error = { 0 };
+
+	cr_expect(eq(int, bkey_check(&k, &range, &error), -EINVAL));
+	cr_expect(ne(ptr, strstr(error.text, why), NULL), "%s", error.text);
+}
+
+static void expect_extent_taken(struct bkey k)
+{
+	struct error error = { 0 };
+
+	cr_expect(zero(int, bkey_check(&k, &range, &error)), "%s", error.text);
+}
+
+Test(bkey, of_an_extent_is_not_longer_than_its_end)
+{
+	expect_extent_taken(extent_at(8, 8, 1280));
+	expect_extent_refused(extent_at(7, 8, 1280), "longer than its end");
+}
+
+Test(bkey, of_an_extent_ends_in_a_volume)
+{
+	expect_extent_taken(extent_at(BKEY_END_MAX, 8, 1280));
+	expect_extent_refused(extent_at(BKEY_END_MAX + 1, 8, 1280), "where no volume does");
+	expect_extent_taken(extent_at(BKEY_END_MAX + 1, 0, 0));
+}
+
+Test(bkey, of_an_extent_points_into_one_bucket)
+{
+	expect_extent_taken(extent_at(1024, 128, 99 * 128));
+	expect_extent_refused(extent_at(1024, 8, 1279), "outside the buckets");
+	expect_extent_refused(extent_at(1024, 8, 100 * 128), "outside the buckets");
+	expect_extent_refused(extent_at(1024, 8, 1280 + 121), "outside the buckets");
+}
+
+Test(bkey, without_data_points_nowhere)
+{
+	expect_extent_taken(bkey_of(1, 1024, 8));
+	expect_extent_taken(bkey_with_pointer(bkey_of(1, 1024, 8),
+					      pointer_of(POINTER_DEVICE_NONE, 0, 0)));
+}
+
+Test(bkey, of_a_child_has_a_size_and_a_pointer_and_is_clean)
+{
+	struct bkey k = extent_at(1024, 128, 1280), dirty = k, empty = k;
+	struct bkey bare = bkey_of(1, 1024, 128), outside = extent_at(1024, 128, 1281);
+	struct error error;
+
+	bkey_set_dirty(&dirty, true);
+	bkey_set_sectors(&empty, 0);
+	cr_expect(zero(int, bkey_check_child(&k, &range, &error)));
+	cr_expect(eq(int, bkey_check_child(&dirty, &range, &error), -EINVAL));
+	cr_expect(eq(int, bkey_check_child(&empty, &range, &error), -EINVAL));
+	cr_expect(eq(int, bkey_check_child(&bare, &range, &error), -EINVAL));
+	cr_expect(eq(int, bkey_check_child(&outside, &range, &error), -EINVAL));
+	cr_expect(not(strncmp(error.text, "spotted btree ptr ", 18)));
 }
