@@ -104,6 +104,8 @@ index_sources = \
 	src/index/leaf_write.c \
 	src/index/lookup.c \
 	src/index/node_cache.c \
+	src/index/node_decode.c \
+	src/index/node_decode.h \
 	src/index/node_io.c \
 	src/index/overlap.c \
 	src/index/overlay.c \
