@@ -64,6 +64,7 @@ unit_tests = \
 	tests/unit/test_index_overlay \
 	tests/unit/test_index_run \
 	tests/unit/test_index_split \
+	tests/unit/test_index_walk \
 	tests/unit/test_io_blocking \
 	tests/unit/test_io_buffer \
 	tests/unit/test_io_channel \

@@ -114,9 +114,7 @@ static LOCKED void begin(struct gc *gc)
 			now - gc->last_begin_ns;
 	gc->began_ns = gc->last_begin_ns = now;
 	gc->nodes = gc->keys = gc->key_words = gc->data_sectors = 0;
-	gc->at = (struct position){ 0, 0 };
-	for (unsigned i = 0; i < INDEX_LEVELS_MAX; i++)
-		gc->seen[i] = 0;
+	index_walk_begin(&gc->walk);
 	space_gc_begin(&set->cache.space);
 	gc->state = GC_CLEAR;
 }
@@ -154,34 +152,26 @@ static LOCKED void end(struct gc *gc)
 }
 
 /* Marks the nodes of the path that are not marked yet.  The lowest level to rewrite, or -1. */
-static LOCKED int mark_path(struct gc *gc, struct node *const path[INDEX_LEVELS_MAX])
+static LOCKED int mark_path(struct gc *gc)
 {
+	const struct index_walk *walk = &gc->walk;
 	struct leaf_facts leaf;
 	int rewrite = -1;
-	unsigned level;
 
-	for (level = gc->set->index.root->level; level > 0; level--) {
-		if (gc->seen[level] == path[level]->key.ptr)
+	for (unsigned level = walk->levels - 1; level > 0; level--) {
+		if (!index_walk_is_new(walk, level))
 			continue;
-		gc->seen[level] = path[level]->key.ptr;
-		mark_node_itself(gc, path[level]);
-		if (mark_interior(gc, path[level]) > STALE_MAX)
+		mark_node_itself(gc, walk->path[level]);
+		if (mark_interior(gc, walk->path[level]) > STALE_MAX)
 			rewrite = level;
 	}
-	mark_node_itself(gc, path[0]);
-	leaf = mark_leaf(gc, path[0]);
+	mark_node_itself(gc, walk->path[0]);
+	leaf = mark_leaf(gc, walk->path[0]);
 	SIM_SOMETIMES_IF(leaf.has_remains, "gc finds keys of a volume that has gone");
 	SIM_SOMETIMES_IF(leaf.stalest > STALE_MAX, "gc finds a pointer far behind");
 	if (leaf.stalest > STALE_MAX || leaf.bad * 2 > leaf.keys || leaf.has_remains)
 		rewrite = 0;
 	return rewrite;
-}
-
-static bool is_last(const struct node *leaf)
-{
-	struct bkey last = bkey_max();
-
-	return bkey_compare(&leaf->key, &last) == 0;
 }
 
 /*
@@ -203,12 +193,12 @@ static LOCKED int settle_leaf(struct gc *gc, struct node *leaf)
 static LOCKED void visit(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
-	struct node *path[INDEX_LEVELS_MAX];
+	struct position at = gc->walk.at;
 	int rewrite;
-	int error = index_path(&set->index, gc->at, path, &gc->op);
+	int error = index_walk_leaf(&set->index, &gc->walk, &gc->op);
 
 	if (!error)
-		error = settle_leaf(gc, path[0]);
+		error = settle_leaf(gc, gc->walk.path[0]);
 	SIM_SOMETIMES_IF(error == -EAGAIN, "gc waits for a leaf");
 	if (error == -EAGAIN)
 		return;
@@ -216,13 +206,12 @@ static LOCKED void visit(struct gc *gc)
 		gc->state = GC_IDLE;
 		return;
 	}
-	rewrite = mark_path(gc, path);
+	rewrite = mark_path(gc);
+	index_walk_next(&gc->walk);
 	gc->leaf = 0;
-	gc->is_last = is_last(path[0]);
-	gc->next = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
 	gc->state = GC_NEXT;
 	if (rewrite >= 0 && !gc->is_stopping &&
-	    !index_rewrite(&set->index, gc->at, rewrite, &gc->op)) {
+	    !index_rewrite(&set->index, at, rewrite, &gc->op)) {
 		SIM_SOMETIMES_IF(!rewrite, "gc rewrites a leaf");
 		SIM_SOMETIMES_IF(rewrite, "gc rewrites an interior node");
 		gc->rewrites++;
@@ -243,12 +232,11 @@ static bool somebody_waits_for_buckets(const struct space *space)
 
 static LOCKED void go_on(struct gc *gc)
 {
-	gc->at = gc->next;
 	gc->state = GC_NODE;
 	SIM_SOMETIMES_IF(gc->is_stopping, "a gc ends because its set stops");
 	if (gc->is_stopping) {		/* marks stay invalid, so that nothing is reused */
 		gc->state = GC_IDLE;
-	} else if (gc->is_last) {
+	} else if (gc->walk.is_complete) {
 		end(gc);
 		op_queue(&gc->op);
 	} else if (gc->nodes % NODES_BETWEEN_PAUSES == 0 &&

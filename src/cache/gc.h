@@ -32,9 +32,7 @@ struct gc {
 	enum gc_state state;
 	struct op op;
 	struct timer pause;
-	struct position at, next;	/* start of the current leaf, and of the next one */
-	bool is_last;			/* the current leaf is the last */
-	uint64_t seen[INDEX_LEVELS_MAX];	/* by level: the interior node marked last */
+	struct index_walk walk;
 	uint64_t leaf, leaf_inserted;	/* the leaf that must be durable, up to this many keys */
 	bool is_stopping;
 	uint64_t nodes, keys, key_words, data_sectors;	/* of the current run */

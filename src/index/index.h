@@ -221,6 +221,28 @@ int index_leaf(struct index *index, struct position from, struct node **leaf,
 /* As index_leaf(), and returns the whole path: path[0] is the leaf, path[root level] the root. */
 int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
 	       struct op *op) LOCKED MUST_CHECK;
+
+/* Walks over all nodes, leaf by leaf from left to right (walk.c). */
+struct index_walk {
+	struct position at;		/* the start of the leaf on the path, or of the next one */
+	bool is_complete;		/* the last leaf has been passed */
+	/* path[0] is a leaf, path[levels - 1] the root; to be used in one critical section. */
+	struct node *path[INDEX_LEVELS_MAX];
+	unsigned levels;
+	uint64_t seen[INDEX_LEVELS_MAX];	/* private: by level, the node passed last */
+};
+void index_walk_begin(struct index_walk *walk);
+/*
+ * Finds the path to the next leaf.  0: it is in memory.  -EAGAIN: `op` waits for a node; ask again.
+ * Other -errno: the set failed.
+ */
+int index_walk_leaf(struct index *index, struct index_walk *walk,
+		    struct op *op) LOCKED MUST_CHECK;
+/* Is the node of this level not passed yet?  Leaves are always new. */
+bool index_walk_is_new(const struct index_walk *walk, unsigned level) LOCKED;
+/* Passes the nodes of the path, in the critical section that has found it. */
+void index_walk_next(struct index_walk *walk) LOCKED;
+
 /* Iterates over the keys of a node, both runs merged.  Any change of the node ends the walk. */
 struct node_walk {
 	const struct node *node;

@@ -20,8 +20,7 @@ struct recover {
 	struct bkey root;
 	unsigned root_level, journal_version;
 	void *table;				/* of volumes, as on disk */
-	struct position at;			/* where WALK is */
-	uint64_t seen[INDEX_LEVELS_MAX];	/* by level: interior node marked last */
+	struct index_walk walk;			/* of WALK */
 	unsigned entry, word;			/* the next key to replay */
 	enum checkpoint checkpoint;		/* the replay waits for this part of one */
 	struct insert insert;

@@ -31,7 +31,7 @@ static bool lies_before(const struct bkey *k, struct position from)
 					       bkey_end(k) <= from.sector && from.sector;
 }
 
-/* Marks the extents of a leaf, which begins at recover->at, and counts the dirty ones. */
+/* Marks the extents of a leaf, where the walk is, and counts the dirty ones. */
 static LOCKED int mark_leaf(struct recover *recover, const struct node *leaf)
 {
 	struct cache_set *set = recover->set;
@@ -42,7 +42,7 @@ static LOCKED int mark_leaf(struct recover *recover, const struct node *leaf)
 
 	node_walk_begin(&walk, leaf);
 	while ((k = node_walk_next(&walk))) {
-		if (lies_before(k, recover->at))
+		if (lies_before(k, recover->walk.at))
 			return error_set(recover->job.error, EINVAL,
 					 "%s belongs to the leaf before that of bucket %llu",
 					 bkey_print(text, k), bucket);
@@ -103,16 +103,15 @@ static LOCKED int check_dead_children(const struct recover *recover, const struc
 }
 
 /* Marks the nodes of the path that are not marked yet, from the root down. */
-static LOCKED int mark_path(struct recover *recover, struct node *const path[INDEX_LEVELS_MAX])
+static LOCKED int mark_path(struct recover *recover)
 {
-	struct cache_set *set = recover->set;
+	const struct index_walk *walk = &recover->walk;
 
-	for (int level = set->index.root->level; level >= 0; level--) {
-		const struct node *node = path[level];
+	for (unsigned level = walk->levels; level--;) {
+		const struct node *node = walk->path[level];
 
-		if (level && recover->seen[level] == node->key.ptr)
+		if (!index_walk_is_new(walk, level))
 			continue;
-		recover->seen[level] = node->key.ptr;
 		if (mark_node(recover, node) || (!level && mark_leaf(recover, node)) ||
 		    (level && check_dead_children(recover, node)))
 			return -EINVAL;
@@ -120,19 +119,16 @@ static LOCKED int mark_path(struct recover *recover, struct node *const path[IND
 	return 0;
 }
 
-/* Visits the next leaf; *is_complete: it was the last. */
-static LOCKED int walk_on(struct recover *recover, bool *is_complete)
+/* Visits the next leaf. */
+static LOCKED int walk_on(struct recover *recover)
 {
 	struct cache_set *set = recover->set;
-	struct bkey last = bkey_max();
-	struct node *path[INDEX_LEVELS_MAX];
-	int error = index_path(&set->index, recover->at, path, &recover->job.op);
+	int error = index_walk_leaf(&set->index, &recover->walk, &recover->job.op);
 
-	error = error ?: mark_path(recover, path);
+	error = error ?: mark_path(recover);
 	if (error)
 		return error;
-	*is_complete = bkey_compare(&path[0]->key, &last) == 0;
-	recover->at = (struct position){ bkey_volume(&path[0]->key), bkey_end(&path[0]->key) };
+	index_walk_next(&recover->walk);
 	return health_error(&set->health);
 }
 
@@ -176,16 +172,15 @@ int recover_walk(struct job *base)
 {
 	struct recover *recover = recover_of(base);
 	struct cache_set *set = recover->set;
-	bool is_complete = false;
 	int error;
 
 	assert(!set->cache.space.is_running);		/* RECOVER-1 */
 	set_lock(set);
-	error = walk_on(recover, &is_complete);
-	if (!error && is_complete)
+	error = walk_on(recover);
+	if (!error && recover->walk.is_complete)
 		error = end_walk(recover);
 	set_unlock(set);
-	if (error || is_complete)
+	if (error || recover->walk.is_complete)
 		return error;
 	op_queue(&base->op);
 	return -EAGAIN;

@@ -73,7 +73,7 @@ struct judge {
 	struct error error;
 	struct request request;
 	unsigned char *data;
-	struct position at;		/* of walking the leaves */
+	struct index_walk walk;		/* over the leaves */
 	/* of the read-write life */
 	struct look *look;
 	unsigned looks;
@@ -331,15 +331,12 @@ static void walk_step(struct op *op)
 
 	set_lock(set);
 	while (!error && !judge->is_done) {
-		struct node *leaf;
-
-		error = index_leaf(&set->index, judge->at, &leaf, op);
+		error = index_walk_leaf(&set->index, &judge->walk, op);
 		if (error)
 			break;
-		take_dirty(judge, set, leaf);
-		judge->at = (struct position){ bkey_volume(&leaf->key), bkey_end(&leaf->key) };
-		judge->is_done = bkey_volume(&leaf->key) == BKEY_VOLUME_MAX &&
-				 bkey_end(&leaf->key) == BKEY_END_MAX;
+		take_dirty(judge, set, judge->walk.path[0]);
+		index_walk_next(&judge->walk);
+		judge->is_done = judge->walk.is_complete;
 	}
 	set_unlock(set);
 	judge->is_done |= error && error != -EAGAIN;
@@ -351,7 +348,7 @@ static bool find_dirty(struct judge *judge)
 	if (!only_set(judge))
 		return true;
 	judge->is_done = false;
-	judge->at = (struct position){ 0 };
+	index_walk_begin(&judge->walk);
 	op_init(&judge->op, judge->reactor, walk_step);
 	op_queue(&judge->op);
 	return wait_for(judge, "walking the leaves");

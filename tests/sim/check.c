@@ -39,11 +39,10 @@ struct extent {
 struct checker {
 	struct life_waiter waiter;
 	struct cache_set *set;
-	struct position at;
+	struct index_walk walk;
 	struct extent *extents;
 	size_t count, room;
 	uint64_t *dirty;		/* by slot */
-	bool is_complete;
 	const struct plan *plan;
 };
 
@@ -142,16 +141,12 @@ static void checker_step(struct op *op)
 	int error = op_take_error(op);
 
 	set_lock(set);
-	while (!error && !checker->is_complete) {
-		struct node *leaf;
-
-		error = index_leaf(&set->index, checker->at, &leaf, op);
+	while (!error && !checker->walk.is_complete) {
+		error = index_walk_leaf(&set->index, &checker->walk, op);
 		if (error)
 			break;
-		check_leaf(checker, leaf);
-		checker->at = (struct position){ bkey_volume(&leaf->key), bkey_end(&leaf->key) };
-		checker->is_complete = bkey_volume(&leaf->key) == BKEY_VOLUME_MAX &&
-				       bkey_end(&leaf->key) == BKEY_END_MAX;
+		check_leaf(checker, checker->walk.path[0]);
+		index_walk_next(&checker->walk);
 	}
 	set_unlock(set);
 	if (error == -EAGAIN)
