@@ -79,8 +79,8 @@ static LOCKED unsigned mark_interior(struct gc *gc, const struct node *node)
 	struct space *space = &gc->set->cache.space;
 	unsigned stalest = 0;
 
-	for (unsigned i = 0; i < node->open.count; i++) {	/* dead pointers on disk */
-		unsigned stale = space_mark_stale(space, node->open.key[i].ptr);
+	for (unsigned i = 0; i < node->dead.count; i++) {
+		unsigned stale = space_mark_stale(space, node->dead.key[i].ptr);
 
 		stalest = max_u64(stalest, stale);
 	}

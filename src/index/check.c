@@ -73,9 +73,9 @@ static LOCKED int check_node(const struct index *index, const struct node *node,
 			       check_leaf_run(index, node, error);
 	if (failed)
 		return failed;
-	for (unsigned i = 0; !node->level && i < node->open.count; i++)
+	for (unsigned i = 0; i < node->open.count; i++)
 		words += bkey_words(&node->open.key[i]);
-	if (words != node->open_words && !node->level)
+	if (words != node->open_words)
 		return error_set(error, EINVAL, "open run of %u words, counted %u", words,
 				 node->open_words);
 	return 0;

@@ -46,6 +46,7 @@ static void free_nodes(struct list *list)
 
 		run_done(&node->keys);
 		run_done(&node->open);
+		run_done(&node->dead);
 		free(node);
 	}
 }
@@ -141,8 +142,8 @@ size_t index_memory_bytes(const struct index *index)
 	for (link = list_first(&index->lru); link; link = list_next(&index->lru, link)) {
 		const struct node *node = container_of(link, struct node, lru_link);
 
-		bytes += sizeof(*node) +
-			 (node->keys.capacity + node->open.capacity) * sizeof(struct bkey);
+		bytes += sizeof(*node) + sizeof(struct bkey) * (node->keys.capacity +
+				node->open.capacity + node->dead.capacity);
 	}
 	return bytes;
 }

@@ -6,9 +6,11 @@
  *           /    \
  *        leaf    leaf        leaves: extents, by their end
  *
- * A node in memory has two runs.  `keys` is everything on disk, merged such that newer
+ * A leaf in memory has two runs.  `keys` is everything on disk, merged such that newer
  * extents hide older ones; `open` has the keys since the last write.  The extents of a
- * leaf never overlap, also not across the runs: an insert cuts what it hides.
+ * leaf never overlap, also not across the runs: an insert cuts what it hides.  An interior
+ * node has `keys`, its live children, and `dead`, the pointers to children that were
+ * replaced and the records of freed nodes: gc must know how old they are.
  *
  * (INDEX-1) A key is inserted only after its data were written.  Its copy is added to the
  *     journal in the same critical section.
@@ -65,10 +67,9 @@ struct node {
 	unsigned written_sectors;	/* length of its log */
 	/* Leaf: keys on disk or in a write.  Interior node: pointers to its children. */
 	struct run keys;
-	/* Leaf: keys not written yet.  Interior node: dead pointers that are still on disk, which
-	 * gc must know. */
-	struct run open;
-	unsigned open_words;		/* of a leaf's `open` */
+	struct run open;		/* leaf: keys not written yet */
+	unsigned open_words;		/* of `open` */
+	struct run dead;		/* interior node: dead pointers that are still on disk */
 	uint64_t newest_key;		/* flush ticket taken at the newest insert (INDEX-2) */
 	uint64_t inserted,		/* number of keys inserted since it was read */
 		settled;		/* the first so many of them are durable in it */

@@ -30,7 +30,7 @@ int node_get(struct index *index, const struct bkey *key, unsigned level, struct
 	     struct op *op) LOCKED MUST_CHECK;
 static inline bool node_is_dirty(const struct node *node)
 {
-	return !node->level && node->open.count;
+	return node->open.count;
 }
 /* A dirty leaf that is neither being written nor replaced. */
 static inline bool leaf_may_be_written(const struct node *node)

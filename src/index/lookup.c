@@ -62,7 +62,7 @@ const struct bkey *node_walk_next(struct node_walk *walk)
 {
 	const struct run *keys = &walk->node->keys;
 	const struct run *open = &walk->node->open;
-	bool have_open = !walk->node->level && walk->at_open < open->count;
+	bool have_open = walk->at_open < open->count;
 
 	if (walk->at_keys == keys->count)
 		return have_open ? &open->key[walk->at_open++] : NULL;

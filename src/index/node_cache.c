@@ -48,9 +48,9 @@ static struct node *unused_node(struct index *index)
 struct node *node_new(struct index *index, const struct bkey *key, unsigned level)
 {
 	struct node *node = unused_node(index);
-	struct run keys = node->keys, open = node->open;
+	struct run keys = node->keys, open = node->open, dead = node->dead;
 
-	keys.count = open.count = 0;
+	keys.count = open.count = dead.count = 0;
 	*node = (struct node){
 		.key = *key,
 		.level = level,
@@ -58,6 +58,7 @@ struct node *node_new(struct index *index, const struct bkey *key, unsigned leve
 		.sectors = bkey_sectors(key),
 		.keys = keys,
 		.open = open,
+		.dead = dead,
 	};
 	waitlist_init(&node->waiting);
 	list_add_last(hash_of(index, key->ptr), &node->hash_link);

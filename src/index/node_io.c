@@ -159,7 +159,7 @@ static LOCKED bool is_dead(const struct index *index, const struct bkey *k)
 	return bkey_is_zero_position(k) || space_staleness(index->setup.space, k->ptr);
 }
 
-/* Puts live children into `keys`, sorted, and dead pointers into `open`, for gc. */
+/* Puts live children into `keys`, sorted, and the others into `dead`. */
 static LOCKED int take_children(struct node_read *read)
 {
 	struct node *node = read->node;
@@ -169,9 +169,9 @@ static LOCKED int take_children(struct node_read *read)
 	if (failed)
 		return failed;
 	run_reserve(&node->keys, all->count);
-	run_reserve(&node->open, all->count);
+	run_reserve(&node->dead, all->count);
 	for (unsigned i = 0; i < all->count; i++)
-		run_add(is_dead(read->index, &all->key[i]) ? &node->open : &node->keys,
+		run_add(is_dead(read->index, &all->key[i]) ? &node->dead : &node->keys,
 			&all->key[i]);
 	return node_decode_live(&read->decode, &node->keys);
 }

@@ -280,8 +280,8 @@ static LOCKED struct bkey freed_record(const struct index *index, const struct n
 
 static LOCKED void add_dead(struct node *parent, const struct bkey *k)
 {
-	run_reserve(&parent->open, parent->open.count + 1);
-	run_add(&parent->open, k);
+	run_reserve(&parent->dead, parent->dead.count + 1);
+	run_add(&parent->dead, k);
 }
 
 /* One bset with the freed record and the new pointers, written FUA behind the parent's log. */

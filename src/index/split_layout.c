@@ -72,7 +72,7 @@ void plan_collect_leaf(struct plan *plan, const struct node *leaf)
 	drop_unusable(index, &plan->content);
 }
 
-/* An interior node has no unusable keys: dead pointers are kept apart, in `open`. */
+/* An interior node has no unusable keys: dead pointers are kept apart, in `dead`. */
 void plan_collect_children(struct plan *plan, const struct node *node)
 {
 	run_reserve(&plan->content, node->keys.count);

@@ -68,8 +68,8 @@ static LOCKED int mark_node(struct recover *recover, const struct node *node)
 static LOCKED bool was_freed(const struct space *space, const struct node *node,
 			     const struct bkey *k)
 {
-	for (unsigned i = 0; i < node->open.count; i++) {
-		const struct bkey *freed = &node->open.key[i];
+	for (unsigned i = 0; i < node->dead.count; i++) {
+		const struct bkey *freed = &node->dead.key[i];
 
 		if (bkey_is_zero_position(freed) &&
 		    space_bucket_of(space, freed->ptr) == space_bucket_of(space, k->ptr) &&
@@ -87,8 +87,8 @@ static LOCKED int check_dead_children(const struct recover *recover, const struc
 {
 	const struct space *space = &recover->set->cache.space;
 
-	for (unsigned i = 0; i < node->open.count; i++) {
-		const struct bkey *k = &node->open.key[i];
+	for (unsigned i = 0; i < node->dead.count; i++) {
+		const struct bkey *k = &node->dead.key[i];
 		char text[BKEY_TEXT_BYTES];
 
 		if (bkey_is_zero_position(k) || was_freed(space, node, k))

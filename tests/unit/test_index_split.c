@@ -205,7 +205,7 @@ Test(plan, appends_to_the_parent)
 	cr_assert(zero(int, ix_rewrite(1, 0, 0)));
 	cr_expect(eq(u32, root()->written_sectors, 2 * IX_BLOCK_SECTORS));
 	cr_expect(eq(u32, root()->keys.count, 2));
-	cr_expect(eq(u32, root()->open.count, 2));	/* dead on disk: the child, its record */
+	cr_expect(eq(u32, root()->dead.count, 2));	/* the child, its record */
 	cr_expect(zero(u32, root()->counted_sectors));
 	cr_expect(not(root()->is_appended));
 	cr_expect(not(ix.space.bucket[old].freed_pending));
@@ -221,7 +221,7 @@ Test(plan, leaves_a_parent_that_can_be_read_again)
 	ix_reopen(false);
 	cr_expect(eq(u32, root()->written_sectors, 3 * IX_BLOCK_SECTORS));
 	cr_expect(eq(u32, root()->keys.count, 2));
-	cr_expect(eq(u32, root()->open.count, 4));
+	cr_expect(eq(u32, root()->dead.count, 4));
 	expect_keys(KEYS_OF_ONE + 1);
 }
 
@@ -240,7 +240,7 @@ Test(plan, fills_the_parent_to_its_last_block_before_it_is_replaced)
 	cr_expect(eq(u32, root()->level, 1));
 	cr_expect(eq(u32, root()->written_sectors, IX_BLOCK_SECTORS));
 	cr_expect(eq(u32, root()->keys.count, 2));
-	cr_expect(zero(u32, root()->open.count));
+	cr_expect(zero(u32, root()->dead.count));
 	expect_keys(KEYS_OF_ONE + 1);
 }
 
