@@ -106,6 +106,7 @@ index_sources = \
 	src/index/node_cache.c \
 	src/index/node_decode.c \
 	src/index/node_decode.h \
+	src/index/node_encode.c \
 	src/index/node_io.c \
 	src/index/overlap.c \
 	src/index/overlay.c \

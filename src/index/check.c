@@ -61,7 +61,7 @@ static LOCKED int check_children(const struct index *index, const struct node *n
 static LOCKED int check_node(const struct index *index, const struct node *node,
 			     struct error *error)
 {
-	unsigned words = 0;
+	unsigned words;
 	int failed;
 
 	if (node->state != NODE_READY)
@@ -73,8 +73,7 @@ static LOCKED int check_node(const struct index *index, const struct node *node,
 			       check_leaf_run(index, node, error);
 	if (failed)
 		return failed;
-	for (unsigned i = 0; i < node->open.count; i++)
-		words += bkey_words(&node->open.key[i]);
+	words = run_words(&node->open);
 	if (words != node->open_words)
 		return error_set(error, EINVAL, "open run of %u words, counted %u", words,
 				 node->open_words);

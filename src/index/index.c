@@ -87,7 +87,6 @@ int index_open_root(struct index *index, const struct bkey *key, unsigned level,
 /* One block with an empty bset is a valid leaf. */
 void index_create_root(struct index *index, uint32_t bucket, struct op *op)
 {
-	struct bset_disk *set = (void *)index->root_buffer;
 	struct bkey key = bkey_with_pointer(bkey_of(BKEY_VOLUME_MAX, BKEY_END_MAX,
 						    index->setup.node_sectors),
 					    space_pointer(index->setup.space, bucket));
@@ -95,11 +94,11 @@ void index_create_root(struct index *index, uint32_t bucket, struct op *op)
 	index->root = node_new(index, &key, 0);
 	index->root->sequence = random_next(&index->random) | 1;
 	index->root->written_sectors = index->setup.block_sectors;
-	memset(set, 0, index->setup.block_sectors * 512);
-	bset_seal(set, 0, index->root->sequence, index->setup.set_magic, key.ptr);
+	node_encode(index, index->root, &index->root->keys, index->root_buffer,
+		    index->setup.block_sectors * 512);
 	journal_set_btree_root(index->setup.journal, &key, 0);
-	device_write(index->setup.device, set, pointer_sector(key.ptr), index->setup.block_sectors,
-		     true, op);
+	device_write(index->setup.device, index->root_buffer, pointer_sector(key.ptr),
+		     index->setup.block_sectors, true, op);
 }
 
 void index_stop(struct index *index)

@@ -49,6 +49,16 @@ void node_reads_done(struct index *index);
 int node_read_start(struct index *index, struct node *node, struct op *op) LOCKED MUST_CHECK;
 bool node_reads_are_idle(const struct index *index);
 
+/* ---- node_encode.c ---- */
+/* The size of a bset with so many words of keys: whole blocks. */
+unsigned index_set_sectors(const struct index *index, unsigned words);
+/*
+ * Makes a bset of the node of `keys`, with zeros up to the end of its last block.  Returns its
+ * sectors, for which the buffer has room.
+ */
+unsigned node_encode(const struct index *index, const struct node *node, const struct run *keys,
+		     unsigned char *buffer, unsigned room_bytes);
+
 /* ---- leaf_write.c ---- */
 void leaf_writes_init(struct index *index);
 void leaf_writes_done(struct index *index);

@@ -71,11 +71,6 @@ void leaf_writes_done(struct index *index)
 	free(index->writes);
 }
 
-static unsigned set_sectors(const struct index *index, unsigned words)
-{
-	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
-}
-
 /*
  * Each bset is padded to whole blocks, so keys need less room together than in a bset of their
  * own.
@@ -83,13 +78,13 @@ static unsigned set_sectors(const struct index *index, unsigned words)
 enum leaf_room leaf_room(const struct index *index, const struct node *leaf, unsigned words)
 {
 	unsigned left = leaf->sectors - leaf->written_sectors;
-	unsigned alone = set_sectors(index, words);
-	unsigned together = set_sectors(index, leaf->open_words + words);
+	unsigned alone = index_set_sectors(index, words);
+	unsigned together = index_set_sectors(index, leaf->open_words + words);
 
 	assert(bset_bytes(words) <= OPEN_RUN_BYTES_MAX);
 	if (together <= left && bset_bytes(leaf->open_words + words) <= OPEN_RUN_BYTES_MAX)
 		return LEAF_FITS;
-	if (leaf->open.count && set_sectors(index, leaf->open_words) + alone <= left)
+	if (leaf->open.count && index_set_sectors(index, leaf->open_words) + alone <= left)
 		return LEAF_WRITE_FIRST;
 	return LEAF_FULL;
 }
@@ -112,21 +107,6 @@ bool leaf_writes_are_idle(const struct index *index)
 			return false;
 	}
 	return true;
-}
-
-/* Encodes the open run as a bset in the buffer of the write. */
-static void seal_open_run(struct index *index, struct node *leaf, struct node_write *write)
-{
-	struct bset_disk *set = (void *)write->buffer;
-	unsigned words = 0;
-
-	assert(bset_bytes(leaf->open_words) <= OPEN_RUN_BYTES_MAX);
-	for (unsigned i = 0; i < leaf->open.count; i++)
-		words += bkey_encode(&leaf->open.key[i], set->keys + words);
-	assert(words == leaf->open_words);
-	write->sectors = set_sectors(index, words);
-	memset(write->buffer + bset_bytes(words), 0, write->sectors * 512 - bset_bytes(words));
-	bset_seal(set, words, leaf->sequence, index->setup.set_magic, leaf->key.ptr);
 }
 
 /* Merges the open run into `keys`, below which there are no older keys, so holes are dropped. */
@@ -193,7 +173,8 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 	SIM_SOMETIMES_IF(!write, "all leaf writes are in use");
 	if (!write)
 		return false;
-	seal_open_run(index, leaf, write);
+	assert(run_words(&leaf->open) == leaf->open_words);
+	write->sectors = node_encode(index, leaf, &leaf->open, write->buffer, OPEN_RUN_BYTES_MAX);
 	write->node = leaf;
 	write->at = pointer_sector(leaf->key.ptr) + leaf->written_sectors;
 	write->newest_key = leaf->newest_key;

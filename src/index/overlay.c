@@ -109,9 +109,7 @@ static LOCKED int lay_over(struct index *index, struct node *leaf, const struct 
 	run_merge(&leaf->keys, part, &leaf->open);
 	count_dirty(index, &leaf->open, 1);
 	run_done(&leaf->keys);
-	leaf->open_words = 0;
-	for (unsigned i = 0; i < leaf->open.count; i++)
-		leaf->open_words += bkey_words(&leaf->open.key[i]);
+	leaf->open_words = run_words(&leaf->open);
 	leaf->newest_key = device_flush_ticket(index->setup.device);
 	leaf->inserted += part->count;
 	return 0;

@@ -101,3 +101,12 @@ void run_remove_at(struct run *run, unsigned at)
 	run->count--;
 	memmove(&run->key[at], &run->key[at + 1], (run->count - at) * sizeof(run->key[0]));
 }
+
+unsigned run_words(const struct run *run)
+{
+	unsigned words = 0;
+
+	for (unsigned i = 0; i < run->count; i++)
+		words += bkey_words(&run->key[i]);
+	return words;
+}

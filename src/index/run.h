@@ -26,6 +26,8 @@ void run_done(struct run *run);
 void run_add(struct run *run, const struct bkey *k);
 void run_insert_at(struct run *run, unsigned at, const struct bkey *k);
 void run_remove_at(struct run *run, unsigned at);
+/* The number of words that its keys have on disk. */
+unsigned run_words(const struct run *run);
 
 /* ---- run_merge.c: merging ---- */
 /* Merges runs of a leaf into `out`: newer extents cut older ones; keys of size 0 are dropped. */

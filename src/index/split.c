@@ -196,7 +196,7 @@ static LOCKED int take_resources(struct plan *plan, unsigned count, uint32_t *bu
 {
 	struct index *index = plan->index;
 	unsigned words = plan->insert && plan->insert->is_journaled ?
-			 split_run_words(&plan->carried) : 0;
+			 run_words(&plan->carried) : 0;
 	int error = words ? journal_room(index->setup.journal, words, &plan->op) : 0;
 
 	if (!error)
@@ -284,22 +284,31 @@ static LOCKED void add_dead(struct node *parent, const struct bkey *k)
 	run_add(&parent->dead, k);
 }
 
+/* SPLIT-4: makes one bset of the freed record and the new pointers. */
+static LOCKED void encode_new_children(struct plan *plan, const struct bkey *freed)
+{
+	const struct level_plan *at = &plan->at[plan->top];
+	struct bkey keys[1 + NEW_NODES_MAX] = { *freed };
+	struct run run = { keys, 1 + at->count, ARRAY_SIZE(keys) };
+	unsigned sectors;
+
+	for (unsigned i = 0; i < at->count; i++)
+		keys[1 + i] = at->new[i].node->key;
+	sectors = node_encode(plan->index, plan->parent, &run, plan->parent_buffer,
+			      OPEN_RUN_BYTES_MAX);
+	assert(sectors == plan->parent_sectors);
+}
+
 /* One bset with the freed record and the new pointers, written FUA behind the parent's log. */
 static LOCKED void append_to_parent(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *parent = plan->parent;
 	const struct level_plan *at = &plan->at[plan->top];
-	struct bset_disk *set = (void *)plan->parent_buffer;
 	struct bkey freed = freed_record(index, at->old);
-	unsigned words = bkey_encode(&freed, set->keys);
 	uint64_t sector = pointer_sector(parent->key.ptr) + parent->written_sectors;
 
-	for (unsigned i = 0; i < at->count; i++)	/* SPLIT-4 */
-		words += bkey_encode(&at->new[i].node->key, set->keys + words);
-	memset(plan->parent_buffer + bset_bytes(words), 0,
-	       plan->parent_sectors * 512 - bset_bytes(words));
-	bset_seal(set, words, parent->sequence, index->setup.set_magic, parent->key.ptr);
+	encode_new_children(plan, &freed);
 	plan_replace_child(&parent->keys, at);
 	add_dead(parent, &at->old->key);
 	add_dead(parent, &freed);

@@ -65,20 +65,6 @@ static inline unsigned split_node_words(const struct index *index)
 	return (index->setup.node_sectors * 512 - sizeof(struct bset_disk)) / 8;
 }
 
-static inline unsigned split_run_words(const struct run *run)
-{
-	unsigned words = 0;
-
-	for (unsigned i = 0; i < run->count; i++)
-		words += bkey_words(&run->key[i]);
-	return words;
-}
-
-static inline unsigned split_set_sectors(const struct index *index, unsigned words)
-{
-	return round_up(bset_bytes(words), index->setup.block_sectors * 512) / 512;
-}
-
 /* ---- split_layout.c: ASK, prepare ---- */
 
 /* The keys of a leaf and the carried keys that belong into it: `content`, `carried`, `trial`. */

@@ -19,29 +19,19 @@ static LOCKED void make_node(struct plan *plan, struct new_node *new, uint32_t b
 			     unsigned count)
 {
 	struct index *index = plan->index;
-	struct bset_disk *set;
-	unsigned words = 0;
 	struct bkey key = bkey_with_pointer(bkey_of(bkey_volume(position), bkey_end(position),
 						    index->setup.node_sectors),
 					    space_pointer(index->setup.space, bucket));
 
 	new_buffer(index, new);
-	for (unsigned i = 0; i < count; i++)
-		words += bkey_words(&keys[i]);
-	new->sectors = split_set_sectors(index, words);
-	assert(new->sectors <= index->setup.node_sectors);
-	words = 0;
-	set = (void *)new->buffer;
 	new->node = node_new(index, &key, level);
 	new->node->is_frozen = true;	/* SPLIT-1 */
 	new->node->sequence = random_next(&index->random) | 1;
 	run_reserve(&new->node->keys, count);
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count; i++)
 		run_add(&new->node->keys, &keys[i]);
-		words += bkey_encode(&keys[i], set->keys + words);
-	}
-	memset(new->buffer + bset_bytes(words), 0, new->sectors * 512 - bset_bytes(words));
-	bset_seal(set, words, new->node->sequence, index->setup.set_magic, key.ptr);
+	new->sectors = node_encode(index, new->node, &new->node->keys, new->buffer,
+				   index->setup.node_sectors * 512);
 	new->node->written_sectors = new->sectors;
 }
 
@@ -73,7 +63,7 @@ static LOCKED void make_nodes(struct plan *plan, unsigned level, const uint32_t 
 {
 	struct level_plan *at = &plan->at[level];
 	const struct bkey *keys = plan->content.key;
-	unsigned left = plan->content.count, total = split_run_words(&plan->content);
+	unsigned left = plan->content.count, total = run_words(&plan->content);
 	unsigned i;
 
 	SIM_SOMETIMES_IF(level && at->count > 1, "an interior node is split");

@@ -149,7 +149,7 @@ static int await_appends(struct plan *plan, struct node *node)
 int plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX], unsigned *buckets)
 {
 	struct index *index = plan->index;
-	unsigned words = split_run_words(&plan->content);
+	unsigned words = run_words(&plan->content);
 	unsigned keys = plan->content.count;
 
 	*buckets = 0;
@@ -176,7 +176,7 @@ int plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX], u
 		parent = path[level + 1];
 		if (await_node(plan, parent))
 			return -EAGAIN;
-		plan->parent_sectors = split_set_sectors(index, CHILD_WORDS * (1 + at->count));
+		plan->parent_sectors = index_set_sectors(index, CHILD_WORDS * (1 + at->count));
 		if (parent->written_sectors + parent->counted_sectors + plan->parent_sectors <=
 		    parent->sectors) {
 			plan->parent = parent;
