@@ -83,7 +83,7 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
  * Journal first, then the leaf, which pins the entry until the key is durable in it (INDEX-1,
  * JOURNAL-1).
  */
-static LOCKED void insert_part(struct insert *insert, struct node *leaf, const struct bkey *part)
+static LOCKED void insert_commit(struct insert *insert, struct node *leaf, const struct bkey *part)
 {
 	struct journal *journal = insert->index->setup.journal;
 
@@ -153,8 +153,9 @@ static LOCKED int make_room(struct insert *insert, struct node *leaf, unsigned w
 	return error;
 }
 
-/* Inserts the part into the leaf; or answers as make_room(), or that the set failed. */
-static LOCKED int insert_into(struct insert *insert, struct node *leaf, const struct bkey *part)
+/* 0: leaf and journal have room for the part.  Else as make_room(), or the set failed. */
+static LOCKED int insert_prepare(struct insert *insert, struct node *leaf,
+				 const struct bkey *part)
 {
 	struct index *index = insert->index;
 	int error = make_room(insert, leaf, bkey_words(part) + TAIL_WORDS);
@@ -162,12 +163,10 @@ static LOCKED int insert_into(struct insert *insert, struct node *leaf, const st
 	assert(!index->setup.memory_only);
 	if (!error && insert->is_journaled)
 		error = journal_room(index->setup.journal, bkey_words(part), &insert->op);
-	if (!error)
-		insert_part(insert, leaf, part);
 	return error;
 }
 
-static LOCKED void finish(struct insert *insert, int error)
+static LOCKED void insert_end(struct insert *insert, int error)
 {
 	insert->state = INSERT_DONE;
 	op_arrive(insert->parent, error);
@@ -205,7 +204,9 @@ static LOCKED int insert_next(struct insert *insert)
 	}
 	if (!insert_next_part(insert, leaf, &part))
 		return 0;
-	error = insert_into(insert, leaf, &part);
+	error = insert_prepare(insert, leaf, &part);
+	if (!error)
+		insert_commit(insert, leaf, &part);
 	if (error != -ENOSPC || health_error(insert->index->setup.health))
 		return error;
 	replace_leaf(insert, &part);
@@ -220,7 +221,7 @@ static LOCKED void insert_go(struct insert *insert)
 	while (!error && insert->next < insert->count)
 		error = insert_next(insert);
 	if (error != -EAGAIN)
-		finish(insert, error == -ECANCELED ? 0 : error);
+		insert_end(insert, error == -ECANCELED ? 0 : error);
 }
 
 static void insert_step(struct op *op)
@@ -233,7 +234,7 @@ static void insert_step(struct op *op)
 	error = op_take_error(op);
 	insert->state = INSERT_ASK;
 	if (error)
-		finish(insert, error);
+		insert_end(insert, error);
 	else
 		insert_go(insert);
 	lock_release(lock);

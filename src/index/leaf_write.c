@@ -142,7 +142,7 @@ static void write_head(struct node_write *write)
 }
 
 /* Starts the next part of the write, after what it waited for. */
-static void go_on(struct node_write *write)
+static void leaf_write_go_on(struct node_write *write)
 {
 	struct index *index = write->index;
 	unsigned head = index->setup.block_sectors;
@@ -185,12 +185,12 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 	leaf->write_wanted = false;
 	move_pin(index, leaf, write);
 	join_runs(index, leaf);
-	go_on(write);
+	leaf_write_go_on(write);
 	return true;
 }
 
 /* Wakes all ops that wait for something that the end of a write may provide. */
-static LOCKED void wake(struct index *index)
+static LOCKED void wake_waiters(struct index *index)
 {
 	waitlist_wake_all(&index->write_slots, 0);
 	waitlist_wake_all(&index->memory, 0);
@@ -217,7 +217,7 @@ static LOCKED void write_ended(struct node_write *write, int error)
 	if (!error && leaf->write_wanted && node_is_dirty(leaf))
 		leaf_write_start(index, leaf);
 	waitlist_wake_all(&leaf->waiting, error);
-	wake(index);
+	wake_waiters(index);
 }
 
 static void leaf_write_step(struct op *op)
@@ -236,7 +236,7 @@ static void leaf_write_step(struct op *op)
 	if (error || write->state == LEAF_WRITE_HEAD)
 		write_ended(write, error);
 	else
-		go_on(write);
+		leaf_write_go_on(write);
 	lock_release(index->setup.lock);
 }
 

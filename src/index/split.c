@@ -1,7 +1,7 @@
 /*
  * Plans: replace nodes that are full, or that gc wants rewritten, by new ones.
  *
- *	ASK --prepared--> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
+ *	PREPARE --all---> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
  *	 |  ^             data of    new       commit     parent's   entry that
  *	 +--+             the keys   nodes,    to the     bset       names the
  *	 waits for        durable    children  parent     durable    new root
@@ -13,15 +13,15 @@
  *
  * A plan begins at one node (`bottom`) and replaces as many of its ancestors as lack
  * room for the new keys: a freed record for the old node, and pointers to one or two new
- * ones (more, if the old node is larger than ours).  ASK tests and takes everything that
+ * ones (more, if the old node is larger than ours).  PREPARE tests and takes everything that
  * the plan needs in one critical section: buckets, journal room for the carried keys,
  * and room in the lowest ancestor that has it.
  *
- * The plan of an insert carries the insert's keys along: they are journaled when ASK
+ * The plan of an insert carries the insert's keys along: they are journaled when PREPARE
  * commits, and are part of the new nodes.  So the number of new nodes accounts for them,
  * and the insert makes progress even if other inserts fill the new leaf at once.
  *
- * (SPLIT-1) Old nodes are frozen when ASK commits; new nodes stay frozen until the
+ * (SPLIT-1) Old nodes are frozen when PREPARE commits; new nodes stay frozen until the
  *     parent's bset is durable.  A key inserted earlier could be written to the new node
  *     and dropped from the journal while the disk still leads to the old node.
  * (SPLIT-2) Old nodes keep their bucket and their journal pin until then.  If the root was
@@ -109,7 +109,7 @@ void plan_start(struct index *index, struct position from, unsigned level, struc
 	plan->bottom = level;
 	plan->insert = insert;
 	plan->owner = op;
-	plan->state = PLAN_ASK;
+	plan->state = PLAN_PREPARE;
 	op_await(op);
 	op_queue(&plan->op);
 }
@@ -145,7 +145,7 @@ static LOCKED void plan_ends(struct plan *plan, int error)
 	waitlist_wake_all(&plan->index->memory, 0);
 }
 
-/* ---- ASK: prepare, then commit ---- */
+/* ---- PREPARE, then commit ---- */
 
 /* New nodes hold keys whose data may not be durable yet, so a flush comes first. */
 static LOCKED void begin_writing(struct plan *plan)
@@ -209,8 +209,8 @@ static LOCKED int take_resources(struct plan *plan, unsigned count, uint32_t *bu
 	return error;
 }
 
-/* The prepare part: may wait, and changes nothing until it has all that it needs. */
-static LOCKED void ask(struct plan *plan)
+/* May wait, and changes nothing until it has all that it needs. */
+static LOCKED void plan_prepare(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *path[INDEX_LEVELS_MAX];
@@ -234,7 +234,7 @@ static LOCKED void ask(struct plan *plan)
 		plan_ends(plan, error == -EBUSY ? 0 : error);
 		return;
 	}
-	plan_freeze(plan, buckets);
+	plan_commit(plan, buckets);
 	begin_writing(plan);
 }
 
@@ -469,8 +469,8 @@ static void plan_step(struct op *op)
 		switch (plan->state) {
 		case PLAN_FREE:
 			break;
-		case PLAN_ASK:
-			ask(plan);
+		case PLAN_PREPARE:
+			plan_prepare(plan);
 			break;
 		case PLAN_FLUSH:
 			plan->state = PLAN_NODES;

@@ -18,7 +18,7 @@ enum {
 
 enum plan_state {
 	PLAN_FREE,
-	PLAN_ASK,
+	PLAN_PREPARE,
 	PLAN_FLUSH,
 	PLAN_NODES,
 	PLAN_SWITCH,
@@ -65,7 +65,7 @@ static inline unsigned split_node_words(const struct index *index)
 	return (index->setup.node_sectors * 512 - sizeof(struct bset_disk)) / 8;
 }
 
-/* ---- split_layout.c: ASK, prepare ---- */
+/* ---- split_layout.c: prepare ---- */
 
 /* The keys of a leaf and the carried keys that belong into it: `content`, `carried`, `trial`. */
 void plan_collect_leaf(struct plan *plan, const struct node *leaf) LOCKED;
@@ -82,9 +82,12 @@ int plan_check_size(struct plan *plan, unsigned buckets) LOCKED MUST_CHECK;
 /* The leaf has got room meanwhile, or there is nothing left for it to take. */
 bool plan_is_needless(struct plan *plan, const struct node *leaf) LOCKED;
 
-/* ---- split_build.c: ASK, commit ---- */
+/* ---- split_build.c: commit ---- */
 
-/* Freezes the old nodes and makes the new ones in memory, in `buckets` (SPLIT-1). */
-void plan_freeze(struct plan *plan, const uint32_t *buckets) LOCKED;
+/*
+ * Freezes the old nodes and makes the new ones in memory, in `buckets` (SPLIT-1); journals the
+ * carried keys.
+ */
+void plan_commit(struct plan *plan, const uint32_t *buckets) LOCKED;
 /* In a run of an interior node the new children take the place of the old one. */
 void plan_replace_child(struct run *run, const struct level_plan *at);

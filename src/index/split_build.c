@@ -1,5 +1,6 @@
 /*
- * Makes a plan's new nodes in memory: the part of ASK that can neither wait nor fail.
+ * Makes the new nodes of a plan in memory: the commit at the end of PREPARE, which can neither
+ * wait nor fail.
  */
 #include "index/split.h"
 
@@ -137,7 +138,7 @@ static LOCKED void make_root(struct plan *plan, uint32_t bucket)
 }
 
 /* Commits: nothing may fail from here on, except the device. */
-void plan_freeze(struct plan *plan, const uint32_t *buckets)
+void plan_commit(struct plan *plan, const uint32_t *buckets)
 {
 	struct index *index = plan->index;
 	unsigned used = 0;

@@ -1,6 +1,6 @@
 /*
  * Decides the content of a plan's new nodes and the levels that it replaces, and checks
- * that its resources can exist: the part of ASK that changes nothing.
+ * that its resources can exist: the part of PREPARE that changes nothing.
  */
 #include "index/split.h"
 
