@@ -55,6 +55,7 @@ unit_tests = \
 	tests/unit/test_error \
 	tests/unit/test_escape \
 	tests/unit/test_fuse_transport \
+	tests/unit/test_index_check \
 	tests/unit/test_index_decode \
 	tests/unit/test_index_insert \
 	tests/unit/test_index_leaf_write \

@@ -10,9 +10,8 @@
 static LOCKED int check_leaf_run(const struct index *index, const struct node *leaf,
 				 struct error *error)
 {
-	struct bkey last = { .high = 0 };
+	struct bkey last = { .high = 0 };	/* all keys with a size lie behind this */
 	struct bucket_range range = space_range(index->setup.space);
-	bool have_last = false;
 	struct node_walk walk;
 	const struct bkey *k;
 	char text[2][BKEY_TEXT_BYTES];
@@ -25,16 +24,14 @@ static LOCKED int check_leaf_run(const struct index *index, const struct node *l
 		if (!node_covers(leaf, k))
 			return error_set(error, EINVAL, "%s lies behind the end of its leaf",
 					 bkey_print(text[0], k));
-		if (have_last && (bkey_compare(k, &last) <= 0 ||
-				  (bkey_volume(k) == bkey_volume(&last) &&
-				   bkey_start(k) < bkey_end(&last))))
+		if (bkey_compare(k, &last) <= 0 ||
+		    (bkey_volume(k) == bkey_volume(&last) && bkey_start(k) < bkey_end(&last)))
 			return error_set(error, EINVAL, "%s overlaps or precedes %s",
 					 bkey_print(text[0], k), bkey_print(text[1], &last));
 		failed = bkey_check(k, &range, error);
 		if (failed)
 			return failed;
 		last = *k;
-		have_last = true;
 	}
 	return 0;
 }
