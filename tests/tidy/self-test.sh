@@ -88,6 +88,7 @@ printf '\tx = 1 + rand();\n' | plant words "chance" src/index/node.c
 printf '\tt = time(NULL);\n' | plant words "the time" src/index/node.c
 printf '\tpthread_mutex_t lock;\n' | plant words "a lock of its own" src/tools/show.c
 printf '/* TO%s: later */\n' DO | plant words "what is left for later" src/index/node.c
+printf '\tcr_expect(gt(u32, a, 0));\n' | plant words "gt()" tests/unit/test_node.c
 echo 'static int counter;' | plant statics "a static variable" src/index/node.c
 echo 'static int counter = 3;' | plant statics "one with a value" src/index/node.c
 echo 'static struct list lists[4];' | plant statics "a static array" src/index/node.c

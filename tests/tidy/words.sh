@@ -1,7 +1,7 @@
 #!/bin/sh
 # Time, chance, threads and files come from src/io alone: what an engine file asked of the system
 # itself, the simulator could not see.  Tools and main stand outside of the simulator, and may
-# open files.  Nothing is left "for later" anywhere.
+# open files.  Nothing is left "for later" anywhere, and no test relies on gt().
 srcdir=${srcdir:-$(dirname "$0")/../..}
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$srcdir" || exit 1
@@ -38,6 +38,11 @@ if search "$before(pthread_|thrd_|mtx_|cnd_|sem_)[a-z_]*" $folders src/tools; th
 fi
 if "$here/find-sources" | xargs grep -nE '(TO[D]O|FIX[M]E|X[X]X|HA[C]K)\b' /dev/null; then
 	echo "nothing is left for later"
+	bad=1
+fi
+# shellcheck disable=SC2046
+if grep -nE '(^|[^a-z_])gt\(' $(find tests/unit -name '*.[ch]') /dev/null; then
+	echo "gt() of Criterion 2.4.1 passes where both are equal: lt() the other way round does not"
 	bad=1
 fi
 exit $bad

@@ -400,7 +400,7 @@ Test(placement, dirty_data_are_let_in_up_to_the_cutoff_that_holds_for_the_write)
 {
 	begin(MODE_WRITEBACK);
 	write_at(1, 0, 1024 * KIB);
-	cr_assert(gt(u32, percent_in_use(), 0));
+	cr_assert(lt(u32, 0, percent_in_use()));
 	set->cutoff_writeback = 0;
 	write_flags(1, 2048 * KIB, 4 * KIB, false, false);
 	cr_expect(eq(u64, volume_dirty_bytes(volume), 1024 * KIB));
@@ -442,10 +442,10 @@ Test(placement, a_write_with_fua_is_in_a_durable_entry)
 	begin(MODE_WRITEBACK);
 	before = set->journal.keys_written;
 	write_flags(1, 0, 4 * KIB, true, true);
-	cr_expect(gt(u64, set->journal.keys_written, before));
+	cr_expect(lt(u64, before, set->journal.keys_written));
 	cr_expect(zero(u32, set->journal.words));	/* nothing is left in the open entry */
 	write_flags(1, 4 * KIB, 4 * KIB, false, true);
-	cr_expect(gt(u32, set->journal.words, 0));
+	cr_expect(lt(u32, 0, set->journal.words));
 }
 
 /* ---- reads ---- */
@@ -679,7 +679,7 @@ Test(placement, a_flush_makes_all_keys_durable)
 {
 	begin(MODE_WRITEBACK);
 	write_at(1, 0, 4 * KIB);
-	cr_expect(gt(u32, set->journal.words, 0));
+	cr_expect(lt(u32, 0, set->journal.words));
 	do_kind(REQUEST_FLUSH, 0, 0);
 	cr_expect(zero(u32, set->journal.words));
 	cr_expect(eq(u64, set->journal.durable, set->journal.open - 1));
@@ -692,7 +692,7 @@ Test(placement, a_flush_is_one_of_the_backing_device_too)
 	begin(MODE_WRITETHROUGH);
 	before = device_shared(volume->backing)->flush.completed;
 	do_kind(REQUEST_FLUSH, 0, 0);
-	cr_expect(gt(u64, device_shared(volume->backing)->flush.completed, before));
+	cr_expect(lt(u64, before, device_shared(volume->backing)->flush.completed));
 }
 
 /* A read that overlaps a write waits for it, and shows it. */

@@ -165,7 +165,7 @@ static bool visit_shown(void *context, const char *name, uint64_t number, enum t
 	if (type != TREE_FILE || !node.file->show)
 		return true;
 	node.file->show(&node.subject, &text);
-	cr_expect(gt(sz, text.used, 0), "%s", name);
+	cr_expect(lt(sz, 0, text.used), "%s", name);
 	cr_expect(text.used && text.bytes[text.used - 1] == '\n', "%s", name);
 	cr_expect(text.used < 2 || text.bytes[text.used - 2] != '\n', "%s", name);
 	text_done(&text);

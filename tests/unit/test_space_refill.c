@@ -204,7 +204,7 @@ static void begin_and_end_gc(void)
 Test(victims, are_none_once_a_gc_has_begun)
 {
 	refill_meddled_with(REPLACEMENT_LRU, begin_and_end_gc);
-	cr_expect(gt(u32, chosen_among(FIRST_DATA, BUCKETS), 0));
+	cr_expect(lt(u32, 0, chosen_among(FIRST_DATA, BUCKETS)));
 }
 
 Test(victims, of_fifo_are_those_that_come_next)
@@ -653,7 +653,7 @@ Test(refilled, comes_when_the_buckets_are_there)
 	lock_release(lock);
 	while (op.awaited)
 		reactor_run(reactor);
-	cr_expect(gt(u32, free_when_woken, 0));
+	cr_expect(lt(u32, 0, free_when_woken));
 	lock_acquire(lock);
 	space_stop(&space);
 	lock_release(lock);
@@ -905,7 +905,7 @@ Test(starved, goes_on_when_a_gc_has_ended)
 	space_gc_end(&space);
 	lock_release(lock);
 	cr_expect(zero(int, awaiter_wait(&waiting)));
-	cr_expect(gt(u32, space.free[USE_DATA].count, 0));
+	cr_expect(lt(u32, 0, space.free[USE_DATA].count));
 	stop();
 }
 
