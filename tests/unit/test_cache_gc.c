@@ -230,6 +230,38 @@ Test(gc, has_a_leaf_rewritten_that_has_keys_of_a_volume_that_has_gone)
 	cr_expect(eq(u32, root()->keys.count, 3));
 }
 
+/* ---- many leaves ---- */
+
+/* Clean extents of one sector, more than a leaf can hold, all in the bucket of sector 0. */
+static void insert_leaves(void)
+{
+	struct awaiter awaiter;
+	uint64_t ptr;
+
+	write_keys(1);
+	ptr = pointer_of(0, world_place(world.volume, 0, NULL), bucket_of(0)->generation);
+	awaiter_init(&awaiter, world.reactor);
+	for (unsigned i = 0; i < 6000; i += INSERT_KEYS_MAX) {
+		struct insert insert = { .index = &world.set->index, .is_journaled = true,
+					 .parent = &awaiter.op, .count = INSERT_KEYS_MAX };
+
+		for (unsigned k = 0; k < INSERT_KEYS_MAX; k++)
+			insert.keys[k] = bkey_with_pointer(bkey_of(5, (i + k + 1) * 2, 1), ptr);
+		insert_start(&insert);
+		cr_assert(zero(int, awaiter_wait(&awaiter)));
+	}
+	while (!plans_are_idle(&world.set->index))
+		world_pause();
+	cr_assert(ge(u32, root()->keys.count, 2));
+}
+
+Test(gc, goes_from_leaf_to_leaf)
+{
+	insert_leaves();
+	collect();
+	cr_expect(eq(u64, gc()->last_nodes, root()->keys.count + 1));
+}
+
 /* ---- stopping ---- */
 
 /* A gc of so few nodes may have ended before anybody sees it: then it stops at rest. */

@@ -146,3 +146,44 @@ Test(read, of_a_dead_set_comes_from_the_backing_device_where_nothing_is_dirty)
 	cr_expect(eq(int, world_read(0, 8), CLEAN));
 	cr_expect(zero(int, world_read(8, 8)));
 }
+
+/* ---- gaps and the blocks of the backing device ---- */
+
+/* Reads so much with larger blocks: whether the gap was read alone, so that it may be kept. */
+static bool keeps_gap(unsigned block_sectors, uint64_t sectors)
+{
+	bool is_kept;
+
+	world.volume->block_sectors = block_sectors;
+	cr_assert(zero(int, world_ask(REQUEST_READ, 0, sectors)));
+	is_kept = world.set->fills.under_way;
+	while (world.set->fills.under_way)
+		world_pause();
+	world.volume->block_sectors = 1;
+	return is_kept;
+}
+
+Test(read, reads_no_gap_alone_that_begins_inside_a_block)
+{
+	write_clean(0, 4);
+	cr_expect(not(keeps_gap(8, 8)));
+	cr_expect(eq(int, world_byte(0, 4), CLEAN));
+	cr_expect(zero(int, world_byte(4, 4)));
+}
+
+Test(read, reads_no_gap_alone_that_ends_inside_a_block)
+{
+	write_clean(4, 4);
+	cr_expect(not(keeps_gap(8, 8)));
+	cr_expect(zero(int, world_byte(0, 4)));
+	cr_expect(eq(int, world_byte(4, 4), CLEAN));
+}
+
+/* Blocks count from where the data begin. */
+Test(read, reads_a_gap_of_whole_blocks_alone)
+{
+	write_clean(64, 64);
+	cr_expect(keeps_gap(64, 128));
+	cr_expect(zero(int, world_byte(0, 64)));
+	cr_expect(eq(int, world_byte(64, 64), CLEAN));
+}

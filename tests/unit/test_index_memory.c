@@ -141,3 +141,19 @@ Test(no_memory, to_merge_the_last_runs_of_a_stack_is_told)
 	cr_expect(eq(u32, stack.run[0].count, 5));
 	run_stack_done(&stack);
 }
+
+/* Of two allocations the second is for the merge. */
+Test(no_memory, to_merge_a_run_that_is_pushed_is_told)
+{
+	struct bkey keys[2] = { bkey_of(1, 8, 4), bkey_of(1, 16, 4) };
+	struct run_stack stack = { .count = 0 };
+	struct run older = { .key = keys, .count = 1, .capacity = 1 };
+	struct run newer = { .key = keys + 1, .count = 1, .capacity = 1 };
+
+	cr_assert(run_stack_push(&stack, &older));
+	memory_allocations_left = 1;
+	cr_expect(not(run_stack_push(&stack, &newer)));
+	cr_expect(zero(u32, memory_allocations_left));
+	memory_allocations_left = UINT_MAX;
+	run_stack_done(&stack);
+}

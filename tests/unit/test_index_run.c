@@ -542,3 +542,17 @@ Test(run_stack, never_has_more_runs_than_twice_the_keys_could_fill)
 	cr_expect(eq(u32, stack.run[0].count, 1 << 16));
 	run_stack_done(&stack);
 }
+
+/* Twice as long is not more than twice. */
+Test(run_stack, merges_a_run_with_one_of_half_its_length)
+{
+	struct run_stack stack = { .count = 0 };
+	struct run two = run_of(0, "a.b"), one = run_of(0, "c");
+
+	cr_assert(run_stack_push(&stack, &two));
+	cr_assert(run_stack_push(&stack, &one));
+	cr_expect(eq(u32, stack.count, 1));
+	run_done(&two);
+	run_done(&one);
+	run_stack_done(&stack);
+}

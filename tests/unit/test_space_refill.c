@@ -997,3 +997,10 @@ Test(starved, tells_all_who_wait_that_the_set_is_dead)
 		cr_expect(eq(int, waiting[i].error, -EIO));
 	}
 }
+
+Test(refilled, leaves_the_buckets_of_its_table_to_the_entry_that_names_them)
+{
+	fill_cache(REPLACEMENT_LRU);
+	refill();
+	cr_expect(zero(u32, space.bucket[space.table[0]].pins));
+}
