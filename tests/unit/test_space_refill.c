@@ -894,6 +894,30 @@ Test(starved, is_none_that_finds_one_more)
 	stop();
 }
 
+/* The batch fills the lists of metadata only; nobody else would start the next one. */
+Test(starved, goes_on_for_an_op_that_its_batch_did_not_serve)
+{
+	struct awaiter awaiter, waiting;
+	uint32_t bucket;
+
+	space.has_gc = true;
+	fill_cache(REPLACEMENT_LRU);
+	leave_victims(SOME, 2);
+	awaiter_init(&waiting, reactor);
+	lock_acquire(lock);
+	cr_assert(zero(int, space_take(&space, USE_BTREE, 1, &bucket, NULL)));
+	space_run(&space);
+	cr_assert(eq(int, space_take(&space, USE_DATA, 1, &bucket, &waiting.op), -EAGAIN));
+	lock_release(lock);
+	while (hopes(&awaiter))
+		awaiter_wait(&awaiter);
+	cr_expect(eq(u64, space.tables_written, 1));
+	cr_expect(zero(u32, waiting.steps));
+	cr_expect(eq(int, space.refill_state, REFILL_STARVED));
+	cr_expect(space.gc_is_wanted);
+	stop();
+}
+
 Test(starved, goes_on_when_a_gc_has_ended)
 {
 	struct awaiter waiting;
