@@ -252,7 +252,7 @@ static LOCKED void idle(struct gc *gc)
 {
 	if (gc->is_stopping || health_error(&gc->set->health))
 		return;
-	if (space_gc_is_wanted(&gc->set->cache.space)) {
+	if (space_gc_may_begin(&gc->set->cache.space)) {
 		begin(gc);
 		op_queue(&gc->op);
 	} else {

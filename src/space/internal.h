@@ -44,11 +44,15 @@ void space_check_victims(struct space *space) LOCKED;
 /* Bytes of a part of the table that hold entries; the rest of its bucket is zero. */
 size_t space_part_used_bytes(const struct space *space);
 /*
- * A new table: takes its buckets; encodes it, slice by slice, true when all is; starts its writes,
- * which `op` awaits.
+ * A new table: takes its buckets; encodes it, slice by slice, true when all is; starts the writes
+ * of the next parts, which `op` awaits.
  */
 void space_begin_table(struct space *space) LOCKED;
 bool space_encode_table(struct space *space) LOCKED;
 void space_write_table(struct space *space, struct op *op) LOCKED;
+static inline bool space_table_is_written(const struct space *space)
+{
+	return space->parts_written == space->setup.prio_parts;
+}
 /* A durable entry names the new table: releases the buckets of the old one (ORDER-7). */
 void space_finish_table(struct space *space) LOCKED;

@@ -15,7 +15,10 @@
 #include "io/lock.h"
 #include "space/internal.h"
 
-enum { ZEROS_BYTES = 65536 };
+enum {
+	ZEROS_BYTES = 65536,
+	WRITTEN_BYTES_A_BUCKET = 64,	/* of a slice: half a megabyte a step by default */
+};
 
 /* A part fills a meta bucket: a bucket, or the first part of a very large one. */
 static size_t part_bytes(const struct space *space)
@@ -136,6 +139,7 @@ void space_begin_table(struct space *space)
 	space->table = kept;
 	space->table_sequence++;
 	space->encoding = (struct encoding){ .part = 0 };
+	space->parts_written = 0;
 	assert(space->free[USE_PRIO].count == parts);	/* SPACE-5 */
 	for (unsigned i = 0; i < parts; i++) {
 		uint32_t number;
@@ -149,10 +153,13 @@ void space_begin_table(struct space *space)
 
 void space_write_table(struct space *space, struct op *op)
 {
-	assert(space->encoding.part == space->setup.prio_parts);
-	for (unsigned i = 0; i < space->setup.prio_parts; i++)
-		write_part(space, i, op);
-	space->tables_written++;
+	unsigned most = space->setup.slice_buckets * WRITTEN_BYTES_A_BUCKET / part_bytes(space);
+	unsigned end = min_u64(space->parts_written + max_u64(most, 1), space->setup.prio_parts);
+
+	assert(space->encoding.part == space->setup.prio_parts && !space_table_is_written(space));
+	while (space->parts_written < end)
+		write_part(space, space->parts_written++, op);
+	space->tables_written += space_table_is_written(space);
 }
 
 void space_finish_table(struct space *space)
@@ -170,7 +177,8 @@ void space_write_first_table(struct space *space, struct op *op)
 	space_begin_table(space);
 	while (!space_encode_table(space))
 		;
-	space_write_table(space, op);
+	while (!space_table_is_written(space))
+		space_write_table(space, op);
 	for (unsigned i = 0; i < space->setup.prio_parts; i++)
 		space_unpin_bucket(space, space->table[i]);
 	space->have_table = true;

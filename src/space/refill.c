@@ -10,7 +10,7 @@
  *	  |   (STARVED_WAIT_NS)                                                              |
  *	  +----------------- lists filled <--------------------------------------------------+
  *
- * SWEEP and ENCODE handle a slice of buckets a step (SPACE-6).
+ * SWEEP and ENCODE handle a slice of buckets a step, TABLE some parts (SPACE-6).
  *
  * Refill never waits for a bucket: those for the table are in free[PRIO], which is
  * refilled before all other lists (SPACE-5, LESSON-6).
@@ -211,7 +211,8 @@ static LOCKED void look_for_victims(struct space *space)
 {
 	struct choice *choice = &space->choice;
 
-	SIM_SOMETIMES_IF(!space->marks_valid && choice->tried, "a gc begins while refill chooses");
+	SIM_RARELY_IF(!space->marks_valid && choice->tried, "a gc begins while refill chooses",
+		      "test_space_refill/are_none_once_a_gc_has_begun");
 	if (space->marks_valid && space->is_running && !space_sweep(space)) {
 		op_queue(&space->refill);
 		return;
@@ -221,6 +222,8 @@ static LOCKED void look_for_victims(struct space *space)
 		raise_victims(space);
 	else
 		rest(space, REFILL_IDLE);
+	if (space->gc_is_wanted)	/* one may begin now (SPACE-9) */
+		waitlist_wake_all(&space->gc_wanted, 0);
 }
 
 static LOCKED void begin_choice(struct space *space)
@@ -257,8 +260,14 @@ static LOCKED void look_for_work(struct space *space)
 }
 
 /* The writes have ended; the flush before the entry makes them durable (ORDER-5). */
-static LOCKED void table_is_written(struct space *space)
+static LOCKED void parts_are_written(struct space *space)
 {
+	if (!space_table_is_written(space)) {
+		SIM_RARELY("a priority table is written in several steps",
+			   "test_space_prio/of_many_parts_is_written_slice_by_slice");
+		space_write_table(space, &space->refill);
+		return;
+	}
 	space->refill_state = REFILL_ENTRY;
 	journal_set_prio_bucket(space->setup.journal, space->table[0]);
 	journal_roots_change(space->setup.journal);
@@ -309,7 +318,7 @@ void space_refill_step(struct op *op)
 			encode_table(space);
 			break;
 		case REFILL_TABLE:
-			table_is_written(space);
+			parts_are_written(space);
 			break;
 		case REFILL_ENTRY:
 			entry_is_durable(space);

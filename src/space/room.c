@@ -14,9 +14,9 @@ void space_want_gc(struct space *space)
 	waitlist_wake_all(&space->gc_wanted, 0);
 }
 
-bool space_gc_is_wanted(const struct space *space)
+bool space_gc_may_begin(const struct space *space)
 {
-	return space->gc_is_wanted;
+	return space->gc_is_wanted && space->refill_state != REFILL_SWEEP;
 }
 
 unsigned space_in_use_percent(const struct space *space)

@@ -34,9 +34,11 @@
  *     they are the counts of all buckets, without a look at any.
  *
  * A choice of victims is a sweep, too.  A victim may be pinned, hit or filled before it is
- * raised, or a gc may begin, which makes its mark say nothing:
+ * raised, or a gc may begin (at the start of a set), which makes its mark say nothing:
  * (SPACE-8) A bucket is raised only in a step in which marks are valid and it may be a
  *     victim, whatever it was when it was chosen.
+ * (SPACE-9) No gc begins during the sweep of a choice.  Otherwise a gc that is wanted again
+ *     and again would make every choice void, and nothing would ever be reused.
  * The table is encoded in slices after all victims were raised.  Until the table is written
  * no other generation rises but those of nodes that are being freed, and of these either
  * generation is right (SPACE-3); priorities may be of any time.
@@ -177,6 +179,7 @@ struct space {
 	struct choice choice;
 	struct victim *victims;		/* of the choice: for lru a heap, worst on top */
 	struct encoding encoding;
+	unsigned parts_written;		/* of the newest table: written, or being written */
 	bool incoming_is_durable;	/* ORDER-1 holds for all of `incoming` */
 	unsigned char *part_buffers;	/* the entries of each part, as on disk */
 	uint32_t *table, *old_table;	/* buckets of the newest table and of the one before */
@@ -287,7 +290,8 @@ unsigned space_mark_stale(struct space *space, uint64_t ptr) LOCKED;
 void space_see_metadata(struct space *space, uint32_t bucket) LOCKED;
 void space_gc_end(struct space *space) LOCKED;		/* marks are valid; refill may choose */
 void space_want_gc(struct space *space) LOCKED;
-bool space_gc_is_wanted(const struct space *space) LOCKED;
+/* Wanted, and no choice is being made (SPACE-9); if not, gc_wanted is woken when it may. */
+bool space_gc_may_begin(const struct space *space) LOCKED;
 /*
  * At the start of a set, before any allocation, every pointer is passed to one of these (survey.c),
  * to find the newest generation of each bucket.  -EINVAL if it contradicts an earlier pointer.

@@ -765,7 +765,7 @@ Test(gc, counts_anew_from_its_beginning)
 	space.bucket[SOME].oldest = 3;
 	lock_acquire(lock);
 	gc_begin(&space);
-	cr_expect(not(space_gc_is_wanted(&space)));
+	cr_expect(not(space.gc_is_wanted));
 	lock_release(lock);
 	cr_expect(eq(i64, space.gc_left, BUCKETS * BUCKET_SECTORS / 16));
 	cr_expect(zero(u64, space.hidden_since_gc));
@@ -800,9 +800,9 @@ Test(gc, is_begun_by_who_waits_until_one_is_wanted)
 	awaiter_init(&awaiter, reactor);
 	waitlist_join(&space.gc_wanted, &awaiter.op);
 	lock_acquire(lock);
-	cr_expect(not(space_gc_is_wanted(&space)));
+	cr_expect(not(space.gc_is_wanted));
 	space_want_gc(&space);
-	cr_expect(space_gc_is_wanted(&space));
+	cr_expect(space.gc_is_wanted);
 	lock_release(lock);
 	cr_expect(zero(int, awaiter_wait(&awaiter)));
 }

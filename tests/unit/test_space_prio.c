@@ -165,10 +165,12 @@ static void write_again(void)
 	space_begin_table(&space);
 	while (!space_encode_table(&space))
 		;
-	space_write_table(&space, &awaiter.op);
-	lock_release(lock);
-	cr_assert(zero(int, awaiter_wait(&awaiter)));
-	lock_acquire(lock);
+	while (!space_table_is_written(&space)) {
+		space_write_table(&space, &awaiter.op);
+		lock_release(lock);
+		cr_assert(zero(int, awaiter_wait(&awaiter)));
+		lock_acquire(lock);
+	}
 	space_finish_table(&space);
 	lock_release(lock);
 }
@@ -206,6 +208,40 @@ Test(table, takes_the_place_of_the_one_before)
 	cr_expect(eq(u64, space.available, available));
 	cr_expect(eq(u64, space.tables_written, 3));
 	cr_expect(eq(u64, space.table_sequence, 3));
+}
+
+/* SPACE-6: a part in each step, by refill itself. */
+Test(table, of_many_parts_is_written_slice_by_slice)
+{
+	uint64_t sectors;
+
+	write_table();
+	sectors = space.metadata_sectors_written;
+	space.setup.slice_buckets = 1;
+	lock_acquire(lock);
+	cr_assert(zero(int, space_bootstrap(&space, &error)), "%s", error.text);
+	space_begin_table(&space);
+	while (!space_encode_table(&space))
+		;
+	space.refill_state = REFILL_TABLE;
+	for (unsigned part = 1; part <= PARTS; part++) {
+		struct awaiter awaiter;
+
+		awaiter_init(&awaiter, reactor);
+		space_write_table(&space, &awaiter.op);
+		cr_expect(eq(u32, space.parts_written, part));
+		cr_expect(eq(int, space_table_is_written(&space), part == PARTS));
+		cr_expect(eq(u64, space.tables_written, 1 + (part == PARTS)));
+		lock_release(lock);
+		cr_assert(zero(int, awaiter_wait(&awaiter)));
+		lock_acquire(lock);
+	}
+	cr_expect(eq(u64, space.metadata_sectors_written, sectors + PARTS * LARGE));
+	space_finish_table(&space);
+	space.refill_state = REFILL_IDLE;
+	lock_release(lock);
+	cr_assert(zero(int, read_table(space.table[0])), "%s", error.text);
+	cr_expect(eq(u64, space.table_sequence, 2));
 }
 
 Test(table, that_is_the_first_takes_the_place_of_none)
