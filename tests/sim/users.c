@@ -68,9 +68,10 @@ static void slot_done(struct request *request, int error)
 	life->requests_failed += error != 0;
 	model_end(slot->v->model, &slot->model, life->is_lied_to ? -EIO : error,
 		  slot->data + request->skew);
-	/* Of a set that has died what is seen may be in memory only. */
+	/* After a set has died, what is seen is of this life, and may be in memory only: of another
+	 * set, too, which goes on. */
 	if (life->look && !error && !life->is_lied_to && request->kind == REQUEST_READ &&
-	    !life_set_is_dead(life, slot->was_in))
+	    !life_is_dead(life))
 		for (uint64_t at = 0; at < request->bytes; at += SECTOR)
 			model_settle(slot->v->model, (request->offset + at) / SECTOR,
 				     slot->data + request->skew + at);
