@@ -56,6 +56,7 @@ struct device {
 	enum device_mode mode;
 	unsigned block_sectors;
 	unsigned in_flight;
+	bool has_refused_discard;
 	char path[64];
 };
 
@@ -516,7 +517,7 @@ const char *device_name(const struct device *device)
 
 bool device_can_discard(const struct device *device)
 {
-	return device->disk->can_discard;
+	return device->disk->can_discard || !device->has_refused_discard;
 }
 
 /* ---- what every transfer must obey ---- */
@@ -731,7 +732,8 @@ static void end_discard(struct transfer *t)
 	static const unsigned char zeros[SECTOR];
 	struct sim_disk *disk = t->device->disk;
 
-	if (!disk->can_discard) {
+	if (!disk->can_discard) {	/* the device is told by that, as a real one is */
+		t->device->has_refused_discard = true;
 		t->error = -EOPNOTSUPP;
 		return;
 	}
