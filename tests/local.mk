@@ -415,6 +415,7 @@ EXTRA_DIST += \
 	tests/bench/common.bash \
 	tests/bench/count_allocations.c \
 	tests/bench/keys \
+	tests/bench/steps \
 	tests/bench/table.awk \
 	tests/bench/versus \
 	tests/bench/versus.awk \
