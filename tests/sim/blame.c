@@ -168,8 +168,8 @@ static bool may_be_answered(const struct slot *slot, int error)
 {
 	const struct plan_volume *v = slot->v;
 
-	/* The cache may be full of dirty data, which only flash-only volumes tell: of discards, too,
-	 * whose ends are written. */
+	/* The cache may be full of dirty data, which only flash-only volumes tell: of discards,
+	 * too, whose ends are written. */
 	if (error == -ENOSPC && v->is_flash &&
 	    (is_write(slot) || slot->request.kind == REQUEST_DISCARD))
 		return true;
