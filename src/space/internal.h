@@ -35,7 +35,7 @@ void space_kick(struct space *space) LOCKED;
 void space_wake_starved(struct space *space) LOCKED;
 void space_refill_step(struct op *op);
 
-bool space_may_be_victim(const struct space *space, uint64_t number) LOCKED;
+bool space_may_be_victim(const struct space *space, uint64_t number);
 /* victims.c: the next slice of the sweep; true: it was the last. */
 bool space_sweep(struct space *space) LOCKED;
 /* Leaves out what may be no victim any more (SPACE-8); all, if a gc has begun. */
