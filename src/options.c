@@ -44,7 +44,7 @@ static int take_allow_other(struct mount_options *options, const char *name UNUS
 	return 0;
 }
 
-/* What a FUSE file system may be asked for and this one always does. */
+/* An option that other FUSE file systems need; this one always does what it asks for. */
 static int take_as_it_is(struct mount_options *options UNUSED, const char *name UNUSED,
 			 const char *value UNUSED, struct error *error UNUSED)
 {

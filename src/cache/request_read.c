@@ -5,7 +5,7 @@
 #include "cache/cache_set.h"
 #include "cache/request_internal.h"
 
-/* What is read through the cache ages the priorities of all buckets. */
+/* Sectors that are read through the cache age the priorities of all buckets. */
 static void age(struct cache_set *set, uint64_t sectors)
 {
 	set_lock(set);

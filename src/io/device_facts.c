@@ -1,5 +1,5 @@
 /*
- * What is known of a device: its size, its kind, and what it can do.
+ * The facts of a device: its size, its kind, and what it can do.
  *
  * All is read once, when the device is opened: from ioctls of the open descriptor, and from sysfs
  * by device number, since the path may be any link.  A device that has grown is seen so at the next

@@ -1,5 +1,5 @@
 /*
- * What a device counts: errors and latencies, at the one place where its transfers end.
+ * The counts of a device: errors and latencies, at the one place where its transfers end.
  *
  * The counts belong to the reactor that runs the transfers of the device; no lock guards them.
  */

@@ -66,26 +66,29 @@ void flush_done(struct flush *flush)
 	pthread_mutex_destroy(&flush->mutex);
 }
 
+/* One of the numbers of flushes, as of now. */
+static uint64_t read_number(struct flush *flush, const uint64_t *number)
+{
+	uint64_t value;
+
+	lock(flush);
+	value = *number;
+	unlock(flush);
+	return value;
+}
+
 uint64_t device_flush_ticket(struct device *device)
 {
 	struct flush *flush = &device_shared(device)->flush;
-	uint64_t started;
 
-	lock(flush);
-	started = flush->started;
-	unlock(flush);
-	return started;
+	return read_number(flush, &flush->started);
 }
 
 bool device_flush_covers(struct device *device, uint64_t ticket)
 {
 	struct flush *flush = &device_shared(device)->flush;
-	uint64_t completed;
 
-	lock(flush);
-	completed = flush->completed;
-	unlock(flush);
-	return completed > ticket;
+	return read_number(flush, &flush->completed) > ticket;
 }
 
 bool device_is_flushing(struct device *device)

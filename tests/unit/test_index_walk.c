@@ -8,7 +8,7 @@ enum {
 
 TestSuite(walk, .init = ix_begin, .fini = ix_end, .timeout = 60);
 
-/* What a walk has passed. */
+/* How far a walk has come. */
 struct passed {
 	unsigned leaves, interior, keys;
 };
