@@ -140,10 +140,9 @@ static void insert_holes(struct request *request)
 {
 	struct volume *volume = request->volume;
 	struct insert *insert = &request->insert;
-	uint64_t at = request->hole_at;
 	uint64_t end = volume_key_sector(volume, request->body_end);
 
-	if (at == end || !volume->set) {
+	if (request->hole_at == end || !volume->set) {
 		if (request->error)
 			request_finish(request, request->error);
 		else
@@ -155,13 +154,7 @@ static void insert_holes(struct request *request)
 		.parent = &request->op,
 		.is_journaled = true,
 	};
-	while (at < end && insert->count < INSERT_KEYS_MAX) {
-		uint64_t to = min_u64(end, at + BKEY_HOLE_SECTORS_MAX);
-
-		insert->keys[insert->count++] = bkey_of(volume->slot, to, to - at);
-		at = to;
-	}
-	request->hole_at = at;
+	request->hole_at = insert_add_holes(insert, volume->slot, request->hole_at, end);
 	insert_start(insert);
 }
 

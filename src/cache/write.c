@@ -70,18 +70,12 @@ static void finish(struct cache_write *write, int error)
 
 /* ---- DATA ---- */
 
-/* Long holes need several keys: a key has at most BKEY_HOLE_SECTORS_MAX sectors. */
+/* A write is short: there is room for all its holes. */
 static void add_hole(struct cache_write *write, uint64_t start, uint64_t end)
 {
-	struct insert *insert = &write->insert;
+	uint64_t added = insert_add_holes(&write->insert, write->volume->slot, start, end);
 
-	while (start < end) {
-		uint64_t to = min_u64(end, start + BKEY_HOLE_SECTORS_MAX);
-
-		assert(insert->count < INSERT_KEYS_MAX);
-		insert->keys[insert->count++] = bkey_of(write->volume->slot, to, to - start);
-		start = to;
-	}
+	assert(added == end);
 }
 
 /* Adds the key and starts the transfer; the pin keeps the bucket until the key is inserted. */

@@ -191,6 +191,11 @@ struct insert {
 	unsigned waits;		/* of a fill: for leaves, so far */
 };
 
+/*
+ * Adds holes for the key sectors [start, end) of a volume, as far as the insert has room: long ones
+ * need several keys.  Returns where the last one ends.
+ */
+uint64_t insert_add_holes(struct insert *insert, unsigned volume, uint64_t start, uint64_t end);
 /* May be called with or without the set lock. */
 void insert_start(struct insert *insert);
 

@@ -23,6 +23,17 @@ enum {
 
 static void insert_step(struct op *op);
 
+uint64_t insert_add_holes(struct insert *insert, unsigned volume, uint64_t start, uint64_t end)
+{
+	while (start < end && insert->count < INSERT_KEYS_MAX) {
+		uint64_t to = min_u64(end, start + BKEY_HOLE_SECTORS_MAX);
+
+		insert->keys[insert->count++] = bkey_of(volume, to, to - start);
+		start = to;
+	}
+	return start;
+}
+
 /*
  * Only queues the op: the caller may hold the set lock, and `parent` must not arrive in this call.
  */
