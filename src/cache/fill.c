@@ -221,7 +221,7 @@ static void insert_keys(struct fill *fill)
 	insert->index = &fill->set->index;
 	insert->parent = &fill->op;
 	insert->is_journaled = false;
-	insert->is_replace = false;
+	insert->expected = NULL;
 	insert->may_drop = true;
 	insert->cancelled = &fill->range.is_cancelled;	/* FILL-1 */
 	insert->replayed = 0;

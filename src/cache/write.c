@@ -209,7 +209,7 @@ static void insert_keys(struct cache_write *write)
 	insert->index = &write->volume->set->index;
 	insert->parent = &write->op;
 	insert->is_journaled = true;
-	insert->is_replace = false;
+	insert->expected = NULL;
 	insert->may_drop = false;
 	insert->cancelled = NULL;
 	insert->replayed = 0;

@@ -175,14 +175,16 @@ struct insert {
 	struct bkey keys[INSERT_KEYS_MAX];
 	unsigned count;
 	bool is_journaled;
-	bool is_replace;	/* compare-and-swap: only where `expected` is still the key */
-	struct bkey expected;
+	/* Compare-and-swap: keys[i] goes in only where the index still shows expected[i], which has
+	 * the range of keys[i] at least; the owner keeps the array in place.  NULL: in any case. */
+	const struct bkey *expected;
 	bool may_drop;		/* a fill: drop keys rather than wait for long */
 	const bool *cancelled;	/* NULL, or a flag: once true, no further key is inserted */
 	uint64_t replayed;	/* replay: the journal entry to pin; otherwise 0 */
 	/* results */
 	uint64_t sequence;	/* the newest entry that holds one of the keys; 0: none */
-	uint64_t inserted_sectors;	/* 0 after a replace: `expected` was gone (a collision) */
+	uint64_t inserted_sectors;
+	unsigned collisions;	/* number of keys that replaced nothing: `expected` was gone */
 	/* private to the index */
 	struct op op;
 	enum insert_state state;	/* for the simulator's report of ops that wait */
@@ -255,6 +257,9 @@ struct node_walk {
 	unsigned at_keys, at_open;
 };
 void node_walk_begin(struct node_walk *walk, const struct node *node) LOCKED;
+/* The same, from the first key that ends after the position. */
+void node_walk_begin_at(struct node_walk *walk, const struct node *node,
+			struct position at) LOCKED;
 const struct bkey *node_walk_next(struct node_walk *walk) LOCKED;	/* NULL at the end */
 
 static inline bool index_volume_is_gone(const struct index *index, unsigned volume)

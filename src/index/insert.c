@@ -40,11 +40,12 @@ uint64_t insert_add_holes(struct insert *insert, unsigned volume, uint64_t start
 void insert_start(struct insert *insert)
 {
 	assert(insert->count <= INSERT_KEYS_MAX);
-	assert(!insert->is_replace || !insert->is_journaled);
+	assert(!insert->expected || !insert->is_journaled);
 	insert->had_plan = false;
 	insert->waits = 0;
 	insert->sequence = 0;
 	insert->inserted_sectors = 0;
+	insert->collisions = 0;
 	insert->next = 0;
 	insert->state = INSERT_ASK;
 	op_init(&insert->op, insert->index->setup.reactor, insert_step);
@@ -66,14 +67,15 @@ bool insert_next_part(struct insert *insert, const struct node *leaf, struct bke
 			return false;
 		if (!node_covers(leaf, k))
 			bkey_cut_back(part, bkey_end(&leaf->key));
-		if (!insert->is_replace)
+		if (!insert->expected)
 			return true;
-		replaceable = leaf_replaceable(leaf, part, &insert->expected);
+		replaceable = leaf_replaceable(leaf, part, &insert->expected[insert->next]);
 		if (replaceable) {
 			bkey_cut_back(part, bkey_start(part) + replaceable);
 			return true;
 		}
-		insert->next++;	/* a collision: `expected` is gone */
+		insert->collisions++;
+		insert->next++;
 	}
 	return false;
 }
@@ -84,7 +86,7 @@ void insert_advance(struct insert *insert, const struct bkey *part, unsigned ins
 
 	SIM_SOMETIMES_IF(bkey_end(part) != bkey_end(k), "an extent goes into two leaves");
 	insert->inserted_sectors += inserted_sectors;
-	if (insert->is_replace || bkey_end(part) == bkey_end(k))
+	if (insert->expected || bkey_end(part) == bkey_end(k))
 		insert->next++;	/* a replace inserts the first matching part only */
 	else
 		bkey_cut_front(k, bkey_end(part));

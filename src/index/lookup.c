@@ -58,6 +58,15 @@ void node_walk_begin(struct node_walk *walk, const struct node *node)
 	*walk = (struct node_walk){ .node = node };
 }
 
+void node_walk_begin_at(struct node_walk *walk, const struct node *node, struct position at)
+{
+	*walk = (struct node_walk){
+		.node = node,
+		.at_keys = run_find(&node->keys, at.volume, at.sector),
+		.at_open = run_find(&node->open, at.volume, at.sector),
+	};
+}
+
 const struct bkey *node_walk_next(struct node_walk *walk)
 {
 	const struct run *keys = &walk->node->keys;
@@ -91,11 +100,7 @@ int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t 
 	if (error)
 		return error;
 	answer->is_hit = false;
-	walk = (struct node_walk){
-		.node = leaf,
-		.at_keys = run_find(&leaf->keys, volume, start),
-		.at_open = run_find(&leaf->open, volume, start),
-	};
+	node_walk_begin_at(&walk, leaf, from);
 	sectors = sectors_in_leaf(leaf, from, sectors);
 	while ((k = node_walk_next(&walk))) {
 		/* A hidden key keeps its place, perhaps before the key that hides it. */

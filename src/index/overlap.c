@@ -122,29 +122,27 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 	leaf->inserted++;
 }
 
-/* Is `k` an unchanged part of `expected`? */
+/* Do `k` and `expected`, which overlap, say the same of the sectors that they share? */
 static bool shows(const struct bkey *k, const struct bkey *expected)
 {
-	uint64_t into;
+	uint64_t start = bkey_start(k) > bkey_start(expected) ? bkey_start(k) :
+								bkey_start(expected);
 
-	if (bkey_start(k) < bkey_start(expected) || bkey_end(k) > bkey_end(expected))
+	if ((k->high & BKEY_HEADER_MASK) != (expected->high & BKEY_HEADER_MASK))
 		return false;
-	into = bkey_start(k) - bkey_start(expected);
-	return (k->high & BKEY_HEADER_MASK) == (expected->high & BKEY_HEADER_MASK) &&
-	       k->ptr == (bkey_pointers(k) ? pointer_advance(expected->ptr, into) : expected->ptr);
+	return !bkey_pointers(k) || pointer_advance(k->ptr, start - bkey_start(k)) ==
+					    pointer_advance(expected->ptr,
+							    start - bkey_start(expected));
 }
 
 unsigned leaf_replaceable(const struct node *leaf, const struct bkey *k,
 			  const struct bkey *expected)
 {
-	struct node_walk walk = {
-		.node = leaf,
-		.at_keys = run_find(&leaf->keys, bkey_volume(k), bkey_start(k)),
-		.at_open = run_find(&leaf->open, bkey_volume(k), bkey_start(k)),
-	};
 	uint64_t matched = bkey_start(k);
+	struct node_walk walk;
 	const struct bkey *old;
 
+	node_walk_begin_at(&walk, leaf, (struct position){ bkey_volume(k), bkey_start(k) });
 	while (matched < bkey_end(k) && (old = node_walk_next(&walk))) {
 		if (!bkey_sectors(old))
 			continue;

@@ -98,8 +98,7 @@ static struct insert replacement_of(const struct bkey *key, const struct bkey *e
 	struct insert insert = ix_insert_of(key, 1);
 
 	insert.is_journaled = false;
-	insert.is_replace = true;
-	insert.expected = *expected;
+	insert.expected = expected;
 	return insert;
 }
 
@@ -115,6 +114,7 @@ Test(insert, that_replaces_goes_in_where_what_it_expects_still_stands)
 	start(&insert);
 	cr_expect(has_ended());
 	cr_expect(eq(u64, insert.inserted_sectors, 6));
+	cr_expect(zero(u32, insert.collisions));
 	cr_expect(eq(u64, ix.index.dirty_sectors[1], 2));
 }
 
@@ -126,7 +126,25 @@ Test(insert, that_replaces_what_has_gone_does_nothing)
 	start(&insert);
 	cr_expect(has_ended());
 	cr_expect(zero(u64, insert.inserted_sectors));
+	cr_expect(eq(u32, insert.collisions, 1));
 	cr_expect(zero(u32, root()->open.count));
+}
+
+/* Each key has its own expectation. */
+Test(insert, that_replaces_goes_on_behind_a_collision)
+{
+	const struct bkey old[] = { ix_extent(1, 0, 8, true), ix_extent(1, 8, 16, true) };
+	const struct bkey new[] = { ix_extent(1, 0, 8, false), ix_extent(1, 8, 16, false) };
+	struct insert insert = ix_insert_of(new, 2);
+
+	insert.is_journaled = false;
+	insert.expected = old;
+	cr_assert(zero(int, ix_insert(&old[1], 1)));
+	start(&insert);
+	cr_expect(has_ended());
+	cr_expect(eq(u64, insert.inserted_sectors, 8));
+	cr_expect(eq(u32, insert.collisions, 1));
+	cr_expect(zero(u64, ix.index.dirty_sectors[1]));
 }
 
 /* ---- what stands in the way ---- */

@@ -562,11 +562,27 @@ Test(leaf_replaceable, ends_at_a_gap)
 	cr_expect(zero(u32, replaceable(3, 8, 'a', 0, 8)));
 }
 
-/* The same place under another key is another write. */
-Test(leaf_replaceable, is_nothing_where_the_extent_is_larger_than_expected)
+/* Writeback copies a long extent in parts. */
+Test(leaf_replaceable, may_lie_within_a_larger_extent)
 {
 	keys_are(1, "aaaaaaaa");
-	cr_expect(zero(u32, replaceable(2, 6, 'a', 2, 6)));
+	cr_expect(eq(u32, replaceable(2, 6, 'a', 0, 8), 4));
+	cr_expect(eq(u32, replaceable(2, 6, 'b', 0, 8), 0));
+}
+
+/* As far as the expected extent goes, not only from its start. */
+Test(leaf_replaceable, compares_where_both_are)
+{
+	struct bkey k = key_of('n', 1, 2, 6), expected = key_of('a', 1, 0, 8);
+
+	keys_are(1, "aaaaaaaa");
+	bkey_cut_front(&expected, 2);
+	bkey_cut_back(&expected, 6);
+	lock_acquire(lock);
+	cr_expect(eq(u32, leaf_replaceable(leaf, &k, &expected), 4));
+	expected.ptr = pointer_advance(expected.ptr, 1);
+	cr_expect(zero(u32, leaf_replaceable(leaf, &k, &expected)));
+	lock_release(lock);
 }
 
 Test(leaf_replaceable, is_nothing_where_the_pointer_has_another_generation)
