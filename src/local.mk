@@ -181,6 +181,7 @@ control_sources = \
 	src/control/metrics.c \
 	src/control/metrics.h \
 	src/control/set_files.c \
+	src/control/set_internal_files.c \
 	src/control/stats_files.c \
 	src/control/store.c \
 	src/control/text.c \

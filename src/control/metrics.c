@@ -236,7 +236,7 @@ static double set_errors(const struct cache_set *set, const struct set_facts *fa
 static double set_read_races(const struct cache_set *set UNUSED,
 			     const struct set_facts *facts UNUSED)
 {
-	return 0;	/* see cache_read_races of control/set_files.c */
+	return 0;	/* see cache_read_races of control/set_internal_files.c */
 }
 
 static double set_gc_runs(const struct cache_set *set UNUSED, const struct set_facts *facts)
