@@ -230,6 +230,7 @@ static LOCKED void begin_choice(struct space *space)
 {
 	adapt_data_target(space);
 	space->choice = (struct choice){ .wanted = batch_size(space),
+					 .by = space->setup.replacement,
 					 .prio_min = space->prio_min };
 	space->refill_state = REFILL_SWEEP;
 	look_for_victims(space);

@@ -119,7 +119,7 @@ struct space_setup {
 	unsigned first_bucket;
 	unsigned prio_per_part, prio_parts;
 	unsigned journal_buckets;	/* they begin at first_bucket */
-	enum replacement replacement;
+	enum replacement replacement;	/* lock: the next sweep goes by it */
 	uint64_t seed;
 	unsigned slice_buckets;		/* SPACE-6; 0: default */
 	bool is_read_only;		/* -o ro: no table will be written */
@@ -132,6 +132,7 @@ struct choice {
 	unsigned wanted, count;	/* of space->victims */
 	uint64_t tried;		/* buckets looked at, or drawn */
 	uint16_t prio_min;	/* as when the sweep began, so that all are compared alike */
+	enum replacement by;	/* the policy when it began: it may change before the end */
 	bool takes_any;		/* random: draws found none, so any are taken in turn */
 };
 

@@ -148,7 +148,7 @@ static bool sweep_random(struct space *space)
 
 bool space_sweep(struct space *space)
 {
-	switch (space->setup.replacement) {
+	switch (space->choice.by) {
 	case REPLACEMENT_FIFO:
 		return sweep_fifo(space);
 	case REPLACEMENT_RANDOM:
@@ -162,7 +162,7 @@ bool space_sweep(struct space *space)
 /* A victim that was used since the sweep passed it is worth more than all others are. */
 static bool is_still_cheap(const struct space *space, const struct bucket *bucket, uint64_t most)
 {
-	return space->setup.replacement != REPLACEMENT_LRU || worth(space, bucket) <= most;
+	return space->choice.by != REPLACEMENT_LRU || worth(space, bucket) <= most;
 }
 
 void space_check_victims(struct space *space)

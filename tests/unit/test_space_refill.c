@@ -1028,3 +1028,23 @@ Test(refilled, leaves_the_buckets_of_its_table_to_the_entry_that_names_them)
 	refill();
 	cr_expect(zero(u32, space.bucket[space.table[0]].pins));
 }
+
+/* As refill does it between two slices: another policy might choose the same bucket again. */
+Test(victims, of_a_sweep_go_by_the_policy_with_which_it_began)
+{
+	fill_cache(REPLACEMENT_LRU);
+	refill();
+	space.setup.slice_buckets = 4;
+	lock_acquire(lock);
+	space.choice = (struct choice){ .wanted = VICTIMS, .by = REPLACEMENT_LRU };
+	cr_assert(not(space_sweep(&space)));
+	space.setup.replacement = REPLACEMENT_FIFO;
+	space.cursor = 0;
+	while (!space_sweep(&space))
+		;
+	cr_expect(eq(u32, space.choice.count, VICTIMS));
+	for (unsigned i = 0; i < space.choice.count; i++)
+		for (unsigned k = 0; k < i; k++)
+			cr_expect(ne(u32, space.victims[i].bucket, space.victims[k].bucket));
+	lock_release(lock);
+}
