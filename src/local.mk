@@ -28,6 +28,7 @@ base_sources = \
 	src/base/numbers.h \
 	src/base/random.h \
 	src/base/sometimes.h \
+	src/base/time_stats.h \
 	src/base/units.c \
 	src/base/units.h \
 	$(NULL)
@@ -166,6 +167,7 @@ lifecycle_sources = \
 	src/lifecycle/recover_replay.c \
 	src/lifecycle/recover_walk.c \
 	src/lifecycle/register.c \
+	src/lifecycle/set_settings.c \
 	src/lifecycle/stop.c \
 	src/lifecycle/superblocks.c \
 	src/lifecycle/uuids.c \

@@ -82,6 +82,7 @@ unit_tests = \
 	tests/unit/test_journal_unreadable \
 	tests/unit/test_lifecycle_attach \
 	tests/unit/test_lifecycle_job \
+	tests/unit/test_lifecycle_settings \
 	tests/unit/test_lifecycle_start \
 	tests/unit/test_lifecycle_stop \
 	tests/unit/test_list \
@@ -94,6 +95,7 @@ unit_tests = \
 	tests/unit/test_space_prio \
 	tests/unit/test_space_refill \
 	tests/unit/test_superblock \
+	tests/unit/test_time_stats \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
 	$(NULL)
@@ -217,10 +219,15 @@ mount_tests = \
 	tests/mount/polling.tap \
 	tests/mount/requests.tap \
 	tests/mount/signals.tap \
+	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
-EXTRA_DIST += tests/mount/kernel-files tests/mount/mount.bash
+EXTRA_DIST += \
+	tests/mount/mount.bash \
+	tests/mount/sysfs-differences \
+	tests/mount/sysfs-reference.txt \
+	$(NULL)
 check_PROGRAMS += tests/mount/file_calls tests/mount/file_model tests/mount/promises
 tests_mount_file_calls_LDADD =
 tests_mount_promises_LDADD =

@@ -23,6 +23,7 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 		.backing = backing,
 		.is_flash = !backing,
 		.writeback_percent = WRITEBACK_PERCENT,
+		.writeback_metadata = true,
 		.writeback_delay = WRITEBACK_DELAY,
 	};
 	waitlist_init(&volume->thawed);

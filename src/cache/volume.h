@@ -105,6 +105,7 @@ struct volume {
 	struct traffic traffic;			/* counted by src/fuse */
 	/* The kernel's.  They have no effect as long as nothing is written back. */
 	unsigned writeback_percent, writeback_delay;
+	bool writeback_metadata;
 };
 
 /* Where a byte of the volume, a multiple of the sector, is in the keys of the index. */

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <sys/sysmacros.h>
 
+#include "base/units.h"
 #include "control/facts.h"
 
 enum { SECTOR_BYTES = 512 };
@@ -28,11 +29,22 @@ static void show_bucket_size(const struct control_subject *subject, struct text 
 	text_size(text, (int64_t)subject->set->cache.superblock.bucket_sectors * SECTOR_BYTES);
 }
 
+static const char *const replacement_names[] = { "lru", "fifo", "random", NULL };
+
 static void show_replacement(const struct control_subject *subject, struct text *text)
 {
-	static const char *const names[] = { "lru", "fifo", "random", NULL };
+	text_choice(text, replacement_names,
+		    superblock_replacement(&subject->set->cache.superblock));
+}
 
-	text_choice(text, names, superblock_replacement(&subject->set->cache.superblock));
+static int store_replacement(struct control_store *store)
+{
+	int policy = units_parse_choice(store->text, replacement_names);
+
+	if (policy < 0)
+		return policy;
+	set_change_replacement(store->subject.set, policy, &store->error, &store->op);
+	return 0;
 }
 
 /* Also clears the counters that metrics shows, as these are the same. */
@@ -53,6 +65,16 @@ static int store_clear_stats(struct control_store *store)
 static void show_discard(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, superblock_wants_discard(&subject->set->cache.superblock));
+}
+
+static int store_discard(struct control_store *store)
+{
+	bool discard;
+	int error = units_parse_bool(store->text, &discard);
+
+	if (!error)
+		set_change_discard(store->subject.set, discard, &store->error, &store->op);
+	return error;
 }
 
 static void show_io_errors(const struct control_subject *subject, struct text *text)
@@ -99,12 +121,12 @@ const struct control_file control_device_files[] = {
 	{ "btree_written", 0444, show_btree_written, NULL, "bytes of index nodes written" },
 	{ "bucket_size", 0444, show_bucket_size, NULL,
 	  "bucket size: space is reused a whole bucket at a time" },
-	{ "cache_replacement_policy", 0444, show_replacement, NULL,
+	{ "cache_replacement_policy", 0644, show_replacement, store_replacement,
 	  "which buckets are reused first: lru, fifo or random" },
 	{ "clear_stats", 0200, NULL, store_clear_stats,
 	  "any text: resets written, btree_written, metadata_written and io_errors" },
-	{ "discard", 0444, show_discard, NULL,
-	  "1: the superblock has the discard flag, which has no effect" },
+	{ "discard", 0644, show_discard, store_discard,
+	  "1: the superblock has the discard flag, which has no effect here" },
 	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the cache device" },
 	{ "metadata_written", 0444, show_metadata_written, NULL,
 	  "bytes of index nodes, journal and tables written" },

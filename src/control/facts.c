@@ -72,6 +72,27 @@ unsigned set_longest_chain(struct cache_set *set)
 	return longest;
 }
 
+/* A walk over the nodes in memory, but not over their keys, of which there may be millions. */
+struct run_facts run_facts_take(struct cache_set *set)
+{
+	const struct index *index = &set->index;
+	struct run_facts facts = { 0 };
+
+	set_lock(set);
+	for (struct list_link *link = list_first(&index->lru); link;
+	     link = list_next(&index->lru, link)) {
+		const struct node *node = container_of(link, struct node, lru_link);
+
+		facts.nodes++;
+		facts.written += node->keys.count != 0;
+		facts.open += node->open.count != 0;
+		facts.written_keys += node->keys.count;
+		facts.open_keys += node->open.count;
+	}
+	set_unlock(set);
+	return facts;
+}
+
 /* There is no root while a set starts. */
 static void take_index(struct cache_set *set, struct set_facts *facts) LOCKED
 {
@@ -84,8 +105,10 @@ static void take_index(struct cache_set *set, struct set_facts *facts) LOCKED
 			percent_of((uint64_t)root_words(index) * WORD_BYTES, node_bytes);
 	}
 	facts->node_memory_bytes = index_memory_bytes(index);
-	facts->read_average_ns = index->read_average_ns;
-	facts->read_max_ns = index->read_max_ns;
+	facts->read_times = index->read_times;
+	facts->split_times = index->split_times;
+	facts->merge_times = index->merge_times;
+	facts->pressure_writes = index->pressure_writes;
 }
 
 /* As of the last complete gc: a running one has counted only a part. */
@@ -121,11 +144,12 @@ struct set_facts set_facts_take(struct cache_set *set)
 {
 	struct set_facts facts = { .gc_age_ns = -1 };
 
+	facts.now_ns = clock_ns(set->reactor);
 	set_lock(set);
 	if (set->is_running) {
 		take_space(set, &facts);
 		take_index(set, &facts);
-		take_gc(set, &facts, clock_ns(set->reactor));
+		take_gc(set, &facts, facts.now_ns);
 		take_journal(set, &facts);
 	}
 	set_unlock(set);

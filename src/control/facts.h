@@ -19,7 +19,9 @@ struct set_facts {
 	unsigned tree_depth;
 	unsigned root_usage_percent;
 	uint64_t node_memory_bytes;
-	uint64_t read_average_ns, read_max_ns;	/* of a node */
+	struct time_stats read_times, split_times, merge_times;
+	uint64_t now_ns;		/* when they were taken */
+	uint64_t pressure_writes;
 
 	/* as of the last garbage collection */
 	uint64_t average_key_bytes;
@@ -36,6 +38,13 @@ struct set_facts {
 
 /* All zero (gc_age_ns: -1) while the set is not running. */
 struct set_facts set_facts_take(struct cache_set *set);
+
+/* The runs of the nodes in memory: each node has one that is written, and one that is not yet. */
+struct run_facts {
+	uint64_t nodes, written, open;
+	uint64_t written_keys, open_keys;
+};
+struct run_facts run_facts_take(struct cache_set *set);
 
 /* The most nodes in one slot of the index's hash table: looks at all of them. */
 unsigned set_longest_chain(struct cache_set *set);

@@ -91,6 +91,19 @@ static void show_synchronous(const struct control_subject *subject, struct text 
 	text_number(text, superblock_is_sync(&subject->set->cache.superblock));
 }
 
+/* 0 would mean that the next start discards the whole cache, dirty data too. */
+static int store_synchronous(struct control_store *store)
+{
+	bool sync;
+	int error = units_parse_bool(store->text, &sync);
+
+	if (!error && !sync)
+		return error_set(&store->error, EOPNOTSUPP,
+				 "a set that is not synchronous loses its cached data, dirty ones "
+				 "too, when it stops: only 1 is possible");
+	return error;
+}
+
 static void show_tree_depth(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_facts_take(subject->set).tree_depth);
@@ -140,7 +153,8 @@ const struct control_file control_set_files[] = {
 	  "how full the root node is, in percent" },
 	{ "stop", 0200, NULL, store_stop,
 	  "any text: stops the set and its volumes; dirty data stay in the cache" },
-	{ "synchronous", 0444, show_synchronous, NULL, "1: cached data survive a restart" },
+	{ "synchronous", 0644, show_synchronous, store_synchronous,
+	  "1: cached data survive a restart; only 1 can be written" },
 	{ "tree_depth", 0444, show_tree_depth, NULL, "levels of the index above its leaves" },
 	{ "unregister", 0200, NULL, store_unregister,
 	  "any text: detaches all volumes, then stops the set" },

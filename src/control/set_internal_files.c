@@ -6,7 +6,9 @@
 #include "control/control.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
+#include "base/units.h"
 #include "control/facts.h"
 
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
@@ -52,12 +54,131 @@ static void show_btree_nodes(const struct control_subject *subject, struct text 
 
 static void show_read_duration(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, set_facts_take(subject->set).read_average_ns / NS_PER_US);
+	text_number(text, set_facts_take(subject->set).read_times.average_ns / NS_PER_US);
 }
 
 static void show_read_max(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, set_facts_take(subject->set).read_max_ns / NS_PER_US);
+	text_number(text, set_facts_take(subject->set).read_times.max_ns / NS_PER_US);
+}
+
+/* How long ago something happened last; -1: never. */
+static void show_last(const struct set_facts *facts, const struct time_stats *times,
+		      int64_t unit_ns, struct text *text)
+{
+	text_number(text, times->count ? (int64_t)(facts->now_ns - times->last_ns) / unit_ns : -1);
+}
+
+static void show_read_frequency(const struct control_subject *subject, struct text *text)
+{
+	text_number(text,
+		    set_facts_take(subject->set).read_times.interval_average_ns / NS_PER_MS);
+}
+
+static void show_read_last(const struct control_subject *subject, struct text *text)
+{
+	struct set_facts facts = set_facts_take(subject->set);
+
+	show_last(&facts, &facts.read_times, NS_PER_MS, text);
+}
+
+/* Runs are merged within a step, for which the clock stands still. */
+static void show_sort_duration(const struct control_subject *subject UNUSED, struct text *text)
+{
+	text_number(text, 0);
+}
+
+static void show_sort_frequency(const struct control_subject *subject, struct text *text)
+{
+	text_number(text,
+		    set_facts_take(subject->set).merge_times.interval_average_ns / NS_PER_MS);
+}
+
+static void show_sort_last(const struct control_subject *subject, struct text *text)
+{
+	struct set_facts facts = set_facts_take(subject->set);
+
+	show_last(&facts, &facts.merge_times, NS_PER_MS, text);
+}
+
+static void show_split_duration(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).split_times.average_ns / NS_PER_US);
+}
+
+static void show_split_max(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).split_times.max_ns / NS_PER_US);
+}
+
+static void show_split_frequency(const struct control_subject *subject, struct text *text)
+{
+	text_number(text,
+		    set_facts_take(subject->set).split_times.interval_average_ns / NS_PER_SECOND);
+}
+
+static void show_split_last(const struct control_subject *subject, struct text *text)
+{
+	struct set_facts facts = set_facts_take(subject->set);
+
+	show_last(&facts, &facts.split_times, NS_PER_SECOND, text);
+}
+
+/* Lines of the kernel.  It searches keys by trees of floats, which do not exist here. */
+static void show_runs(const struct control_subject *subject, struct text *text)
+{
+	struct run_facts facts = run_facts_take(subject->set);
+
+	text_print(text,
+		   "btree nodes:\t\t%" PRIu64 "\n"
+		   "written sets:\t\t%" PRIu64 "\n"
+		   "unwritten sets:\t\t%" PRIu64 "\n"
+		   "written key bytes:\t%" PRIu64 "\n"
+		   "unwritten key bytes:\t%" PRIu64 "\n"
+		   "floats:\t\t\t0\n"
+		   "failed:\t\t\t0\n",
+		   facts.nodes, facts.written, facts.open,
+		   facts.written_keys * sizeof(struct bkey), facts.open_keys * sizeof(struct bkey));
+}
+
+/* The memory for nodes has a fixed limit, so there is nothing that memory pressure could shrink. */
+static void show_shrinker_disabled(const struct control_subject *subject UNUSED,
+				   struct text *text)
+{
+	text_number(text, 0);
+}
+
+static int store_shrinker_disabled(struct control_store *store)
+{
+	bool disable;
+	int error = units_parse_bool(store->text, &disable);
+
+	if (!error && disable)
+		return error_set(&store->error, EOPNOTSUPP,
+				 "there is no shrinker: the memory for index nodes is what "
+				 "-o node_memory= says, and only 0 is possible");
+	return error;
+}
+
+/* Nodes that are dirty or in use stay. */
+static int store_prune(struct control_store *store)
+{
+	struct cache_set *set = store->subject.set;
+	uint64_t nodes;
+	int error = units_parse_number(store->text, &nodes);
+
+	if (error)
+		return error;
+	set_lock(set);
+	if (set->is_running)
+		index_prune(&set->index, nodes);
+	set_unlock(set);
+	return 0;
+}
+
+static void show_pressure_writes(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, set_facts_take(subject->set).pressure_writes);
 }
 
 static void show_used_percent(const struct control_subject *subject, struct text *text)
@@ -132,6 +253,8 @@ static void show_keys_failed(const struct control_subject *subject, struct text 
 const struct control_file control_set_internal_files[] = {
 	{ "active_journal_entries", 0444, show_journal_entries, NULL,
 	  "journal entries that a start after a crash would replay" },
+	{ "bset_tree_stats", 0444, show_runs, NULL,
+	  "index nodes in memory, and their keys: those on disk, and those not yet written" },
 	{ "btree_cache_max_chain", 0444, show_longest_chain, NULL,
 	  "longest chain in the hash table of index nodes" },
 	{ "btree_gc_average_duration_ms", 0444, show_gc_duration, NULL,
@@ -146,8 +269,30 @@ const struct control_file control_set_internal_files[] = {
 	  "number of index nodes, as of the last garbage collection" },
 	{ "btree_read_average_duration_us", 0444, show_read_duration, NULL,
 	  "average time to read an index node" },
+	{ "btree_read_average_frequency_ms", 0444, show_read_frequency, NULL,
+	  "average time from one read of an index node to the next" },
+	{ "btree_read_last_ms", 0444, show_read_last, NULL,
+	  "milliseconds since an index node was read; -1: none yet" },
 	{ "btree_read_max_duration_us", 0444, show_read_max, NULL,
 	  "longest time to read an index node" },
+	{ "btree_shrinker_disabled", 0644, show_shrinker_disabled, store_shrinker_disabled,
+	  "always 0: the memory for index nodes has a fixed limit; only 0 can be written" },
+	{ "btree_sort_average_duration_us", 0444, show_sort_duration, NULL,
+	  "always 0: a merge of keys is not measured" },
+	{ "btree_sort_average_frequency_ms", 0444, show_sort_frequency, NULL,
+	  "average time from one merge of the keys of a node to the next" },
+	{ "btree_sort_last_ms", 0444, show_sort_last, NULL,
+	  "milliseconds since keys of a node were merged; -1: none yet" },
+	{ "btree_sort_max_duration_us", 0444, show_sort_duration, NULL,
+	  "always 0: a merge of keys is not measured" },
+	{ "btree_split_average_duration_us", 0444, show_split_duration, NULL,
+	  "average time to replace index nodes by new ones" },
+	{ "btree_split_average_frequency_sec", 0444, show_split_frequency, NULL,
+	  "average time from one replacement of index nodes to the next" },
+	{ "btree_split_last_sec", 0444, show_split_last, NULL,
+	  "seconds since index nodes were replaced; -1: none yet" },
+	{ "btree_split_max_duration_us", 0444, show_split_max, NULL,
+	  "longest time to replace index nodes by new ones" },
 	{ "btree_used_percent", 0444, show_used_percent, NULL,
 	  "how full the index nodes are, as of the last garbage collection" },
 	{ "cache_read_races", 0444, show_read_races, NULL,
@@ -161,6 +306,10 @@ const struct control_file control_set_internal_files[] = {
 	  "incompatible features; those of this set are in brackets" },
 	{ "feature_ro_compat", 0444, show_no_features, NULL,
 	  "read-only compatible features: none is defined" },
+	{ "flush_write", 0444, show_pressure_writes, NULL,
+	  "index nodes written because the journal ran short of space" },
+	{ "prune_cache", 0200, NULL, store_prune,
+	  "a number: frees the memory of up to so many index nodes" },
 	{ "reclaim", 0444, show_reclaim, NULL, "number of times the journal ran short of space" },
 	{ "reclaimed_journal_buckets", 0444, show_reclaimed_buckets, NULL,
 	  "journal buckets that were reclaimed" },

@@ -152,6 +152,25 @@ static int store_readahead(struct control_store *store)
 	return error;
 }
 
+static const char *const readahead_policies[] = { "all", "meta-only", NULL };
+
+static void show_readahead_policy(const struct control_subject *subject UNUSED,
+				  struct text *text)
+{
+	text_choice(text, readahead_policies, 0);
+}
+
+/* FUSE does not tell which reads are read-ahead, nor which are of metadata. */
+static int store_readahead_policy(struct control_store *store)
+{
+	int policy = units_parse_choice(store->text, readahead_policies);
+
+	if (policy > 0)
+		return error_set(&store->error, EOPNOTSUPP,
+				 "read-ahead is cached like all other reads: only all is possible");
+	return policy;
+}
+
 static void show_running(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->volume->is_exported);
@@ -207,6 +226,16 @@ static void show_stripe_size(const struct control_subject *subject UNUSED, struc
 static void show_writeback_delay(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->volume->writeback_delay);
+}
+
+static void show_writeback_metadata(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->writeback_metadata);
+}
+
+static int store_writeback_metadata(struct control_store *store)
+{
+	return units_parse_bool(store->text, &store->subject.volume->writeback_metadata);
 }
 
 static void show_writeback_percent(const struct control_subject *subject, struct text *text)
@@ -273,6 +302,8 @@ const struct control_file control_backing_files[] = {
 	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: not supported" },
 	{ "readahead", 0644, show_readahead, store_readahead,
 	  "always 0.0k: not supported; only 0 can be written" },
+	{ "readahead_cache_policy", 0644, show_readahead_policy, store_readahead_policy,
+	  "always all: read-ahead is cached, too; only all can be written" },
 	{ "running", 0644, show_running, store_running,
 	  "1: the volume exists; writing 1 starts the volume without its cache. WARNING: all "
 	  "dirty data are discarded, at the latest when the cache returns." },
@@ -284,6 +315,8 @@ const struct control_file control_backing_files[] = {
 	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },
 	{ "writeback_delay", 0444, show_writeback_delay, NULL,
 	  "seconds; no effect while writeback_running is 0" },
+	{ "writeback_metadata", 0644, show_writeback_metadata, store_writeback_metadata,
+	  "0 or 1; no effect, as in the kernel" },
 	{ "writeback_percent", 0444, show_writeback_percent, NULL,
 	  "target for dirty data, in percent of the cache; no effect while writeback_running "
 	  "is 0" },

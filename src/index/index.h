@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "base/random.h"
+#include "base/time_stats.h"
 #include "format/bkey.h"
 #include "format/bset.h"
 #include "index/run.h"
@@ -132,7 +133,11 @@ struct index {
 	uint64_t *dirty_sectors;	/* by volume: sum of its usable dirty extents */
 	bool *is_gone;			/* by volume: retired, so its keys are unusable */
 	uint64_t splits, rewrites, nodes_written, leaves_written, sectors_written;
-	uint64_t nodes_read, read_average_ns, read_max_ns;
+	uint64_t nodes_read;
+	uint64_t pressure_writes;	/* leaves written to make room in the journal */
+	struct time_stats read_times;	/* of a node */
+	struct time_stats split_times;	/* of a plan that replaces nodes */
+	struct time_stats merge_times;	/* of runs; within a step, so each takes 0 ns */
 	struct random random;
 };
 
@@ -312,6 +317,8 @@ void index_abort(struct index *index, int error) LOCKED;
 /* At rest: no node is being read, written or replaced.  Idle: the two ops have ended, too. */
 bool index_is_at_rest(const struct index *index) LOCKED;
 bool index_is_idle(const struct index *index) LOCKED;
+/* Evicts up to `count` nodes, least recently used first, but those that must stay (NODE-1). */
+void index_prune(struct index *index, uint64_t count) LOCKED;
 size_t index_memory_bytes(const struct index *index) LOCKED;
 
 /* ---- checks, for tests and the simulator (check.c) ---- */

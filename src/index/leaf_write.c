@@ -112,8 +112,10 @@ bool leaf_writes_are_idle(const struct index *index)
 /* Merges the open run into `keys`, below which there are no older keys, so holes are dropped. */
 static void join_runs(struct index *index, struct node *leaf)
 {
+	uint64_t now = clock_ns(index->setup.reactor);
 	struct run kept;
 
+	time_stats_add(&index->merge_times, now, now);
 	run_merge(&leaf->keys, &leaf->open, &index->scratch);
 	run_drop_holes(&index->scratch);
 	kept = leaf->keys;
@@ -302,8 +304,11 @@ void pressure_step(struct op *op)
 				continue;
 			leaf = container_of(pin, struct node, pin);
 			leaf->write_wanted = true;
-			if (!leaf->write && !leaf->is_frozen && !leaf_write_start(index, leaf))
+			if (leaf->write || leaf->is_frozen)
+				continue;
+			if (!leaf_write_start(index, leaf))
 				break;
+			index->pressure_writes++;
 		}
 		waitlist_join(&index->setup.journal->pressure, op);
 	}

@@ -124,6 +124,12 @@ void nodes_trim(struct index *index)
 		forget_down_to(index, index->nodes_max);
 }
 
+void index_prune(struct index *index, uint64_t count)
+{
+	if (!index->setup.memory_only)
+		forget_down_to(index, index->nodes - min_u64(index->nodes, count));
+}
+
 /*
  * The longest unused node is a dirty leaf: it is written, so that it may be forgotten later.  Else
  * dirty leaves take all memory but for a place or two, in which a leaf and the parent by which it

@@ -206,12 +206,9 @@ static LOCKED int parse(struct node_read *read)
 static LOCKED void count_read(struct node_read *read)
 {
 	struct index *index = read->index;
-	uint64_t took = clock_ns(index->setup.reactor) - read->began_ns;
 
 	index->nodes_read++;
-	index->read_average_ns = index->read_average_ns ?
-				 (index->read_average_ns * 7 + took) / 8 : took;
-	index->read_max_ns = max_u64(index->read_max_ns, took);
+	time_stats_add(&index->read_times, read->began_ns, clock_ns(index->setup.reactor));
 }
 
 /* Wakes the ops that wait for the node, before the node is gone. */

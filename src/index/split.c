@@ -110,6 +110,7 @@ void plan_start(struct index *index, struct position from, unsigned level, struc
 	plan->insert = insert;
 	plan->owner = op;
 	plan->state = PLAN_PREPARE;
+	plan->began_ns = clock_ns(index->setup.reactor);
 	op_await(op);
 	op_queue(&plan->op);
 }
@@ -399,6 +400,7 @@ static LOCKED void thaw(struct plan *plan)
 	bool root_is_unnamed = !plan->parent && !index->is_running;
 	uint32_t freed[INDEX_LEVELS_MAX];
 
+	time_stats_add(&index->split_times, plan->began_ns, clock_ns(index->setup.reactor));
 	for (unsigned level = plan->bottom; level <= plan->top; level++) {
 		struct level_plan *at = &plan->at[level];
 

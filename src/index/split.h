@@ -57,6 +57,7 @@ struct plan {
 	unsigned writing;		/* the level whose nodes are written next */
 	struct run content;		/* keys of the new nodes of the current level */
 	struct run carried;		/* the carried keys */
+	uint64_t began_ns;
 	struct insert trial;		/* a copy of the insert, as it will be after them */
 };
 

@@ -81,6 +81,10 @@ void volume_set_label(struct volume *volume, const char *label, struct error *er
 /* To be called when the last handle was closed: a volume that is stopping goes then. */
 void volume_closed(struct volume *volume);
 void set_stop(struct cache_set *set, struct error *error, struct op *op);
+/* Change the superblock of the cache device (set_settings.c). */
+void set_change_replacement(struct cache_set *set, enum replacement replacement,
+			    struct error *error, struct op *op);
+void set_change_discard(struct cache_set *set, bool discard, struct error *error, struct op *op);
 void set_unregister(struct cache_set *set, struct error *error, struct op *op);
 /* Makes everything durable, stops all sets and volumes, and closes their devices. */
 void daemon_stop(struct daemon *daemon, struct error *error, struct op *op);

@@ -268,8 +268,8 @@ Test(nodes, are_counted_when_they_are_read)
 	cr_expect(zero(u64, ix.index.nodes_read));
 	ix_reopen(false);
 	cr_expect(eq(u64, ix.index.nodes_read, 1));
-	cr_expect(lt(u64, 0, ix.index.read_max_ns));
-	cr_expect(eq(u64, ix.index.read_average_ns, ix.index.read_max_ns));
+	cr_expect(lt(u64, 0, ix.index.read_times.max_ns));
+	cr_expect(eq(u64, ix.index.read_times.average_ns, ix.index.read_times.max_ns));
 	for (unsigned i = 0; i < 10; i++)
 		cr_expect(ix_has(1, 2 * i));
 	cr_expect(not(ix_has(1, 1)));
@@ -289,11 +289,13 @@ static int read_root_again(void)
 Test(nodes, take_their_average_time_to_read)
 {
 	write_root();
-	ix.index.read_average_ns = 8 * UINT64_C(1000000000000);
 	cr_assert(zero(int, read_root_again()));
-	cr_expect(ge(u64, ix.index.read_average_ns, 7 * UINT64_C(1000000000000)));
-	cr_expect(lt(u64, ix.index.read_average_ns, 8 * UINT64_C(1000000000000)));
-	cr_expect(lt(u64, ix.index.read_max_ns, UINT64_C(1000000000000)));
+	cr_expect(eq(u64, ix.index.read_times.count, 1));
+	ix.index.read_times.average_ns = 8 * UINT64_C(1000000000000);
+	cr_assert(zero(int, read_root_again()));
+	cr_expect(ge(u64, ix.index.read_times.average_ns, 7 * UINT64_C(1000000000000)));
+	cr_expect(lt(u64, ix.index.read_times.average_ns, 8 * UINT64_C(1000000000000)));
+	cr_expect(lt(u64, ix.index.read_times.max_ns, UINT64_C(1000000000000)));
 }
 
 Test(nodes, that_cannot_be_read_end_the_set_and_are_gone)
@@ -395,4 +397,25 @@ Test(nodes, have_extents_up_to_the_largest_end)
 	ix_clean();
 	ix_reopen(false);
 	cr_expect(ix_has(1, BKEY_END_MAX - 8));
+}
+
+/* The root stays, and what is dirty. */
+Test(nodes, are_pruned_but_for_those_that_must_stay)
+{
+	for (unsigned i = 0; i < 40; i++)
+		ix_insert_many(1, 2000 * i, 60, 4);
+	cr_assert(lt(u32, 0, ix.index.root->level));
+	ix_enter();
+	index_prune(&ix.index, UINT64_MAX);
+	ix_leave();
+	cr_expect(lt(u32, 1, ix.index.nodes));		/* a leaf is dirty */
+	ix_clean();
+	ix_enter();
+	index_prune(&ix.index, 0);
+	cr_expect(lt(u32, 1, ix.index.nodes));
+	index_prune(&ix.index, UINT64_MAX);
+	cr_expect(eq(u32, ix.index.nodes, 1));
+	ix_leave();
+	cr_expect(ix_has(1, 0));
+	cr_expect(ix_has(1, 2000 * 39));
 }
