@@ -161,6 +161,13 @@ struct lookup {
 int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
 		 struct lookup *answer, struct op *op) LOCKED MUST_CHECK;
 
+/*
+ * The same of a set that has failed, from nodes in memory: nothing is inserted any more, so they
+ * are as they were.  -EIO: a node is not there.  The pointer of a hit may only be read.
+ */
+int index_peek(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
+	       struct lookup *answer) LOCKED MUST_CHECK;
+
 /* ---- insert ---- */
 
 enum insert_state {

@@ -25,6 +25,8 @@ void node_forget(struct index *index,
 void nodes_trim(struct index *index) LOCKED;
 void node_unhash(struct index *index, struct node *node) LOCKED;
 void node_touch(struct index *index, struct node *node) LOCKED;
+/* The node that `key` points to, if it is in memory; NULL: it is not, or is being read. */
+const struct node *node_peek(struct index *index, const struct bkey *key, unsigned level) LOCKED;
 /* Finds the node that `key` points to, or reads it.  -EAGAIN: `op` waits; ask again. */
 int node_get(struct index *index, const struct bkey *key, unsigned level, struct node **node,
 	     struct op *op) LOCKED MUST_CHECK;

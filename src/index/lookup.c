@@ -88,17 +88,14 @@ static uint64_t sectors_in_leaf(const struct node *leaf, struct position from, u
 	return min_u64(sectors, bkey_end(&leaf->key) - from.sector);
 }
 
-int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
-		 struct lookup *answer, struct op *op)
+/* What the leaf, in which it begins, has of the range. */
+static void look_up_in_leaf(const struct index *index, const struct node *leaf, unsigned volume,
+			    uint64_t start, uint64_t sectors, struct lookup *answer)
 {
 	struct position from = { volume, start };
-	struct node *leaf;
 	struct node_walk walk;
 	const struct bkey *k;
-	int error = index_leaf(index, from, &leaf, op);
 
-	if (error)
-		return error;
 	answer->is_hit = false;
 	node_walk_begin_at(&walk, leaf, from);
 	sectors = sectors_in_leaf(leaf, from, sectors);
@@ -112,7 +109,7 @@ int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t 
 			continue;
 		if (bkey_start(k) > start) {
 			answer->sectors = bkey_start(k) - start;
-			return 0;
+			return;
 		}
 		answer->is_hit = true;
 		answer->key = *k;
@@ -120,8 +117,35 @@ int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t 
 		if (bkey_end(&answer->key) > start + sectors)
 			bkey_cut_back(&answer->key, start + sectors);
 		answer->sectors = bkey_sectors(&answer->key);
-		return 0;
+		return;
 	}
 	answer->sectors = sectors;
+}
+
+int index_lookup(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
+		 struct lookup *answer, struct op *op)
+{
+	struct node *leaf;
+	int error = index_leaf(index, (struct position){ volume, start }, &leaf, op);
+
+	if (!error)
+		look_up_in_leaf(index, leaf, volume, start, sectors, answer);
+	return error;
+}
+
+int index_peek(struct index *index, unsigned volume, uint64_t start, uint64_t sectors,
+	       struct lookup *answer)
+{
+	const struct node *node = index->root;
+
+	while (node && node->level) {
+		unsigned at = run_find(&node->keys, volume, start);
+
+		node = at < node->keys.count ? node_peek(index, &node->keys.key[at],
+							       node->level - 1) : NULL;
+	}
+	if (!node)
+		return -EIO;
+	look_up_in_leaf(index, node, volume, start, sectors, answer);
 	return 0;
 }
