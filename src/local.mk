@@ -127,8 +127,6 @@ cache_sources = \
 	src/cache/cache_device.h \
 	src/cache/cache_set.c \
 	src/cache/cache_set.h \
-	src/cache/failure.c \
-	src/cache/failure.h \
 	src/cache/fill.c \
 	src/cache/fill.h \
 	src/cache/gc.c \
@@ -158,6 +156,7 @@ lifecycle_sources = \
 	src/lifecycle/daemon.c \
 	src/lifecycle/daemon.h \
 	src/lifecycle/detach.c \
+	src/lifecycle/failure.c \
 	src/lifecycle/internal.h \
 	src/lifecycle/job.c \
 	src/lifecycle/members.c \

@@ -137,7 +137,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	init_index(set, node_memory_bytes, read_only);
 	gc_init(&set->gc, set);
 	fills_init(&set->fills, set);
-	failure_init(&set->failure, set);
+	waitlist_init(&set->left);
 	set->uuid_slots = superblock_uuid_slots(&set->cache.superblock);
 	set->uuids = calloc(set->uuid_slots, sizeof(*set->uuids));
 	assert(set->uuids);
@@ -147,6 +147,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 void set_done(struct cache_set *set)
 {
 	assert(list_empty(&set->volumes) && waitlist_empty(&set->when_idle));
+	assert(!set->failure && waitlist_empty(&set->left));
 	index_done(&set->index);
 	space_done(&set->cache.space);
 	journal_done(&set->journal);

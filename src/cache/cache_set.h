@@ -21,7 +21,6 @@
 #include <stdint.h>
 
 #include "cache/cache_device.h"
-#include "cache/failure.h"
 #include "cache/fill.h"
 #include "cache/gc.h"
 #include "cache/stats.h"
@@ -31,6 +30,7 @@
 #include "journal/journal.h"
 
 struct daemon;
+struct failure;
 struct volume;
 
 /*
@@ -51,7 +51,8 @@ struct cache_set {
 	struct index index;			/* lock */
 	struct gc gc;				/* lock */
 	struct fills fills;			/* reactor */
-	struct failure failure;			/* reactor */
+	struct failure *failure;		/* reactor: of lifecycle; NULL: it never ran */
+	struct waitlist left;			/* reactor: failed; for a volume to say NONE */
 	struct waitlist when_idle;		/* reactor: for ops of all of these to be idle */
 	struct list volumes;			/* reactor: attached ones and flash-only ones */
 	struct uuid_entry *uuids;		/* reactor: the table of volumes */

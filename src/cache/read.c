@@ -18,6 +18,9 @@
  * the backing device instead.  For dirty extents the read fails, since the backing
  * device has an older version (LESSON-13, LESSON-14).
  *
+ * After the set has failed, a range of which the nodes in memory say that nothing is dirty
+ * is read from the backing device as a whole (ORDER-26).
+ *
  * A read proceeds in batches: the transfers that one step started.  The next step
  * runs when all of them have ended, so an error belongs to the current batch, and
  * whether earlier batches were clean or dirty does not matter for it.
@@ -26,6 +29,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "cache/request.h"
 #include "cache/volume.h"
@@ -205,23 +209,38 @@ static void unpin_all(struct cache_read *read)
 	set_unlock(set);
 }
 
-/* Could the volume have dirty data?  By its superblock, since the index may be unreadable. */
-static bool may_be_dirty(const struct volume *volume)
+/* Does the set that failed have dirty data of the range, or may it have any? */
+static bool range_may_be_dirty(const struct cache_read *read)
 {
-	return volume->is_flash || volume_state(volume) == STATE_DIRTY ||
-	       volume_state(volume) == STATE_STALE;
+	const struct volume *volume = read->volume;
+	uint64_t at = read->start, end = read->start + read->sectors;
+	struct lookup found;
+	bool may_be = volume->is_flash;
+
+	set_lock(volume->set);
+	for (; !may_be && at < end; at += found.sectors) {
+		found = (struct lookup){ .is_hit = false };
+		may_be = index_peek(&volume->set->index, volume->slot, at, end - at, &found) ||
+			 (found.is_hit && bkey_is_dirty(&found.key));
+	}
+	set_unlock(volume->set);
+	SIM_SOMETIMES_IF(!may_be && volume_needs_set(volume),
+			 "a set has failed, and a clean range of a dirty volume is read");
+	return may_be;
 }
 
 /*
- * The volume has no set, or the set failed.  If it cannot have dirty data, the whole range is read
- * from the backing device: not only the rest, since the index may have failed inside a block.
+ * The volume has no set, or the set failed.  If it has no dirty data of the range, all of that is
+ * read from the backing device: not only the rest, since the index may have failed inside a block.
  */
 static void read_without_index(struct cache_read *read)
 {
+	struct volume *volume = read->volume;
+
 	read->at = read->start + read->sectors;
 	read->missed = true;
 	read->gap_sectors = 0;
-	if (read->volume->set && may_be_dirty(read->volume))
+	if (volume->set && volume_needs_set(volume) && range_may_be_dirty(read))
 		read->backing_error = -EIO;
 	else
 		read_backing(read, read->start, read->sectors);

@@ -7,11 +7,13 @@
  *	  `--flush--> FLUSHING ----------------------------------------> done
  *
  * In BEGIN the volume is frozen; in RANGE an overlapping request is in flight.  Reads, writes
- * and discards go on in files of their own, and end in request_finish().
+ * and discards go on in files of their own, and end in request_finish().  If the set has failed,
+ * all but reads wait in LEAVING until the superblock says that the volume is alone.
  */
 #include <errno.h>
 
 #include "base/numbers.h"
+#include "base/sometimes.h"
 #include "cache/cache_set.h"
 #include "cache/request_internal.h"
 #include "cache/volume.h"
@@ -31,7 +33,12 @@ uint64_t request_block_end(const struct request *request, uint64_t offset)
 	return volume->is_flash ? end : min_u64(end, volume->sectors * 512);
 }
 
-void request_finish(struct request *request, int error)
+static bool is_change(const struct request *request)
+{
+	return request->kind != REQUEST_READ && request->kind != REQUEST_FLUSH;
+}
+
+static void request_answer(struct request *request, int error)
 {
 	struct volume *volume = request->volume;
 
@@ -39,6 +46,26 @@ void request_finish(struct request *request, int error)
 		range_release(&volume->ranges, &request->range);
 	volume_request_end(volume);
 	request->done(request, error);	/* REQUEST-1; `request` may be freed now */
+}
+
+/*
+ * VOLUME-3: what the backing device has been told is not answered before the superblock says that
+ * the cache, which does not know of it, counts no more (ORDER-18).
+ */
+void request_finish(struct request *request, int error)
+{
+	struct volume *volume = request->volume;
+
+	if (!error && request->kind != REQUEST_READ && volume_set_has_failed(volume) &&
+	    !volume_needs_set(volume)) {
+		request->state = REQUEST_LEAVING;
+		error = volume_make_alone(volume, &request->op);
+		SIM_SOMETIMES_IF(error == -EAGAIN,
+				 "a request waits for the superblock that leaves a failed set");
+		if (error == -EAGAIN)
+			return;
+	}
+	request_answer(request, error);
 }
 
 /* ---- flushes ---- */
@@ -50,6 +77,15 @@ static void backing_is_flushed(struct op *op)
 	op_arrive(&request->op, op_take_error(op));
 }
 
+/* Does a flush of the volume include its set?  Not if that failed, and has nothing of it. */
+static bool flush_needs_set(const struct volume *volume)
+{
+	const struct cache_set *set = volume->set;
+
+	return set && !set->is_read_only &&
+	       (!volume_set_has_failed(volume) || volume_needs_set(volume));
+}
+
 /* Both flushes at once: the journal's is of the cache device, the other of the backing device. */
 static void start_flush(struct request *request)
 {
@@ -57,8 +93,9 @@ static void start_flush(struct request *request)
 	struct cache_set *set = volume->set;
 
 	request->state = REQUEST_FLUSHING;
+	request->flushes_set = flush_needs_set(volume);
 	op_await(&request->op);
-	if (set && !set->is_read_only) {
+	if (request->flushes_set) {
 		set_lock(set);
 		journal_commit(&set->journal, &request->op);	/* ORDER-10 */
 		set_unlock(set);
@@ -69,6 +106,21 @@ static void start_flush(struct request *request)
 		device_flush(volume->backing, &request->backing_op);
 	}
 	op_arrive(&request->op, 0);
+}
+
+/* After the set has failed during the flush, that of the backing device alone is repeated. */
+static void flushed(struct request *request, int error)
+{
+	const struct volume *volume = request->volume;
+
+	if (error && request->flushes_set && volume_set_has_failed(volume) &&
+	    !flush_needs_set(volume)) {
+		SIM_SOMETIMES("a set fails during a flush of a volume that needs it no more");
+		start_flush(request);
+		return;
+	}
+	request_finish(request, error && request->flushes_set ?
+					volume_lost_error(volume) ?: error : error);
 }
 
 /* ---- the op ---- */
@@ -120,11 +172,6 @@ static void take_range(struct request *request)
 		begin(request);
 }
 
-static bool is_change(const struct request *request)
-{
-	return request->kind != REQUEST_READ && request->kind != REQUEST_FLUSH;
-}
-
 /* Once a request has entered, its volume's set is constant, and so is what it allows (VOLUME-1). */
 static void begin_on_volume(struct request *request)
 {
@@ -170,11 +217,15 @@ static void request_step(struct op *op)
 		request_write_step(request, error);
 		return;
 	case REQUEST_TRIM:
+	case REQUEST_TRIM_FLUSH:
 	case REQUEST_HOLES:
 		request_discard_step(request, error);
 		return;
 	case REQUEST_FLUSHING:
-		request_finish(request, error);
+		flushed(request, error);
+		return;
+	case REQUEST_LEAVING:
+		request_answer(request, error);
 		return;
 	}
 }

@@ -129,6 +129,12 @@ struct cache_write {
 };
 
 void cache_write_start(struct cache_write *write);
+/*
+ * Adds holes to `insert` from *at on, but not for what is dirty, and moves *at.  0: as many as fit.
+ * -EAGAIN: `op` waits for a node.  Other -errno: the set failed.
+ */
+int cache_holes_around_dirty(struct volume *volume, struct insert *insert, uint64_t *at,
+			     uint64_t end, struct op *op);
 
 /* ---- requests ---- */
 
@@ -139,8 +145,10 @@ enum request_state {
 	REQUEST_EDGES,		/* reads the blocks that an unaligned write covers in part */
 	REQUEST_WRITING,
 	REQUEST_TRIM,		/* DISCARD: the backing device discards */
-	REQUEST_HOLES,		/* DISCARD: its flush, and inserts */
+	REQUEST_TRIM_FLUSH,	/* DISCARD: its flush */
+	REQUEST_HOLES,		/* DISCARD: inserts, and waits for nodes */
 	REQUEST_FLUSHING,
+	REQUEST_LEAVING,	/* the set failed: until the superblock says that it is left */
 };
 
 enum discard_part { DISCARD_HEAD, DISCARD_BODY, DISCARD_TAIL };	/* see request_discard.c */
@@ -167,10 +175,12 @@ struct request {
 	uint64_t start, end;		/* key sectors, whole blocks around the request */
 	uint64_t chunk_offset, chunk_bytes;	/* written by the current chunk, */
 	uint64_t chunks_end;			/* and by it and all that follow */
+	bool flushes_set;		/* FLUSH: and not the backing device alone */
 	bool has_tail_edge;		/* the last block of the chunk must still be read */
 	enum discard_part discard_part;
 	uint64_t body_offset, body_end;	/* DISCARD: the whole blocks */
 	uint64_t hole_at;		/* DISCARD: key sector of the next hole */
+	bool spares_dirty;		/* DISCARD: no holes where there are dirty data */
 	union {
 		struct cache_read read;
 		struct cache_write write;

@@ -12,6 +12,9 @@
  * The backing device discards first (TRIM): until the holes are inserted, dirty data
  * still hide what is below them, so a power cut leaves either the dirty data or zeros.  If the
  * volume has dirty data, the discard is made durable before the holes that hide them (ORDER-15).
+ * After an error of the backing device, dirty data stay visible.  For all else the holes are
+ * inserted all the same: the range may be discarded in part, and clean data in the cache would
+ * differ from it.
  */
 #include <errno.h>
 
@@ -39,18 +42,12 @@ static bool can_discard(const struct volume *volume)
 	return !volume->backing || device_can_discard(volume->backing);
 }
 
-/* As in write.c: the backing device may have older data than a set that failed. */
-static int check_set(const struct volume *volume)
-{
-	return volume->set && health_error(&volume->set->health) ? -EIO : 0;
-}
-
 static void trim(struct request *request)
 {
 	struct volume *volume = request->volume;
 	uint64_t start = volume_key_sector(volume, request->body_offset);
 	uint64_t end = volume_key_sector(volume, request->body_end);
-	int error = check_set(volume);
+	int error = volume_lost_error(volume);	/* as in write.c */
 
 	if (error) {
 		request_finish(request, error);
@@ -117,19 +114,13 @@ static void trimmed(struct request *request, int error)
 		request_write_start(request, request->body_offset, request->body_end);
 		return;
 	}
-	/*
-	 * After an error, dirty data stay visible.  Without any, the holes are inserted all the
-	 * same: the range may be discarded in part, and cached clean data would differ from it.
-	 */
-	if (error && has_dirty) {
-		request_finish(request, error);
-		return;
-	}
 	volume_count(volume, STATS_BYPASSED_SECTORS,
 		     (request->body_end - request->body_offset) / 512);
 	request->error = error;
-	request->state = REQUEST_HOLES;
-	if (volume->backing && has_dirty)
+	request->spares_dirty = error && has_dirty;
+	request->state = volume->backing && has_dirty && !error ? REQUEST_TRIM_FLUSH :
+								  REQUEST_HOLES;
+	if (request->state == REQUEST_TRIM_FLUSH)
 		device_flush(volume->backing, &request->op);
 	else
 		op_queue(&request->op);
@@ -140,9 +131,9 @@ static void insert_holes(struct request *request)
 {
 	struct volume *volume = request->volume;
 	struct insert *insert = &request->insert;
-	uint64_t end = volume_key_sector(volume, request->body_end);
+	uint64_t end = volume_key_sector(volume, request->body_end), from = request->hole_at;
 
-	if (request->hole_at == end || !volume->set) {
+	if (request->hole_at == end || !volume->set || volume_set_has_failed(volume)) {
 		if (request->error)
 			request_finish(request, request->error);
 		else
@@ -154,18 +145,48 @@ static void insert_holes(struct request *request)
 		.parent = &request->op,
 		.is_journaled = true,
 	};
-	request->hole_at = insert_add_holes(insert, volume->slot, request->hole_at, end);
-	insert_start(insert);
+	if (!request->spares_dirty) {
+		request->hole_at = insert_add_holes(insert, volume->slot, request->hole_at, end);
+		insert_start(insert);
+		return;
+	}
+	SIM_SOMETIMES("a discard of a volume with dirty data fails on the backing device");
+	if (cache_holes_around_dirty(volume, insert, &request->hole_at, end, &request->op) ==
+	    -EAGAIN)
+		request->hole_at = from;	/* looks again, when the node is there */
+	else
+		insert_start(insert);	/* of nothing, perhaps, or into a set that has failed */
+}
+
+/* If the set failed meanwhile, a volume without dirty data needs no holes. */
+static void holes_are_in(struct request *request, int error)
+{
+	const struct volume *volume = request->volume;
+	int lost = volume_lost_error(volume);
+
+	SIM_SOMETIMES_IF(volume_set_has_failed(volume) && !lost,
+			 "a set fails during a discard of a volume that needs it no more");
+	if (volume_set_has_failed(volume))
+		error = lost;
+	if (error)
+		request_finish(request, error);
+	else
+		insert_holes(request);
 }
 
 void request_discard_step(struct request *request, int error)
 {
-	if (request->state == REQUEST_TRIM)
+	if (request->state == REQUEST_TRIM) {
 		trimmed(request, error);
-	else if (error)
-		request_finish(request, error);
-	else
-		insert_holes(request);
+		return;
+	}
+	if (request->state == REQUEST_TRIM_FLUSH) {
+		request->error = error;
+		request->spares_dirty = error;
+		request->state = REQUEST_HOLES;
+		error = 0;
+	}
+	holes_are_in(request, error);
 }
 
 uint64_t request_step_bytes(const struct volume *volume, enum request_kind kind)

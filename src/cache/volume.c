@@ -50,6 +50,24 @@ uint64_t volume_dirty_bytes(const struct volume *volume)
 	return volume->set ? volume->set->index.dirty_sectors[volume->slot] * 512 : 0;
 }
 
+bool volume_set_has_failed(const struct volume *volume)
+{
+	return volume->set && health_error(&volume->set->health);
+}
+
+bool volume_needs_set(const struct volume *volume)
+{
+	return volume->is_flash || volume_dirty_bytes(volume);
+}
+
+/* That the device was full is told; other reasons are in the log, and no errno tells them. */
+int volume_lost_error(const struct volume *volume)
+{
+	if (!volume_set_has_failed(volume) || !volume_needs_set(volume))
+		return 0;
+	return health_error(&volume->set->health) == -ENOSPC ? -ENOSPC : -EIO;
+}
+
 /* ---- statistics ---- */
 
 void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n)

@@ -11,6 +11,10 @@
  *     `set`, and counts as in flight until volume_request_end(), so for it `set` is constant.
  * (VOLUME-2) State DIRTY is durable in the backing superblock before the first dirty
  *     write is answered (ORDER-17).
+ * (VOLUME-3) After its set has failed, a volume that has no dirty data in it needs it no more:
+ *     reads and writes use the backing device alone, and nothing is answered as written or
+ *     flushed before state NONE is durable in the superblock (ORDER-18).  Nothing becomes dirty
+ *     in a failed set, so that does not change again.  A volume with dirty data stays in the set.
  */
 #pragma once
 
@@ -126,6 +130,13 @@ bool volume_is_read_only(const struct volume *volume);
 /* Amount of dirty data, which only the cache holds. */
 uint64_t volume_dirty_bytes(const struct volume *volume);
 
+/* Is the volume in a set that has failed? */
+bool volume_set_has_failed(const struct volume *volume);
+/* Is there anything of it that only its set has? */
+bool volume_needs_set(const struct volume *volume);
+/* 0, or the error of requests that only the failed set of the volume could serve. */
+int volume_lost_error(const struct volume *volume);
+
 /* Initializes a volume that is not attached; `backing` is NULL for a flash-only volume. */
 void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,
 		 struct device *backing);
@@ -145,6 +156,12 @@ void volume_change_superblock(struct volume *volume, const struct superblock_cha
 bool volume_is_marked_dirty(const struct volume *volume);
 /* 0: state DIRTY is durable.  -EAGAIN: `op` waits for it; ask again. */
 int volume_make_dirty(struct volume *volume, struct op *op);
+
+/*
+ * Of a volume that needs its failed set no more (VOLUME-3).  0: state NONE is durable.  -EAGAIN:
+ * `op` waits for it; ask again.
+ */
+int volume_make_alone(struct volume *volume, struct op *op) MUST_CHECK;
 
 /* Adds to a counter of the volume and of its set; does nothing for a flash-only volume. */
 void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n);

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/sometimes.h"
+#include "cache/cache_set.h"
 #include "cache/volume.h"
 #include "io/buffer.h"
 
@@ -90,6 +91,8 @@ static void change_commit(struct volume *volume, const struct superblock_change 
 {
 	apply(&volume->superblock, change);
 	volume->writer.state_in_doubt = false;
+	if (volume_set_has_failed(volume) && volume_state(volume) == STATE_NONE)
+		waitlist_wake_all(&volume->set->left, 0);
 	if (change->fields & CHANGE_MODE)
 		volume->mode = change->mode;
 	if (change->fields & CHANGE_LABEL)
@@ -139,26 +142,49 @@ bool volume_is_marked_dirty(const struct volume *volume)
 	       (volume_state(volume) == STATE_DIRTY && !volume->writer.state_in_doubt);
 }
 
-static bool sets_dirty(const struct superblock_change *change)
+static bool sets_state(const struct superblock_change *change, enum backing_state state)
 {
-	return change->fields & CHANGE_STATE && change->state == STATE_DIRTY;
+	return change->fields & CHANGE_STATE && change->state == state;
 }
 
-/* Joins the write in flight only if that says DIRTY already; otherwise the next one. */
+/* Joins the write in flight only if that says the same already; otherwise the next one. */
+static void change_or_join(struct volume *volume, const struct superblock_change *change,
+			   struct op *op)
+{
+	struct superblock_writer *writer = &volume->writer;
+
+	if (writer->is_writing && sets_state(&writer->writing, change->state)) {
+		SIM_SOMETIMES_IF(change->state == STATE_DIRTY,
+				 "two dirty writes wait for one write of the superblock");
+		SIM_SOMETIMES_IF(change->state == STATE_NONE,
+				 "two wait for the superblock that leaves a failed set");
+		waitlist_join(&writer->now, op);
+		return;
+	}
+	SIM_SOMETIMES_IF(writer->is_writing && change->state == STATE_DIRTY,
+			 "dirty is to be said while another superblock is written");
+	volume_change_superblock(volume, change, op);
+}
+
 int volume_make_dirty(struct volume *volume, struct op *op)
 {
 	const struct superblock_change dirty = { .fields = CHANGE_STATE, .state = STATE_DIRTY };
-	struct superblock_writer *writer = &volume->writer;
 
 	if (volume_is_marked_dirty(volume))
 		return 0;
-	if (writer->is_writing && sets_dirty(&writer->writing)) {
-		SIM_SOMETIMES("two dirty writes wait for one write of the superblock");
-		waitlist_join(&writer->now, op);
-		return -EAGAIN;
-	}
-	SIM_SOMETIMES_IF(writer->is_writing,
-			 "dirty is to be said while another superblock is written");
-	volume_change_superblock(volume, &dirty, op);
+	change_or_join(volume, &dirty, op);
+	return -EAGAIN;
+}
+
+int volume_make_alone(struct volume *volume, struct op *op)
+{
+	const struct superblock_change none = { .fields = CHANGE_STATE | CHANGE_SET,
+						.state = STATE_NONE };
+
+	assert(volume_set_has_failed(volume) && !volume_needs_set(volume));	/* VOLUME-3 */
+	if (volume->is_mounted_read_only ||
+	    (volume_state(volume) == STATE_NONE && !volume->writer.state_in_doubt))
+		return 0;
+	change_or_join(volume, &none, op);
 	return -EAGAIN;
 }

@@ -12,13 +12,20 @@
  * KEYS for the insert; DURABLE, if FUA, for the journal entry with the keys.  INVALIDATE
  * follows a failure on the backing device that dirty data survive; it waits for a node.
  *
+ * An error of the cache device is no error of a write that the backing device can take.
+ * Data that were to go back and cannot be written go around the cache instead.  If the
+ * set has failed, a volume without dirty data is written directly (VOLUME-3; the request
+ * waits for the superblock), and a write that the backing device has already, has
+ * succeeded.  A volume with dirty data refuses writes then: keys would be needed.
+ *
  * The way decides where the data go:
  *
  *	way         backing device   cache                     key
  *	back        -                data                      dirty
  *	through     data             data                      clean
  *	around      data             -                         a hole
- *	direct      data             - (not attached)          -
+ *	direct      data             - (not attached, or       -
+ *	                               the set has failed)
  *
  * Keys are inserted after all data were written (ORDER-9).  LOOK is there for a write
  * that is not dirty itself and hides dirty data: its data must be durable on the
@@ -40,31 +47,42 @@ static void decided(struct cache_write *write, int error);
 static void backing_step(struct op *op);
 static void data_arrived(struct cache_write *write, int cache_error);
 
-void cache_write_start(struct cache_write *write)
+static void write_begin(struct cache_write *write)
 {
 	write->state = WRITE_DECIDE;
 	write->at = write->start;
-	write->hides_dirty = write->is_promised = false;
+	write->hides_dirty = false;
 	write->backing_error = write->cache_error = 0;
-	write->pinned_count = 0;
 	write->insert.count = 0;
+}
+
+void cache_write_start(struct cache_write *write)
+{
+	write_begin(write);
+	write->is_promised = false;
+	write->pinned_count = 0;
 	op_init(&write->op, write->parent->home, cache_write_step);
 	op_init(&write->backing_op, write->parent->home, backing_step);
 	op_await(write->parent);
 	decided(write, cache_write_decide(write));
 }
 
-static void finish(struct cache_write *write, int error)
+static void end_promise(struct cache_write *write)
 {
 	struct cache_set *set = write->volume->set;
 
+	if (!write->is_promised)
+		return;
+	set_lock(set);
+	space_promise_ends(&set->cache.space, write->sectors);
+	set_unlock(set);
+	write->is_promised = false;
+}
+
+static void finish(struct cache_write *write, int error)
+{
 	assert(!write->pinned_count);
-	if (write->is_promised) {
-		set_lock(set);
-		space_promise_ends(&set->cache.space, write->sectors);
-		set_unlock(set);
-		write->is_promised = false;
-	}
+	end_promise(write);
 	op_arrive(write->parent, error);
 }
 
@@ -217,29 +235,22 @@ static void insert_keys(struct cache_write *write)
 	insert_start(insert);
 }
 
-/*
- * Makes holes for the next part of the range, but not for what is dirty.  0: they are in `insert`.
- * -EAGAIN: `op` waits for a node.  -errno: the set failed.
- */
-static int add_holes_around_dirty(struct cache_write *write)
+int cache_holes_around_dirty(struct volume *volume, struct insert *insert, uint64_t *at,
+			     uint64_t end, struct op *op)
 {
-	struct volume *volume = write->volume;
 	struct cache_set *set = volume->set;
-	uint64_t end = write->start + write->sectors;
 	struct lookup found;
 	int error = 0;
 
 	set_lock(set);
-	while (write->at < end && write->insert.count < INSERT_KEYS_MAX) {
-		uint64_t most = min_u64(end - write->at, BKEY_HOLE_SECTORS_MAX);
-
-		error = index_lookup(&set->index, volume->slot, write->at, most, &found,
-				     &write->op);
+	while (*at < end && insert->count < INSERT_KEYS_MAX) {
+		error = index_lookup(&set->index, volume->slot, *at,
+				     min_u64(end - *at, BKEY_HOLE_SECTORS_MAX), &found, op);
 		if (error)
 			break;
 		if (!found.is_hit || !bkey_is_dirty(&found.key))
-			add_hole(write, write->at, write->at + found.sectors);
-		write->at += found.sectors;
+			insert_add_holes(insert, volume->slot, *at, *at + found.sectors);
+		*at += found.sectors;
 	}
 	set_unlock(set);
 	return error;
@@ -251,7 +262,8 @@ static int add_holes_around_dirty(struct cache_write *write)
  */
 static void invalidate(struct cache_write *write, int error)
 {
-	error = error ?: add_holes_around_dirty(write);
+	error = error ?: cache_holes_around_dirty(write->volume, &write->insert, &write->at,
+						  write->start + write->sectors, &write->op);
 	if (error == -EAGAIN)
 		return;
 	if (error || !write->insert.count)
@@ -267,6 +279,46 @@ static void begin_invalidate(struct cache_write *write)
 	invalidate(write, 0);
 }
 
+/* The set has failed, or the cache device has not taken what was to be dirty. */
+static void decide_again(struct cache_write *write)
+{
+	assert(!write->pinned_count);
+	end_promise(write);
+	write_begin(write);
+	decided(write, cache_write_decide(write));
+}
+
+/* Nothing has been inserted, or the first part of the data: the holes take its place. */
+static void not_dirty(struct cache_write *write, int cache_error)
+{
+	const struct volume *volume = write->volume;
+
+	SIM_SOMETIMES("dirty data cannot be written to the cache");
+	unpin_all(write);
+	if (volume->is_flash) {
+		finish(write, cache_error);
+		return;
+	}
+	write->bypass = true;
+	decide_again(write);
+}
+
+/*
+ * The set failed while it took the keys, or made them durable.  The backing device has the data,
+ * unless they were to go back; then a volume that has no dirty data is written directly.
+ */
+static void keys_failed(struct cache_write *write, int error)
+{
+	struct volume *volume = write->volume;
+
+	if (write->backing_error || !volume_set_has_failed(volume) || volume->is_flash)
+		finish(write, write->backing_error ?: volume_lost_error(volume) ?: error);
+	else if (write->way == WRITE_BACK)
+		decide_again(write);
+	else
+		finish(write, volume_lost_error(volume));
+}
+
 /* All transfers have ended, to the cache and to the backing device. */
 static void data_arrived(struct cache_write *write, int cache_error)
 {
@@ -276,9 +328,7 @@ static void data_arrived(struct cache_write *write, int cache_error)
 		return;
 	}
 	if (write->way == WRITE_BACK && cache_error) {
-		SIM_SOMETIMES("dirty data cannot be written to the cache");
-		unpin_all(write);
-		finish(write, cache_error);
+		not_dirty(write, cache_error);
 		return;
 	}
 	if (write->backing_error && write->hides_dirty) {
@@ -306,7 +356,11 @@ static void keys_are_in(struct cache_write *write, int error)
 		begin_invalidate(write);
 		return;
 	}
-	error = error ?: write->backing_error;
+	if (error) {
+		keys_failed(write, error);
+		return;
+	}
+	error = write->backing_error;
 	if (!error && write->at < write->start + write->sectors && write->way == WRITE_BACK) {
 		write->insert.count = 0;
 		write->state = WRITE_DATA;
@@ -328,6 +382,10 @@ static void looked(struct cache_write *write, int error)
 	error = error ?: cache_write_look(write);
 	if (error == -EAGAIN)
 		return;
+	if (error && volume_set_has_failed(write->volume)) {
+		decide_again(write);
+		return;
+	}
 	if (error) {
 		finish(write, error);
 		return;
@@ -379,7 +437,10 @@ static void cache_write_step(struct op *op)
 		keys_are_in(write, error);
 		return;
 	case WRITE_DURABLE:
-		finish(write, error);
+		if (error)
+			keys_failed(write, error);
+		else
+			finish(write, 0);
 		return;
 	}
 }

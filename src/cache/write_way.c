@@ -72,8 +72,11 @@ int cache_write_decide(struct cache_write *write)
 		write->way = WRITE_DIRECT;
 		return 0;
 	}
-	if (health_error(&set->health))
-		return -EIO;	/* the backing device may have older data: do not mix */
+	if (volume_set_has_failed(volume)) {
+		/* Data would be mixed: the backing device may have older ones than the set. */
+		write->way = WRITE_DIRECT;
+		return volume_lost_error(volume);
+	}
 	write->bypass |= !volume->is_flash &&
 			 !is_aligned_to(write, set->cache.superblock.block_sectors);
 	set_lock(set);

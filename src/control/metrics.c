@@ -183,7 +183,7 @@ static const struct volume_metric volume_metrics[] = {
 /* While it is 0, as when the set starts, the figures of facts.h are 0, too. */
 static double set_running(const struct cache_set *set, const struct set_facts *facts UNUSED)
 {
-	return set->is_running;
+	return set->is_running && !health_error(&set->health);
 }
 
 static double set_bytes(const struct cache_set *set UNUSED, const struct set_facts *facts)
@@ -255,7 +255,7 @@ static double set_splits(const struct cache_set *set UNUSED, const struct set_fa
 }
 
 static const struct set_metric set_metrics[] = {
-	{ "running", "1: the set is running.", METRIC_GAUGE, set_running },
+	{ "running", "1: the set is running, 0: it has failed.", METRIC_GAUGE, set_running },
 	{ "size_bytes", "Size of all buckets.", METRIC_GAUGE, set_bytes },
 	{ "available_percent", "Percentage of buckets without dirty data or metadata.",
 	  METRIC_GAUGE, set_available },

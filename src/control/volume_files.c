@@ -198,9 +198,10 @@ static void show_sequential_cutoff(const struct control_subject *subject UNUSED,
 	text_size(text, 0);
 }
 
-/* The states of the superblock, in the words of the kernel. */
+/* The states of the superblock, in the words of the kernel; and whether the set has failed. */
 static void show_state(const struct control_subject *subject, struct text *text)
 {
+	const struct volume *volume = subject->volume;
 	static const char *const names[] = {
 		[STATE_NONE] = "no cache",
 		[STATE_CLEAN] = "clean",
@@ -208,7 +209,8 @@ static void show_state(const struct control_subject *subject, struct text *text)
 		[STATE_STALE] = "inconsistent",
 	};
 
-	text_print(text, "%s\n", names[volume_state(subject->volume)]);
+	text_print(text, "%s%s\n", names[volume_state(volume)],
+		   volume_set_has_failed(volume) ? ", the set has failed" : "");
 }
 
 static int store_stop(struct control_store *store)
@@ -309,7 +311,8 @@ const struct control_file control_backing_files[] = {
 	  "dirty data are discarded, at the latest when the cache returns." },
 	{ "sequential_cutoff", 0444, show_sequential_cutoff, NULL,
 	  "always 0.0k: sequential data are cached like all others" },
-	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent" },
+	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent; "
+	  "followed by a comma and the words \"the set has failed\" if it has" },
 	{ "stop", 0200, NULL, store_stop,
 	  "any text: stops the volume once its last user has closed it" },
 	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },

@@ -118,5 +118,13 @@ void attach_start(struct volume *volume, struct cache_set *set, struct error *er
 		  struct op *op);
 /* Stops a set without volumes, cleanly if it can, and frees it (stop.c). */
 void set_teardown(struct cache_set *set, struct error *error, struct op *op);
+/* Starts to watch the health of the set, when it runs (failure.c).  Without the set lock. */
+void failure_watch(struct cache_set *set);
+/* Stops watching, when the set stops.  Without the set lock. */
+void failure_stop(struct cache_set *set);
+bool failure_is_idle(const struct cache_set *set);
+void failure_free(struct cache_set *set);
+/* Wakes all waiters of journal, space and index with -EIO, and stops gc. */
+void set_abort(struct cache_set *set) LOCKED;
 /* Detaches the volume (detach.c). */
 void detach_start(struct volume *volume, struct error *error, struct op *op);

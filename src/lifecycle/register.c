@@ -333,7 +333,7 @@ static void set_runs(struct registering *job)
 	daemon_name_member(daemon, set->cache.device, set->cache.member_name);
 	list_add_last(&daemon->sets, &set->link);
 	set->is_running = true;
-	failure_watch(&set->failure);
+	failure_watch(set);
 	if (!set->is_read_only)
 		gc_run(&set->gc);
 	reactor_forget_longest_step(daemon->reactor);	/* a start may have long ones */

@@ -8,7 +8,7 @@
  *
  * (STOP-1) After a clean stop, the next start has nothing to replay.
  * (STOP-2) A set that failed, also while it stops, writes nothing any more.  Its device
- *     stays as after a power cut, and its volumes stay attached.
+ *     stays as after a power cut, and volumes with dirty data stay attached.
  * (STOP-3) What fails at a last close, when no caller waits any more, is logged, and the stop of
  *     the daemon reports the first of it: umount then fails, and says why.
  */
@@ -50,6 +50,17 @@ static int volume_end_flush(struct job *base)
 	return 0;
 }
 
+/* One that has just lost its set is left as one that stands alone, too (failure.c). */
+static int volume_end_leave(struct job *base)
+{
+	struct volume *volume = volume_of(base);
+	int error = 0;
+
+	if (volume_set_has_failed(volume) && !volume_needs_set(volume))
+		error = volume_make_alone(volume, &base->op);
+	return error == -EAGAIN ? 0 : error;	/* once: not again, if it cannot be written */
+}
+
 /* After a failed flush the volume goes all the same: nothing can be done any more. */
 static int volume_end_free(struct job *base)
 {
@@ -73,6 +84,7 @@ static int volume_end_free(struct job *base)
 static const struct job_step volume_end_steps[] = {
 	{ "stopping", .start = volume_end_freeze },
 	{ "stopping", .start = volume_end_flush, .on_error = STEP_REPORTS },
+	{ "stopping", .start = volume_end_leave, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_free },
 	{ 0 },
 };
@@ -202,7 +214,7 @@ static int set_end_parts(struct job *base)
 	if (!is_clean)
 		set_abort(set);
 	set_unlock(set);
-	failure_stop(&set->failure);
+	failure_stop(set);
 	return 0;
 }
 
@@ -214,7 +226,7 @@ static LOCKED bool is_at_rest(const struct cache_set *set)
 {
 	return gc_is_idle(&set->gc) && !set->fills.under_way && journal_is_idle(&set->journal) &&
 	       space_is_idle(&set->cache.space) && index_is_idle(&set->index) &&
-	       op_is_idle(&set->failure.op);
+	       failure_is_idle(set);
 }
 
 static int set_end_rest(struct job *base)
@@ -251,6 +263,7 @@ static int set_end_free(struct job *base)
 		log_info("set %s stopped", set_name(set, name));
 		list_remove(&set->link);
 	}
+	failure_free(set);
 	set_done(set);
 	device_close(set->cache.device);
 	free(set);

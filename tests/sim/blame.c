@@ -49,6 +49,11 @@ bool blame_may_have_died(const struct life *life, unsigned set)
 	return disk_failed(life->plan->set[set].cache, life->started_ns);
 }
 
+bool blame_may_keep_superblock(const struct life *life, const struct plan_volume *v)
+{
+	return disk_failed(v->disk, life->started_ns);
+}
+
 static const char *why_dead(struct life *life)
 {
 	life_refresh(life);
@@ -105,6 +110,25 @@ static bool may_be_dirty(const struct slot *slot)
 	return slot->v->is_flash;
 }
 
+/* Does the failed set not have all nodes of the range in memory? */
+static bool is_unknown(const struct slot *slot)
+{
+	const struct volume *volume = slot->request.volume;
+	struct sectors range = sectors_of(slot);
+	struct lookup found;
+	bool is_unknown = false;
+
+	set_lock(volume->set);
+	while (range.first < range.end && !is_unknown) {
+		is_unknown = index_peek(&volume->set->index, volume->slot,
+					range.first + volume->data_offset, range.end - range.first,
+					&found);
+		range.first += is_unknown ? 0 : found.sectors;
+	}
+	set_unlock(volume->set);
+	return is_unknown;
+}
+
 static bool is_write(const struct slot *slot)
 {
 	return slot->request.kind == REQUEST_WRITE || slot->request.kind == REQUEST_ZERO;
@@ -116,6 +140,8 @@ void blame_begin(struct slot *slot)
 	struct sectors range = sectors_of(slot);
 
 	slot->was_in = life_set_of(slot->life, slot->request.volume);
+	slot->was_dirty = may_be_dirty(slot);
+	slot->was_in_dead = life_set_is_dead(slot->life, slot->was_in);
 	if (!is_write(slot) || !may_write_back(slot))
 		return;
 	for (uint64_t s = range.first; s < range.end; s++)
@@ -137,31 +163,31 @@ static bool cache_has_failed(struct life *life, const struct plan_set *set, int 
 	       (error == -EIO && disk_failed(set->cache, life->started_ns));
 }
 
+/* A range may have become dirty while the read of it waited. */
+static bool range_fails(const struct slot *slot)
+{
+	return slot->request.kind == REQUEST_READ ? may_be_dirty(slot) :
+						    slot->request.kind != REQUEST_FLUSH &&
+							    slot->was_dirty;
+}
+
 static bool cache_is_to_blame(const struct slot *slot, int error)
 {
 	struct life *life = slot->life;
-	const struct plan_set *is_in = life_set_of(life, slot->request.volume);
-	bool is_dead;
+	const struct volume *volume = slot->request.volume;
+	const struct plan_set *is_in = life_set_of(life, volume);
 
 	if (!cache_has_failed(life, slot->was_in, error, slot->started_ns) &&
 	    !cache_has_failed(life, is_in, error, slot->started_ns))
 		return false;
-	is_dead = life_set_is_dead(life, slot->was_in) || life_set_is_dead(life, is_in);
-	SIM_SOMETIMES_IF(!is_dead, "a request is answered an error of a living set");
-	if (is_dead)
-		return slot->request.kind != REQUEST_READ || slot->v->is_flash ||
-		       slot->v->model->is_dirtied;
-	switch (slot->request.kind) {
-	case REQUEST_READ:
-		return may_be_dirty(slot);
-	case REQUEST_WRITE:
-	case REQUEST_ZERO:
-	case REQUEST_DISCARD:
-		return may_be_dirty(slot) || may_write_back(slot);
-	case REQUEST_FLUSH:
-		return false;
+	if (range_fails(slot)) {
+		SIM_SOMETIMES_IF(!life_set_is_dead(life, is_in),
+				 "a request is answered an error of a living set");
+		return true;
 	}
-	return false;
+	if (!volume_set_has_failed(volume) || !volume_needs_set(volume))
+		return false;
+	return slot->request.kind != REQUEST_READ || is_unknown(slot);
 }
 
 static bool may_be_answered(const struct slot *slot, int error)
@@ -178,6 +204,24 @@ static bool may_be_answered(const struct slot *slot, int error)
 	return disk_said(v->disk, error, slot->started_ns) || cache_is_to_blame(slot, error);
 }
 
+/* BLAME-3: otherwise the cache, when it comes back, would show what it had before. */
+static void check_is_alone(const struct slot *slot)
+{
+	const struct volume *volume = slot->request.volume;
+	struct superblock_disk disk;
+	struct superblock sb;
+
+	if (!volume_set_has_failed(volume) || volume_needs_set(volume) ||
+	    slot->request.kind == REQUEST_READ)
+		return;
+	sim_disk_read(slot->v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+	superblock_decode_unchecked(&sb, &disk);
+	if (superblock_state(&sb) != STATE_NONE)
+		sim_fail("%s of volume %u is answered after its set has failed, and its superblock "
+			 "says %u", life_kind_names[slot->request.kind], slot->v->model->id,
+			 superblock_state(&sb));
+}
+
 void blame_end(const struct slot *slot, int error)
 {
 	struct life *life = slot->life;
@@ -186,6 +230,13 @@ void blame_end(const struct slot *slot, int error)
 	SIM_SOMETIMES_IF(!error && request->kind == REQUEST_READ && slot->request.volume->set &&
 			 life_set_is_dead(life, life_set_of(life, slot->request.volume)),
 			 "what is clean is read while its set is dead");
+	SIM_SOMETIMES_IF(!error && is_write(slot) && slot->was_in && !slot->was_in_dead &&
+			 life_set_is_dead(life, slot->was_in),
+			 "a set fails during a write, and that succeeds");
+	SIM_SOMETIMES_IF(!error && request->kind == REQUEST_FLUSH && slot->was_in_dead,
+			 "a volume of a set that has failed is flushed");
+	if (!error && !life->is_read_only)
+		check_is_alone(slot);
 	if (!error || may_be_answered(slot, error))
 		return;
 	sim_fail("%s of volume %u, bytes %llu + %llu: error %d, which nobody is to blame for%s%s",

@@ -7,21 +7,25 @@
  *	the backing device      its error, for the request that got it
  *	the cache device, but the set did not fail:
  *	  the range is clean      -          -           -        -
- *	  perhaps dirty        its error  its error      -        -
+ *	  perhaps dirty        its error  its error   its error   -
  *	the set failed:
- *	  the volume is clean     -         EIO         EIO      EIO
- *	  perhaps dirty          EIO        EIO         EIO      EIO
+ *	  the volume is clean     -          -           -        -
+ *	  it has dirty data:
+ *	    the range is clean    -         EIO         EIO      EIO
+ *	    perhaps dirty        EIO        EIO         EIO      EIO
  *
- * This is what the engine does today, which is less than wanted (ORDER-26): a failed set
- * refuses writes also to a volume without dirty data, which should continue with its backing
- * device alone.  Data written to a volume in writeback mode count as dirty for ever, since
- * nothing is written back.  In addition, a flash-only volume may be full, and some disks
- * cannot discard.
+ * A range was dirty if data were written to it in writeback mode before the request; a write fails
+ * by that only since it reads the rest of a block.  A volume is clean if the index of its
+ * set, which does not change any more, has no dirty data of it.  Of a failed set, a range
+ * also fails whose node is not in memory.  Where the cache is full instead, ENOSPC is answered
+ * for EIO.  In addition, a flash-only volume may be full, and some disks cannot discard.
  *
  * (BLAME-1) An error is answered only if a device failed during the request, or if the set
  *     had failed because of one.  Of two sets only the one to which the volume belongs, or
  *     belonged when the request began, can be the cause.
  * (BLAME-2) A set fails only because of an error of its cache device.
+ * (BLAME-3) Once the set has failed, a change or a flush of a clean volume is answered after its
+ *     superblock says NONE.
  */
 #pragma once
 
@@ -37,5 +41,7 @@ void blame_end(const struct slot *slot, int error);
 bool blame_has_cause(const struct life *life);
 /* Could this set of the plan die in this life (BLAME-2)? */
 bool blame_may_have_died(const struct life *life, unsigned set);
+/* Could its superblock not be written in this life? */
+bool blame_may_keep_superblock(const struct life *life, const struct plan_volume *v);
 /* Fails the seed if a set is dead, and its disk never failed (BLAME-2). */
 void blame_death(struct life *life);

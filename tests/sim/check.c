@@ -13,6 +13,8 @@
  * (CHECK-6) The marks are counted right, both as of now and for the next gc (SPACE-7).
  * (CHECK-7) When the set is idle, only leaves with keys that are not written yet pin entries
  *     of the journal, and a minute later no leaf has any: a replay would find no keys.
+ * (CHECK-8) A volume stays in a set that has failed only if it has dirty data there, or if its
+ *     superblock cannot be written.  With dirty data, its superblock says DIRTY, and names the set.
  */
 #include "check.h"
 
@@ -23,6 +25,7 @@
 
 #include "../compat/reader.h"
 #include "base/sometimes.h"
+#include "blame.h"
 #include "life.h"
 
 enum { SECTOR = 512, CHUNK = 256 };
@@ -359,6 +362,33 @@ bool check_set(struct life *life, struct cache_set *set)
 	sim_free(checker.dirty);
 	sim_free(checker.extents);
 	return checker.waiter.is_done;
+}
+
+void check_failed_set(struct life *life, struct cache_set *set)
+{
+	for (unsigned i = 0; i < life->plan->volumes; i++) {
+		const struct plan_volume *v = &life->plan->volume[i];
+		struct superblock_disk disk;
+		struct superblock sb;
+
+		if (v->is_flash || !v->volume || v->volume->set != set)
+			continue;
+		if (!volume_needs_set(v->volume) && !life->is_read_only) {
+			if (!blame_may_keep_superblock(life, v))
+				sim_fail("volume %u has nothing in a set that has failed, and "
+					 "stays there", v->model->id);
+			continue;
+		}
+		if (life->is_read_only)
+			continue;
+		sim_disk_read(v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / SECTOR);
+		superblock_decode_unchecked(&sb, &disk);
+		if (superblock_state(&sb) != STATE_DIRTY ||
+		    memcmp(sb.set_uuid, set->cache.superblock.set_uuid, 16))
+			sim_fail("volume %u has dirty data in a set that has failed, and its "
+				 "superblock says %u", v->model->id, superblock_state(&sb));
+		SIM_SOMETIMES("a volume with dirty data stays in a set that has failed");
+	}
 }
 
 static unsigned waiting(const struct waitlist *list)

@@ -13,6 +13,8 @@ struct life;
 
 /* Nothing is under way: index_check(), and all buckets recounted from the keys.  False: cut. */
 bool check_set(struct life *life, struct cache_set *set);
+/* The volumes of a set that has failed: who stays, and what their superblocks say (CHECK-8). */
+void check_failed_set(struct life *life, struct cache_set *set);
 /* Who waits in which list. */
 void check_print(const struct cache_set *set);
 /* The engine is gone: the independent reader must see what the model allows. */

@@ -160,11 +160,38 @@ bool life_start(struct life *life, struct plan *plan)
 	return true;
 }
 
+/* The superblocks that are to be written now cannot be, or the power goes soon. */
+static void strike_those_who_leave(struct plan *plan)
+{
+	const struct sim_faults faults = { .superblock_errors = 700000 };
+
+	for (unsigned i = 0; i < plan->volumes; i++)
+		if (plan->volume[i].disk && sim_chance(40))
+			sim_disk_set_faults(plan->volume[i].disk, &faults);
+	if (sim_chance(30))
+		sim_cut_at_write(sim_writes() + 1 + sim_random(30));
+}
+
+/* Its volumes leave it, unless they have dirty data: check_failed_set() sees to that. */
+static void set_dies(struct life *life, unsigned set)
+{
+	struct plan *plan = life->plan;
+
+	if (life->has_died[set])
+		return;
+	life->has_died[set] = true;
+	for (unsigned i = 0; i < plan->volumes; i++)
+		plan->volume[i].moves += !plan->volume[i].is_flash;
+	if (life->left && !plan->is_spared && !life->is_read_only)
+		strike_those_who_leave(plan);
+}
+
 void life_refresh(struct life *life)
 {
 	for (unsigned i = 0; i < life->plan->sets; i++) {
 		life->set[i] = daemon_find_set(&life->daemon, life->plan->set[i].uuid);
-		life->has_died[i] |= life->set[i] && health_error(&life->set[i]->health);
+		if (life->set[i] && health_error(&life->set[i]->health))
+			set_dies(life, i);
 	}
 	for (unsigned i = 0; i < life->plan->volumes; i++)
 		life->plan->volume[i].volume = find_volume(life, life->plan->volume[i].uuid);
@@ -199,6 +226,11 @@ bool life_is_dead(struct life *life)
 	return life_has_died(life);
 }
 
+bool life_ends_dead(struct life *life)
+{
+	return life_is_dead(life) && !life->goes_on;
+}
+
 bool life_set_is_dead(struct life *life, const struct plan_set *set)
 {
 	life_refresh(life);
@@ -212,7 +244,7 @@ static bool load_is_over(void *context)
 {
 	struct life *life = context;
 
-	return life->left == 0 || life_is_dead(life) || life->busy == 0;
+	return life->left == 0 || life_ends_dead(life) || life->busy == 0;
 }
 
 static struct sim_disk *draw_disk(struct plan *plan)
@@ -352,6 +384,7 @@ bool life_load(struct life *life, unsigned requests)
 {
 	life->look = NULL;
 	life->left = requests;
+	life->goes_on = sim_chance(60);
 	switch_faults(life, true);
 	strike_draw(life);
 	tuners_start(life);
@@ -372,6 +405,25 @@ bool life_load(struct life *life, unsigned requests)
 		}
 	}
 	return load_ends(life);
+}
+
+static bool no_job_has_its_turn(void *context)
+{
+	struct life *life = context;
+
+	return !life->daemon.sequence_is_running;
+}
+
+bool life_check_failed(struct life *life)
+{
+	if (!life_is_dead(life))
+		return true;
+	if (sim_run_until(no_job_has_its_turn, life, LIVENESS_SECONDS * SECOND) == SIM_CUT)
+		return false;
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i] && life_set_is_dead(life, &life->plan->set[i]))
+			check_failed_set(life, life->set[i]);
+	return true;
 }
 
 bool life_check(struct life *life)

@@ -31,6 +31,7 @@ struct slot {
 	unsigned char *data;
 	bool is_busy, is_asleep;
 	struct plan_set *was_in;	/* the set of the volume at its start; NULL: none */
+	bool was_in_dead, was_dirty;	/* the set had failed; its range may have been dirty */
 	uint64_t started_ns;
 };
 
@@ -57,7 +58,8 @@ struct tuner {
 };
 
 /* A state at which the disk of a set begins to fail (strike.c). */
-enum strike { STRIKE_NONE, STRIKE_RING_IS_FULL, STRIKE_SET_STOPS, STRIKE_INDEX_WORKS, STRIKES };
+enum strike { STRIKE_NONE, STRIKE_RING_IS_FULL, STRIKE_SET_STOPS, STRIKE_INDEX_WORKS,
+	      STRIKE_VOLUME_IS_CLEAN, STRIKES };
 
 struct life {
 	struct plan *plan;
@@ -83,6 +85,7 @@ struct life {
 	struct tuner tuner[PLAN_TUNERS_MAX];
 	bool tuners_stop;
 	bool is_read_only;
+	bool goes_on;			/* there are requests after a set has died, too */
 	bool has_died[PLAN_SETS_MAX];	/* as in the plan, also one that has gone since */
 	uint64_t deadline_ns;		/* of what is under way, when no disk is slow any more */
 	uint64_t requests_done, requests_failed;
@@ -92,12 +95,15 @@ struct life {
 bool life_start(struct life *life, struct plan *plan);	/* false, and `start_failed`: or not */
 bool life_load(struct life *life, unsigned requests);
 bool life_look_at_all(struct life *life);	/* reads every sector of every volume */
+bool life_check_failed(struct life *life);	/* the volumes of sets that failed */
 bool life_check(struct life *life);	/* index and space, from inside */
 bool life_stop(struct life *life);	/* nothing may be left; cleanly, or `stop_failed` */
 /* Did a set die? (which only errors of its device may make it do) */
 bool life_is_dead(struct life *life);
 /* The same, as it was known last; the engine may have gone. */
 bool life_has_died(const struct life *life);
+/* Is it the end of the load that a set died? */
+bool life_ends_dead(struct life *life);
 /* Did this one? NULL did not. */
 bool life_set_is_dead(struct life *life, const struct plan_set *set);
 /* The plan's set of this volume; NULL: it is in none. */

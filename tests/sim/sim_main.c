@@ -140,7 +140,7 @@ static bool life_of(struct seed *seed, unsigned requests, unsigned look_percent,
 	if (!life_load(life, requests))
 		return false;
 	/* What is dirty answers errors, what is clean is there. */
-	if (life_is_dead(life) && !life_look_at_all(life))
+	if (life_is_dead(life) && (!life_look_at_all(life) || !life_check_failed(life)))
 		return false;
 	if (ending == ENDING_CUT || !life_check(life))
 		return false;

@@ -7,7 +7,9 @@
  */
 #include "life.h"
 
-enum { STRIKE_PERCENT = 10, FULL_RING_PERCENT = 40, STRIKE_RATE = 300000 };
+#include "base/sometimes.h"
+
+enum { STRIKE_PERCENT = 10, FULL_RING_PERCENT = 40, CLEAN_PERCENT = 20, STRIKE_RATE = 300000 };
 
 void strike_draw(struct life *life)
 {
@@ -19,6 +21,10 @@ void strike_draw(struct life *life)
 	if (may_strike && life->plan->is_storm && sim_chance(FULL_RING_PERCENT))
 		life->strike = STRIKE_RING_IS_FULL;
 	life->strike_is_cut = sim_chance(life->strike == STRIKE_RING_IS_FULL ? 80 : 20);
+	if (may_strike && sim_chance(CLEAN_PERCENT)) {
+		life->strike = STRIKE_VOLUME_IS_CLEAN;
+		life->strike_is_cut = false;
+	}
 }
 
 void strike_now(struct plan *plan)
@@ -30,15 +36,28 @@ void strike_now(struct plan *plan)
 		sim_disk_set_faults(plan->set[set].cache, &faults);
 }
 
-static bool has_come(enum strike strike, const struct cache_set *set) LOCKED
+/* One that leaves the set when that dies, after some requests, so that the cache has data of it. */
+static bool has_clean_volume(const struct life *life, const struct cache_set *set)
 {
-	switch (strike) {
+	if (life->left > life->plan->requests / 4 * 3)
+		return false;
+	for (const struct volume *v = set_first_volume(set); v; v = set_next_volume(set, v))
+		if (!volume_needs_set(v) && v->mode == MODE_WRITETHROUGH)
+			return true;
+	return false;
+}
+
+static bool has_come(const struct life *life, const struct cache_set *set) LOCKED
+{
+	switch (life->strike) {
 	case STRIKE_RING_IS_FULL:
 		return !waitlist_empty(&set->journal.reclaimed);
 	case STRIKE_SET_STOPS:
 		return set->is_stopping;
 	case STRIKE_INDEX_WORKS:
 		return !index_is_at_rest(&set->index);
+	case STRIKE_VOLUME_IS_CLEAN:
+		return has_clean_volume(life, set);
 	default:
 		return false;
 	}
@@ -68,10 +87,12 @@ void strike_look(struct life *life)
 		if (!set || !set->is_running)
 			continue;
 		set_lock(set);
-		strikes = has_come(life->strike, set);
+		strikes = has_come(life, set);
 		set_unlock(set);
 		if (!strikes)
 			continue;
+		SIM_SOMETIMES_IF(life->strike == STRIKE_VOLUME_IS_CLEAN,
+				 "a disk fails whose set has a clean volume");
 		life->strike = STRIKE_NONE;
 		strike_disk(life, life->plan->set[i].cache);
 	}

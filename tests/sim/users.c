@@ -240,13 +240,13 @@ static void slot_step(struct op *op)
 			slot_rest(slot);
 		return;
 	}
-	if (!slot->is_asleep && life->left && !life_is_dead(life) &&
+	if (!slot->is_asleep && life->left && !life_ends_dead(life) &&
 	    sim_chance(life->plan->pause_percent)) {
 		slot_sleep(slot);
 		return;
 	}
 	slot->is_asleep = false;
-	if (!life->left || life_is_dead(life)) {
+	if (!life->left || life_ends_dead(life)) {
 		slot_rest(slot);
 		return;
 	}

@@ -131,12 +131,15 @@ Test(read, of_many_extents_of_one_bucket_unpins_it)
 	cr_expect(eq(u32, bucket->pins, pins));
 }
 
-Test(read, of_a_dead_set_fails_where_its_volume_may_be_dirty)
+Test(read, of_a_dead_set_fails_where_it_has_dirty_data)
 {
+	write_clean(64, 8);
 	write_dirty(0, 8);
 	world_kill_set();
 	cr_expect(eq(int, world_read(0, 8), -EIO));
-	cr_expect(eq(int, world_read(64, 8), -EIO));
+	cr_expect(eq(int, world_read(0, 64), -EIO));
+	cr_expect(eq(int, world_read(64, 8), CLEAN));
+	cr_expect(zero(int, world_read(72, 8)));
 }
 
 Test(read, of_a_dead_set_comes_from_the_backing_device_where_nothing_is_dirty)

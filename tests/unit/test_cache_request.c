@@ -83,14 +83,27 @@ Test(request, that_discards_reads_as_zeros)
 }
 
 /* The backing device stays what the clean data in the cache say that it is. */
-Test(request, that_discards_of_a_dead_set_touches_nothing)
+Test(request, that_discards_of_a_dead_set_with_dirty_data_touches_nothing)
 {
 	world.volume->mode = MODE_WRITETHROUGH;
 	cr_assert(zero(int, world_write(0, 8, 1)));
+	world.volume->mode = MODE_WRITEBACK;
+	cr_assert(zero(int, world_write(8, 8, 1)));
 	world_kill_set();
 	cr_expect(eq(int, world_ask(REQUEST_DISCARD, 0, 8), -EIO));
 	cr_expect(eq(int, byte_on_backing_device(0), 1));
 	cr_expect(eq(int, world_read(0, 8), 1));
+}
+
+Test(request, that_discards_of_a_dead_set_is_one_of_the_backing_device)
+{
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	health_fail(&world.set->health, EIO, "killed by a test");
+	cr_expect(zero(int, world_ask(REQUEST_DISCARD, 0, 8)));
+	cr_expect(zero(int, byte_on_backing_device(0)));
+	cr_expect(zero(int, world_read(0, 8)));
+	cr_expect(eq(int, volume_state(world.volume), STATE_NONE));
 }
 
 Test(request, that_reads_of_a_dead_set_is_a_miss)
@@ -99,7 +112,7 @@ Test(request, that_reads_of_a_dead_set_is_a_miss)
 
 	world.volume->mode = MODE_WRITETHROUGH;
 	cr_assert(zero(int, world_write(0, 8, 1)));
-	world_kill_set();
+	health_fail(&world.set->health, EIO, "killed by a test");
 	cr_expect(eq(int, world_read(0, 8), 1));
 	cr_expect(eq(u64, stats_value(stats, STATS_TOTAL, STATS_MISSES), 1));
 	cr_expect(zero(u64, stats_value(stats, STATS_TOTAL, STATS_HITS)));

@@ -103,13 +103,35 @@ Test(write, through_that_fails_below_leaves_neither_in_sight)
 	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 }
 
-Test(write, back_that_fails_leaves_what_was_there)
+Test(write, back_that_fails_on_both_devices_leaves_what_was_there)
 {
 	write_old(MODE_WRITEBACK);
 	cr_expect(ne(int, write_limited(0, HIGH, BLOCK), 0));
 	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
-	cr_expect(zero(u64, device_errors(world.volume->backing)));
+	cr_expect(eq(u64, device_errors(world.volume->backing), 1));
 	cr_expect(eq(u64, dirty_bytes(), BLOCK * 512));
+	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
+	cr_expect(zero(u64, world.set->cache.space.dirty_promised));
+}
+
+/* From what the cache has of HIGH on, no file can be written. */
+static void limit_cache(void)
+{
+	cr_assert(lt(u64, (WORLD_DATA_OFFSET + BLOCK) * 512,
+		     world_place(world.volume, HIGH, NULL) * 512));
+	limit_files(world_place(world.volume, HIGH, NULL) * 512);
+}
+
+Test(write, back_that_fails_in_the_cache_goes_to_the_backing_device)
+{
+	write_old(MODE_WRITEBACK);
+	limit_cache();
+	cr_expect(zero(int, world_write(0, BLOCK, NEW)));
+	limit_files(RLIM_INFINITY);
+	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
+	cr_expect(not(is_in_cache(0)));
+	cr_expect(eq(u64, dirty_bytes(), BLOCK * 512));
+	cr_expect(eq(int, world_read(0, BLOCK), NEW));
 	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
 	cr_expect(zero(u64, world.set->cache.space.dirty_promised));
 }
@@ -121,9 +143,7 @@ Test(write, through_that_fails_in_the_cache_alone_succeeds)
 
 	write_old(MODE_WRITETHROUGH);
 	world_cut(world.cache_path, world_place(world.volume, HIGH, NULL));
-	limit_files(world_place(world.volume, HIGH, NULL) * 512);
-	cr_assert(lt(u64, (WORLD_DATA_OFFSET + BLOCK) * 512,
-		     world_place(world.volume, HIGH, NULL) * 512));
+	limit_cache();
 	cr_expect(zero(int, world_write(0, BLOCK, NEW)));
 	limit_files(RLIM_INFINITY);
 	cr_assert(zero(int, truncate(world.cache_path, size)));
@@ -154,12 +174,45 @@ Test(write, lets_go_of_its_buckets_when_it_fails)
 	cr_expect(eq(u32, bucket->pins, 1));		/* of one that is open */
 }
 
-Test(write, to_a_dead_set_fails)
+static enum backing_state state_on_device(void)
+{
+	struct superblock_disk disk;
+	struct superblock sb;
+	FILE *file = fopen(world.backing_path, "r");
+
+	cr_assert(file != NULL);
+	fseek(file, SUPERBLOCK_SECTOR * 512, SEEK_SET);
+	cr_assert(eq(sz, fread(&disk, sizeof(disk), 1, file), 1));
+	fclose(file);
+	superblock_decode_unchecked(&sb, &disk);
+	return superblock_state(&sb);
+}
+
+Test(write, to_a_set_that_failed_makes_a_clean_volume_one_without_a_set)
 {
 	write_old(MODE_WRITETHROUGH);
+	health_fail(&world.set->health, EIO, "made to fail");
+	cr_expect(zero(int, world_write(HIGH, BLOCK, NEW)));
+	cr_expect(eq(int, state_on_device(), STATE_NONE));	/* ORDER-18 */
+	cr_expect(eq(int, world_read(HIGH, BLOCK), NEW));
+	world_pause();
+	cr_expect(eq(ptr, world.volume->set, NULL));
+	cr_expect(ne(int, world.daemon.last_error.code, 0));
+	cr_expect(eq(int, world_read(HIGH, BLOCK), NEW));
+	cr_expect(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+}
+
+Test(write, to_a_set_that_failed_fails_where_there_are_dirty_data)
+{
+	write_old(MODE_WRITEBACK);
 	world_kill_set();
 	cr_expect(eq(int, world_write(HIGH, BLOCK, NEW), -EIO));
-	cr_expect(eq(int, world_read(HIGH, BLOCK), OLD));
+	cr_expect(eq(int, world_write(0, BLOCK, NEW), -EIO));
+	cr_expect(eq(int, world_ask(REQUEST_FLUSH, 0, 0), -EIO));
+	cr_expect(eq(int, state_on_device(), STATE_DIRTY));
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(eq(int, world_read(HIGH, BLOCK), -EIO));
+	cr_expect(zero(int, world_read(0, BLOCK)));
 }
 
 /* ---- where it goes ---- */
