@@ -118,6 +118,7 @@ index_sources = \
 	src/index/split.h \
 	src/index/split_build.c \
 	src/index/split_layout.c \
+	src/index/split_switch.c \
 	src/index/walk.c \
 	$(NULL)
 

@@ -1,6 +1,7 @@
 /*
- * Shared by the three files of a split: split.c has the states, split_layout.c decides
- * the content of the new nodes, split_build.c makes them in memory.
+ * Shared by the files of a split: split.c has the states, split_layout.c decides the
+ * content of the new nodes, split_build.c makes them in memory, split_switch.c lets them
+ * take the place of the old ones.
  */
 #pragma once
 
@@ -66,6 +67,12 @@ static inline unsigned split_node_words(const struct index *index)
 	return (index->setup.node_sectors * 512 - sizeof(struct bset_disk)) / 8;
 }
 
+/* ---- split.c ---- */
+
+/* The owner continues when the new nodes are thawed, which may be before the plan has ended. */
+void plan_owner_arrives(struct plan *plan, int error) LOCKED;
+void plan_ends(struct plan *plan, int error) LOCKED;
+
 /* ---- split_layout.c: prepare ---- */
 
 /* The keys of a leaf and the carried keys that belong into it: `content`, `carried`, `trial`. */
@@ -92,3 +99,12 @@ bool plan_is_needless(struct plan *plan, const struct node *leaf) LOCKED;
 void plan_commit(struct plan *plan, const uint32_t *buckets) LOCKED;
 /* In a run of an interior node the new children take the place of the old one. */
 void plan_replace_child(struct run *run, const struct level_plan *at);
+
+/* ---- split_switch.c: commit to the parent ---- */
+
+/* Lookups use the new nodes from here on; the parent's bset is being written. */
+void plan_switch_over(struct plan *plan) LOCKED;
+/* It is durable: thaws the new nodes, and frees the old ones. */
+void plan_thaw(struct plan *plan) LOCKED;
+/* A durable entry names the current root: frees the buckets that waited for it. */
+void plan_release_old_roots(struct index *index) LOCKED;

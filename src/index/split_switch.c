@@ -1,0 +1,186 @@
+/*
+ * The end of a plan: makes lookups use the new nodes, thaws them when the parent's bset or the
+ * root's entry is durable, and frees the old nodes (SPLIT-2).
+ */
+#include "index/split.h"
+
+#include "base/sometimes.h"
+
+/* ---- SWITCH, commit: lookups use the new nodes from here on ---- */
+
+/* A key at position 0 with the raised generation: after it, the old pointer reads as stale. */
+static LOCKED struct bkey freed_record(const struct index *index, const struct node *old)
+{
+	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
+
+	return bkey_with_pointer(bkey_of(0, 0, old->sectors),
+				 space_pointer(index->setup.space, bucket));
+}
+
+static LOCKED void add_dead(struct node *parent, const struct bkey *k)
+{
+	run_reserve(&parent->dead, parent->dead.count + 1);
+	run_add(&parent->dead, k);
+}
+
+/* SPLIT-4: makes one bset of the freed record and the new pointers. */
+static LOCKED void encode_new_children(struct plan *plan, const struct bkey *freed)
+{
+	const struct level_plan *at = &plan->at[plan->top];
+	struct bkey keys[1 + NEW_NODES_MAX] = { *freed };
+	struct run run = { keys, 1 + at->count, ARRAY_SIZE(keys) };
+	unsigned sectors;
+
+	for (unsigned i = 0; i < at->count; i++)
+		keys[1 + i] = at->new[i].node->key;
+	sectors = node_encode(plan->index, plan->parent, &run, plan->parent_buffer,
+			      OPEN_RUN_BYTES_MAX);
+	assert(sectors == plan->parent_sectors);
+}
+
+/* One bset with the freed record and the new pointers, written FUA behind the parent's log. */
+static LOCKED void append_to_parent(struct plan *plan)
+{
+	struct index *index = plan->index;
+	struct node *parent = plan->parent;
+	const struct level_plan *at = &plan->at[plan->top];
+	struct bkey freed = freed_record(index, at->old);
+	uint64_t sector = pointer_sector(parent->key.ptr) + parent->written_sectors;
+
+	encode_new_children(plan, &freed);
+	plan_replace_child(&parent->keys, at);
+	add_dead(parent, &at->old->key);
+	add_dead(parent, &freed);
+	parent->counted_sectors -= plan->parent_sectors;
+	parent->written_sectors += plan->parent_sectors;
+	parent->is_appended = true;	/* SPLIT-3 */
+	device_write(index->setup.device, plan->parent_buffer, sector, plan->parent_sectors, true,
+		     &plan->op);
+	index->sectors_written += plan->parent_sectors;
+}
+
+/* The journal is the parent of the root: its next entry names the new one (ORDER-4). */
+static LOCKED void switch_root(struct plan *plan)
+{
+	struct index *index = plan->index;
+
+	index->root = plan->root.node ?: plan->at[plan->top].new[0].node;
+	journal_set_btree_root(index->setup.journal, &index->root->key, index->root->level);
+	if (index->is_running)
+		journal_roots_change(index->setup.journal);
+}
+
+void plan_switch_over(struct plan *plan)
+{
+	struct index *index = plan->index;
+
+	if (plan->parent && plan->parent->is_appended) {
+		waitlist_join(&plan->parent->waiting, &plan->op);
+		return;
+	}
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		struct node *old = plan->at[level].old;
+
+		node_unhash(index, old);
+		space_free_begin(index->setup.space,
+				 space_bucket_of(index->setup.space, old->key.ptr));
+	}
+	plan->state = PLAN_PARENT;
+	SIM_SOMETIMES_IF(plan->parent, "a parent is appended");
+	SIM_SOMETIMES_IF(!plan->parent && plan->root.node, "the tree grows by a level");
+	SIM_SOMETIMES_IF(!plan->parent && !plan->root.node, "the root is replaced by one node");
+	SIM_SOMETIMES_IF(plan->top > plan->bottom, "a plan replaces several levels");
+	SIM_SOMETIMES_IF(!index->is_running, "a plan runs during a replay");
+	if (plan->parent) {
+		append_to_parent(plan);
+	} else {
+		switch_root(plan);
+		op_queue(&plan->op);
+	}
+}
+
+/* ---- thaws the new nodes, frees the old ones ---- */
+
+static LOCKED void thaw_node(struct index *index, struct node *node)
+{
+	node->is_frozen = false;
+	space_unpin_bucket(index->setup.space, space_bucket_of(index->setup.space, node->key.ptr));
+	waitlist_wake_all(&node->waiting, 0);
+}
+
+/* Drops an old node and its pin; returns its bucket, which is not free yet (SPLIT-2). */
+static LOCKED uint32_t old_node_goes(struct index *index, struct node *old)
+{
+	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
+
+	journal_unpin(index->setup.journal, &old->pin);
+	waitlist_wake_all(&old->waiting, 0);
+	old->is_frozen = false;
+	node_forget(index, old);
+	return bucket;
+}
+
+/* Grows: during replay no entry is written, so nothing is freed before its end. */
+static LOCKED void keep_for_root(struct index *index, uint32_t bucket)
+{
+	if (index->freed_roots_count == index->freed_roots_room) {
+		index->freed_roots_room = index->freed_roots_room * 2 + 64;
+		index->freed_roots = realloc(index->freed_roots,
+					     index->freed_roots_room * sizeof(uint32_t));
+		assert(index->freed_roots);
+	}
+	index->freed_roots[index->freed_roots_count++] = bucket;
+}
+
+void plan_thaw(struct plan *plan)
+{
+	struct index *index = plan->index;
+	bool root_is_unnamed = !plan->parent && !index->is_running;
+	uint32_t freed[INDEX_LEVELS_MAX];
+
+	time_stats_add(&index->split_times, plan->began_ns, clock_ns(index->setup.reactor));
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		struct level_plan *at = &plan->at[level];
+
+		for (unsigned i = 0; i < at->count; i++)
+			thaw_node(index, at->new[i].node);
+		freed[level] = old_node_goes(index, at->old);
+		at->old = NULL;
+	}
+	if (plan->root.node)
+		thaw_node(index, plan->root.node);
+	journal_unpin(index->setup.journal, &plan->pin);
+	for (unsigned level = plan->bottom; level <= plan->top; level++) {
+		if (plan->parent && index->is_running)
+			space_freed(index->setup.space, freed[level]);
+		else	/* the root that the durable journal names may still lead here */
+			keep_for_root(index, freed[level]);
+	}
+	if (plan->parent) {
+		plan->parent->is_appended = false;
+		waitlist_wake_all(&plan->parent->waiting, 0);
+	}
+	if (plan->parent || root_is_unnamed) {
+		plan_ends(plan, 0);
+		return;
+	}
+	plan->state = PLAN_ROOT;
+	plan_owner_arrives(plan, 0);
+	waitlist_wake_all(&index->memory, 0);
+	journal_commit(index->setup.journal, &plan->op);
+}
+
+void plan_release_old_roots(struct index *index)
+{
+	for (unsigned i = 0; i < index->freed_roots_count; i++)
+		space_freed(index->setup.space, index->freed_roots[i]);
+	index->freed_roots_count = 0;
+}
+
+void index_run(struct index *index)
+{
+	plan_release_old_roots(index);
+	index->is_running = true;
+	op_queue(&index->pressure);
+	op_queue(&index->ageing);
+}
