@@ -97,11 +97,13 @@ static void draw_backing(struct plan *plan)
 	v->sectors -= v->sectors % 8;
 	v->data_offset = sim_chance(60) ? DATA_START_DEFAULT : 16 + 8 * sim_random(100);
 	v->block_sectors = plan->block_sectors == 8 || (!plan->is_deep && sim_chance(50)) ? 8 : 1;
+	if (plan->is_thin)
+		v->block_sectors = 1;
 	v->mode = plan->is_storm ? MODE_WRITEBACK : plan->volumes ? sim_random(4) : plan->seed % 4;
 	draw_uuid(v->uuid);
 	v->disk = sim_disk_new(v->name, v->data_offset + v->sectors,
 			       v->block_sectors == 8 ? plan->logical_block_bytes : SECTOR);
-	if (plan->dies_young || plan->hides || plan->is_deep)
+	if (plan->dies_young || plan->hides || plan->is_deep || plan->is_thin)
 		v->mode = MODE_WRITEBACK;
 	v->slowness = plan->dies_young ? 1000 :
 		      plan->is_storm ? 1 : (unsigned[]){ 1, 20, 200 }[sim_random(3)];
@@ -221,6 +223,43 @@ static void draw_hiding(struct plan *plan)
 	plan->pause_percent = 0;
 }
 
+/*
+ * Leaves that are nearly empty between others, and gc after gc that merges them while requests go
+ * on: many tiny keys all over, and large discards.
+ */
+static void draw_thin_nodes(struct plan *plan)
+{
+	unsigned *weight = plan->swarm.weight;
+
+	plan->is_thin = true;
+	plan->buckets = 800 + sim_random(400);	/* dirty data leave some 500 to nodes */
+	plan->bucket_sectors = 8;
+	plan->block_sectors = 1;
+	plan->requests = 2400;
+	plan->slots = SLOTS_DRAWN_MAX;
+	plan->tuners = PLAN_TUNERS_MAX;
+	plan->pause_percent = 0;
+	plan->fua_percent = 10;
+	plan->cut_percent = 90;
+	for (unsigned i = 0; i <= SWARM_SUPERBLOCK_ERROR; i++)
+		weight[i] = 0;
+	weight[SWARM_WRITE] = SWARM_WEIGHT_MAX;
+	weight[SWARM_READ] = SWARM_WEIGHT_MAX / 16;
+	weight[SWARM_DISCARD] = SWARM_WEIGHT_MAX / 64;
+	weight[SWARM_TINY] = SWARM_WEIGHT_MAX;
+	weight[SWARM_MEDIUM] = SWARM_WEIGHT_MAX / 16;
+	weight[SWARM_ANYWHERE] = SWARM_WEIGHT_MAX;
+	weight[SWARM_NEXT] = SWARM_WEIGHT_MAX / 8;
+	weight[SWARM_GC] = SWARM_WEIGHT_MAX;
+	weight[SWARM_DELAY] = SWARM_WEIGHT_MAX / 16;
+}
+
+/* Not drawn, so that no other draw depends on it. */
+static bool wants_thin_nodes(const struct plan *plan)
+{
+	return plan->seed * UINT64_C(0x9e3779b97f4a7c15) >> 60 < 4;
+}
+
 /* Most seeds write a lot, and none is so busy with rare things that nothing is in the cache. */
 static void draw_weights(struct plan *plan)
 {
@@ -265,6 +304,8 @@ static void draw_load(struct plan *plan, bool deep)
 		draw_early_death(plan);
 	else if (sim_chance(15))
 		draw_hiding(plan);
+	if (!plan->is_storm && !plan->dies_young && !plan->hides && wants_thin_nodes(plan))
+		draw_thin_nodes(plan);
 }
 
 void plan_make(struct plan *plan, uint64_t seed, bool deep)

@@ -64,6 +64,7 @@ struct plan {
 	bool has_errors;		/* some of its lives have faulty disks */
 	bool is_spared;			/* no disk fails in the life that prepares it */
 	bool is_storm, is_deep;
+	bool is_thin;			/* thin nodes, and gc all the time */
 	bool ages;			/* generations are near their wrap after the first stop */
 	bool dies_young;		/* cuts come while it starts or soon after */
 	bool hides;			/* discards and zeros over durable dirty data */

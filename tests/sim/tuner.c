@@ -279,7 +279,8 @@ static void tuner_step(struct op *op)
 	life_refresh(life);
 	if (!tuner->is_rested) {
 		tuner->is_rested = true;
-		timer_start(&tuner->timer, sim_random(SECOND / 10), op);
+		timer_start(&tuner->timer,
+			    sim_random(life->plan->is_thin ? SECOND / 200 : SECOND / 10), op);
 		return;
 	}
 	tuner->is_rested = false;

@@ -186,7 +186,9 @@ static bool slot_draw_request(struct slot *slot)
 		slot_start(slot, kind, 0, 0, false);
 		return true;
 	}
-	if (kind == REQUEST_DISCARD && sim_chance(20))
+	if (kind == REQUEST_DISCARD && plan->is_thin)
+		bytes *= 128;	/* all of a leaf, about */
+	else if (kind == REQUEST_DISCARD && sim_chance(20))
 		bytes *= 16;
 	bytes = min_u64(bytes, slot->v->sectors * SECTOR);
 	offset = draw_offset(plan, slot->v, bytes, align);
