@@ -114,6 +114,7 @@ index_sources = \
 	src/index/run.c \
 	src/index/run.h \
 	src/index/run_merge.c \
+	src/index/merge.c \
 	src/index/split.c \
 	src/index/split.h \
 	src/index/split_build.c \
@@ -132,6 +133,8 @@ cache_sources = \
 	src/cache/fill.h \
 	src/cache/gc.c \
 	src/cache/gc.h \
+	src/cache/gc_merge.c \
+	src/cache/gc_merge.h \
 	src/cache/ranges.c \
 	src/cache/ranges.h \
 	src/cache/read.c \

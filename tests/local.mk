@@ -39,6 +39,7 @@ unit_tests = \
 	tests/unit/test_cache_fill \
 	tests/unit/test_cache_flash \
 	tests/unit/test_cache_gc \
+	tests/unit/test_cache_gc_merge \
 	tests/unit/test_cache_placement \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
@@ -59,6 +60,7 @@ unit_tests = \
 	tests/unit/test_index_decode \
 	tests/unit/test_index_insert \
 	tests/unit/test_index_leaf_write \
+	tests/unit/test_index_merge \
 	tests/unit/test_index_memory \
 	tests/unit/test_index_nodes \
 	tests/unit/test_index_overlap \

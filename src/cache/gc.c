@@ -1,14 +1,16 @@
 /*
  * One walk over all leaves, from left to right, that marks the bucket of every pointer.
  *
- * An interior node is marked when the walk first passes it.  A node is rewritten,
- * if a plan can be had without waiting, when its oldest pointer is far behind the
- * generation of its bucket (it would keep that bucket from being reused), or when
- * more than half of its keys are unusable.
+ * An interior node is marked when the walk first passes it.  Nodes that are thin are
+ * merged with their neighbours (gc_merge.h).  A node is rewritten, if buckets can be had
+ * without waiting, when its oldest pointer is far behind the generation of its bucket (it
+ * would keep that bucket from being reused), or when more than half of its keys are
+ * unusable.
  */
 #include "cache/gc.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/numbers.h"
 #include "base/sometimes.h"
@@ -33,7 +35,8 @@ void gc_init(struct gc *gc, struct cache_set *set)
 
 /* Facts about the keys of a leaf, found by marking it. */
 struct leaf_facts {
-	unsigned keys, bad;	/* bad: unusable */
+	unsigned keys, bad;	/* bad: stale, or without a pointer */
+	unsigned words;		/* of those that a merge would keep */
 	unsigned stalest;	/* generations by which the oldest pointer is behind */
 	/* Some keys are of a volume that is gone.  They are removed in this run; their buckets
 	 * become free in the next one, since a kernel complains of stale dirty keys. */
@@ -66,6 +69,8 @@ static LOCKED struct leaf_facts mark_leaf(struct gc *gc, const struct node *leaf
 			facts.bad++;
 			continue;
 		}
+		if (index_key_is_usable(&set->index, k))
+			facts.words += bkey_words(k);
 		gc->keys++;
 		gc->key_words += bkey_words(k);
 		gc->data_sectors += bkey_sectors(k);
@@ -114,6 +119,9 @@ static LOCKED void begin(struct gc *gc)
 			now - gc->last_begin_ns;
 	gc->began_ns = gc->last_begin_ns = now;
 	gc->nodes = gc->keys = gc->key_words = gc->data_sectors = 0;
+	gc->given_back = set->index.nodes_given_back;
+	memset(gc->is_stale, 0, sizeof(gc->is_stale));
+	gc_windows_begin(&gc->windows);
 	index_walk_begin(&gc->walk);
 	space_gc_begin(&set->cache.space);
 	gc->state = GC_CLEAR;
@@ -139,7 +147,7 @@ static LOCKED void end(struct gc *gc)
 		space_see_metadata(&set->cache.space,
 				   space_bucket_of(&set->cache.space, set->uuid_bucket.ptr));
 	space_gc_end(&set->cache.space);
-	gc->last_nodes = gc->nodes;
+	gc->last_nodes = gc->nodes - (set->index.nodes_given_back - gc->given_back);
 	gc->last_keys = gc->keys;
 	gc->last_key_words = gc->key_words;
 	gc->last_data_sectors = gc->data_sectors;
@@ -151,27 +159,57 @@ static LOCKED void end(struct gc *gc)
 	gc->state = GC_IDLE;
 }
 
-/* Marks the nodes of the path that are not marked yet.  The lowest level to rewrite, or -1. */
-static LOCKED int mark_path(struct gc *gc)
+/* Marks the nodes of the path that are not marked yet. */
+static LOCKED struct leaf_facts mark_path(struct gc *gc)
 {
 	const struct index_walk *walk = &gc->walk;
 	struct leaf_facts leaf;
-	int rewrite = -1;
 
 	for (unsigned level = walk->levels - 1; level > 0; level--) {
 		if (!index_walk_is_new(walk, level))
 			continue;
 		mark_node_itself(gc, walk->path[level]);
-		if (mark_interior(gc, walk->path[level]) > STALE_MAX)
-			rewrite = level;
+		gc->is_stale[level] = mark_interior(gc, walk->path[level]) > STALE_MAX;
 	}
 	mark_node_itself(gc, walk->path[0]);
 	leaf = mark_leaf(gc, walk->path[0]);
 	SIM_SOMETIMES_IF(leaf.has_remains, "gc finds keys of a volume that has gone");
 	SIM_SOMETIMES_IF(leaf.stalest > STALE_MAX, "gc finds a pointer far behind");
-	if (leaf.stalest > STALE_MAX || leaf.bad * 2 > leaf.keys || leaf.has_remains)
-		rewrite = 0;
-	return rewrite;
+	return leaf;
+}
+
+/* Below one parent, the last child ends where the parent ends. */
+static LOCKED bool is_last_child(const struct index_walk *walk, unsigned level)
+{
+	return level + 1 == walk->levels ||
+	       !bkey_compare(&walk->path[level]->key, &walk->path[level + 1]->key);
+}
+
+/* The leaf is passed, and with it each interior node whose last leaf it is. */
+static LOCKED void pass_path(struct gc *gc, const struct leaf_facts *leaf)
+{
+	const struct index_walk *walk = &gc->walk;
+
+	for (unsigned level = 0; level < walk->levels; level++) {
+		struct gc_passed passed = {
+			.node = walk->path[level],
+			.from = walk->at,
+			.is_last = is_last_child(walk, level),
+		};
+
+		if (level) {
+			passed.words = run_words(&passed.node->keys);
+			passed.is_rewrite = gc->is_stale[level];
+			gc->is_stale[level] = false;
+		} else {
+			passed.words = leaf->words;
+			passed.is_rewrite = leaf->stalest > STALE_MAX ||
+					    leaf->bad * 2 > leaf->keys || leaf->has_remains;
+		}
+		gc_windows_pass(gc, &passed);
+		if (!passed.is_last)
+			break;
+	}
 }
 
 /*
@@ -193,8 +231,7 @@ static LOCKED int settle_leaf(struct gc *gc, struct node *leaf)
 static LOCKED void visit(struct gc *gc)
 {
 	struct cache_set *set = gc->set;
-	struct position at = gc->walk.at;
-	int rewrite;
+	struct leaf_facts leaf;
 	int error = index_walk_leaf(&set->index, &gc->walk, &gc->op);
 
 	if (!error)
@@ -206,18 +243,13 @@ static LOCKED void visit(struct gc *gc)
 		gc->state = GC_IDLE;
 		return;
 	}
-	rewrite = mark_path(gc);
+	leaf = mark_path(gc);
+	pass_path(gc, &leaf);
 	index_walk_next(&gc->walk);
 	gc->leaf = 0;
-	gc->state = GC_NEXT;
-	if (rewrite >= 0 && !gc->is_stopping &&
-	    !index_rewrite(&set->index, at, rewrite, &gc->op)) {
-		SIM_SOMETIMES_IF(!rewrite, "gc rewrites a leaf");
-		SIM_SOMETIMES_IF(rewrite, "gc rewrites an interior node");
-		gc->rewrites++;
-		return;
-	}
-	op_queue(&gc->op);
+	gc->state = GC_WORK;
+	if (gc->is_stopping || !gc_windows_work(gc))
+		op_queue(&gc->op);
 }
 
 /* Then gc makes no pauses, since it may be the only one who can free buckets. */
@@ -230,15 +262,30 @@ static bool somebody_waits_for_buckets(const struct space *space)
 	return false;
 }
 
+/* A plan makes the root's only child the root; more than one may have to go. */
+static LOCKED void drop_roots(struct gc *gc)
+{
+	gc->state = GC_ROOT;
+	if (gc->is_stopping) {
+		gc->state = GC_IDLE;
+	} else if (index_lower_root(&gc->set->index, &gc->op)) {
+		end(gc);
+		op_queue(&gc->op);
+	}
+}
+
 static LOCKED void go_on(struct gc *gc)
 {
-	gc->state = GC_NODE;
 	SIM_SOMETIMES_IF(gc->is_stopping, "a gc ends because its set stops");
 	if (gc->is_stopping) {		/* marks stay invalid, so that nothing is reused */
 		gc->state = GC_IDLE;
-	} else if (gc->walk.is_complete) {
-		end(gc);
-		op_queue(&gc->op);
+		return;
+	}
+	if (gc_windows_work(gc))
+		return;
+	gc->state = GC_NODE;
+	if (gc->walk.is_complete) {
+		drop_roots(gc);
 	} else if (gc->nodes % NODES_BETWEEN_PAUSES == 0 &&
 		   !somebody_waits_for_buckets(&gc->set->cache.space)) {
 		SIM_SOMETIMES("gc pauses");
@@ -279,8 +326,11 @@ static void gc_step(struct op *op)
 	case GC_NODE:
 		visit(gc);
 		break;
-	case GC_NEXT:
+	case GC_WORK:
 		go_on(gc);
+		break;
+	case GC_ROOT:
+		drop_roots(gc);
 		break;
 	}
 	set_unlock(set);

@@ -1,11 +1,12 @@
 /*
  * Garbage collection: walks the whole index to find which buckets are still in use.
  *
- *	IDLE --wanted--> CLEAR --all--> NODE ---marked---> NEXT --another leaf--> NODE ...
- *	  ^              slice by slice   waits for the     | waits for its rewrite,
- *	  |                               leaf to be read,  | if it is rewritten
+ *	IDLE --wanted--> CLEAR --all--> NODE ---marked---> WORK --another leaf--> NODE ...
+ *	  ^              slice by slice   waits for the     | waits for merges and
+ *	  |                               leaf to be read,  | rewrites that are due
  *	  |                               then written      |
- *	  +-------------------------------------------------+ that was the last leaf
+ *	  +------------------ ROOT <------------------------+ that was the last leaf
+ *	                      drops roots with one child
  *
  * Each step handles one slice of buckets, or one leaf, in one critical section, so that
  * requests run between.
@@ -21,11 +22,12 @@
 
 #include <stdbool.h>
 
+#include "cache/gc_merge.h"
 #include "index/index.h"
 
 struct cache_set;
 
-enum gc_state { GC_IDLE, GC_CLEAR, GC_NODE, GC_NEXT };
+enum gc_state { GC_IDLE, GC_CLEAR, GC_NODE, GC_WORK, GC_ROOT };
 
 struct gc {
 	struct cache_set *set;
@@ -34,6 +36,9 @@ struct gc {
 	struct timer pause;
 	struct index_walk walk;
 	uint64_t leaf, leaf_inserted;	/* the leaf that must be durable, up to this many keys */
+	struct gc_windows windows;
+	bool is_stale[INDEX_LEVELS_MAX];	/* interior nodes on the path: to be rewritten */
+	uint64_t given_back;		/* index->nodes_given_back when the run began */
 	bool is_stopping;
 	uint64_t nodes, keys, key_words, data_sectors;	/* of the current run */
 	/* of the last complete run */

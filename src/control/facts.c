@@ -125,6 +125,7 @@ static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now
 	facts->gc_runs = gc->runs;
 	facts->buckets_reused = set->cache.space.buckets_reused;
 	facts->node_splits = set->index.splits;
+	facts->nodes_given_back = set->index.nodes_given_back;
 	facts->gc_average_ns = gc->duration_average_ns;
 	facts->gc_max_ns = gc->duration_max_ns;
 	facts->gc_interval_ns = gc->interval_average_ns;

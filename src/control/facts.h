@@ -28,7 +28,7 @@ struct set_facts {
 	uint64_t nodes;
 	unsigned used_percent;		/* of the nodes */
 	uint64_t gc_average_ns, gc_max_ns, gc_interval_ns;
-	uint64_t gc_runs, buckets_reused, node_splits;
+	uint64_t gc_runs, buckets_reused, node_splits, nodes_given_back;
 	int64_t gc_age_ns;		/* since it ended; -1: there was none */
 
 	uint64_t journal_entries;	/* that a start would replay */

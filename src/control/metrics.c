@@ -249,6 +249,12 @@ static double set_reused(const struct cache_set *set UNUSED, const struct set_fa
 	return facts->buckets_reused;
 }
 
+static double set_nodes_given_back(const struct cache_set *set UNUSED,
+				   const struct set_facts *facts)
+{
+	return facts->nodes_given_back;
+}
+
 static double set_splits(const struct cache_set *set UNUSED, const struct set_facts *facts)
 {
 	return facts->node_splits;
@@ -274,6 +280,8 @@ static const struct set_metric set_metrics[] = {
 	{ "buckets_reused_total", "Buckets invalidated for reuse.", METRIC_COUNTER,
 	  set_reused },
 	{ "node_splits_total", "Index node splits.", METRIC_COUNTER, set_splits },
+	{ "nodes_given_back_total", "Index nodes that merges of thin ones have saved.",
+	  METRIC_COUNTER, set_nodes_given_back },
 	{ "read_races_total", "Always 0: buckets are pinned while they are read.", METRIC_COUNTER,
 	  set_read_races },
 };

@@ -44,7 +44,8 @@ enum {
 	INDEX_LEVELS_MAX = 8,
 	NODE_READS_MAX = 8,
 	LEAF_WRITES_MAX = 16,
-	PLANS_MAX = 2,
+	PLANS_OF_INSERTS = 2,
+	PLANS_MAX,		/* ... and one for gc */
 	OPEN_RUN_BYTES_MAX = 4096,	/* a bset that is appended is at most a page */
 	INSERT_KEYS_MAX = 64,		/* keys of one insert */
 	NODE_HASH_SIZE = 4096,
@@ -132,7 +133,7 @@ struct index {
 
 	uint64_t *dirty_sectors;	/* by volume: sum of its usable dirty extents */
 	bool *is_gone;			/* by volume: retired, so its keys are unusable */
-	uint64_t splits, rewrites, nodes_written, leaves_written, sectors_written;
+	uint64_t splits, rewrites, nodes_given_back, nodes_written, leaves_written, sectors_written;
 	uint64_t nodes_read;
 	uint64_t pressure_writes;	/* leaves written to make room in the journal */
 	struct time_stats read_times;	/* of a node */
@@ -299,12 +300,25 @@ void index_count_dirty(struct index *index, const struct bkey *k, int sign) LOCK
 int index_clean_leaf(struct index *index, struct node *leaf, struct op *op) LOCKED MUST_CHECK;
 /* The same for all dirty leaves. */
 int index_clean_all(struct index *index, struct op *op) LOCKED MUST_CHECK;
+
+/* ---- for gc: fewer nodes (merge.c) ---- */
+
 /*
- * For gc: rewrites the node of `level` on the path to `from` into a new bucket, without unusable
- * keys.  0: `op` awaits the end.  -EBUSY: no plan is free, and `op` does not wait.
+ * Makes one new node, in a new bucket and without unusable keys, of the node of `level` on the path
+ * to `from` and of the next siblings that fit and end at `to` or before.  If none does, the node is
+ * rewritten alone if `is_rewrite` says so.  0: `op` awaits the end.  -EBUSY: no plan is free, and
+ * `op` does not wait.
  */
-int index_rewrite(struct index *index, struct position from, unsigned level,
-		  struct op *op) LOCKED MUST_CHECK;
+int index_merge(struct index *index, struct position from, const struct bkey *to, unsigned level,
+		bool is_rewrite, struct op *op) LOCKED MUST_CHECK;
+/* How many siblings at most become one node at a time, and with how many words of keys. */
+enum { INDEX_MERGE_MAX = 16 };
+unsigned index_merge_words(const struct index *index);
+/*
+ * If the root has but one child: makes that the root.  0: `op` awaits the end.  -EBUSY: it has
+ * several or is a leaf, or no plan is free; `op` does not wait.
+ */
+int index_lower_root(struct index *index, struct op *op) LOCKED MUST_CHECK;
 
 /* ---- start and stop ---- */
 

@@ -195,7 +195,7 @@ static LOCKED void replace_leaf(struct insert *insert, const struct bkey *part)
 	SIM_SOMETIMES_IF(insert->replayed, "a replay finds a leaf full");
 	SIM_SOMETIMES_IF(insert->may_drop, "a fill finds its leaf full");
 	insert->state = INSERT_PLAN;
-	plan_start(insert->index, position_of(part), 0, insert, &insert->op);
+	plan_start(insert->index, position_of(part), insert, &insert->op);
 }
 
 /*

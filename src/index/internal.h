@@ -26,7 +26,7 @@ void nodes_trim(struct index *index) LOCKED;
 void node_unhash(struct index *index, struct node *node) LOCKED;
 void node_touch(struct index *index, struct node *node) LOCKED;
 /* The node that `key` points to, if it is in memory; NULL: it is not, or is being read. */
-const struct node *node_peek(struct index *index, const struct bkey *key, unsigned level) LOCKED;
+struct node *node_peek(struct index *index, const struct bkey *key, unsigned level) LOCKED;
 /* Finds the node that `key` points to, or reads it.  -EAGAIN: `op` waits; ask again. */
 int node_get(struct index *index, const struct bkey *key, unsigned level, struct node **node,
 	     struct op *op) LOCKED MUST_CHECK;
@@ -81,11 +81,10 @@ enum leaf_room leaf_room(const struct index *index, const struct node *leaf, uns
 void plans_init(struct index *index);
 void plans_done(struct index *index);
 /*
- * Starts a plan that replaces the node of `level` on the path to `from`: for `insert`, whose keys
- * it carries along, or for gc (NULL).  `op` awaits its end; or, if no plan is free, one that is,
- * and asks again.
+ * Starts a plan that replaces the leaf of `from`, and carries the keys of `insert` along.  `op`
+ * awaits its end; or, if no plan is free, one that is, and asks again.
  */
-void plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
+void plan_start(struct index *index, struct position from, struct insert *insert,
 		struct op *op) LOCKED;
 bool plans_are_idle(const struct index *index);
 

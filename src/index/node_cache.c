@@ -32,9 +32,9 @@ static struct node *find(struct index *index, uint64_t ptr)
 	return NULL;
 }
 
-const struct node *node_peek(struct index *index, const struct bkey *key, unsigned level)
+struct node *node_peek(struct index *index, const struct bkey *key, unsigned level)
 {
-	const struct node *node = find(index, key->ptr);
+	struct node *node = find(index, key->ptr);
 
 	return node && node->state != NODE_READING && node->level == level &&
 		       !bkey_compare(&node->key, key) ? node : NULL;

@@ -1,5 +1,5 @@
 /*
- * Plans: replace nodes that are full, or that gc wants rewritten, by new ones.
+ * Plans: replace nodes that are full, or that gc wants rewritten or merged, by new ones.
  *
  *	PREPARE --all---> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
  *	 |  ^             data of    new       commit     parent's   entry that
@@ -13,9 +13,10 @@
  *
  * A plan begins at one node (`bottom`) and replaces as many of its ancestors as lack
  * room for the new keys: a freed record for the old node, and pointers to one or two new
- * ones (more, if the old node is larger than ours).  PREPARE tests and takes everything that
- * the plan needs in one critical section: buckets, journal room for the carried keys,
- * and room in the lowest ancestor that has it.
+ * ones (more, if the old node is larger than ours).  For gc several siblings become one
+ * node (merge.c).  PREPARE tests and takes everything that the plan needs in one critical
+ * section: buckets, journal room for the carried keys, and room in the lowest ancestor
+ * that has it.
  *
  * The plan of an insert carries the insert's keys along: they are journaled when PREPARE
  * commits, and are part of the new nodes.  So the number of new nodes accounts for them,
@@ -27,7 +28,7 @@
  * (SPLIT-2) Old nodes keep their bucket and their journal pin until then.  If the root was
  *     replaced, all old buckets wait for a durable entry that names the new root.
  * (SPLIT-3) Only one plan at a time appends to a parent, so that its log has no gaps.
- * (SPLIT-4) The freed record and the pointers to the new nodes are in one bset (ORDER-23).
+ * (SPLIT-4) The freed records and the pointers to the new nodes are in one bset (ORDER-23).
  */
 #include "index/split.h"
 
@@ -86,41 +87,44 @@ bool plans_are_idle(const struct index *index)
 	return true;
 }
 
-static struct plan *free_plan(struct index *index)
+/* The last one is for gc: all others may wait for buckets that only a merge can free. */
+static struct plan *free_plan(struct index *index, bool is_for_gc)
 {
-	for (unsigned i = 0; i < PLANS_MAX; i++) {
+	unsigned first = is_for_gc ? PLANS_OF_INSERTS : 0;
+	unsigned end = is_for_gc ? PLANS_MAX : PLANS_OF_INSERTS;
+
+	for (unsigned i = first; i < end; i++) {
 		if (index->plans[i].state == PLAN_FREE)
 			return &index->plans[i];
 	}
 	return NULL;
 }
 
-void plan_start(struct index *index, struct position from, unsigned level, struct insert *insert,
-		struct op *op)
+struct plan *plan_begin(struct index *index, struct position from, unsigned level,
+			struct insert *insert, struct op *op)
 {
-	struct plan *plan = free_plan(index);
+	struct plan *plan = free_plan(index, !insert);
 
-	if (!plan) {
-		SIM_SOMETIMES("all plans are in use");
-		waitlist_join(&index->plan_slots, op);
-		return;
-	}
+	if (!plan)
+		return NULL;
 	plan->from = from;
-	plan->bottom = level;
+	plan->bottom = plan->top = level;
 	plan->insert = insert;
+	plan->is_merge = plan->is_rewrite = plan->is_lowering = false;
 	plan->owner = op;
 	plan->state = PLAN_PREPARE;
 	plan->began_ns = clock_ns(index->setup.reactor);
 	op_await(op);
 	op_queue(&plan->op);
+	return plan;
 }
 
-int index_rewrite(struct index *index, struct position from, unsigned level, struct op *op)
+void plan_start(struct index *index, struct position from, struct insert *insert, struct op *op)
 {
-	if (!free_plan(index))
-		return -EBUSY;
-	plan_start(index, from, level, NULL, op);
-	return 0;
+	if (plan_begin(index, from, 0, insert, op))
+		return;
+	SIM_SOMETIMES("all plans are in use");
+	waitlist_join(&index->plan_slots, op);
 }
 
 void plan_owner_arrives(struct plan *plan, int error)
@@ -158,18 +162,34 @@ static LOCKED void begin_writing(struct plan *plan)
 	device_flush(index->setup.device, &plan->op);
 }
 
+/* Will more buckets become free than the plan takes? */
+static bool gives_buckets_back(const struct plan *plan, unsigned count)
+{
+	unsigned olds = 0;
+
+	for (unsigned level = plan->bottom; level <= plan->top; level++)
+		olds += plan->at[level].olds;
+	return olds > count;
+}
+
 /*
  * Takes the buckets.  Rewrites by gc and plans of fills never wait for them, since perhaps only the
- * end of gc can free some, and leave half of the list for other splits (LESSON-1): -EBUSY.
+ * end of gc can free some, and leave half of the list for other splits (LESSON-1): -EBUSY.  Merges
+ * may take the last ones: they bring more than they take.
  */
 static LOCKED int take_buckets(struct plan *plan, unsigned count, uint32_t *buckets)
 {
 	struct space *space = plan->index->setup.space;
 	bool may_wait = plan->insert && !plan->insert->may_drop;
 
-	if (!may_wait && !space_can_spare(space, USE_BTREE, count))
+	int error;
+
+	if (may_wait)
+		return space_take(space, USE_BTREE, count, buckets, &plan->op);
+	if (!gives_buckets_back(plan, count) && !space_can_spare(space, USE_BTREE, count))
 		return -EBUSY;
-	return space_take(space, USE_BTREE, count, buckets, &plan->op);
+	error = space_take(space, USE_BTREE, count, buckets, NULL);
+	return error == -EAGAIN ? -EBUSY : error;
 }
 
 static LOCKED bool is_cancelled(const struct plan *plan)
@@ -181,12 +201,19 @@ static LOCKED bool is_cancelled(const struct plan *plan)
 static LOCKED int lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX],
 			  unsigned *count)
 {
+	struct level_plan *at = &plan->at[plan->bottom];
 	int error;
 
+	at->old[0] = path[plan->bottom];
+	at->olds = 1;
 	if (plan->bottom)
 		plan_collect_children(plan, path[plan->bottom]);
 	else
 		plan_collect_leaf(plan, path[0]);
+	if (plan->is_merge)
+		plan_add_siblings(plan, path);
+	if (plan->is_merge && at->olds == 1 && !plan->is_rewrite)
+		return -EBUSY;
 	error = plan_lay_out(plan, path, count);
 	return error ?: plan_check_size(plan, *count);
 }
@@ -225,17 +252,20 @@ static LOCKED void plan_prepare(struct plan *plan)
 		plan_ends(plan, error);
 		return;
 	}
-	error = lay_out(plan, path, &count);
-	if (!error)
-		error = take_resources(plan, count, buckets);
+	if (plan->is_lowering)
+		error = plan_lower(plan, path);
+	else
+		error = lay_out(plan, path, &count) ?: take_resources(plan, count, buckets);
 	if (error == -EAGAIN)
 		return;
 	if (error) {
 		plan_ends(plan, error == -EBUSY ? 0 : error);
-		return;
+	} else if (plan->is_lowering) {
+		plan_switch_over(plan);
+	} else {
+		plan_commit(plan, buckets);
+		begin_writing(plan);
 	}
-	plan_commit(plan, buckets);
-	begin_writing(plan);
 }
 
 /* ---- NODES: writes the new nodes, children before parents (INDEX-3) ---- */

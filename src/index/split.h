@@ -1,7 +1,7 @@
 /*
  * Shared by the files of a split: split.c has the states, split_layout.c decides the
- * content of the new nodes, split_build.c makes them in memory, split_switch.c lets them
- * take the place of the old ones.
+ * content of the new nodes, merge.c adds siblings, split_build.c makes the new nodes in
+ * memory, split_switch.c lets them take the place of the old ones.
  */
 #pragma once
 
@@ -13,6 +13,8 @@ enum {
 	CHILD_WORDS = 3,
 	SPLIT_ABOVE_FIFTHS = 4,		/* two nodes if one would be more than 4/5 full */
 	FIRST_GETS_FIFTHS = 3,
+	MERGE_UP_TO_THIRDS = 2,		/* siblings become one node that is so full at most */
+	OLD_NODES_MAX = INDEX_MERGE_MAX,
 	NEW_NODES_MAX = 64,		/* enough for a node of 32 MiB, with ours of 1 MiB */
 	PLAN_BUCKETS_MAX = NEW_NODES_MAX + 2 * INDEX_LEVELS_MAX + 1,
 };
@@ -36,7 +38,8 @@ struct new_node {
 
 /* One level of the plan. */
 struct level_plan {
-	struct node *old;
+	struct node *old[OLD_NODES_MAX];	/* siblings; several on the lowest level only */
+	unsigned olds;
 	unsigned count;			/* of new nodes */
 	struct new_node new[NEW_NODES_MAX];
 };
@@ -49,6 +52,11 @@ struct plan {
 	unsigned bottom, top;		/* levels that are replaced */
 	struct insert *insert;		/* whose keys are carried along; NULL: a rewrite by gc */
 	struct op *owner;		/* awaits the moment when the new nodes are thawed */
+	/* By gc: siblings up to `to` are merged; if there is none, is the node replaced alone? */
+	bool is_merge, is_rewrite;
+	struct bkey to;
+	bool is_lowering;		/* the only child of the root becomes the root */
+	struct node *heir;		/* ... that child */
 	struct level_plan at[INDEX_LEVELS_MAX];
 	struct node *parent;		/* of the top old node; NULL: that is the root */
 	unsigned parent_sectors;	/* room in its log that is promised to this plan */
@@ -69,12 +77,32 @@ static inline unsigned split_node_words(const struct index *index)
 
 /* ---- split.c ---- */
 
+/* A plan that begins to PREPARE, of an insert or of gc (NULL); NULL: none is free. */
+struct plan *plan_begin(struct index *index, struct position from, unsigned level,
+			struct insert *insert, struct op *op) LOCKED;
 /* The owner continues when the new nodes are thawed, which may be before the plan has ended. */
 void plan_owner_arrives(struct plan *plan, int error) LOCKED;
 void plan_ends(struct plan *plan, int error) LOCKED;
 
+/* ---- merge.c: prepare ---- */
+
+/* Adds the siblings that are merged with the lowest old node, and their keys to `content`. */
+void plan_add_siblings(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX]) LOCKED;
+/*
+ * 0: the root has one child, the heir, and both are free.  -EAGAIN: the plan waits until they are.
+ * -EBUSY: it has several, or is a leaf.
+ */
+int plan_lower(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX]) LOCKED MUST_CHECK;
+
 /* ---- split_layout.c: prepare ---- */
 
+
+/* 0: the node is free.  -EAGAIN: it is frozen or being written, and the plan waits for its end. */
+int plan_await_node(struct plan *plan, struct node *node) LOCKED MUST_CHECK;
+/* 0: nobody was promised room in the node.  -EAGAIN: other plans were; this one waits for them. */
+int plan_await_appends(struct plan *plan, struct node *node) LOCKED MUST_CHECK;
+/* Drops unusable keys, holes included: under a node's merged keys there are no older ones. */
+void plan_drop_unusable(struct index *index, struct run *run) LOCKED;
 /* The keys of a leaf and the carried keys that belong into it: `content`, `carried`, `trial`. */
 void plan_collect_leaf(struct plan *plan, const struct node *leaf) LOCKED;
 /* The keys of an interior node: `content`. */
@@ -97,8 +125,8 @@ bool plan_is_needless(struct plan *plan, const struct node *leaf) LOCKED;
  * carried keys.
  */
 void plan_commit(struct plan *plan, const uint32_t *buckets) LOCKED;
-/* In a run of an interior node the new children take the place of the old one. */
-void plan_replace_child(struct run *run, const struct level_plan *at);
+/* In a run of an interior node the new children take the place of the old ones. */
+void plan_replace_children(struct run *run, const struct level_plan *at);
 
 /* ---- split_switch.c: commit to the parent ---- */
 

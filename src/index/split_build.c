@@ -77,34 +77,43 @@ static LOCKED void make_nodes(struct plan *plan, unsigned level, const uint32_t 
 		for (; taken; taken--, left--)
 			total -= bkey_words(keys++);
 	}
-	make_node(plan, &at->new[i], buckets[i], level, &at->old->key, keys, left);
-	if (at->count > 1)
+	make_node(plan, &at->new[i], buckets[i], level, &at->old[at->olds - 1]->key, keys, left);
+	if (at->olds > at->count)
+		plan->index->nodes_given_back += at->olds - at->count;
+	else if (at->count > 1)
 		plan->index->splits++;
 	else
 		plan->index->rewrites++;
 }
 
-/* Replaces the pointer to the old child by those to the new ones. */
-void plan_replace_child(struct run *run, const struct level_plan *at)
+/* Replaces the pointers to the old children by those to the new ones. */
+void plan_replace_children(struct run *run, const struct level_plan *at)
 {
-	unsigned place = run_find_key(run, &at->old->key);
+	unsigned place = run_find_key(run, &at->old[0]->key);
 
-	assert(place < run->count && run->key[place].ptr == at->old->key.ptr);
+	assert(place + at->olds <= run->count);
+	for (unsigned i = 0; i < at->olds; i++) {
+		assert(run->key[i ? place + 1 : place].ptr == at->old[i]->key.ptr);
+		if (i)
+			run_remove_at(run, place + 1);
+	}
 	run->key[place] = at->new[at->count - 1].node->key;
 	for (unsigned i = at->count - 1; i--;)
 		run_insert_at(run, place, &at->new[i].node->key);
 }
 
-/* Updates the dirty counts: minus the old leaf's keys, plus those of the new leaves. */
-static LOCKED void recount_dirty(struct plan *plan, const struct node *leaf)
+/* Updates the dirty counts: minus the old leaves' keys, plus those of the new leaves. */
+static LOCKED void recount_dirty(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node_walk walk;
 	const struct bkey *k;
 
-	node_walk_begin(&walk, leaf);
-	while ((k = node_walk_next(&walk)))
-		index_count_dirty(index, k, -1);
+	for (unsigned i = 0; i < plan->at[0].olds; i++) {
+		node_walk_begin(&walk, plan->at[0].old[i]);
+		while ((k = node_walk_next(&walk)))
+			index_count_dirty(index, k, -1);
+	}
 	for (unsigned i = 0; i < plan->content.count; i++)
 		index_count_dirty(index, &plan->content.key[i], 1);
 }
@@ -134,7 +143,7 @@ static LOCKED void make_root(struct plan *plan, uint32_t bucket)
 
 	for (unsigned i = 0; i < at->count; i++)
 		children[i] = at->new[i].node->key;
-	make_node(plan, &plan->root, bucket, plan->top + 1, &at->old->key, children, at->count);
+	make_node(plan, &plan->root, bucket, plan->top + 1, &at->old[0]->key, children, at->count);
 }
 
 /* Commits: nothing may fail from here on, except the device. */
@@ -144,17 +153,18 @@ void plan_commit(struct plan *plan, const uint32_t *buckets)
 	unsigned used = 0;
 
 	if (!plan->bottom)
-		recount_dirty(plan, plan->at[0].old);
+		recount_dirty(plan);
 	if (plan->insert)
 		journal_carried_keys(plan);
 	for (unsigned level = plan->bottom; level <= plan->top; level++) {
 		struct level_plan *at = &plan->at[level];
 
 		if (level > plan->bottom) {
-			plan_collect_children(plan, at->old);
-			plan_replace_child(&plan->content, &plan->at[level - 1]);
+			plan_collect_children(plan, at->old[0]);
+			plan_replace_children(&plan->content, &plan->at[level - 1]);
 		}
-		at->old->is_frozen = true;
+		for (unsigned i = 0; i < at->olds; i++)
+			at->old[i]->is_frozen = true;
 		make_nodes(plan, level, buckets + used);
 		used += at->count;
 	}

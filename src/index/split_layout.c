@@ -9,8 +9,7 @@
 
 #include "base/sometimes.h"
 
-/* Drops unusable keys, holes included: under a node's merged keys there are no older ones. */
-static LOCKED void drop_unusable(struct index *index, struct run *run)
+void plan_drop_unusable(struct index *index, struct run *run)
 {
 	unsigned kept = 0;
 
@@ -69,7 +68,7 @@ void plan_collect_leaf(struct plan *plan, const struct node *leaf)
 		run_merge(&plan->content, &plan->carried, &index->scratch);
 		exchange(&plan->content, &index->scratch);
 	}
-	drop_unusable(index, &plan->content);
+	plan_drop_unusable(index, &plan->content);
 }
 
 /* An interior node has no unusable keys: dead pointers are kept apart, in `dead`. */
@@ -114,8 +113,8 @@ int plan_check_size(struct plan *plan, unsigned buckets)
 		health_fail(index->setup.health, EFBIG,
 			    "btree node at sector %llu of %u sectors: found keys for %u nodes of "
 			    "%u sectors, wanted at most %u",
-			    (unsigned long long)pointer_sector(plan->at[plan->top].old->key.ptr),
-			    plan->at[plan->top].old->sectors, buckets, index->setup.node_sectors,
+			    (unsigned long long)pointer_sector(plan->at[plan->top].old[0]->key.ptr),
+			    plan->at[plan->top].old[0]->sectors, buckets, index->setup.node_sectors,
 			    most);
 	for (unsigned level = plan->bottom; level <= plan->top && buckets <= most; level++)
 		if (!have_buffers(plan, &plan->at[level]))
@@ -124,8 +123,7 @@ int plan_check_size(struct plan *plan, unsigned buckets)
 	return health_error(index->setup.health);
 }
 
-/* 0: the node is free.  -EAGAIN: it is frozen or being written, and the plan waits for its end. */
-static int await_node(struct plan *plan, struct node *node)
+int plan_await_node(struct plan *plan, struct node *node)
 {
 	if (!node->is_frozen && !node->write)
 		return 0;
@@ -135,14 +133,28 @@ static int await_node(struct plan *plan, struct node *node)
 	return -EAGAIN;
 }
 
-/* 0: nobody was promised room in the node.  -EAGAIN: other plans were; this one waits for them. */
-static int await_appends(struct plan *plan, struct node *node)
+int plan_await_appends(struct plan *plan, struct node *node)
 {
 	if (!node->counted_sectors && !node->is_appended)
 		return 0;
 	SIM_SOMETIMES("a plan waits for another that appends to the node");
 	waitlist_join(&node->waiting, &plan->op);
 	return -EAGAIN;
+}
+
+/* The old nodes of a level; those of the lowest are known already. */
+static LOCKED int await_old_nodes(struct plan *plan, unsigned level, struct node *old)
+{
+	struct level_plan *at = &plan->at[level];
+
+	if (level > plan->bottom) {
+		at->old[0] = old;
+		at->olds = 1;
+	}
+	for (unsigned i = 0; i < at->olds; i++)
+		if (plan_await_node(plan, at->old[i]) || plan_await_appends(plan, at->old[i]))
+			return -EAGAIN;
+	return 0;
 }
 
 /* Decides which levels are replaced, and by how many nodes each (split.h). */
@@ -158,8 +170,7 @@ int plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX], u
 		struct level_plan *at = &plan->at[level];
 		struct node *parent;
 
-		at->old = path[level];
-		if (await_node(plan, at->old) || await_appends(plan, at->old))
+		if (await_old_nodes(plan, level, path[level]))
 			return -EAGAIN;
 		at->count = nodes_for(index, words, keys);
 		*buckets += at->count;
@@ -169,20 +180,21 @@ int plan_lay_out(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX], u
 			*buckets += PLAN_BUCKETS_MAX;
 			return 0;
 		}
-		if (at->old == index->root) {
+		if (at->old[0] == index->root) {
 			*buckets += at->count > 1;
 			return 0;
 		}
 		parent = path[level + 1];
-		if (await_node(plan, parent))
+		if (plan_await_node(plan, parent))
 			return -EAGAIN;
-		plan->parent_sectors = index_set_sectors(index, CHILD_WORDS * (1 + at->count));
+		plan->parent_sectors =
+			index_set_sectors(index, CHILD_WORDS * (at->olds + at->count));
 		if (parent->written_sectors + parent->counted_sectors + plan->parent_sectors <=
 		    parent->sectors) {
 			plan->parent = parent;
 			return 0;
 		}
-		keys = parent->keys.count - 1 + at->count;
+		keys = parent->keys.count - at->olds + at->count;
 		words = keys * CHILD_WORDS;
 	}
 }

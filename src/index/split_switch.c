@@ -23,34 +23,37 @@ static LOCKED void add_dead(struct node *parent, const struct bkey *k)
 	run_add(&parent->dead, k);
 }
 
-/* SPLIT-4: makes one bset of the freed record and the new pointers. */
-static LOCKED void encode_new_children(struct plan *plan, const struct bkey *freed)
+/* SPLIT-4: makes one bset of the freed records and the new pointers. */
+static LOCKED void encode_new_children(struct plan *plan)
 {
 	const struct level_plan *at = &plan->at[plan->top];
-	struct bkey keys[1 + NEW_NODES_MAX] = { *freed };
-	struct run run = { keys, 1 + at->count, ARRAY_SIZE(keys) };
+	struct bkey keys[OLD_NODES_MAX + NEW_NODES_MAX];
+	struct run run = { keys, 0, ARRAY_SIZE(keys) };
 	unsigned sectors;
 
+	for (unsigned i = 0; i < at->olds; i++) {
+		struct bkey freed = freed_record(plan->index, at->old[i]);
+
+		run_add(&run, &freed);
+		add_dead(plan->parent, &at->old[i]->key);
+		add_dead(plan->parent, &freed);
+	}
 	for (unsigned i = 0; i < at->count; i++)
-		keys[1 + i] = at->new[i].node->key;
+		run_add(&run, &at->new[i].node->key);
 	sectors = node_encode(plan->index, plan->parent, &run, plan->parent_buffer,
 			      OPEN_RUN_BYTES_MAX);
 	assert(sectors == plan->parent_sectors);
 }
 
-/* One bset with the freed record and the new pointers, written FUA behind the parent's log. */
+/* One bset with the freed records and the new pointers, written FUA behind the parent's log. */
 static LOCKED void append_to_parent(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *parent = plan->parent;
-	const struct level_plan *at = &plan->at[plan->top];
-	struct bkey freed = freed_record(index, at->old);
 	uint64_t sector = pointer_sector(parent->key.ptr) + parent->written_sectors;
 
-	encode_new_children(plan, &freed);
-	plan_replace_child(&parent->keys, at);
-	add_dead(parent, &at->old->key);
-	add_dead(parent, &freed);
+	encode_new_children(plan);
+	plan_replace_children(&parent->keys, &plan->at[plan->top]);
 	parent->counted_sectors -= plan->parent_sectors;
 	parent->written_sectors += plan->parent_sectors;
 	parent->is_appended = true;	/* SPLIT-3 */
@@ -64,10 +67,19 @@ static LOCKED void switch_root(struct plan *plan)
 {
 	struct index *index = plan->index;
 
-	index->root = plan->root.node ?: plan->at[plan->top].new[0].node;
+	if (plan->is_lowering)
+		index->root = plan->heir;
+	else
+		index->root = plan->root.node ?: plan->at[plan->top].new[0].node;
 	journal_set_btree_root(index->setup.journal, &index->root->key, index->root->level);
 	if (index->is_running)
 		journal_roots_change(index->setup.journal);
+}
+
+static LOCKED void old_node_is_replaced(struct index *index, struct node *old)
+{
+	node_unhash(index, old);
+	space_free_begin(index->setup.space, space_bucket_of(index->setup.space, old->key.ptr));
 }
 
 void plan_switch_over(struct plan *plan)
@@ -78,13 +90,9 @@ void plan_switch_over(struct plan *plan)
 		waitlist_join(&plan->parent->waiting, &plan->op);
 		return;
 	}
-	for (unsigned level = plan->bottom; level <= plan->top; level++) {
-		struct node *old = plan->at[level].old;
-
-		node_unhash(index, old);
-		space_free_begin(index->setup.space,
-				 space_bucket_of(index->setup.space, old->key.ptr));
-	}
+	for (unsigned level = plan->bottom; level <= plan->top; level++)
+		for (unsigned i = 0; i < plan->at[level].olds; i++)
+			old_node_is_replaced(index, plan->at[level].old[i]);
 	plan->state = PLAN_PARENT;
 	SIM_SOMETIMES_IF(plan->parent, "a parent is appended");
 	SIM_SOMETIMES_IF(!plan->parent && plan->root.node, "the tree grows by a level");
@@ -108,18 +116,6 @@ static LOCKED void thaw_node(struct index *index, struct node *node)
 	waitlist_wake_all(&node->waiting, 0);
 }
 
-/* Drops an old node and its pin; returns its bucket, which is not free yet (SPLIT-2). */
-static LOCKED uint32_t old_node_goes(struct index *index, struct node *old)
-{
-	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
-
-	journal_unpin(index->setup.journal, &old->pin);
-	waitlist_wake_all(&old->waiting, 0);
-	old->is_frozen = false;
-	node_forget(index, old);
-	return bucket;
-}
-
 /* Grows: during replay no entry is written, so nothing is freed before its end. */
 static LOCKED void keep_for_root(struct index *index, uint32_t bucket)
 {
@@ -132,30 +128,42 @@ static LOCKED void keep_for_root(struct index *index, uint32_t bucket)
 	index->freed_roots[index->freed_roots_count++] = bucket;
 }
 
+/* Drops an old node, its pin, and its bucket, unless the durable root may still lead there. */
+static LOCKED void old_node_goes(struct plan *plan, struct node *old)
+{
+	struct index *index = plan->index;
+	uint32_t bucket = space_bucket_of(index->setup.space, old->key.ptr);
+
+	journal_unpin(index->setup.journal, &old->pin);
+	waitlist_wake_all(&old->waiting, 0);
+	old->is_frozen = false;
+	node_forget(index, old);
+	if (plan->parent && index->is_running)
+		space_freed(index->setup.space, bucket);
+	else
+		keep_for_root(index, bucket);
+}
+
+static LOCKED void thaw_level(struct plan *plan, struct level_plan *at)
+{
+	for (unsigned i = 0; i < at->count; i++)
+		thaw_node(plan->index, at->new[i].node);
+	for (unsigned i = 0; i < at->olds; i++)
+		old_node_goes(plan, at->old[i]);
+	at->olds = 0;
+}
+
 void plan_thaw(struct plan *plan)
 {
 	struct index *index = plan->index;
 	bool root_is_unnamed = !plan->parent && !index->is_running;
-	uint32_t freed[INDEX_LEVELS_MAX];
 
 	time_stats_add(&index->split_times, plan->began_ns, clock_ns(index->setup.reactor));
-	for (unsigned level = plan->bottom; level <= plan->top; level++) {
-		struct level_plan *at = &plan->at[level];
-
-		for (unsigned i = 0; i < at->count; i++)
-			thaw_node(index, at->new[i].node);
-		freed[level] = old_node_goes(index, at->old);
-		at->old = NULL;
-	}
+	for (unsigned level = plan->bottom; level <= plan->top; level++)
+		thaw_level(plan, &plan->at[level]);
 	if (plan->root.node)
 		thaw_node(index, plan->root.node);
 	journal_unpin(index->setup.journal, &plan->pin);
-	for (unsigned level = plan->bottom; level <= plan->top; level++) {
-		if (plan->parent && index->is_running)
-			space_freed(index->setup.space, freed[level]);
-		else	/* the root that the durable journal names may still lead here */
-			keep_for_root(index, freed[level]);
-	}
 	if (plan->parent) {
 		plan->parent->is_appended = false;
 		waitlist_wake_all(&plan->parent->waiting, 0);

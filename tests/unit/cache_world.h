@@ -14,10 +14,15 @@
 #include "cache/request.h"
 #include "lifecycle/internal.h"
 
+/* With WORLD_SMALL_BUCKETS a few thousand keys fill many nodes, of a volume that is larger. */
+#ifdef WORLD_SMALL_BUCKETS
+enum { WORLD_BUCKET_SECTORS = 8, WORLD_BACKING_SECTORS = 240000 };
+#else
+enum { WORLD_BUCKET_SECTORS = 128, WORLD_BACKING_SECTORS = 8192 };
+#endif
+
 enum {
 	WORLD_BUCKETS = 600,
-	WORLD_BUCKET_SECTORS = 128,
-	WORLD_BACKING_SECTORS = 8192,
 	WORLD_DATA_OFFSET = 16,
 	WORLD_REQUEST_BYTES = REQUEST_BYTES_MAX + REQUEST_SLACK_BYTES,
 };
@@ -61,7 +66,7 @@ static inline void world_format_cache(unsigned block_sectors, uint64_t features)
 		.block_sectors = block_sectors,
 		.bucket_sectors = WORLD_BUCKET_SECTORS,
 		.members = 1,
-		.first_bucket = 1,
+		.first_bucket = 23 / WORLD_BUCKET_SECTORS + 1,
 	};
 
 	world_format(world.cache_path, &sb, WORLD_BUCKETS * WORLD_BUCKET_SECTORS);

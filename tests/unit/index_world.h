@@ -13,14 +13,17 @@
 #include "awaiter.h"
 #include "index/internal.h"
 
+/* With IX_SMALL_NODES a few thousand keys make a tree of three levels. */
+#ifdef IX_SMALL_NODES
+enum { IX_BUCKETS = 400, IX_BUCKET_SECTORS = 8, IX_BLOCK_SECTORS = 1, IX_DATA_BUCKET = 390 };
+#else
+enum { IX_BUCKETS = 256, IX_BUCKET_SECTORS = 64, IX_BLOCK_SECTORS = 8, IX_DATA_BUCKET = 250 };
+#endif
+
 enum {
-	IX_BUCKETS = 256,
-	IX_BUCKET_SECTORS = 64,
-	IX_BLOCK_SECTORS = 8,
 	IX_FIRST_BUCKET = 1,
 	IX_JOURNAL_BUCKETS = 32,
 	IX_VOLUMES = 8,
-	IX_DATA_BUCKET = 250,
 	IX_MAGIC = 4711,
 };
 
@@ -367,14 +370,22 @@ static inline void ix_clean(void)
 	cr_assert(zero(int, error), "%s", ix.health.reason.text);
 }
 
-/* Gc's rewrite of the node of `level` on the way to a place: 0, when it has ended; or -EAGAIN. */
+/* The awaiter awaits its end. */
+static inline int ix_begin_rewrite(unsigned volume, uint64_t sector, unsigned level)
+{
+	struct bkey none = bkey_of(0, 0, 0);	/* no sibling ends there */
+
+	return index_merge(&ix.index, (struct position){ volume, sector }, &none, level, true,
+			   &ix.awaiter.op);
+}
+
+/* Gc's rewrite of the node of `level` on the way to a place: 0, when it has ended; or -EBUSY. */
 static inline int ix_rewrite(unsigned volume, uint64_t sector, unsigned level)
 {
 	int error;
 
 	ix_enter();
-	error = index_rewrite(&ix.index, (struct position){ volume, sector }, level,
-			      &ix.awaiter.op);
+	error = ix_begin_rewrite(volume, sector, level);
 	ix_leave();
 	return error ?: awaiter_wait(&ix.awaiter);
 }

@@ -123,7 +123,7 @@ Test(cache_set, that_stops_does_not_wait_for_a_gc_that_pauses)
 	struct awaiter awaiter;
 
 	cr_assert(zero(int, init(0, false)));
-	set.gc.state = GC_NEXT;
+	set.gc.state = GC_WORK;
 	timer_start(&set.gc.pause, UINT64_C(1000000000000), &set.gc.op);
 	set_lock(&set);
 	gc_stop(&set.gc);

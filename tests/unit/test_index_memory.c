@@ -1,6 +1,7 @@
 /* Where memory runs out: what a disk's content asks for is refused, with nothing left behind. */
 #include "counted_memory.h"
 #include "index_world.h"
+#include "index/split.h"
 
 enum {
 	NODE_WORDS = (IX_BUCKET_SECTORS * 512 - sizeof(struct bset_disk)) / 8,
@@ -18,6 +19,7 @@ Test(no_memory, for_a_split_ends_the_set)
 	ix_insert_many(1, (KEYS_OF_ONE - 6) * APART, 6, APART);
 	cr_assert(zero(int, ix_rewrite(1, 0, 0)));
 	ix_insert_many(1, KEYS_OF_ONE * APART, 1, APART);
+	run_reserve(&ix.index.plans[PLANS_MAX - 1].content, KEYS_OF_ONE + 1);
 	memory_allocations_left = 0;
 	cr_expect(eq(int, ix_rewrite(1, 0, 0), -ENOMEM));
 	memory_allocations_left = UINT_MAX;

@@ -248,8 +248,7 @@ Test(plan, fills_the_parent_to_its_last_block_before_it_is_replaced)
 static void begin_rewrite(void)
 {
 	ix_enter();
-	cr_assert(zero(int, index_rewrite(&ix.index, (struct position){ 1, 0 }, 0,
-					  &ix.awaiter.op)));
+	cr_assert(zero(int, ix_begin_rewrite(1, 0, 0)));
 	ix_leave();
 }
 
@@ -339,7 +338,8 @@ Test(plan, that_finds_no_bucket_during_a_replay_ends_the_set)
 		  ix.health.reason.text);
 }
 
-Test(plan, of_gc_is_not_begun_when_all_are_in_use)
+/* Those of inserts may wait for buckets that only gc can free. */
+Test(plan, of_gc_is_one_at_a_time)
 {
 	unsigned begun = 0;
 
@@ -347,10 +347,10 @@ Test(plan, of_gc_is_not_begun_when_all_are_in_use)
 	root()->is_frozen = true;
 	ix_enter();
 	for (; begun <= PLANS_MAX; begun++)
-		if (index_rewrite(&ix.index, (struct position){ 1, 0 }, 0, &ix.awaiter.op))
+		if (ix_begin_rewrite(1, 0, 0))
 			break;
 	ix_leave();
-	cr_expect(eq(u32, begun, PLANS_MAX));
+	cr_expect(eq(u32, begun, PLANS_MAX - PLANS_OF_INSERTS));
 	ix_turns(3);
 	root()->is_frozen = false;
 	wake_root();
