@@ -153,6 +153,11 @@ cache_sources = \
 	src/cache/write.c \
 	src/cache/write_internal.h \
 	src/cache/write_way.c \
+	src/cache/writeback.c \
+	src/cache/writeback.h \
+	src/cache/writeback_copy.c \
+	src/cache/writeback_rate.c \
+	src/cache/writeback_rate.h \
 	$(NULL)
 
 lifecycle_sources = \
@@ -200,6 +205,8 @@ control_sources = \
 	src/control/tunables.c \
 	src/control/tunables.h \
 	src/control/volume_files.c \
+	src/control/writeback_files.c \
+	src/control/writeback_files.h \
 	$(NULL)
 
 noinst_LIBRARIES += src/libengine.a

@@ -127,6 +127,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 		return failed;
 	}
 	set->cutoff_writeback = CUTOFF_WRITEBACK;
+	set->idle_max_writeback_rate = true;
 	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
 	set->cache.superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
 	list_init(&set->volumes);

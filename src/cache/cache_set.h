@@ -63,7 +63,9 @@ struct cache_set {
 	struct stats stats;			/* reactor */
 
 	unsigned cutoff_writeback, cutoff_writeback_sync;	/* const: percent in use */
-	uint64_t writeback_keys_done, writeback_keys_failed;	/* reactor: 0 */
+	uint64_t writeback_keys_done, writeback_keys_failed;	/* reactor */
+	uint64_t last_request_ns;		/* reactor: when a request of any volume began */
+	bool idle_max_writeback_rate;		/* reactor: no limit while there are none */
 };
 
 /* The device on which the data of a usable pointer are. */

@@ -10,6 +10,8 @@ void ranges_init(struct ranges *ranges)
 {
 	list_init(&ranges->active);
 	list_init(&ranges->blocked);
+	list_init(&ranges->copies);
+	waitlist_init(&ranges->copied);
 }
 
 static struct range *range_at(struct list_link *link)
@@ -17,9 +19,14 @@ static struct range *range_at(struct list_link *link)
 	return link ? container_of(link, struct range, link) : NULL;
 }
 
+static bool is_within(const struct range *range, uint64_t start, uint64_t end)
+{
+	return range->start < end && start < range->end;
+}
+
 static bool overlaps(const struct range *a, const struct range *b)
 {
-	return a->start < b->end && b->start < a->end;
+	return is_within(a, b->start, b->end);
 }
 
 /* A fill delays nothing, and reads do not delay each other. */
@@ -103,4 +110,47 @@ void range_release(struct ranges *ranges, struct range *range)
 		activate(ranges, blocked);
 		op_arrive(blocked->op, 0);
 	}
+}
+
+/* ---- writeback ---- */
+
+bool ranges_have_write(const struct ranges *ranges, uint64_t start, uint64_t end)
+{
+	for (struct list_link *link = list_first(&ranges->active); link;
+	     link = list_next(&ranges->active, link)) {
+		if (range_at(link)->kind == RANGE_WRITE && is_within(range_at(link), start, end))
+			return true;
+	}
+	return false;
+}
+
+void range_begin_copy(struct ranges *ranges, struct range *copy, uint64_t start, uint64_t end)
+{
+	assert(!ranges_have_write(ranges, start, end));		/* RANGE-3 */
+	*copy = (struct range){ .kind = RANGE_COPY, .start = start, .end = end };
+	list_add_last(&ranges->copies, &copy->link);
+}
+
+void range_end_copy(struct ranges *ranges, struct range *copy)
+{
+	struct list_link *link;
+
+	assert(copy->kind == RANGE_COPY);
+	list_remove(&copy->link);
+	for (link = list_first(&ranges->active); link; link = list_next(&ranges->active, link))
+		range_at(link)->was_copied |= overlaps(range_at(link), copy);
+	waitlist_wake_all(&ranges->copied, 0);
+}
+
+int ranges_await_copies(struct ranges *ranges, uint64_t start, uint64_t end, struct op *op)
+{
+	for (struct list_link *link = list_first(&ranges->copies); link;
+	     link = list_next(&ranges->copies, link)) {
+		if (is_within(range_at(link), start, end)) {
+			SIM_SOMETIMES("a write around the cache waits for a copy of writeback");
+			waitlist_join(&ranges->copied, op);
+			return -EAGAIN;
+		}
+	}
+	return 0;
 }

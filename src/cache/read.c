@@ -11,7 +11,9 @@
  *
  * A gap that is not aligned to the volume's blocks (kernels cut extents anywhere)
  * cannot be read alone from a backing device that transfers whole blocks only.  Then
- * the whole range is read from there first, and the cached extents are read over it.
+ * the whole range is read from there first, and the cached extents are read over it.  If writeback
+ * has copied some of these to the backing device meanwhile, the read begins again: they may be
+ * clean by now, or gone from the cache (range->was_copied).
  *
  * The bucket of a hit is pinned until its data have arrived, so that it cannot be
  * reused meanwhile (LESSON-43).  When a cache read fails, clean extents are read from
@@ -275,6 +277,7 @@ static void read_under(struct cache_read *read)
 	unpin_all(read);
 	read->wants_under = false;
 	read->has_under = true;
+	read->range->was_copied = false;
 	read->at = read->start;
 	read->gap_sectors = 0;
 	read->batch.has_clean = false;
@@ -315,6 +318,9 @@ static void cache_read_step(struct op *op)
 	} else if (read->state == READ_DATA && read->at == read->start + read->sectors) {
 		unpin_all(read);
 		finish(read, 0);
+	} else if (read->has_under && read->range->was_copied) {
+		SIM_SOMETIMES("a read from the backing device begins again after a copy");
+		read_under(read);
 	} else {
 		go_on(read);
 	}

@@ -177,6 +177,8 @@ static void begin_on_volume(struct request *request)
 {
 	if (volume_request_begin(request->volume, &request->op))
 		return;
+	if (request->volume->set)
+		request->volume->set->last_request_ns = clock_ns(request->volume->reactor);
 	if (is_change(request) && volume_is_read_only(request->volume))
 		request_finish(request, -EROFS);
 	else if (request->kind == REQUEST_FLUSH)
@@ -216,6 +218,7 @@ static void request_step(struct op *op)
 	case REQUEST_WRITING:
 		request_write_step(request, error);
 		return;
+	case REQUEST_COPIED:
 	case REQUEST_TRIM:
 	case REQUEST_TRIM_FLUSH:
 	case REQUEST_HOLES:

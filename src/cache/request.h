@@ -68,6 +68,7 @@ struct read_batch {
 struct cache_read {
 	struct volume *volume;
 	struct op *parent;
+	struct range *range;		/* in flight, and covers what is read */
 	uint64_t start, sectors;
 	unsigned char *data;
 	bool bypass;			/* of request_read.c: a miss is not to be cached */
@@ -94,7 +95,7 @@ void cache_read_start(struct cache_read *read);
 /* The event for which the write waits. */
 enum write_state {
 	WRITE_DECIDE,	/* for state DIRTY in the superblock, or for gc to make room */
-	WRITE_LOOK,	/* for a node, to find out whether the write hides dirty data */
+	WRITE_LOOK,	/* for a node, to find out whether it hides dirty data, or for a copy */
 	WRITE_DATA,	/* for a bucket; transfers may be in flight already */
 	WRITE_SETTLE,	/* for all its transfers, to the cache and to the backing device */
 	WRITE_INVALIDATE,	/* failed: for a node, to know what is dirty and stays */
@@ -120,6 +121,7 @@ struct cache_write {
 	uint64_t at;			/* key sector: of the lookup, then of the allocation */
 	bool hides_dirty;		/* clean data or holes would replace dirty data */
 	bool is_promised;		/* holds a promise of space_promise_dirty() */
+	bool is_dirty_write;		/* counts in volume->dirty_writes */
 	struct op backing_op;		/* awaits the transfer to the backing device */
 	int backing_error;
 	int cache_error;		/* the set failed while places were allocated */
@@ -144,6 +146,7 @@ enum request_state {
 	REQUEST_READING,
 	REQUEST_EDGES,		/* reads the blocks that an unaligned write covers in part */
 	REQUEST_WRITING,
+	REQUEST_COPIED,		/* DISCARD: writeback copies to its range, which must end first */
 	REQUEST_TRIM,		/* DISCARD: the backing device discards */
 	REQUEST_TRIM_FLUSH,	/* DISCARD: its flush */
 	REQUEST_HOLES,		/* DISCARD: inserts, and waits for nodes */

@@ -2,7 +2,7 @@
  * A request that discards: its range reads as zeros afterwards.
  *
  *	HEAD --zeros written--> BODY: TRIM --> HOLES --more--> ... --> TAIL --zeros written--> done
- *	                          |                                     |
+ *	                          |  (after COPIED)                     |
  *	                          `--device cannot-> zeros written -----'
  *
  * The whole blocks in the middle are discarded; the rest at both ends is written as
@@ -54,6 +54,9 @@ static void trim(struct request *request)
 		return;
 	}
 	request->hole_at = start;
+	request->state = REQUEST_COPIED;
+	if (volume->set && ranges_await_copies(&volume->ranges, start, end, &request->op))
+		return;
 	request->state = REQUEST_TRIM;
 	if (volume->backing)
 		device_discard(volume->backing, start, end - start, &request->op);
@@ -176,6 +179,10 @@ static void holes_are_in(struct request *request, int error)
 
 void request_discard_step(struct request *request, int error)
 {
+	if (request->state == REQUEST_COPIED) {
+		trim(request);
+		return;
+	}
 	if (request->state == REQUEST_TRIM) {
 		trimmed(request, error);
 		return;

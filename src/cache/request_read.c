@@ -19,6 +19,7 @@ void request_read_start(struct request *request)
 
 	read->volume = request->volume;
 	read->parent = &request->op;
+	read->range = &request->range;
 	read->start = request->start;
 	read->sectors = request->end - request->start;
 	read->data = request->data;

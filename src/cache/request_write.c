@@ -59,6 +59,7 @@ static void read_edge(struct request *request, uint64_t offset, unsigned char *d
 
 	read->volume = request->volume;
 	read->parent = &request->op;
+	read->range = &request->range;
 	read->start = volume_key_sector(request->volume, offset);
 	read->sectors = (request_block_end(request, offset + 1) - offset) / 512;
 	read->data = data;

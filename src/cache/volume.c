@@ -9,11 +9,6 @@
 #include "base/sometimes.h"
 #include "cache/cache_set.h"
 
-enum {
-	WRITEBACK_PERCENT = 10,
-	WRITEBACK_DELAY = 30,
-};
-
 void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,
 		 struct device *backing)
 {
@@ -22,10 +17,9 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 		.reactor = reactor,
 		.backing = backing,
 		.is_flash = !backing,
-		.writeback_percent = WRITEBACK_PERCENT,
-		.writeback_metadata = true,
-		.writeback_delay = WRITEBACK_DELAY,
 	};
+	writeback_tunables_init(&volume->writeback_tunables);
+	writeback_init(&volume->writeback, volume);
 	waitlist_init(&volume->thawed);
 	waitlist_init(&volume->drained);
 	ranges_init(&volume->ranges);
@@ -36,6 +30,7 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 void volume_done(struct volume *volume)
 {
 	assert(!volume->in_flight && waitlist_empty(&volume->thawed));
+	assert(volume->writeback.state == WRITEBACK_OFF && !volume->dirty_writes);
 	if (volume->backing)
 		volume_superblock_done(volume);
 }

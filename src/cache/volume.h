@@ -25,6 +25,7 @@
 #include "cache/stats.h"
 #include "base/error.h"
 #include "cache/traffic.h"
+#include "cache/writeback.h"
 #include "format/superblock.h"
 #include "io/device.h"
 
@@ -107,9 +108,11 @@ struct volume {
 	/* counters and tunables */
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
-	/* The kernel's.  They have no effect as long as nothing is written back. */
-	unsigned writeback_percent, writeback_delay;
-	bool writeback_metadata;
+
+	/* dirty data */
+	struct writeback_tunables writeback_tunables;
+	struct writeback writeback;
+	unsigned dirty_writes;			/* dirty writes in flight: WRITEBACK-3 */
 };
 
 /* Where a byte of the volume, a multiple of the sector, is in the keys of the index. */

@@ -136,10 +136,20 @@ void volume_change_superblock(struct volume *volume, const struct superblock_cha
 		write_pending(volume);
 }
 
+static bool takes_dirty_away(const struct superblock_change *change)
+{
+	return change->fields & CHANGE_STATE && change->state != STATE_DIRTY;
+}
+
+/* Not once another state is requested, either: it may be durable at any moment (WRITEBACK-3). */
 bool volume_is_marked_dirty(const struct volume *volume)
 {
+	const struct superblock_writer *writer = &volume->writer;
+
 	return volume->is_flash ||
-	       (volume_state(volume) == STATE_DIRTY && !volume->writer.state_in_doubt);
+	       (volume_state(volume) == STATE_DIRTY && !writer->state_in_doubt &&
+		!takes_dirty_away(&writer->pending) &&
+		!(writer->is_writing && takes_dirty_away(&writer->writing)));
 }
 
 static bool sets_state(const struct superblock_change *change, enum backing_state state)

@@ -7,8 +7,8 @@
  *	                     |        +-----> INVALIDATE
  *	                     +----more extents----+
  *
- * DECIDE waits for the superblock to say DIRTY, or for a gc that may make room;
- * LOOK for a node; DATA for a bucket; SETTLE for all transfers that were started;
+ * DECIDE waits for the superblock to say DIRTY, or for a gc that may make room; LOOK for a node,
+ * or for a copy of writeback to end; DATA for a bucket; SETTLE for all transfers that were started;
  * KEYS for the insert; DURABLE, if FUA, for the journal entry with the keys.  INVALIDATE
  * follows a failure on the backing device that dirty data survive; it waits for a node.
  *
@@ -59,7 +59,7 @@ static void write_begin(struct cache_write *write)
 void cache_write_start(struct cache_write *write)
 {
 	write_begin(write);
-	write->is_promised = false;
+	write->is_promised = write->is_dirty_write = false;
 	write->pinned_count = 0;
 	op_init(&write->op, write->parent->home, cache_write_step);
 	op_init(&write->backing_op, write->parent->home, backing_step);
@@ -83,6 +83,11 @@ static void finish(struct cache_write *write, int error)
 {
 	assert(!write->pinned_count);
 	end_promise(write);
+	if (write->is_dirty_write) {
+		assert(write->volume->dirty_writes);
+		write->volume->dirty_writes--;
+		writeback_wake(&write->volume->writeback);
+	}
 	op_arrive(write->parent, error);
 }
 

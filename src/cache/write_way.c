@@ -22,7 +22,7 @@ static LOCKED bool wants_writeback(const struct cache_write *write, const struct
 
 	if (volume->is_flash)
 		return true;
-	if (volume->mode != MODE_WRITEBACK || write->bypass)
+	if (volume->mode != MODE_WRITEBACK || write->bypass || volume->is_detaching)
 		return false;
 	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
 }
@@ -82,8 +82,11 @@ int cache_write_decide(struct cache_write *write)
 	set_lock(set);
 	error = choose_way(write, set);
 	set_unlock(set);
-	if (!error && write->way == WRITE_BACK && !volume->is_flash)
+	if (!error && write->way == WRITE_BACK && !volume->is_flash) {
+		volume->dirty_writes += !write->is_dirty_write;
+		write->is_dirty_write = true;
 		error = volume_make_dirty(volume, &write->op);
+	}
 	if (!error && write->way == WRITE_AROUND)
 		volume_count(volume, STATS_BYPASSED_SECTORS, write->sectors);
 	return error;
@@ -99,6 +102,9 @@ int cache_write_look(struct cache_write *write)
 
 	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
 		return 0;
+	error = ranges_await_copies(&volume->ranges, write->start, end, &write->op);
+	if (error)
+		return error;
 	set_lock(set);
 	while (set->index.dirty_sectors[volume->slot] && write->at < end && !write->hides_dirty) {
 		error = index_lookup(&set->index, volume->slot, write->at, end - write->at, &found,

@@ -240,6 +240,16 @@ static int store_trigger_gc(struct control_store *store)
 	return 0;
 }
 
+static void show_idle_max_rate(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->idle_max_writeback_rate);
+}
+
+static int store_idle_max_rate(struct control_store *store)
+{
+	return units_parse_bool(store->text, &store->subject.set->idle_max_writeback_rate);
+}
+
 static void show_keys_done(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->set->writeback_keys_done);
@@ -308,6 +318,8 @@ const struct control_file control_set_internal_files[] = {
 	  "read-only compatible features: none is defined" },
 	{ "flush_write", 0444, show_pressure_writes, NULL,
 	  "index nodes written because the journal ran short of space" },
+	{ "idle_max_writeback_rate", 0644, show_idle_max_rate, store_idle_max_rate,
+	  "1: dirty data are written back as fast as possible while there are no requests" },
 	{ "prune_cache", 0200, NULL, store_prune,
 	  "a number: frees the memory of up to so many index nodes" },
 	{ "reclaim", 0444, show_reclaim, NULL, "number of times the journal ran short of space" },
@@ -315,8 +327,8 @@ const struct control_file control_set_internal_files[] = {
 	  "journal buckets that were reclaimed" },
 	{ "trigger_gc", 0200, NULL, store_trigger_gc, "any text: starts a garbage collection" },
 	{ "writeback_keys_done", 0444, show_keys_done, NULL,
-	  "always 0: there is no background writeback yet" },
+	  "extents that were written back and are clean since" },
 	{ "writeback_keys_failed", 0444, show_keys_failed, NULL,
-	  "always 0: there is no background writeback yet" },
+	  "extents that changed while they were written back" },
 	{ 0 },
 };

@@ -2,9 +2,6 @@
  * sys/block/<backing device>/bcache/, sys/block/bcacheN/ (with bcache/ for a
  * flash-only volume), and what lies beside them.
  *
- * Nothing is written back in the background yet.  The files about that show what the
- * kernel shows while writeback_running is 0, and are read-only.
- *
  * Names and formats are those of Linux 6.1.  A command that changes a superblock is a job of
  * lifecycle, and the writer waits until that has ended.  The fields of a volume belong to
  * the reactor's thread; only the figures of its set need the set lock.
@@ -17,12 +14,11 @@
 
 #include "base/escape.h"
 #include "base/units.h"
-#include "control/facts.h"
+#include "control/writeback_files.h"
 
 enum {
 	SECTOR_BYTES = 512,
 	ESCAPED_LABEL_BYTES = 4 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \x1b */
-	SHARE_SHIFT = 14,	/* fixed-point fraction: a volume's share of the cache */
 };
 #define STRIPE_BYTES (INT64_C(1) << 40)	/* the kernel's, for a device without optimal I/O size */
 
@@ -86,12 +82,20 @@ static int store_clear_stats(struct control_store *store)
 
 /*
  * As in the kernel, detaching a volume without a set succeeds, and does nothing.  Unlike there,
- * the writer waits until the volume is detached, and gets the error.
+ * the writer waits until a volume without dirty data is detached, and gets the error; and a 0
+ * ends a detach that is still writing back.
  */
 static int store_detach(struct control_store *store)
 {
-	if (store->subject.volume->set)
-		volume_detach(store->subject.volume, &store->error, &store->op);
+	struct volume *volume = store->subject.volume;
+	uint64_t number;
+
+	if (!units_parse_number(store->text, &number) && !number)
+		volume_cancel_detach(volume);
+	else if (!volume_dirty_bytes(volume))
+		volume_detach(volume, &store->error, &store->op);
+	else if (!volume->is_detaching)
+		volume_detach(volume, NULL, NULL);
 	return 0;
 }
 
@@ -225,67 +229,6 @@ static void show_stripe_size(const struct control_subject *subject UNUSED, struc
 	text_size(text, STRIPE_BYTES);
 }
 
-static void show_writeback_delay(const struct control_subject *subject, struct text *text)
-{
-	text_number(text, subject->volume->writeback_delay);
-}
-
-static void show_writeback_metadata(const struct control_subject *subject, struct text *text)
-{
-	text_number(text, subject->volume->writeback_metadata);
-}
-
-static int store_writeback_metadata(struct control_store *store)
-{
-	return units_parse_bool(store->text, &store->subject.volume->writeback_metadata);
-}
-
-static void show_writeback_percent(const struct control_subject *subject, struct text *text)
-{
-	text_number(text, subject->volume->writeback_percent);
-}
-
-static void show_writeback_rate(const struct control_subject *subject UNUSED, struct text *text)
-{
-	text_size(text, 0);
-}
-
-/* Target for dirty data: writeback_percent of the cache, shared among volumes by their size. */
-static uint64_t writeback_target_bytes(const struct volume *volume)
-{
-	struct cache_set *set = volume->set;
-	struct set_facts facts;
-	uint64_t sectors = 0, share, cache_sectors;
-
-	if (!set)
-		return 0;
-	facts = set_facts_take(set);
-	for (const struct volume *v = set_first_volume(set); v; v = set_next_volume(set, v))
-		sectors += v->is_flash ? 0 : v->sectors;
-	share = ((unsigned __int128)volume->sectors << SHARE_SHIFT) / (sectors ? sectors : 1);
-	cache_sectors = (facts.cache_bytes - facts.flash_dirty_bytes) / SECTOR_BYTES;
-	return (cache_sectors * volume->writeback_percent / 100 * (share ? share : 1) >>
-		SHARE_SHIFT) * SECTOR_BYTES;
-}
-
-/* The lines of the kernel; without background writeback all rates are 0. */
-static void show_writeback_debug(const struct control_subject *subject, struct text *text)
-{
-	char dirty[UNITS_TEXT_BYTES], target[UNITS_TEXT_BYTES];
-
-	units_print_size(dirty, volume_dirty_bytes(subject->volume));
-	units_print_size(target, writeback_target_bytes(subject->volume));
-	text_print(text,
-		   "rate:\t\t0.0k/sec\n"
-		   "dirty:\t\t%s\n"
-		   "target:\t\t%s\n"
-		   "proportional:\t0.0k\n"
-		   "integral:\t0.0k\n"
-		   "change:\t\t0.0k/sec\n"
-		   "next io:\t0ms\n",
-		   dirty, target);
-}
-
 /* Sorted by name; readdir() returns them in this order. */
 const struct control_file control_backing_files[] = {
 	{ "attach", 0200, NULL, store_attach,
@@ -296,7 +239,8 @@ const struct control_file control_backing_files[] = {
 	  "writethrough, writeback, writearound or none" },
 	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: resets stats_total" },
 	{ "detach", 0200, NULL, store_detach,
-	  "any text: detaches the volume from its set; refused while it has dirty data" },
+	  "any text but 0: writes back all dirty data, and detaches the volume from its set; "
+	  "0 cancels that while it is still writing back" },
 	{ "dirty_data", 0444, show_dirty_data, NULL,
 	  "amount of dirty data: data that only the cache holds" },
 	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the backing device" },
@@ -316,19 +260,48 @@ const struct control_file control_backing_files[] = {
 	{ "stop", 0200, NULL, store_stop,
 	  "any text: stops the volume once its last user has closed it" },
 	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },
-	{ "writeback_delay", 0444, show_writeback_delay, NULL,
-	  "seconds; no effect while writeback_running is 0" },
-	{ "writeback_metadata", 0644, show_writeback_metadata, store_writeback_metadata,
+	{ "writeback_consider_fragment", 0644, control_show_writeback_consider_fragment,
+	  control_store_writeback_consider_fragment,
+	  "1: the rate rises when the cache is full of buckets with little dirty data each" },
+	{ "writeback_delay", 0644, control_show_writeback_delay, control_store_writeback_delay,
+	  "seconds between two passes over the dirty data" },
+	{ "writeback_metadata", 0644, control_show_writeback_metadata,
+	  control_store_writeback_metadata,
 	  "0 or 1; no effect, as in the kernel" },
-	{ "writeback_percent", 0444, show_writeback_percent, NULL,
-	  "target for dirty data, in percent of the cache; no effect while writeback_running "
-	  "is 0" },
-	{ "writeback_rate", 0444, show_writeback_rate, NULL,
-	  "always 0.0k while writeback_running is 0" },
-	{ "writeback_rate_debug", 0444, show_writeback_debug, NULL,
-	  "amount of dirty data, and its target" },
-	{ "writeback_running", 0444, show_zero, NULL,
-	  "always 0: dirty data stay in the cache until a later version writes them back" },
+	{ "writeback_percent", 0644, control_show_writeback_percent,
+	  control_store_writeback_percent,
+	  "target for dirty data, in percent of the cache, 0 to 40; 0: they are written back "
+	  "as fast as possible" },
+	{ "writeback_rate", 0644, control_show_writeback_rate, control_store_writeback_rate,
+	  "sectors per second at which dirty data are written back now, shown as bytes; the "
+	  "next update of the rate overwrites what is written here" },
+	{ "writeback_rate_debug", 0444, control_show_writeback_rate_debug, NULL,
+	  "rate, amount of dirty data, its target, and the terms of which the rate is made" },
+	{ "writeback_rate_fp_term_high", 0644, control_show_writeback_rate_fp_term_high,
+	  control_store_writeback_rate_fp_term_high,
+	  "factor of the rate for fragmented caches of which more than 64 percent are in use" },
+	{ "writeback_rate_fp_term_low", 0644, control_show_writeback_rate_fp_term_low,
+	  control_store_writeback_rate_fp_term_low,
+	  "the same, more than 50 percent" },
+	{ "writeback_rate_fp_term_mid", 0644, control_show_writeback_rate_fp_term_mid,
+	  control_store_writeback_rate_fp_term_mid,
+	  "the same, more than 57 percent" },
+	{ "writeback_rate_i_term_inverse", 0644, control_show_writeback_rate_i_term_inverse,
+	  control_store_writeback_rate_i_term_inverse,
+	  "a larger number makes the rate follow lasting differences from the target more "
+	  "slowly" },
+	{ "writeback_rate_minimum", 0644, control_show_writeback_rate_minimum,
+	  control_store_writeback_rate_minimum,
+	  "lowest rate, in sectors per second" },
+	{ "writeback_rate_p_term_inverse", 0644, control_show_writeback_rate_p_term_inverse,
+	  control_store_writeback_rate_p_term_inverse,
+	  "a larger number makes the rate differ less from the target" },
+	{ "writeback_rate_update_seconds", 0644, control_show_writeback_rate_update_seconds,
+	  control_store_writeback_rate_update_seconds,
+	  "seconds from one update of the rate to the next, 1 to 60" },
+	{ "writeback_running", 0644, control_show_writeback_running,
+	  control_store_writeback_running,
+	  "0: dirty data stay in the cache, unless the volume is being detached" },
 	{ 0 },
 };
 

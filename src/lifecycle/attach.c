@@ -236,6 +236,8 @@ static int attach_join(struct job *base)
 	volume->attach_error = (struct error){ 0 };
 	volume->is_exported = true;
 	volume_thaw(volume);
+	if (volume->set)
+		writeback_start(&volume->writeback);
 	return 0;
 }
 

@@ -73,7 +73,13 @@ void volume_run(struct volume *volume, struct error *error, struct op *op);
 void volume_attach(struct volume *volume, struct cache_set *set, struct error *error,
 		   struct op *op);
 /* Detaches the volume; ends when its state is "no cache".  A dirty volume is refused (-EBUSY). */
+/*
+ * Writes back the dirty data of the volume, which may take long, and detaches it from its set.
+ * `error` and `op` may be NULL: then an error is logged.  set_unregister() likewise.
+ */
 void volume_detach(struct volume *volume, struct error *error, struct op *op);
+/* Ends a detach that is still writing back. */
+void volume_cancel_detach(struct volume *volume);
 void volume_stop(struct volume *volume, struct error *error, struct op *op);
 void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
 		     struct op *op);

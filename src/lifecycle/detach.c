@@ -1,16 +1,19 @@
 /*
  * Detaches a volume from its set; changes its mode and its label.
  *
- * The table detach_steps says in which order.  The superblock says NONE before the first write
- * that bypasses the index (ORDER-18, LESSON-12), and before the slot is retired (ORDER-20).  A
- * volume with dirty data is refused, since it would lose them.
+ *	is_detaching --> dirty data are written back --> in turn: detach_steps
+ *	                  ^ for hours, perhaps: no other job waits, and it can be cancelled
+ *
+ * From the beginning no write goes into the cache any more, and writeback has no limit.  The table
+ * detach_steps says what follows, when nothing is dirty.  The superblock says NONE before the
+ * first write that bypasses the index (ORDER-18, LESSON-12), and before the slot is retired
+ * (ORDER-20).
  */
 #include <errno.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/sometimes.h"
-#include "base/units.h"
 #include "lifecycle/internal.h"
 
 struct detaching {
@@ -24,34 +27,29 @@ static struct detaching *detaching_of(struct job *base)
 	return container_of(base, struct detaching, job);
 }
 
-static int refuse_dirty(const struct detaching *job)
-{
-	char size[UNITS_TEXT_BYTES];
-
-	return error_set(
-		job->job.error, EBUSY,
-		"%s has %s that are only in the cache: writing them back comes in a later "
-		"version; the kernel can do it",
-		device_path(job->volume->backing),
-		units_print_size(size, volume_dirty_bytes(job->volume)));
-}
-
-/* As in the kernel, there is nothing to do for a volume without a set. */
+/*
+ * As in the kernel, there is nothing to do for a volume without a set.  While the job waited for
+ * its turn the detach may have been cancelled, and another one begun; from here on it cannot be.
+ */
 static int detach_check(struct job *base)
 {
-	struct detaching *job = detaching_of(base);
+	const struct volume *volume = detaching_of(base)->volume;
 
-	if (!job->volume->set || job->volume->is_flash)
+	if (!volume->set || volume->is_flash)
 		return JOB_DONE;
-	return volume_dirty_bytes(job->volume) ? refuse_dirty(job) : 0;
+	if (volume->is_detaching && !volume_dirty_bytes(volume) && !volume->dirty_writes)
+		return 0;
+	return error_set(base->error, ECANCELED, "the detach was cancelled");
 }
 
-/* Reads leave no fills behind from now on, which would keep the volume busy. */
+/*
+ * Reads leave no fills behind from now on, which would keep the volume busy, and writes no dirty
+ * data.
+ */
 static int detach_freeze(struct job *base)
 {
 	struct volume *volume = detaching_of(base)->volume;
 
-	volume->is_detaching = true;
 	volume_freeze(volume);
 	volume_quiesce(volume, &base->op);
 	return 0;
@@ -67,21 +65,23 @@ static void detach_thaw(struct job *base)
 	volume_thaw(volume);
 }
 
-/* A write may have made the volume dirty before it was frozen. */
-static int detach_check_again(struct job *base)
+static int detach_stop_writeback(struct job *base)
 {
-	struct detaching *job = detaching_of(base);
+	return writeback_stop(&detaching_of(base)->volume->writeback, &base->op);
+}
 
-	assert(job->volume->is_frozen && !job->volume->in_flight);
-	SIM_SOMETIMES_IF(volume_dirty_bytes(job->volume),
-			 "the last write before the volume is frozen is dirty");
-	return volume_dirty_bytes(job->volume) ? refuse_dirty(job) : 0;
+static void detach_start_writeback(struct job *base)
+{
+	writeback_start(&detaching_of(base)->volume->writeback);
 }
 
 /* All data are on the backing device, which must stand alone from now on (ORDER-27). */
 static int detach_flush(struct job *base)
 {
-	device_flush(detaching_of(base)->volume->backing, &base->op);
+	const struct volume *volume = detaching_of(base)->volume;
+
+	assert(volume->is_frozen && !volume->in_flight && !volume_dirty_bytes(volume));
+	device_flush(volume->backing, &base->op);
 	return 0;
 }
 
@@ -127,7 +127,7 @@ static int detach_write_table(struct job *base)
 static const struct job_step detach_steps[] = {
 	{ "detaching", .start = detach_check },
 	{ "detaching", .start = detach_freeze, .undo = detach_thaw },
-	{ "detaching", .start = detach_check_again },
+	{ "detaching", .start = detach_stop_writeback, .undo = detach_start_writeback },
 	{ "writing to the backing device", .start = detach_flush },
 	{ "writing to the backing device", .start = detach_write_superblock },
 	{ "detaching", .start = detach_leave },
@@ -143,9 +143,83 @@ static struct detaching *detaching_new(struct volume *volume, struct error *erro
 	return job;
 }
 
+/* ---- first the dirty data ---- */
+
+struct draining {
+	struct job job;
+	struct volume *volume;
+	bool is_second;			/* another detach of it has begun and not ended */
+};
+
+static struct draining *draining_of(struct job *base)
+{
+	return container_of(base, struct draining, job);
+}
+
+/* It has no turn: meanwhile the volume may be stopped, or the detach cancelled. */
+static int drain_wait(struct job *base)
+{
+	struct volume *volume = draining_of(base)->volume;
+
+	if (base->code)
+		return 0;
+	if (draining_of(base)->is_second)
+		return error_set(base->error, EALREADY, "%s is being detached already",
+				 volume->name);
+	if (!volume_is_there(base->daemon, base->volume_birth) || !volume->is_detaching)
+		return error_set(base->error, ECANCELED, "the detach was cancelled");
+	return writeback_await_clean(&volume->writeback, &base->op);
+}
+
+static int drain_detach(struct job *base)
+{
+	struct volume *volume = draining_of(base)->volume;
+
+	if (!base->code)
+		job_begin_in_turn(&detaching_new(volume, base->error, &base->op)->job, volume,
+				  NULL);
+	return 0;
+}
+
+static int drain_report(struct job *base)
+{
+	if (base->code && !base->error->code)
+		error_set(base->error, -base->code, "detaching: %s", strerror(-base->code));
+	if (base->code && !base->parent)
+		log_warning("%s", base->error->text);
+	return 0;
+}
+
+static const struct job_step drain_steps[] = {
+	{ "detaching", .start = drain_wait, .on_error = STEP_REPORTS },
+	{ "detaching", .start = drain_detach, .on_error = STEP_REPORTS },
+	{ "detaching", .start = drain_report },
+	{ 0 },
+};
+
 void volume_detach(struct volume *volume, struct error *error, struct op *op)
 {
-	job_begin_in_turn(&detaching_new(volume, error, op)->job, volume, NULL);
+	struct draining *job;
+
+	if (!volume->set || volume->is_flash) {
+		job_begin_in_turn(&detaching_new(volume, error, op)->job, volume, NULL);
+		return;
+	}
+	SIM_SOMETIMES_IF(volume_dirty_bytes(volume), "a volume with dirty data is to be detached");
+	job = job_of_steps(volume->daemon, sizeof(*job), drain_steps, error, op);
+	job->volume = volume;
+	job->is_second = volume->is_detaching;
+	job->job.volume_birth = volume->birth;
+	volume->is_detaching = true;
+	job_begin(&job->job);
+}
+
+void volume_cancel_detach(struct volume *volume)
+{
+	if (!volume->is_detaching || volume->is_frozen)
+		return;		/* there is none, or it has come too far */
+	SIM_SOMETIMES("a detach is cancelled");
+	writeback_cancel_wait(&volume->writeback, -ECANCELED);
 }
 
 void detach_start(struct volume *volume, struct error *error, struct op *op)

@@ -55,6 +55,12 @@ static void leave_thaw(struct job *base)
 	volume_thaw(volume_of(base));
 }
 
+/* It has nothing to do any more: no restart if the job fails. */
+static int leave_stop_writeback(struct job *base)
+{
+	return writeback_stop(&volume_of(base)->writeback, &base->op);
+}
+
 static int leave_write_superblock(struct job *base)
 {
 	return volume_make_alone(volume_of(base), &base->op);
@@ -83,6 +89,7 @@ static int leave_set(struct job *base)
 
 static const struct job_step leave_steps[] = {
 	{ "leaving the failed set", .start = leave_freeze, .undo = leave_thaw },
+	{ "leaving the failed set", .start = leave_stop_writeback },
 	{ "writing the superblock of the backing device", .start = leave_write_superblock },
 	{ "leaving the failed set", .start = leave_set },
 	{ 0 },

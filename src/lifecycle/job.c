@@ -9,17 +9,28 @@
 #include "lifecycle/internal.h"
 
 /* Compares births, not pointers: a new volume or set may have the address of a freed one. */
-static bool subject_is_there(const struct job *job)
+bool volume_is_there(const struct daemon *daemon, uint64_t birth)
 {
-	const struct daemon *daemon = job->daemon;
 	const struct volume *volume = daemon_first_volume(daemon);
+
+	while (volume && volume->birth != birth)
+		volume = daemon_next_volume(daemon, volume);
+	return volume;
+}
+
+bool set_is_there(const struct daemon *daemon, uint64_t birth)
+{
 	const struct cache_set *set = daemon_first_set(daemon);
 
-	while (job->volume_birth && volume && volume->birth != job->volume_birth)
-		volume = daemon_next_volume(daemon, volume);
-	while (job->set_birth && set && set->birth != job->set_birth)
+	while (set && set->birth != birth)
 		set = daemon_next_set(daemon, set);
-	return (volume || !job->volume_birth) && (set || !job->set_birth);
+	return set;
+}
+
+static bool subject_is_there(const struct job *job)
+{
+	return (!job->volume_birth || volume_is_there(job->daemon, job->volume_birth)) &&
+	       (!job->set_birth || set_is_there(job->daemon, job->set_birth));
 }
 
 static void job_step(struct op *op)

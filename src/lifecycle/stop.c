@@ -41,6 +41,12 @@ static int volume_end_freeze(struct job *base)
 	return 0;
 }
 
+/* Copies in flight end, no new ones begin: what is dirty stays in the cache. */
+static int volume_end_writeback(struct job *base)
+{
+	return writeback_stop(&volume_of(base)->writeback, &base->op);
+}
+
 static int volume_end_flush(struct job *base)
 {
 	struct volume *volume = volume_of(base);
@@ -83,6 +89,7 @@ static int volume_end_free(struct job *base)
 
 static const struct job_step volume_end_steps[] = {
 	{ "stopping", .start = volume_end_freeze },
+	{ "stopping", .start = volume_end_writeback },
 	{ "stopping", .start = volume_end_flush, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_leave, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_free },
@@ -458,6 +465,7 @@ void set_stop(struct cache_set *set, struct error *error, struct op *op)
 	job_begin_in_turn(&job->job, NULL, set);
 }
 
+/* Within a turn: nothing is dirty any more. */
 static const struct job_step set_unregister_steps[] = {
 	{ "detaching", .start = stop_detach_volumes },
 	{ "stopping", .start = stop_mark_set },
@@ -465,12 +473,93 @@ static const struct job_step set_unregister_steps[] = {
 	{ 0 },
 };
 
-void set_unregister(struct cache_set *set, struct error *error, struct op *op)
-{
-	struct stopping *job = stopping_new(set->daemon, set_unregister_steps, error, op);
+/* ---- first the dirty data of all volumes, without a turn ---- */
 
+struct unregistering {
+	struct job job;
+	struct cache_set *set;
+};
+
+static struct unregistering *unregistering_of(struct job *base)
+{
+	return container_of(base, struct unregistering, job);
+}
+
+static struct volume *next_dirty(const struct cache_set *set)
+{
+	struct volume *v;
+
+	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
+		if (!v->is_flash && (volume_dirty_bytes(v) || v->dirty_writes))
+			return v;
+	return NULL;
+}
+
+/* All at once: each has a backing device of its own. */
+static int unregister_drain(struct job *base)
+{
+	struct cache_set *set = unregistering_of(base)->set;
+	struct volume *v;
+
+	if (base->code)			/* a volume was stopped, or the set has failed */
+		return 0;
+	if (!set_is_there(base->daemon, base->set_birth))
+		return error_set(base->error, ENODEV, "the set is gone");
+	v = next_dirty(set);
+	return v ? writeback_await_clean(&v->writeback, &base->op) : 0;
+}
+
+static int unregister_stop(struct job *base)
+{
+	struct cache_set *set = unregistering_of(base)->set;
+	struct stopping *job;
+
+	if (base->code)
+		return 0;
+	job = stopping_new(base->daemon, set_unregister_steps, base->error, &base->op);
 	job->set = set;
 	job_begin_in_turn(&job->job, NULL, set);
+	return 0;
+}
+
+static void unregister_cancel(struct cache_set *set)
+{
+	struct volume *v;
+
+	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
+		if (!v->is_frozen)
+			writeback_cancel_wait(&v->writeback, -ECANCELED);
+}
+
+static int unregister_report(struct job *base)
+{
+	if (base->code && set_is_there(base->daemon, base->set_birth))
+		unregister_cancel(unregistering_of(base)->set);
+	if (base->code && !base->error->code)
+		error_set(base->error, -base->code, "unregistering: %s", strerror(-base->code));
+	if (base->code && !base->parent)
+		log_warning("%s", base->error->text);
+	return 0;
+}
+
+static const struct job_step unregister_steps[] = {
+	{ "unregistering", .start = unregister_drain, .on_error = STEP_REPORTS },
+	{ "unregistering", .start = unregister_stop, .on_error = STEP_REPORTS },
+	{ "unregistering", .start = unregister_report },
+	{ 0 },
+};
+
+void set_unregister(struct cache_set *set, struct error *error, struct op *op)
+{
+	struct unregistering *job = job_of_steps(set->daemon, sizeof(*job), unregister_steps, error,
+						 op);
+	struct volume *v;
+
+	job->set = set;
+	job->job.set_birth = set->birth;
+	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
+		v->is_detaching |= !v->is_flash;
+	job_begin(&job->job);
 }
 
 static int stop_report_kept(struct job *base)

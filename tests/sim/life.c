@@ -127,6 +127,8 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	v->moves = v->label_changes = 0;
 	v->is_detached = is_detached(v);
 	check_says_dirty(v);
+	if (!v->is_flash && life->plan->swarm.weight[SWARM_WRITEBACK])
+		life_draw_writeback(v->volume);
 	return true;
 }
 
@@ -356,6 +358,67 @@ static void be_quick(struct life *life)
 /*
  * Liveness: when the last transfer that is slow has ended, all is answered within seconds.
  */
+static bool writeback_is_over(void *context)
+{
+	struct life *life = context;
+
+	life_refresh(life);
+	for (unsigned i = 0; i < life->plan->volumes; i++) {
+		const struct volume *volume = life->plan->volume[i].volume;
+
+		if (volume && (volume->writeback.state > WRITEBACK_IDLE ||
+			       !op_is_idle(&volume->writeback.op)))
+			return false;
+	}
+	return true;
+}
+
+/* Nothing is dirty any more, and the superblock says so, unless the set has failed. */
+static void expect_clean(const struct plan_volume *v)
+{
+	const struct volume *volume = v->volume;
+
+	if (!volume || v->is_flash || !volume->set || volume->is_mounted_read_only ||
+	    health_error(&volume->set->health))
+		return;
+	if (volume_dirty_bytes(volume) || volume_state(volume) == STATE_DIRTY)
+		sim_fail("volume %u was written back, has %llu dirty bytes, and state %u",
+			 v->model->id, (unsigned long long)volume_dirty_bytes(volume),
+			 volume_state(volume));
+	SIM_SOMETIMES("all dirty data are written back");
+}
+
+/* Lets all be written back, or stops that: nothing is left that goes on by itself. */
+static bool writeback_ends(struct life *life)
+{
+	bool all = sim_chance(40);
+	struct plan *plan = life->plan;
+
+	life_refresh(life);
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		struct volume *volume = plan->volume[i].volume;
+
+		if (!volume || volume->is_flash)
+			continue;
+		volume->writeback_tunables.running = all;
+		volume->writeback_tunables.percent = 0;
+		volume->writeback_tunables.delay = 1;
+		writeback_wake(&volume->writeback);
+	}
+	switch (sim_run_until(writeback_is_over, life, 120 * SECOND)) {
+	case SIM_CUT:
+		return false;
+	case SIM_DONE:
+		break;
+	default:
+		life_print_waiting(life);
+		sim_fail("writeback does not end");
+	}
+	for (unsigned i = 0; all && i < plan->volumes; i++)
+		expect_clean(&plan->volume[i]);
+	return true;
+}
+
 static bool load_ends(struct life *life)
 {
 	life->strike = STRIKE_NONE;
@@ -366,6 +429,8 @@ static bool load_ends(struct life *life)
 	if (!slots_wait(life, life->deadline_ns - sim_now()) ||
 	    !tuners_end(life, life->deadline_ns - sim_now()))
 		return false;
+	if (!writeback_ends(life))
+		return false;
 	life_refresh(life);
 	if (!life->is_read_only)
 		volumes_settle(life);
@@ -373,10 +438,23 @@ static bool load_ends(struct life *life)
 	return true;
 }
 
+/* CHECK-4, at every moment: a volume with dirty data says so. */
+static void look_at_states(const struct life *life)
+{
+	for (const struct volume *v = daemon_first_volume(&life->daemon); v;
+	     v = daemon_next_volume(&life->daemon, v)) {
+		if (v->set && !v->is_flash && volume_dirty_bytes(v) &&
+		    volume_state(v) != STATE_DIRTY)
+			sim_fail("%s has %llu dirty bytes, and state %u", v->name,
+				 (unsigned long long)volume_dirty_bytes(v), volume_state(v));
+	}
+}
+
 /* Between all steps, since those who use the volumes may all be waiting in a state that strikes. */
 static bool looks_over(void *context)
 {
 	strike_look(context);
+	look_at_states(context);
 	return load_is_over(context);
 }
 

@@ -136,6 +136,8 @@ void slots_awake(struct life *life);	/* none sleeps any more */
 
 /* life.c: disks fail that often while the engine starts, or stops. */
 void life_faults_at_once(struct plan *plan);
+/* Draws the tunables of writeback (tuner.c). */
+void life_draw_writeback(struct volume *volume);
 void life_want_gc(struct cache_set *set);
 
 /* strike.c: draws one for this life; looks whether its state has come; at a set that stops. */

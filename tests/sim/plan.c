@@ -287,7 +287,7 @@ static void draw_load(struct plan *plan, bool deep)
 	plan->requests = 150 << sim_random(4);
 	plan->slots = 1 + sim_random(SLOTS_DRAWN_MAX);
 	plan->tuners = 1 + sim_random(PLAN_TUNERS_MAX);
-	plan->pause_percent = (unsigned[]){ 0, 2, 20 }[sim_random(3)];
+	plan->pause_percent = (unsigned[]){ 0, 2, 20, 60 }[sim_random(4)];
 	plan->fua_percent = (unsigned[]){ 0, 3, 10, 70 }[sim_random(4)]; /* 70: a full journal */
 	plan->sync_percent = (unsigned[]){ 0, 50, 100 }[sim_random(3)];
 	plan->cut_percent = 70;

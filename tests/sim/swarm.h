@@ -26,6 +26,7 @@
 	X(OPERATIONS, STOP_VOLUME, "stop_volume") X(OPERATIONS, STOP_SET, "stop_set") \
 	X(OPERATIONS, UNREGISTER, "unregister") X(OPERATIONS, REGISTER, "register") \
 	X(OPERATIONS, DELAY, "journal_delay") X(OPERATIONS, REST, "rest") \
+	X(OPERATIONS, WRITEBACK, "writeback") X(OPERATIONS, CANCEL, "cancel_detach") \
 	X(FAULTS, SLOW, "slow") X(FAULTS, STUCK, "stuck") X(FAULTS, READ_ERROR, "read_error") \
 	X(FAULTS, WRITE_ERROR, "write_error") X(FAULTS, FLUSH_ERROR, "flush_error") \
 	X(FAULTS, SUPERBLOCK_ERROR, "superblock_error")

@@ -161,6 +161,32 @@ static bool change_journal_delay(struct tuner *tuner)
 	return false;
 }
 
+void life_draw_writeback(struct volume *volume)
+{
+	struct writeback_tunables *tunables = &volume->writeback_tunables;
+
+	tunables->running = sim_chance(80);
+	tunables->percent = (unsigned[]){ 0, 0, 0, 1, 10, 40 }[sim_random(6)];
+	tunables->delay = (unsigned[]){ 0, 0, 1, 30 }[sim_random(4)];
+	tunables->rate_update_seconds = (unsigned[]){ 1, 5 }[sim_random(2)];
+	tunables->rate_minimum = (unsigned[]){ 8, 1000 }[sim_random(2)];
+	writeback_wake(&volume->writeback);
+}
+
+static bool change_writeback(struct plan_volume *v)
+{
+	if (!v->is_flash && volume_may_be_used(v) && v->volume->set)
+		life_draw_writeback(v->volume);
+	return false;
+}
+
+static bool cancel_detach(struct plan_volume *v)
+{
+	if (!v->is_flash && volume_may_be_used(v))
+		volume_cancel_detach(v->volume);
+	return false;
+}
+
 static bool want_gc(struct tuner *tuner)
 {
 	struct cache_set *set = draw_set(tuner->life);
@@ -198,6 +224,10 @@ static bool operate(struct tuner *tuner)
 		return change_journal_delay(tuner);
 	case SWARM_GC:
 		return want_gc(tuner);
+	case SWARM_WRITEBACK:
+		return change_writeback(v);
+	case SWARM_CANCEL:
+		return cancel_detach(v);
 	default:
 		return false;
 	}
@@ -217,10 +247,10 @@ static bool may_be_refused(const struct tuner *tuner, int error)
 	case SWARM_ATTACH:
 		SIM_SOMETIMES_IF(error == -EINVAL, "an attach is refused");
 		return error == -EINVAL;
-	case SWARM_DETACH:
+	case SWARM_DETACH:		/* cancelled, or the volume was stopped meanwhile */
+		return error == -ECANCELED || error == -EALREADY;
 	case SWARM_UNREGISTER:
-		SIM_SOMETIMES_IF(error == -EBUSY, "dirty data keep a volume in its set");
-		return error == -EBUSY;
+		return error == -ECANCELED || error == -EBUSY;
 	case SWARM_REGISTER:
 		return error == -EBUSY || error == -EEXIST;
 	default:

@@ -138,6 +138,9 @@ static inline void world_serve(void)
 			  world.daemon.last_error.text);
 	world.set = daemon_first_set(&world.daemon);
 	world.volume = daemon_first_volume(&world.daemon);
+	/* Data stay dirty until a test says otherwise. */
+	if (world.volume)
+		world.volume->writeback_tunables.running = false;
 	world_rest();
 }
 

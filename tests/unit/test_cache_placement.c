@@ -248,6 +248,7 @@ static void attach(void)
 {
 	struct error error = { .code = 0 };
 
+	volume->writeback_tunables.running = false;
 	volume_attach(volume, set, &error, &crafted_awaiter.op);
 	cr_assert(zero(int, awaiter_wait(&crafted_awaiter)), "%s", error.text);
 	cr_assert(eq(ptr, volume->set, set));

@@ -1,0 +1,162 @@
+/*
+ * Writeback: copies the dirty data of a volume from the cache to its backing device, and then
+ * makes their keys clean.  One for each volume that is attached to a set.
+ *
+ *	OFF --start--> IDLE --something is dirty--> SCAN --batch--> COPY --> FLUSH --> SWAP
+ *	 ^              ^                            | ^                                |
+ *	 |              |                            | `----------next batch------------'
+ *	 |              |   nothing was dirty        v end of the volume
+ *	 |              +---- MARK (state CLEAN) <---+--- some was ---> PAUSE --> SCAN
+ *	 `--- stop, from any state, once nothing is in flight
+ *
+ * A pass scans the index in the order of the addresses (SCAN) and collects a batch of dirty
+ * extents.  COPY reads them from the cache, many at a time, contiguous ones together, and writes
+ * them to the backing device in order; the rate limits it (writeback_rate.h).  FLUSH makes the
+ * whole batch durable there.  SWAP replaces each key by itself without the dirty bit, if it is
+ * still the same: a compare-and-swap.
+ *
+ * Requests go on meanwhile.  What a copy may meet:
+ *
+ *	a write into the cache		its newer key stays dirty, since the swap fails
+ *	a change of the backing device	waits until the copy has ended (RANGE-3)
+ *	a write in flight		no copy begins there, the next pass will see
+ *	a read				reads the cache; a fill has nothing to do with dirty data
+ *
+ * (WRITEBACK-1) A key turns clean only after a flush of the backing device that began after its
+ *     copy had ended (ORDER-15).
+ * (WRITEBACK-2) A bucket is pinned while it is copied: an overwrite may have emptied it.
+ * (WRITEBACK-3) State CLEAN is written only after a whole pass in which nothing was dirty, while
+ *     nothing is, and no dirty write is in flight (ORDER-16).  From the moment that it is
+ *     requested, a dirty write makes DIRTY durable again (volume_make_dirty()).
+ * (WRITEBACK-4) An extent whose copy failed stays dirty, and is tried again in the next pass.
+ *
+ * Only steps on the volume's reactor use it; the set lock is taken for the index and for pins.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "cache/ranges.h"
+#include "cache/writeback_rate.h"
+#include "index/index.h"
+#include "io/op.h"
+#include "io/reactor.h"
+
+struct volume;
+
+enum {
+	WRITEBACK_KEYS_MAX = 512,		/* of a batch */
+	WRITEBACK_COPIES_MAX = 64,		/* in flight */
+	WRITEBACK_COPY_SECTORS_MAX = 1024,	/* of one copy */
+	WRITEBACK_FLYING_SECTORS_MAX = 32768,	/* of all copies in flight */
+};
+
+enum writeback_state {
+	WRITEBACK_OFF,
+	WRITEBACK_IDLE,		/* for something dirty, or for permission */
+	WRITEBACK_SCAN,		/* for a node */
+	WRITEBACK_COPY,		/* for a node, for the rate, or for a copy to end */
+	WRITEBACK_FLUSH,	/* for the flush of the backing device */
+	WRITEBACK_SWAP,		/* for the insert of clean keys */
+	WRITEBACK_MARK,		/* for the superblock with state CLEAN */
+	WRITEBACK_PAUSE,	/* for the time of the next pass */
+};
+
+struct writeback_key {
+	struct bkey key;	/* as it was copied, or will be */
+	bool is_copied;
+};
+
+enum copy_state {
+	COPY_READS,		/* waits for the cache device */
+	COPY_TURN,		/* waits until the copies before it are being written */
+	COPY_WRITES,		/* waits for the backing device */
+	COPY_ENDED,
+};
+
+/* Contiguous extents that are copied together. */
+struct writeback_copy {
+	struct writeback *writeback;
+	struct op op;
+	enum copy_state state;
+	unsigned first, count;			/* of writeback->key */
+	uint64_t start, sectors;
+	struct range range;
+	unsigned char *buffer;
+	size_t buffer_bytes;
+};
+
+/* The parts that exist only while it is not OFF or IDLE. */
+struct writeback_batch {
+	struct writeback_key key[WRITEBACK_KEYS_MAX];
+	unsigned count;
+	unsigned next;				/* the next one to copy, then to swap */
+	/* A ring: copies are started, written and ended in order; all three only grow. */
+	struct writeback_copy copy[WRITEBACK_COPIES_MAX];
+	uint64_t started, written, ended;
+	uint64_t flying_sectors;
+	struct insert insert;
+	struct bkey expected[INSERT_KEYS_MAX];
+};
+
+struct writeback {
+	struct volume *volume;
+	struct op op;
+	enum writeback_state state;
+	bool is_stopping;
+	struct timer timer;			/* of the rate, and of a pause */
+	struct waitlist copy_ended;		/* the op itself waits here */
+	struct waitlist stopped;
+	struct waitlist clean;			/* ops that wait until nothing is dirty */
+	struct writeback_batch *batch;
+	/* the pass */
+	uint64_t at;				/* key sector where the scan goes on */
+	bool is_at_end;				/* the scan has seen all of the volume */
+	bool found_dirty, left_dirty;		/* left: some could not be copied, or was in use */
+	bool has_failed;			/* a transfer failed in this pass */
+	bool is_careful;			/* it failed in the last one: small copies */
+	/* for users */
+	struct writeback_rate rate;
+	uint64_t target_sectors;		/* as of the last update of the rate */
+	uint64_t keys_done, keys_failed, sectors_done;
+	uint64_t read_errors, write_errors;	/* copies that failed */
+	struct error error;			/* of the last pass; code 0: none */
+};
+
+void writeback_init(struct writeback *writeback, struct volume *volume);
+/* The volume has joined its set. */
+void writeback_start(struct writeback *writeback);
+/*
+ * 0: it is off, and nothing is in flight.  -EAGAIN: it will be, `op` waits; ask again.  Ops that
+ * wait in writeback_await_clean() are woken with -ECANCELED.
+ */
+int writeback_stop(struct writeback *writeback, struct op *op) MUST_CHECK;
+/* Something has become dirty, or a tunable or is_detaching has changed. */
+void writeback_wake(struct writeback *writeback);
+/*
+ * 0: the volume has no dirty data.  -EAGAIN: `op` waits for that; ask again.  -EIO: they cannot be
+ * written back, since the set has failed; a detach ends.
+ */
+int writeback_await_clean(struct writeback *writeback, struct op *op) MUST_CHECK;
+/* Ends a detach that waits for that: its ops are woken with the error. */
+void writeback_cancel_wait(struct writeback *writeback, int error);
+/* Is there no limit: it detaches, percent is 0, or the set has been idle for long? */
+bool writeback_is_unlimited(const struct writeback *writeback);
+/* Sectors a second; WRITEBACK_RATE_MAX: no limit. */
+uint64_t writeback_current_rate(const struct writeback *writeback);
+/* The dirty data that the volume may have before it is written back faster. */
+uint64_t writeback_target_of(const struct volume *volume);
+
+/* ---- private to writeback*.c ---- */
+
+/*
+ * writeback_copy.c: starts copies of the batch.  0: all have ended.  -EAGAIN: `writeback->op` waits
+ * for something.  Other -errno: the set failed, or there is no memory.
+ */
+int writeback_start_copies(struct writeback *writeback) MUST_CHECK;
+void writeback_copies_init(struct writeback *writeback);
+void writeback_copies_done(struct writeback *writeback);
+/* Is there anything dirty, and may it be written back now? */
+bool writeback_may_work(const struct writeback *writeback);
