@@ -146,6 +146,8 @@ static LOCKED void end(struct gc *gc)
 	if (bkey_pointers(&set->uuid_bucket))
 		space_see_metadata(&set->cache.space,
 				   space_bucket_of(&set->cache.space, set->uuid_bucket.ptr));
+	if (set->index.nodes_given_back > gc->given_back)
+		space_gc_wins(&set->cache.space);
 	space_gc_end(&set->cache.space);
 	gc->last_nodes = gc->nodes - (set->index.nodes_given_back - gc->given_back);
 	gc->last_keys = gc->keys;

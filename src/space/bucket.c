@@ -382,6 +382,7 @@ void space_gc_begin(struct space *space)
 	space->marks_valid = false;
 	space->gc_is_wanted = false;
 	space->hidden_since_gc = 0;
+	space->gc_has_won = false;
 	space->gc_left = space->setup.buckets * space->setup.bucket_sectors / GC_FRACTION;
 	space->gc_cursor = space->found_available = space->found_unmarked = 0;
 }
@@ -437,6 +438,7 @@ void space_gc_end(struct space *space)
 {
 	assert(space->gc_cursor == space->setup.buckets);	/* SPACE-7 */
 	mark_fixed(space);
+	space_judge_gc(space);
 	space->available = space->found_available;
 	space->unmarked = space->found_unmarked;
 	space->marks_valid = space->is_surveyed = true;

@@ -34,6 +34,10 @@ void space_kick(struct space *space) LOCKED;
 /* Wakes refill from REFILL_STARVED: there may be victims now. */
 void space_wake_starved(struct space *space) LOCKED;
 void space_refill_step(struct op *op);
+/* Refill wants one; not too soon after one that has won nothing. */
+void space_want_gc_again(struct space *space) LOCKED;
+/* It has ended: how long may refill want no other? */
+void space_judge_gc(struct space *space) LOCKED;
 
 bool space_may_be_victim(const struct space *space, uint64_t number);
 /* victims.c: the next slice of the sweep; true: it was the last. */

@@ -174,7 +174,7 @@ static LOCKED void starve(struct space *space)
 	SIM_SOMETIMES_IF(!space->marks_valid, "refill waits for the gc under way");
 	if (space->marks_valid) {	/* otherwise the running gc may find some */
 		if (!space->gc_was_useless || somebody_waits(space))
-			space_want_gc(space);
+			space_want_gc_again(space);
 		space->gc_was_useless = true;
 	}
 	rest(space, REFILL_STARVED);
@@ -199,7 +199,7 @@ static LOCKED void raise_victims(struct space *space)
 	}
 	SIM_SOMETIMES_IF(count < space->choice.wanted, "refill finds fewer buckets than it wants");
 	if (count < space->choice.wanted / 2)
-		space_want_gc(space);
+		space_want_gc_again(space);
 	space->incoming_is_durable = false;
 	space->refill_state = REFILL_ENCODE;
 	space_begin_table(space);

@@ -4,7 +4,12 @@
  */
 #include <errno.h>
 
+#include "base/numbers.h"
+#include "base/sometimes.h"
 #include "space/internal.h"
+
+#define GC_REST_MIN_NS UINT64_C(200000000)
+#define GC_REST_MAX_NS UINT64_C(10000000000)
 
 enum { GC_HIDDEN_FRACTION = 64 };	/* a gc, if dirty writes lack room and 1/64 was hidden */
 
@@ -12,6 +17,42 @@ void space_want_gc(struct space *space)
 {
 	space->gc_is_wanted = true;
 	waitlist_wake_all(&space->gc_wanted, 0);
+}
+
+/*
+ * The rest doubles while nothing is won: without one, a full cache whose data all are dirty has a
+ * gc with each look of refill, five times a second.
+ */
+void space_judge_gc(struct space *space)
+{
+	uint64_t rest = space->gc_rest_ns ? 2 * space->gc_rest_ns : GC_REST_MIN_NS;
+
+	if (space->found_available > space->available)
+		space->gc_has_won = true;
+	space->gc_ended_ns = clock_ns(space->setup.reactor);
+	SIM_SOMETIMES_IF(!space->gc_has_won, "a gc wins nothing");
+	if (space->gc_has_won)
+		space->gc_rest_ns = 0;
+	else if (space->gc_is_for_refill)
+		space->gc_rest_ns = min_u64(rest, GC_REST_MAX_NS);
+	space->gc_is_for_refill = false;
+}
+
+void space_gc_wins(struct space *space)
+{
+	space->gc_has_won = true;
+}
+
+void space_want_gc_again(struct space *space)
+{
+	uint64_t since = clock_ns(space->setup.reactor) - space->gc_ended_ns;
+
+	SIM_RARELY_IF(since < space->gc_rest_ns, "refill wants no gc so soon",
+		      "test_space_refill/rests_longer_and_longer_while_it_wins_nothing");
+	if (since < space->gc_rest_ns)
+		return;
+	space->gc_is_for_refill = true;
+	space_want_gc(space);
 }
 
 bool space_gc_may_begin(const struct space *space)
@@ -55,6 +96,7 @@ void space_hidden(struct space *space, unsigned sectors)
 {
 	space->hidden_since_gc += sectors;
 	space->gc_was_useless = false;
+	space->gc_rest_ns = 0;
 	space->gc_left -= sectors;
 	if (space->gc_left < 0 && !space->gc_is_wanted)
 		space_want_gc(space);

@@ -155,6 +155,8 @@ struct space {
 	struct waitlist gc_wanted;	/* gc waits here for work */
 	bool gc_is_wanted;
 	bool gc_was_useless;		/* refill found no victims although marks were valid */
+	/* Refill wants no gc before this is over: the last ones have won nothing. */
+	uint64_t gc_ended_ns, gc_rest_ns;
 	bool has_gc;			/* gc was started (not so during replay) */
 	struct waitlist gc_ended;	/* writes that wait for room that the next gc may find */
 	uint64_t hidden_since_gc;	/* dirty sectors overwritten or discarded since gc began */
@@ -168,6 +170,7 @@ struct space {
 	uint64_t available, unmarked;
 	uint64_t gc_cursor;		/* SPACE-7; all buckets: the marks are cleared */
 	uint64_t found_available, found_unmarked;
+	bool gc_has_won, gc_is_for_refill;	/* the running one, see gc_rest_ns */
 	unsigned metadata_reserved;	/* free[PRIO] and free[BTREE] together, when full */
 
 	struct open_bucket open_bucket[OPEN_BUCKETS_MAX];
@@ -291,6 +294,8 @@ unsigned space_mark_stale(struct space *space, uint64_t ptr) LOCKED;
 void space_see_metadata(struct space *space, uint32_t bucket) LOCKED;
 void space_gc_end(struct space *space) LOCKED;		/* marks are valid; refill may choose */
 void space_want_gc(struct space *space) LOCKED;
+/* The running gc wins buckets in other ways than by marks: it has merged nodes. */
+void space_gc_wins(struct space *space) LOCKED;
 /* Wanted, and no choice is being made (SPACE-9); if not, gc_wanted is woken when it may. */
 bool space_gc_may_begin(const struct space *space) LOCKED;
 /*

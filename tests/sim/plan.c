@@ -232,7 +232,7 @@ static void draw_thin_nodes(struct plan *plan)
 	unsigned *weight = plan->swarm.weight;
 
 	plan->is_thin = true;
-	plan->buckets = 800 + sim_random(400);	/* dirty data leave some 500 to nodes */
+	plan->buckets = 800 + sim_random(400);
 	plan->bucket_sectors = 8;
 	plan->block_sectors = 1;
 	plan->requests = 2400;

@@ -1048,3 +1048,64 @@ Test(victims, of_a_sweep_go_by_the_policy_with_which_it_began)
 			cr_expect(ne(u32, space.victims[i].bucket, space.victims[k].bucket));
 	lock_release(lock);
 }
+
+/* ---- how often gc is wanted ---- */
+
+TestSuite(gc_wanted, .init = setup, .fini = teardown, .timeout = 60);
+
+static void collect(bool wins)
+{
+	lock_acquire(lock);
+	space.gc_is_wanted = false;
+	space_gc_begin(&space);
+	while (!space_gc_clear(&space))
+		;
+	for (unsigned i = SOME; i < BUCKETS; i++)
+		space_see_mark(&space, i, MARK_DIRTY);
+	if (wins)
+		space_gc_wins(&space);
+	space_gc_end(&space);
+	lock_release(lock);
+}
+
+static bool is_wanted_again(void)
+{
+	bool is_wanted;
+
+	lock_acquire(lock);
+	space_want_gc_again(&space);
+	is_wanted = space.gc_is_wanted;
+	lock_release(lock);
+	return is_wanted;
+}
+
+Test(gc_wanted, rests_longer_and_longer_while_it_wins_nothing)
+{
+	uint64_t rest = 0;
+
+	for (unsigned i = 0; i < 10; i++) {
+		space.gc_is_for_refill = true;
+		collect(false);
+		cr_assert(ge(u64, space.gc_rest_ns, rest));
+		cr_expect(not(is_wanted_again()));
+		rest = space.gc_rest_ns;
+	}
+	cr_expect(eq(u64, rest, UINT64_C(10000000000)));
+	space.gc_ended_ns -= rest;
+	cr_expect(is_wanted_again());
+}
+
+Test(gc_wanted, does_not_rest_once_it_has_won)
+{
+	space.gc_is_for_refill = true;
+	collect(false);
+	cr_expect(not(is_wanted_again()));
+	collect(true);
+	cr_expect(is_wanted_again());
+	collect(false);
+	cr_expect(not(is_wanted_again()));
+	lock_acquire(lock);
+	space_hidden(&space, 1);	/* there is something to be won */
+	lock_release(lock);
+	cr_expect(is_wanted_again());
+}
