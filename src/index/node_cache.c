@@ -110,14 +110,21 @@ static bool may_be_forgotten(const struct index *index, const struct node *node)
 	       !node_is_dirty(node) && waitlist_empty(&node->waiting);
 }
 
-/* Evicts the least recently used nodes until there are at most `most`. */
+/*
+ * Evicts the least recently used nodes until there are at most `most`; but where changed leaves
+ * cannot be written, and may fill all memory, a path of the latest nodes stays: else a leaf and the
+ * parent by which it is found drive each other out for ever.
+ */
 static LOCKED void forget_down_to(struct index *index, unsigned most)
 {
+	unsigned newer = index->nodes, spared = index->setup.memory_only ? INDEX_LEVELS_MAX : 0;
 	struct list_link *link, *next;
 
 	for (link = list_first(&index->lru); link && index->nodes > most; link = next) {
 		struct node *node = container_of(link, struct node, lru_link);
 
+		if (newer-- <= spared)
+			return;
 		next = list_next(&index->lru, link);
 		SIM_SOMETIMES_IF(node->level && may_be_forgotten(index, node),
 				 "an interior node is forgotten");

@@ -143,6 +143,25 @@ Test(nodes, of_an_index_in_memory_are_not_trimmed)
 	ix.index.setup.memory_only = false;
 }
 
+/* Else the leaf that a parent leads to drives that parent out, and is never reached. */
+Test(nodes, of_a_path_stay_where_changed_ones_fill_the_memory)
+{
+	struct bkey missing = name_of(100 + MANY);
+	struct node *node[MANY], *found;
+
+	ix.index.setup.memory_only = true;
+	for (unsigned i = 1; i < MANY; i++) {
+		node[i] = add_node(100 + i);
+		node[i]->open.count = i < MANY - 2;
+	}
+	cr_expect(lt(int, get(&missing, 0, &found), 0));	/* there is no node */
+	cr_expect(is_kept(node[MANY - 2]));
+	cr_expect(is_kept(node[MANY - 1]));
+	for (unsigned i = 1; i < MANY; i++)
+		node[i]->open.count = 0;
+	ix.index.setup.memory_only = false;
+}
+
 Test(nodes, take_memory_for_their_keys)
 {
 	size_t before, after;
