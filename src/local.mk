@@ -166,9 +166,12 @@ lifecycle_sources = \
 	src/lifecycle/daemon.h \
 	src/lifecycle/detach.c \
 	src/lifecycle/failure.c \
+	src/lifecycle/flash.c \
+	src/lifecycle/grow.c \
 	src/lifecycle/internal.h \
 	src/lifecycle/job.c \
 	src/lifecycle/members.c \
+	src/lifecycle/purge.c \
 	src/lifecycle/recover.c \
 	src/lifecycle/recover.h \
 	src/lifecycle/recover_fresh.c \
@@ -188,6 +191,7 @@ control_sources = \
 	src/control/device_metrics.c \
 	src/control/facts.c \
 	src/control/facts.h \
+	src/control/flash_files.c \
 	src/control/metrics.c \
 	src/control/metrics.h \
 	src/control/set_files.c \

@@ -83,6 +83,8 @@ unit_tests = \
 	tests/unit/test_journal_ring \
 	tests/unit/test_journal_unreadable \
 	tests/unit/test_lifecycle_attach \
+	tests/unit/test_lifecycle_flash \
+	tests/unit/test_lifecycle_grow \
 	tests/unit/test_lifecycle_job \
 	tests/unit/test_lifecycle_settings \
 	tests/unit/test_lifecycle_start \
@@ -221,6 +223,7 @@ mount_tests = \
 	tests/mount/polling.tap \
 	tests/mount/requests.tap \
 	tests/mount/signals.tap \
+	tests/mount/sizes.tap \
 	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
 	$(NULL)
@@ -289,6 +292,7 @@ sim_life = \
 	tests/sim/model.h \
 	tests/sim/plan.c \
 	tests/sim/plan.h \
+	tests/sim/reshape.c \
 	tests/sim/strike.c \
 	tests/sim/swarm.c \
 	tests/sim/swarm.h \

@@ -172,6 +172,12 @@ static void take_range(struct request *request)
 		begin(request);
 }
 
+/* The volume may have shrunk since the request was made. */
+static bool is_beyond_end(const struct request *request)
+{
+	return request->offset + request->bytes > request->volume->sectors * 512;
+}
+
 /* Once a request has entered, its volume's set is constant, and so is what it allows (VOLUME-1). */
 static void begin_on_volume(struct request *request)
 {
@@ -181,6 +187,8 @@ static void begin_on_volume(struct request *request)
 		request->volume->set->last_request_ns = clock_ns(request->volume->reactor);
 	if (is_change(request) && volume_is_read_only(request->volume))
 		request_finish(request, -EROFS);
+	else if (is_beyond_end(request))
+		request_finish(request, is_change(request) ? -ENOSPC : -EIO);
 	else if (request->kind == REQUEST_FLUSH)
 		start_flush(request);
 	else
@@ -191,7 +199,6 @@ void request_start(struct request *request)
 {
 	const struct volume *volume = request->volume;
 
-	assert(request->offset + request->bytes <= volume->sectors * 512);
 	request->state = REQUEST_BEGIN;
 	request->skew = 0;
 	request->range = (struct range){ .start = 0 };

@@ -37,7 +37,9 @@ void volume_done(struct volume *volume)
 
 bool volume_is_read_only(const struct volume *volume)
 {
-	return volume->is_mounted_read_only || (volume->set && set_is_obsolete(volume->set));
+	return volume->is_mounted_read_only ||
+	       (volume->set &&
+		(set_is_obsolete(volume->set) || volume->dirty_end > volume->sectors));
 }
 
 uint64_t volume_dirty_bytes(const struct volume *volume)

@@ -75,7 +75,7 @@ struct volume {
 	char name[16];				/* const: "bcacheN" */
 	char member_name[64];			/* const: DIR/sys/block/<member_name> */
 	uint8_t uuid[16];			/* const */
-	uint64_t sectors;			/* const: the size that users see */
+	uint64_t sectors;			/* the size that users see; smaller: frozen */
 	unsigned block_sectors;			/* const */
 	uint64_t data_offset;			/* const: added to a volume's sector */
 	bool is_flash;				/* const */
@@ -93,12 +93,14 @@ struct volume {
 	struct list_link set_link;		/* frozen: in set->volumes, while attached */
 	unsigned slot;				/* frozen: index in the set's table of volumes */
 	bool is_detaching;			/* a detach has begun and has not ended */
+	uint64_t dirty_end;			/* of dirty data behind the end; 0: none */
 	struct error attach_error;		/* why the set refused it; code 0: it did not */
 
 	/* admission: which requests may run (VOLUME-1) */
 	bool is_exported;			/* bcacheN exists: attached, or runs uncached */
 	unsigned opens;				/* open handles */
-	bool is_stopping;			/* stops at the last close */
+	bool is_stopping;			/* stops at the last close, */
+	bool is_doomed;				/* and then is destroyed: flash-only */
 	bool is_frozen;
 	unsigned in_flight;			/* requests, and fills that they left behind */
 	struct waitlist thawed;			/* requests that wait for volume_thaw() */
@@ -126,8 +128,8 @@ static inline enum backing_state volume_state(const struct volume *volume)
 }
 /*
  * Must writes be refused?  True if it is mounted read-only, or attached to a set with an obsolete
- * layout.  An attach can change the answer while handles are open, so requests ask after they
- * have entered.
+ * layout, or shorter than its dirty data.  An attach can change the answer while handles are
+ * open, so requests ask after they have entered.
  */
 bool volume_is_read_only(const struct volume *volume);
 /* Amount of dirty data, which only the cache holds. */

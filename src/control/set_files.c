@@ -59,6 +59,17 @@ static void show_congested_threshold(const struct control_subject *subject UNUSE
 	text_number(text, 0);
 }
 
+static int store_create_volume(struct control_store *store)
+{
+	uint64_t bytes;
+	int error = units_parse_size(store->text, &bytes);
+
+	if (!error)
+		set_create_volume(store->subject.set, bytes / SECTOR_BYTES, &store->error,
+				  &store->op);
+	return error;
+}
+
 static void show_journal_delay(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->set->journal.delay_ns / NS_PER_MS);
@@ -147,6 +158,8 @@ const struct control_file control_set_files[] = {
 	{ "congested", 0444, show_congested, NULL, "always 0.0k: congestion is not measured" },
 	{ "congested_read_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
 	{ "congested_write_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
+	{ "flash_vol_create", 0200, NULL, store_create_volume,
+	  "a size: makes a flash-only volume, whose data are in the cache alone" },
 	{ "journal_delay_ms", 0644, show_journal_delay, store_journal_delay,
 	  "maximum delay before keys are journalled when no flush asks for it; 0..65535" },
 	{ "root_usage_percent", 0444, show_root_usage, NULL,

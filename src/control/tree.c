@@ -98,6 +98,11 @@ static struct parts parts_of(uint64_t number)
 	return (struct parts){ number >> 32, number >> 16 & 0xffff, number & 0xffff };
 }
 
+uint64_t tree_volume_number(struct tree *tree, const struct volume *volume)
+{
+	return tree_number(tree_object_of_volume(tree, volume), KIND_VOLUME, 0);
+}
+
 /* From the number alone: it is asked for each request, and most are about data of volumes. */
 bool tree_is_volume(uint64_t number)
 {

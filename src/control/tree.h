@@ -58,6 +58,9 @@ void tree_done(struct tree *tree);
 /* The node of a number, as of now; -ENOENT if it is gone. */
 int tree_resolve(struct tree *tree, uint64_t number, struct tree_node *node) MUST_CHECK;
 
+/* The number of a volume's own file. */
+uint64_t tree_volume_number(struct tree *tree, const struct volume *volume);
+
 /* Is it the number of a volume, existing or not?  Needs no lookup. */
 bool tree_is_volume(uint64_t number);
 

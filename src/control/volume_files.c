@@ -1,6 +1,6 @@
 /*
- * sys/block/<backing device>/bcache/, sys/block/bcacheN/ (with bcache/ for a
- * flash-only volume), and what lies beside them.
+ * sys/block/<backing device>/bcache/, sys/block/bcacheN/, and what lies beside them.  (bcache/ of a
+ * flash-only volume is in flash_files.c.)
  *
  * Names and formats are those of Linux 6.1.  A command that changes a superblock is a job of
  * lifecycle, and the writer waits until that has ended.  The fields of a volume belong to
@@ -110,7 +110,7 @@ static void show_io_errors(const struct control_subject *subject, struct text *t
 }
 
 /* Escaped, since a label may hold any bytes, a newline too, and a file ends with one. */
-static void show_label(const struct control_subject *subject, struct text *text)
+void control_show_label(const struct control_subject *subject, struct text *text)
 {
 	char label[ESCAPED_LABEL_BYTES];
 
@@ -119,7 +119,7 @@ static void show_label(const struct control_subject *subject, struct text *text)
 }
 
 /* At most 32 bytes with the newline, as in the kernel. */
-static int store_label(struct control_store *store)
+int control_store_label(struct control_store *store)
 {
 	size_t bytes = strlen(store->text);
 
@@ -154,6 +154,12 @@ static int store_readahead(struct control_store *store)
 		return error_set(&store->error, EINVAL,
 				 "nothing is read ahead: only 0 is possible");
 	return error;
+}
+
+static int store_resize(struct control_store *store)
+{
+	volume_measure(store->subject.volume, &store->error, &store->op);
+	return 0;
 }
 
 static const char *const readahead_policies[] = { "all", "meta-only", NULL };
@@ -244,12 +250,14 @@ const struct control_file control_backing_files[] = {
 	{ "dirty_data", 0444, show_dirty_data, NULL,
 	  "amount of dirty data: data that only the cache holds" },
 	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the backing device" },
-	{ "label", 0644, show_label, store_label, "label of up to 31 bytes" },
+	{ "label", 0644, control_show_label, control_store_label, "label of up to 31 bytes" },
 	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: not supported" },
 	{ "readahead", 0644, show_readahead, store_readahead,
 	  "always 0.0k: not supported; only 0 can be written" },
 	{ "readahead_cache_policy", 0644, show_readahead_policy, store_readahead_policy,
 	  "always all: read-ahead is cached, too; only all can be written" },
+	{ "resize", 0200, NULL, store_resize,
+	  "any text: takes over the size of a backing device that has grown" },
 	{ "running", 0644, show_running, store_running,
 	  "1: the volume exists; writing 1 starts the volume without its cache. WARNING: all "
 	  "dirty data are discarded, at the latest when the cache returns." },
@@ -323,17 +331,6 @@ const struct control_file control_backing_block_files[] = {
 	{ "partition", 0444 | CONTROL_OF_PARTITION, control_show_partition, NULL,
 	  "partition number, if the device is a partition" },
 	{ "size", 0444, show_backing_size, NULL, "size in sectors of 512 bytes" },
-	{ 0 },
-};
-
-static void show_flash_size(const struct control_subject *subject, struct text *text)
-{
-	text_size(text, subject->volume->sectors * SECTOR_BYTES);
-}
-
-const struct control_file control_flash_files[] = {
-	{ "label", 0444, show_label, NULL, "label of the volume" },
-	{ "size", 0444, show_flash_size, NULL, "size of the volume" },
 	{ 0 },
 };
 

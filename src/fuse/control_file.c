@@ -112,6 +112,7 @@ struct control_write {
 	struct inodes *inodes;
 	fuse_req_t request;
 	size_t bytes;
+	uint64_t volume_number;		/* of the file of the subject; 0: it is no volume */
 };
 
 static void control_write_done(struct control_store *store, int error)
@@ -120,6 +121,9 @@ static void control_write_done(struct control_store *store, int error)
 
 	assert(write->inodes->stores > 0);
 	write->inodes->stores--;
+	/* Before the reply: the writer's next stat() is to show a new size. */
+	if (!error && write->volume_number)
+		fuse_lowlevel_notify_inval_inode(write->inodes->fuse, write->volume_number, -1, 0);
 	if (error)
 		fuse_reply_err(write->request, -error);
 	else
@@ -139,6 +143,9 @@ static void control_write_start(fuse_req_t request, const struct tree_node *node
 	write->store.subject = node->subject;
 	write->store.file = node->file;
 	write->store.done = control_write_done;
+	if (node->subject.volume)
+		write->volume_number = tree_volume_number(write->inodes->tree,
+							  node->subject.volume);
 	/* A copy, since `text` is in the memory of the request, which ends when we return. */
 	memcpy(write->store.text, text, bytes);
 	write->inodes->stores++;

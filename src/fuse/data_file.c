@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ struct data_request {
 	enum traffic_kind traffic;
 	uint64_t bytes;			/* the result, if it succeeds: a write may be cut short */
 	uint64_t end;			/* of all steps */
+	bool is_ioctl;
 };
 
 void data_files_init(struct data_files *files, struct tree *tree, unsigned count)
@@ -85,6 +87,7 @@ static void data_reply(struct data_request *data, int error)
 {
 	struct transport_request *from = data->from;
 	struct fuse_write_out written = { .size = data->bytes };
+	struct fuse_ioctl_out done = { .result = 0 };
 
 	assert(from);	/* DATAFILE-1 */
 	data->from = NULL;
@@ -95,6 +98,8 @@ static void data_reply(struct data_request *data, int error)
 		transport_reply_data(from, (char *)from->payload + data->request.skew, data->bytes);
 	else if (data->traffic == TRAFFIC_WRITE)
 		transport_reply(from, &written, sizeof(written));
+	else if (data->is_ioctl)
+		transport_reply(from, &done, sizeof(done));
 	else
 		transport_reply_error(from, 0);
 }
@@ -152,6 +157,7 @@ static struct data_request *data_begin(struct data_files *files, struct transpor
 	data->traffic = traffic[kind];
 	data->bytes = bytes;
 	data->end = offset + bytes;
+	data->is_ioctl = false;
 	data->request.kind = kind;
 	data->request.offset = offset;
 	data->request.volume = volume;
@@ -171,7 +177,7 @@ static void data_start(struct data_request *data)
 	data_start_step(data);
 }
 
-/* The size of the file is fixed while it is open: nothing resizes a running volume. */
+/* May change while the file is open: the engine refuses what is behind the end by then. */
 static uint64_t volume_bytes(const struct volume *volume)
 {
 	return volume->sectors * SECTOR_BYTES;
@@ -366,6 +372,31 @@ static void data_fallocate(struct data_files *files, struct transport_request *f
 	data_start(data_begin(files, from, handle_of(in->fh)->volume, kind, in->offset, bytes));
 }
 
+/*
+ * FUSE lets through the commands whose number tells the size of their data, and those without any:
+ * not BLKROGET, BLKGETSIZE or BLKSSZGET, which return it through a pointer.
+ */
+static void data_ioctl(struct data_files *files, struct transport_request *from)
+{
+	const struct fuse_ioctl_in *in = transport_arguments(from, sizeof(*in));
+	struct {
+		struct fuse_ioctl_out out;
+		uint64_t bytes;
+	} size = { .out = { .result = 0 } };
+	struct data_request *data;
+
+	if (in && in->cmd == BLKGETSIZE64 && in->out_size == sizeof(size.bytes)) {
+		size.bytes = volume_bytes(handle_of(in->fh)->volume);
+		transport_reply(from, &size, sizeof(size));
+	} else if (in && in->cmd == BLKFLSBUF) {
+		data = data_begin(files, from, handle_of(in->fh)->volume, REQUEST_FLUSH, 0, 0);
+		data->is_ioctl = true;
+		data_start(data);
+	} else {
+		transport_reply_error(from, in ? -ENOTTY : -EIO);
+	}
+}
+
 /* All other operations on volumes, GETATTR for instance, are rare and go to libfuse. */
 bool data_files_take(struct data_files *files, struct transport_request *from)
 {
@@ -383,6 +414,9 @@ bool data_files_take(struct data_files *files, struct transport_request *from)
 		return true;
 	case FUSE_FALLOCATE:
 		data_fallocate(files, from);
+		return true;
+	case FUSE_IOCTL:
+		data_ioctl(files, from);
 		return true;
 	case FUSE_OPEN:
 		data_open(files, from);

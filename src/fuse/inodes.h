@@ -7,7 +7,9 @@
  * (INODE-1) -o uid=, gid= and umask= apply to the volumes only.  All other files belong to
  *     the daemon's owner: they act on the daemon, which opens paths with its own rights.
  * (INODE-2) A chmod or chown lasts as long as the file's set or volume exists.  The kernel
- *     checks who may change and open a file (default_permissions).
+ *     checks who may change and open a file (default_permissions).  It may keep what stat() of
+ *     a volume shows for an hour, and is told to drop it after each command about the volume,
+ *     since that may have changed the size.
  * (INODE-3) A file that may be longer than a page reports its true size, since sendfile()
  *     and many copying programs stop there.  The text that stat() measured is kept, and
  *     the next read returns it, so that size and content agree.
@@ -42,6 +44,7 @@ struct told_text {
 /* The user data of all libfuse operations. */
 struct inodes {
 	struct tree *tree;
+	struct fuse_session *fuse;	/* NULL: not mounted yet */
 	uid_t owner_uid;	/* of the daemon, and of all files but the volumes */
 	gid_t owner_gid;
 	uid_t uid;		/* of the volumes */

@@ -148,6 +148,7 @@ static int session_new_fuse(struct session *session, struct error *error)
 	session->fuse = fuse_session_new(&arguments, &operations, sizeof(operations),
 					 &session->inodes);
 	fuse_opt_free_args(&arguments);
+	session->inodes.fuse = session->fuse;
 	return session->fuse ? 0
 			     : error_set(error, EINVAL, "libfuse refuses the mount options \"%s\"",
 					 options);

@@ -70,6 +70,10 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 int device_flush_now(struct device *device);
 
 uint64_t device_sectors(const struct device *device);
+/* Measures the device: it may have grown.  Blocking; what device_sectors() says stays. */
+int device_measure(const struct device *device, uint64_t *sectors, struct error *error) MUST_CHECK;
+/* From now on it has so many, no less than before; on the thread of its transfers. */
+void device_grow(struct device *device, uint64_t sectors);
 unsigned device_logical_block_bytes(const struct device *device);	/* 512 for files */
 bool device_is_block_device(const struct device *device);
 uint64_t device_number(const struct device *device);	/* st_rdev, or 0 for a file */

@@ -7,6 +7,7 @@
  */
 #include "io/device_internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -135,6 +136,28 @@ int device_look(struct device *device, struct error *error)
 		return device_look_at_block_device(device, error);
 	device_look_at_file(device);
 	return 0;
+}
+
+int device_measure(const struct device *device, uint64_t *sectors, struct error *error)
+{
+	unsigned unit = device->direct_bytes ? device->direct_bytes : SECTOR_BYTES;
+	struct stat info;
+	uint64_t bytes;
+
+	if (device_is_block_device(device) ? ioctl(device->fd, BLKGETSIZE64, &bytes) :
+					     fstat(device->fd, &info))
+		return error_set(error, errno, "%s does not tell its size: %s", device->path,
+				 strerror(errno));
+	if (!device_is_block_device(device))
+		bytes = info.st_size;
+	*sectors = bytes / unit * (unit / SECTOR_BYTES);	/* O_DIRECT reaches no further */
+	return 0;
+}
+
+void device_grow(struct device *device, uint64_t sectors)
+{
+	assert(sectors >= device->sectors);
+	device->sectors = sectors;
 }
 
 uint64_t device_sectors(const struct device *device)

@@ -25,6 +25,8 @@ struct attaching {
 	struct cache_set *set;
 	int slot;			/* in the table of volumes */
 	bool is_new;			/* the set has nothing of it that may be used */
+	struct dirty_end dirty_end;
+	bool is_looking;
 };
 
 static struct attaching *attaching_of(struct job *base)
@@ -198,6 +200,19 @@ static int attach_write_superblock(struct job *base)
 	return 0;
 }
 
+/* Is the device shorter than it was?  Without dirty data nothing can be behind its end. */
+static int attach_look_behind_end(struct job *base)
+{
+	struct attaching *job = attaching_of(base);
+
+	if (job->is_new || !job->set->index.dirty_sectors[job->slot])
+		return 0;
+	if (!job->is_looking)
+		dirty_end_begin(&job->dirty_end, job->volume, job->set, job->slot);
+	job->is_looking = true;
+	return dirty_end_go_on(&job->dirty_end, &base->op);
+}
+
 /* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
 static int attach_freeze(struct job *base)
 {
@@ -219,6 +234,7 @@ static void join_set(const struct attaching *job)
 	assert(set_has_volume(set, job->slot));
 	volume->set = set;
 	volume->slot = job->slot;
+	volume_set_dirty_end(volume, job->dirty_end.end);
 	list_add_last(&set->volumes, &volume->set_link);
 	log_info("caching %s as %s on set %s", device_path(volume->backing), volume->name,
 		 set_name(set, name));
@@ -245,6 +261,7 @@ static const struct job_step attach_steps[] = {
 	{ "attaching", .start = attach_check },
 	{ "attaching", .start = attach_write_table },
 	{ "writing the superblock of the backing device", .start = attach_write_superblock },
+	{ "looking for dirty data", .start = attach_look_behind_end },
 	{ "attaching", .start = attach_freeze },
 	{ "attaching", .start = attach_join },
 	{ 0 },

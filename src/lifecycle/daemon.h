@@ -84,6 +84,15 @@ void volume_stop(struct volume *volume, struct error *error, struct op *op);
 void volume_set_mode(struct volume *volume, enum cache_mode mode, struct error *error,
 		     struct op *op);
 void volume_set_label(struct volume *volume, const char *label, struct error *error, struct op *op);
+/* Makes a flash-only volume of that many sectors, rounded down to blocks of the set (flash.c). */
+void set_create_volume(struct cache_set *set, uint64_t sectors, struct error *error,
+		       struct op *op);
+/* Changes the size of a flash-only volume, likewise; behind a new end all data are removed. */
+void volume_resize(struct volume *volume, uint64_t sectors, struct error *error, struct op *op);
+/* Takes over the size of a backing device that has grown (grow.c). */
+void volume_measure(struct volume *volume, struct error *error, struct op *op);
+/* Destroys a flash-only volume with its data, once its last handle is closed (stop.c). */
+void volume_destroy(struct volume *volume, struct error *error, struct op *op);
 /* To be called when the last handle was closed: a volume that is stopping goes then. */
 void volume_closed(struct volume *volume);
 void set_stop(struct cache_set *set, struct error *error, struct op *op);

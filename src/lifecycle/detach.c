@@ -299,8 +299,13 @@ static const struct job_step label_steps[] = {
 void volume_set_label(struct volume *volume, const char *label, struct error *error,
 		      struct op *op)
 {
-	struct setting *job = setting_new(volume, label_steps, CHANGE_LABEL, error, op);
+	struct setting *job;
 
+	if (volume->is_flash) {
+		flash_set_label(volume, label, error, op);
+		return;
+	}
+	job = setting_new(volume, label_steps, CHANGE_LABEL, error, op);
 	memcpy(job->change.label, label, strnlen(label, SUPERBLOCK_LABEL_BYTES));
 	job_begin_in_turn(&job->job, volume, NULL);
 }

@@ -84,6 +84,14 @@ void daemon_name_member(const struct daemon *daemon, const struct device *device
 void daemon_add_volume(struct daemon *daemon, struct volume *volume);
 void daemon_remove_volume(struct daemon *daemon, struct volume *volume);
 
+/* A volume that is not attached; `backing` is NULL for a flash-only volume (register.c). */
+struct volume *volume_new(struct daemon *daemon, struct device *backing);
+/* Makes the flash-only volume that a slot describes: it needs nothing but its set (flash.c). */
+void flash_add(struct cache_set *set, unsigned slot);
+/* The part of volume_set_label() for flash-only volumes: a job of its own (flash.c). */
+void flash_set_label(struct volume *volume, const char *label, struct error *error,
+		     struct op *op);
+
 /* ---- members.c: checks of members, and the reasons why one is refused ---- */
 
 /* Blocking.  The reason does not name the device. */
@@ -95,6 +103,37 @@ int member_say_missing(const char *path, const struct superblock *sb, struct err
 void member_warn_uncached(const char *path, const struct superblock *sb);
 int member_say_not_taken(const char *path, const struct superblock *sb, const char *why,
 			 struct error *error);
+
+/* ---- purge.c: removes the keys of a range ---- */
+
+struct purge {
+	struct cache_set *set;
+	unsigned slot;
+	uint64_t at, end;		/* key sectors that are still to be looked at */
+	bool keeps_dirty;		/* only clean data are removed */
+	bool is_inserting;
+	struct insert insert;
+};
+
+void purge_begin(struct purge *purge, struct cache_set *set, unsigned slot, uint64_t start,
+		 uint64_t end, bool keeps_dirty);
+/* 0: no key is left.  -EAGAIN: `op` waits, or awaits an insert; ask again.  Else -errno. */
+int purge_go_on(struct purge *purge, struct op *op) MUST_CHECK;
+
+/* ---- grow.c: how far the dirty data of a volume reach, if behind its end ---- */
+
+struct dirty_end {
+	struct cache_set *set;
+	unsigned slot;
+	uint64_t at, end;		/* key sectors; `end` is 0 if there are none behind it */
+};
+
+void dirty_end_begin(struct dirty_end *find, const struct volume *volume, struct cache_set *set,
+		     unsigned slot);
+/* 0: `end` is found.  -EAGAIN: `op` waits; ask again.  Else -errno. */
+int dirty_end_go_on(struct dirty_end *find, struct op *op) MUST_CHECK;
+/* The volume cannot be written if that is behind its end. */
+void volume_set_dirty_end(struct volume *volume, uint64_t key_sector);
 
 /* ---- parts of jobs, within their turn; `op` awaits the end ---- */
 

@@ -24,7 +24,6 @@ enum {
 	MEMBERS_MAX = 256,
 	VOLUMES_A_STEP = 64,		/* then other ops get their turn */
 };
-#define FLASH_SECTORS_MAX (INT64_MAX / 512)	/* the largest file */
 
 enum register_state {
 	REGISTER_OPEN,
@@ -135,7 +134,7 @@ static void collect_members(struct registering *job)
 
 /* ---- a volume ---- */
 
-static struct volume *volume_new(struct daemon *daemon, struct device *backing)
+struct volume *volume_new(struct daemon *daemon, struct device *backing)
 {
 	struct volume *volume = calloc(1, sizeof(*volume));
 
@@ -249,32 +248,6 @@ static void register_cache(struct registering *job)
 	recover_start(set, job->job.error, &job->job.op);
 }
 
-/* Makes the flash-only volume of a slot: it needs nothing but its set. */
-static void add_flash_volume(struct cache_set *set, unsigned slot)
-{
-	const struct uuid_entry *entry = &set->uuids[slot];
-	struct daemon *daemon = set->daemon;
-	struct volume *volume;
-
-	if (!entry->sectors || entry->sectors > FLASH_SECTORS_MAX) {
-		log_warning("volume %u of the set is ignored: found a size of %llu sectors", slot,
-			    (unsigned long long)entry->sectors);
-		return;
-	}
-	volume = volume_new(daemon, NULL);
-	memcpy(volume->uuid, entry->uuid, sizeof(volume->uuid));
-	memcpy(volume->label, entry->label, sizeof(volume->label));
-	volume->sectors = entry->sectors;
-	volume->block_sectors = set->cache.superblock.block_sectors;
-	volume->slot = slot;
-	volume->set = set;
-	volume->mode = MODE_WRITEBACK;
-	volume->is_exported = true;
-	daemon_add_volume(daemon, volume);
-	list_add_last(&set->volumes, &volume->set_link);
-	log_info("flash-only volume %u is %s", slot, volume->name);
-}
-
 /* The next registered volume whose superblock names the set. */
 static struct volume *next_to_attach(struct registering *job)
 {
@@ -312,7 +285,7 @@ static void add_flash_volumes(struct registering *job)
 		if (!set_has_volume(set, job->slot) ||
 		    !(set->uuids[job->slot].flags & UUID_FLASH_ONLY))
 			continue;
-		add_flash_volume(set, job->slot);
+		flash_add(set, job->slot);
 		left--;
 	}
 	if (job->slot < set->uuid_slots) {

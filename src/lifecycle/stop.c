@@ -67,6 +67,34 @@ static int volume_end_leave(struct job *base)
 	return error == -EAGAIN ? 0 : error;	/* once: not again, if it cannot be written */
 }
 
+/*
+ * The slot is retired, so that the keys of the volume are unusable from now on.  The next gc
+ * removes them, and the buckets that they keep from reuse are free.
+ */
+static int volume_end_destroy(struct job *base)
+{
+	struct volume *volume = volume_of(base);
+	struct cache_set *set = volume->set;
+
+	if (!volume->is_doomed)
+		return 0;
+	if (health_error(&set->health))
+		return error_set(base->error, EIO,
+				 "%s is not destroyed, since its set has failed: %s",
+				 volume->name, set->health.reason.text);
+	SIM_SOMETIMES("a flash-only volume is destroyed");
+	uuids_retire(set, volume->slot);
+	uuids_write(set, base->error, &base->op);
+	return 0;
+}
+
+static void want_gc(struct cache_set *set)
+{
+	set_lock(set);
+	gc_trigger(&set->gc);
+	set_unlock(set);
+}
+
 /* After a failed flush the volume goes all the same: nothing can be done any more. */
 static int volume_end_free(struct job *base)
 {
@@ -76,11 +104,14 @@ static int volume_end_free(struct job *base)
 	if (base->code && !base->error->code)
 		error_set(base->error, -base->code,
 			  "%s: what was written could not be made durable: %s",
-			  device_path(volume->backing), strerror(-base->code));
+			  volume->backing ? device_path(volume->backing) : volume->name,
+			  strerror(-base->code));
 	if (volume->set)
 		list_remove(&volume->set_link);
+	if (volume->is_doomed)
+		want_gc(volume->set);
 	daemon_remove_volume(volume->daemon, volume);
-	log_info("%s stopped", volume->name);
+	log_info(volume->is_doomed ? "%s destroyed" : "%s stopped", volume->name);
 	device_close(volume->backing);
 	volume_done(volume);
 	free(volume);
@@ -92,6 +123,7 @@ static const struct job_step volume_end_steps[] = {
 	{ "stopping", .start = volume_end_writeback },
 	{ "stopping", .start = volume_end_flush, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_leave, .on_error = STEP_REPORTS },
+	{ "destroying the volume", .start = volume_end_destroy, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_free },
 	{ 0 },
 };
@@ -361,6 +393,16 @@ static int stop_mark_volume(struct job *base)
 	return 0;
 }
 
+/* If the power goes before the last close, the volume is still there. */
+static int stop_doom_volume(struct job *base)
+{
+	struct volume *volume = stopping_of(base)->volume;
+
+	assert(volume->is_flash);
+	volume->is_doomed = volume->is_stopping = true;
+	return 0;
+}
+
 static int stop_mark_set(struct job *base)
 {
 	struct cache_set *set = stopping_of(base)->set;
@@ -418,6 +460,20 @@ static const struct job_step volume_stop_steps[] = {
 void volume_stop(struct volume *volume, struct error *error, struct op *op)
 {
 	struct stopping *job = stopping_new(volume->daemon, volume_stop_steps, error, op);
+
+	job->volume = volume;
+	job_begin_in_turn(&job->job, volume, NULL);
+}
+
+static const struct job_step volume_destroy_steps[] = {
+	{ "destroying the volume", .start = stop_doom_volume },
+	{ "destroying the volume", .start = stop_tear_down, .on_error = STEP_REPORTS },
+	{ 0 },
+};
+
+void volume_destroy(struct volume *volume, struct error *error, struct op *op)
+{
+	struct stopping *job = stopping_new(volume->daemon, volume_destroy_steps, error, op);
 
 	job->volume = volume;
 	job_begin_in_turn(&job->job, volume, NULL);

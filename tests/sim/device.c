@@ -468,6 +468,19 @@ void device_set_block(struct device *device, unsigned block_sectors)
 	device->block_sectors = block_sectors;
 }
 
+/* Disks have the size that they were made with. */
+int device_measure(const struct device *device, uint64_t *sectors, struct error *error UNUSED)
+{
+	*sectors = device->disk->sectors;
+	return 0;
+}
+
+void device_grow(struct device *device, uint64_t sectors)
+{
+	if (sectors != device->disk->sectors)
+		sim_fail("a disk that never grows is said to have grown");
+}
+
 uint64_t device_sectors(const struct device *device)
 {
 	return device->disk->sectors;

@@ -17,6 +17,15 @@ enum { SLOW_RATE = 400, STUCK_RATE = 2, ERROR_RATE = 60,
 
 /* ---- start ---- */
 
+static struct volume *find_flash(struct life *life)
+{
+	for (struct volume *volume = daemon_first_volume(&life->daemon); volume;
+	     volume = daemon_next_volume(&life->daemon, volume))
+		if (volume->is_flash && !volume->is_doomed)
+			return volume;
+	return NULL;
+}
+
 static struct volume *find_volume(struct life *life, const uint8_t uuid[16])
 {
 	for (struct volume *volume = daemon_first_volume(&life->daemon); volume;
@@ -34,7 +43,7 @@ static bool life_register(struct life *life, const char *name)
 }
 
 /* It is not as it should be after a start: some device must have failed. */
-static bool start_failed(struct life *life, const char *what, unsigned id)
+bool life_start_failed(struct life *life, const char *what, unsigned id)
 {
 	if (!blame_has_cause(life))
 		sim_fail("%s %u is %s after the start", id ? "volume" : "the set", id, what);
@@ -97,18 +106,22 @@ static bool is_detached(const struct plan_volume *v)
 static bool volume_bring_up(struct life *life, struct plan_volume *v)
 {
 	life_refresh(life);
+	if (v->is_reshaped && life->is_read_only)
+		return true;		/* nobody uses it */
+	if ((v->is_reshaped || life->is_lied_to) && v->is_flash && !reshape_mend(life, v))
+		return false;
 	if (!v->volume)
-		return start_failed(life, "not there", v->model->id);
+		return life_start_failed(life, "not there", v->model->id);
 	if (!v->volume->is_exported) {
 		if (life->plan->sets)
-			return start_failed(life, "not exported", v->model->id);
+			return life_start_failed(life, "not exported", v->model->id);
 		life_waiter_init(life, &life->waiter);
 		volume_run(v->volume, &life->waiter.error, &life->waiter.op);
 		if (!life_wait_and_expect(life, &life->waiter, START_SECONDS,
 					  "running without a set"))
 			return false;
 		if (life->waiter.result)
-			return start_failed(life, "not running", v->model->id);
+			return life_start_failed(life, "not running", v->model->id);
 	}
 	if (v->volume->sectors != v->sectors)
 		sim_fail("volume %u has %llu sectors, wanted %llu", v->model->id,
@@ -117,7 +130,7 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (life->is_read_only || life->is_lied_to)
 		return true;
 	if (life->plan->sets && !v->moves && !v->volume->set != v->is_detached)
-		return start_failed(life, v->is_detached ? "attached" : "not attached",
+		return life_start_failed(life, v->is_detached ? "attached" : "not attached",
 				    v->model->id);
 	if (!v->label_changes && v->label[0] && strcmp(v->label, v->volume->label))
 		sim_fail("volume %u is called \"%s\", wanted \"%s\"", v->model->id,
@@ -130,6 +143,21 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	if (!v->is_flash && life->plan->swarm.weight[SWARM_WRITEBACK])
 		life_draw_writeback(v->volume);
 	return true;
+}
+
+static void check_settings(const struct life *life, struct plan_set *of_plan,
+			   const struct cache_set *set)
+{
+	enum replacement found;
+
+	if (!set || life->is_lied_to)
+		return;
+	found = superblock_replacement(&set->cache.superblock);
+	if (!of_plan->setting_changes && found != of_plan->replacement)
+		sim_fail("set %s has policy %u, wanted %u", of_plan->name, found,
+			 of_plan->replacement);
+	of_plan->replacement = found;
+	of_plan->setting_changes = 0;
 }
 
 bool life_start(struct life *life, struct plan *plan)
@@ -155,7 +183,9 @@ bool life_start(struct life *life, struct plan *plan)
 	life_refresh(life);
 	for (unsigned i = 0; i < plan->sets; i++)
 		if ((!life->set[i] || !life->set[i]->is_running) && !life->is_read_only)
-			return start_failed(life, "not running", 0);
+			return life_start_failed(life, "not running", 0);
+	for (unsigned i = 0; i < plan->sets; i++)
+		check_settings(life, &plan->set[i], life->set[i]);
 	for (unsigned i = 0; i < plan->volumes; i++)
 		if (!volume_bring_up(life, &plan->volume[i]))
 			return false;
@@ -188,6 +218,14 @@ static void set_dies(struct life *life, unsigned set)
 		strike_those_who_leave(plan);
 }
 
+/* There is one flash-only volume; made anew it has another UUID. */
+static void volume_refresh(struct life *life, struct plan_volume *v)
+{
+	v->volume = v->is_flash ? find_flash(life) : find_volume(life, v->uuid);
+	if (v->volume)
+		memcpy(v->uuid, v->volume->uuid, sizeof(v->uuid));
+}
+
 void life_refresh(struct life *life)
 {
 	for (unsigned i = 0; i < life->plan->sets; i++) {
@@ -196,7 +234,7 @@ void life_refresh(struct life *life)
 			set_dies(life, i);
 	}
 	for (unsigned i = 0; i < life->plan->volumes; i++)
-		life->plan->volume[i].volume = find_volume(life, life->plan->volume[i].uuid);
+		volume_refresh(life, &life->plan->volume[i]);
 }
 
 struct plan_set *life_set_of(const struct life *life, const struct volume *volume)
@@ -210,7 +248,7 @@ struct plan_set *life_set_of(const struct life *life, const struct volume *volum
 
 bool volume_may_be_used(const struct plan_volume *v)
 {
-	return v->volume && v->volume->is_exported && !v->volume->is_stopping;
+	return v->volume && v->volume->is_exported && !v->volume->is_stopping && !v->is_reshaped;
 }
 
 bool life_has_died(const struct life *life)

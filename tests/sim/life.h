@@ -51,6 +51,10 @@ struct tuner {
 	enum swarm_thing doing;
 	struct plan_volume *v;		/* whose label changes, to: */
 	char label[33];
+	struct plan_volume *reshaped;	/* in two stages (reshape.c) */
+	enum reshape_stage { RESHAPE_WAIT, RESHAPE_FIRST, RESHAPE_SECOND } stage;
+	struct model_op zeros;		/* which that leaves */
+	enum replacement replacement;	/* to which that of `set` changes */
 	unsigned set;			/* the one that is to stop: */
 	uint64_t set_birth;
 	bool is_flushing[PLAN_VOLUMES_MAX];
@@ -106,6 +110,8 @@ bool life_has_died(const struct life *life);
 bool life_ends_dead(struct life *life);
 /* Did this one? NULL did not. */
 bool life_set_is_dead(struct life *life, const struct plan_set *set);
+/* The start or the end of a life fails, as it may after an error of a device. */
+bool life_start_failed(struct life *life, const char *what, unsigned id);
 /* The plan's set of this volume; NULL: it is in none. */
 struct plan_set *life_set_of(const struct life *life, const struct volume *volume);
 /* Which sets and volumes are there now: they come and go. */
@@ -144,6 +150,13 @@ void life_want_gc(struct cache_set *set);
 void strike_draw(struct life *life);
 void strike_look(struct life *life);
 void strike_now(struct plan *plan);
+
+/* reshape.c: flash-only volumes.  False: there is nothing to do it to. */
+bool reshape_begin(struct tuner *tuner);
+/* A stage has ended; true: another one has begun. */
+bool reshape_goes_on(struct tuner *tuner, int error);
+/* After a start: makes it as it was.  False: the power went, or a device failed. */
+bool reshape_mend(struct life *life, struct plan_volume *v);
 
 /* tuner.c */
 void tuners_start(struct life *life);

@@ -81,6 +81,7 @@ static void draw_set(struct plan *plan)
 	sim_disk_set_atomic(set->cache, plan->block_sectors);
 	sim_disk_set_discard(set->cache, plan->discards || sim_chance(50));
 	draw_uuid(set->uuid);
+	set->replacement = plan->replacement;
 	format_cache(plan, set);
 	plan->sets++;
 }
@@ -203,7 +204,7 @@ static void draw_deep_tree(struct plan *plan)
 	plan->swarm.weight[SWARM_WRITE] = 2 * SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_READ] = SWARM_WEIGHT_MAX;
 	plan->swarm.weight[SWARM_ANYWHERE] = 4 * SWARM_WEIGHT_MAX;
-	for (unsigned i = SWARM_MODE; i <= SWARM_REGISTER; i++)
+	for (unsigned i = SWARM_MODE; i <= SWARM_REMAKE; i++)
 		plan->swarm.weight[i] = 0;
 	if (sim_chance(60))
 		draw_many_keys(plan);
@@ -321,10 +322,13 @@ void plan_make(struct plan *plan, uint64_t seed, bool deep)
 	for (unsigned n = plan->sets / 2 + 1 + sim_chance(30) + 2 * sim_chance(10); n; n--)
 		draw_backing(plan);
 	plan->wants_flash = plan->sets && sim_chance(30);
+	if (plan->wants_flash && !plan->is_deep && sim_chance(50))
+		plan->swarm.weight[SWARM_RESIZE] = plan->swarm.weight[SWARM_REMAKE] =
+			SWARM_WEIGHT_MAX;
 	plan->ages = plan->sets && sim_chance(20);
 	plan->flash_sectors = (uint64_t)plan->buckets * plan->bucket_sectors / 8;
 	/* Any size: its last block is whole in the cache, and users see what they asked for. */
-	plan->flash_sectors -= sim_chance(50) ? plan->flash_sectors % 8 : sim_random(17);
+	plan->flash_sectors -= sim_chance(70) ? plan->flash_sectors % 8 : sim_random(17);
 }
 
 void plan_done(struct plan *plan)

@@ -24,6 +24,8 @@ struct plan_set {
 	char name[8];			/* of its disk */
 	struct sim_disk *cache;
 	uint8_t uuid[16];
+	enum replacement replacement;	/* as it was set last, and whether that is certain */
+	unsigned setting_changes;
 };
 
 struct plan_volume {
@@ -42,6 +44,7 @@ struct plan_volume {
 	/* How it was left, as far as that is certain: */
 	unsigned moves, label_changes;	/* attaches, detaches, changes begun in this life */
 	bool is_detached;
+	bool is_reshaped;		/* a flash-only one is resized, or destroyed and made */
 	char label[33];			/* empty: not known */
 	unsigned slowness;
 };

@@ -25,7 +25,9 @@
 	X(OPERATIONS, ATTACH, "attach") X(OPERATIONS, LABEL, "label") \
 	X(OPERATIONS, STOP_VOLUME, "stop_volume") X(OPERATIONS, STOP_SET, "stop_set") \
 	X(OPERATIONS, UNREGISTER, "unregister") X(OPERATIONS, REGISTER, "register") \
-	X(OPERATIONS, DELAY, "journal_delay") X(OPERATIONS, REST, "rest") \
+	X(OPERATIONS, DELAY, "journal_delay") X(OPERATIONS, SETTING, "set_setting") \
+	X(OPERATIONS, RESIZE, "resize") X(OPERATIONS, REMAKE, "remake") \
+	X(OPERATIONS, REST, "rest") \
 	X(OPERATIONS, WRITEBACK, "writeback") X(OPERATIONS, CANCEL, "cancel_detach") \
 	X(FAULTS, SLOW, "slow") X(FAULTS, STUCK, "stuck") X(FAULTS, READ_ERROR, "read_error") \
 	X(FAULTS, WRITE_ERROR, "write_error") X(FAULTS, FLUSH_ERROR, "flush_error") \

@@ -48,8 +48,9 @@ static bool change_mode(struct tuner *tuner, struct plan_volume *v)
 
 static bool change_label(struct tuner *tuner, struct plan_volume *v)
 {
-	if (v->is_flash || !volume_may_be_used(v))
+	if (!volume_may_be_used(v))
 		return false;
+	SIM_SOMETIMES_IF(v->is_flash, "the label of a flash-only volume changes");
 	v->label_changes++;
 	tuner->v = v;
 	snprintf(tuner->label, sizeof(tuner->label), "label %u", (unsigned)sim_random(1000000));
@@ -187,6 +188,22 @@ static bool cancel_detach(struct plan_volume *v)
 	return false;
 }
 
+/* Which buckets are reused first: of a sweep that is under way, too. */
+static bool change_setting(struct tuner *tuner)
+{
+	struct cache_set *set = draw_set(tuner->life);
+
+	if (!set || set->is_stopping)
+		return false;
+	tuner->set = set == tuner->life->set[0] ? 0 : 1;
+	tuner->life->plan->set[tuner->set].setting_changes++;
+	tuner->replacement = sim_random(3);
+	SIM_SOMETIMES_IF(set->cache.space.refill_state == REFILL_SWEEP,
+			 "the policy changes during a sweep");
+	set_change_replacement(set, tuner->replacement, &tuner->waiter.error, &tuner->waiter.op);
+	return true;
+}
+
 static bool want_gc(struct tuner *tuner)
 {
 	struct cache_set *set = draw_set(tuner->life);
@@ -228,6 +245,13 @@ static bool operate(struct tuner *tuner)
 		return change_writeback(v);
 	case SWARM_CANCEL:
 		return cancel_detach(v);
+}
+
+	case SWARM_SETTING:
+		return change_setting(tuner);
+	case SWARM_RESIZE:
+	case SWARM_REMAKE:
+		return reshape_begin(tuner);
 	default:
 		return false;
 	}
@@ -253,6 +277,10 @@ static bool may_be_refused(const struct tuner *tuner, int error)
 		return error == -ECANCELED || error == -EBUSY;
 	case SWARM_REGISTER:
 		return error == -EBUSY || error == -EEXIST;
+	case SWARM_LABEL:
+	case SWARM_RESIZE:
+	case SWARM_REMAKE:
+		return error == -EINTR;		/* it is stopping */
 	default:
 		return false;
 	}
@@ -279,6 +307,7 @@ static void operation_ended(struct tuner *tuner, int error)
 {
 	bool is_of_set = tuner->doing == SWARM_STOP_SET || tuner->doing == SWARM_UNREGISTER;
 	struct plan_volume *v = tuner->v;
+	struct plan_set *of_plan = &tuner->life->plan->set[tuner->set];
 
 	if (error && !blame_has_cause(tuner->life) && !may_be_refused(tuner, error))
 		sim_fail("operation %s: error %d: %s", swarm_name(tuner->doing), error,
@@ -289,6 +318,10 @@ static void operation_ended(struct tuner *tuner, int error)
 	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
 	if (v)
 		snprintf(v->label, sizeof(v->label), "%s", error ? "" : tuner->label);
+	if (tuner->doing == SWARM_SETTING && !error && of_plan->setting_changes == 1) {
+		of_plan->replacement = tuner->replacement;
+		of_plan->setting_changes = 0;
+	}
 	tuner->v = NULL;
 	tuner->waiter.error = (struct error){ 0 };
 }
@@ -299,6 +332,8 @@ static void tuner_step(struct op *op)
 	struct life *life = tuner->life;
 	int error = op_take_error(op);
 
+	if (tuner->is_operating && reshape_goes_on(tuner, error))
+		return;
 	if (tuner->is_operating)
 		operation_ended(tuner, error);
 	tuner->is_operating = false;

@@ -1,0 +1,116 @@
+/* A backing device that has grown, or is shorter than what the set has of it. */
+#include "cache_world.h"
+
+enum { FIRST = 1, SECOND = 2, END = WORLD_BACKING_SECTORS, MORE = 4096, LESS = 4096 };
+
+static struct error said;
+
+TestSuite(size, .fini = world_end, .timeout = 60);
+
+/* What the file has, so many sectors of the volume. */
+static void make_file(uint64_t sectors)
+{
+	cr_assert(zero(int, truncate(world.backing_path, (WORLD_DATA_OFFSET + sectors) * 512)));
+}
+
+static int measure(void)
+{
+	struct awaiter awaiter;
+
+	said = (struct error){ 0 };
+	awaiter_init(&awaiter, world.reactor);
+	volume_measure(world.volume, &said, &awaiter.op);
+	return awaiter_wait(&awaiter);
+}
+
+static void restart(uint64_t sectors)
+{
+	cr_assert(zero(int, world_stop()));
+	make_file(sectors);
+	world_serve();
+	cr_assert(eq(ptr, world.volume->set, world.set));
+}
+
+Test(size, of_a_device_that_has_grown_is_taken_over)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	cr_assert(zero(int, world_write(END - 8, 8, FIRST)));
+	make_file(END + MORE);
+	cr_expect(eq(u64, world.volume->sectors, END));
+	cr_expect(zero(int, measure()), "%s", said.text);
+	cr_expect(eq(u64, world.volume->sectors, END + MORE));
+	cr_expect(not(world.volume->is_frozen));
+	cr_expect(zero(int, world_read(END, 256)));
+	cr_expect(zero(int, world_write(END + MORE - 8, 8, SECOND)));
+	cr_expect(eq(int, world_read(END - 8, 8), FIRST));
+	restart(END + MORE);
+	cr_expect(eq(int, world_read(END + MORE - 8, 8), SECOND));
+}
+
+Test(size, that_has_not_changed_is_as_it_was)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	cr_expect(zero(int, measure()));
+	cr_expect(eq(u64, world.volume->sectors, END));
+}
+
+Test(size, of_a_device_that_has_shrunk_is_refused)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	make_file(END - 8);
+	cr_expect(eq(int, measure(), -EINVAL));
+	cr_expect(ne(ptr, strstr(said.text, "has become shorter"), NULL), "%s", said.text);
+	cr_expect(eq(u64, world.volume->sectors, END));
+}
+
+Test(size, grows_without_a_set)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	cr_assert(zero(int, world_stop()));
+	unlink(world.cache_path);
+	world.cache_path[0] = '\0';
+	world_serve();
+	world.volume->is_exported = true;
+	make_file(END + MORE);
+	cr_expect(zero(int, measure()));
+	cr_expect(eq(u64, world.volume->sectors, END + MORE));
+}
+
+/* What was cached of the device when it was larger is not what it has there now. */
+Test(size, hides_clean_data_behind_the_end_for_ever)
+{
+	world_begin_with(8, MODE_WRITETHROUGH);
+	cr_assert(zero(int, world_write(END - 8, 8, FIRST)));
+	cr_expect(ne(u64, world_place(world.volume, END - 8, NULL), 0));
+	restart(END - LESS);
+	cr_expect(not(volume_is_read_only(world.volume)));
+	make_file(END);
+	cr_expect(zero(int, measure()));
+	cr_expect(zero(int, world_read(END - 8, 8)));
+	cr_expect(zero(u64, world_place(world.volume, END - 8, NULL)));
+}
+
+Test(size, too_small_for_dirty_data_lets_nobody_write)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	cr_assert(zero(int, world_write(END - 16, 8, FIRST)));
+	restart(END - LESS);
+	cr_expect(volume_is_read_only(world.volume));
+	cr_expect(eq(u64, world.volume->dirty_end, END - 8));
+	cr_expect(eq(int, world_write(0, 8, SECOND), -EROFS));
+	cr_expect(zero(int, world_read(0, 8)));
+	make_file(END);
+	cr_expect(zero(int, measure()));
+	cr_expect(not(volume_is_read_only(world.volume)));
+	cr_expect(eq(int, world_read(END - 16, 8), FIRST));
+	cr_expect(zero(int, world_write(0, 8, SECOND)));
+}
+
+Test(size, that_suffices_for_dirty_data_lets_all_write)
+{
+	world_begin_with(8, MODE_WRITEBACK);
+	cr_assert(zero(int, world_write(END - LESS - 8, 8, FIRST)));
+	restart(END - LESS);
+	cr_expect(not(volume_is_read_only(world.volume)));
+	cr_expect(eq(int, world_read(END - LESS - 8, 8), FIRST));
+}
