@@ -137,8 +137,11 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 			 v->volume->label, v->label);
 	if (v->label_changes)
 		v->label[0] = '\0';
-	v->moves = v->label_changes = 0;
-	v->is_detached = is_detached(v);
+	v->label_changes = 0;
+	if (!life_has_died(life)) {	/* else it may leave its set any moment */
+		v->moves = 0;
+		v->is_detached = is_detached(v);
+	}
 	check_says_dirty(v);
 	if (!v->is_flash && life->plan->swarm.weight[SWARM_WRITEBACK])
 		life_draw_writeback(v->volume);

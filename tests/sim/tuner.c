@@ -245,8 +245,6 @@ static bool operate(struct tuner *tuner)
 		return change_writeback(v);
 	case SWARM_CANCEL:
 		return cancel_detach(v);
-}
-
 	case SWARM_SETTING:
 		return change_setting(tuner);
 	case SWARM_RESIZE:
