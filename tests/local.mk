@@ -48,6 +48,8 @@ unit_tests = \
 	tests/unit/test_cache_stats \
 	tests/unit/test_cache_volume \
 	tests/unit/test_cache_write \
+	tests/unit/test_cache_writeback \
+	tests/unit/test_cache_writeback_rate \
 	tests/unit/test_control_manual \
 	tests/unit/test_control_store \
 	tests/unit/test_control_text \

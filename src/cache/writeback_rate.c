@@ -43,7 +43,7 @@ void writeback_rate_init(struct writeback_rate *rate)
 	*rate = (struct writeback_rate){ .sectors_per_second = RATE_FIRST };
 }
 
-/* The rate that frees buckets with little dirty data in time; 0: there is no need. */
+/* The rate that frees buckets with little dirty data in time; INT64_MIN: there is no need. */
 static int64_t fragment_term(const struct writeback_tunables *tunables,
 			     const struct writeback_load *load)
 {
@@ -52,10 +52,10 @@ static int64_t fragment_term(const struct writeback_tunables *tunables,
 
 	if (!tunables->consider_fragment || in_use <= IN_USE_LOW || !load->dirty ||
 	    !load->dirty_buckets)
-		return 0;
+		return INT64_MIN;
 	fragmentation = load->dirty_buckets * load->bucket_sectors / load->dirty;
 	if (fragmentation <= FRAGMENTED)
-		return 0;
+		return INT64_MIN;
 	if (in_use <= IN_USE_MID)
 		factor = (uint64_t)tunables->rate_fp_term_low * (in_use - IN_USE_LOW);
 	else if (in_use <= IN_USE_HIGH)

@@ -1,0 +1,342 @@
+/* Writeback on real files: what it copies, what it leaves, and what becomes of errors. */
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "cache_world.h"
+
+enum { A = 1, B = 2, BLOCK = 8, HIGH = 8000 };
+
+static void setup(void)
+{
+	world_begin_with(BLOCK, MODE_WRITEBACK);
+	world.volume->writeback_tunables.percent = 0;
+	world.volume->writeback_tunables.delay = 0;
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+TestSuite(writeback, .init = setup, .fini = world_end, .timeout = 60);
+
+static struct writeback *writeback(void)
+{
+	return &world.volume->writeback;
+}
+
+static void go(bool running)
+{
+	world.volume->writeback_tunables.running = running;
+	writeback_wake(writeback());
+}
+
+static uint64_t dirty(void)
+{
+	return volume_dirty_bytes(world.volume) / 512;
+}
+
+/* Until all is written back, and the superblock says so. */
+static void write_back(void)
+{
+	go(true);
+	while (dirty() || volume_state(world.volume) == STATE_DIRTY)
+		world_pause();
+	go(false);
+}
+
+/* A byte of the backing device; -1: the sectors are not all of one byte. */
+static int backing_byte(uint64_t sector, uint64_t sectors)
+{
+	int fd = open(world.backing_path, O_RDONLY);
+
+	world.skew = 0;
+	cr_assert(eq(i64, pread(fd, world.data, sectors * 512,
+				(WORLD_DATA_OFFSET + sector) * 512), (int64_t)sectors * 512));
+	close(fd);
+	return world_byte(0, sectors);
+}
+
+static int state_on_disk(void)
+{
+	struct superblock_disk disk;
+	struct superblock sb;
+	int fd = open(world.backing_path, O_RDONLY);
+
+	cr_assert(eq(i64, pread(fd, &disk, SUPERBLOCK_BYTES, SUPERBLOCK_SECTOR * 512),
+		     SUPERBLOCK_BYTES));
+	close(fd);
+	superblock_decode_unchecked(&sb, &disk);
+	return superblock_state(&sb);
+}
+
+Test(writeback, does_nothing_while_it_may_not_run)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	for (unsigned i = 0; i < 20; i++)
+		world_pause();
+	cr_expect(eq(u64, dirty(), BLOCK));
+	cr_expect(eq(int, writeback()->state, WRITEBACK_IDLE));
+	cr_expect(zero(int, backing_byte(0, BLOCK)));
+}
+
+Test(writeback, leaves_clean_data_in_the_cache_and_says_so)
+{
+	bool is_dirty = true;
+
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
+	write_back();
+	cr_expect(eq(int, backing_byte(0, BLOCK), A));
+	cr_expect(eq(int, state_on_disk(), STATE_CLEAN));
+	cr_expect(ne(u64, world_place(world.volume, 0, &is_dirty), 0));
+	cr_expect(not(is_dirty));
+	cr_expect(eq(u64, writeback()->keys_done, 1));
+	cr_expect(eq(u64, writeback()->sectors_done, BLOCK));
+	cr_expect(eq(ptr, writeback()->batch, NULL));		/* memory is given back */
+}
+
+/* Many extents, of which two are contiguous, and one is longer than a copy. */
+Test(writeback, copies_all_extents_of_a_volume)
+{
+	for (unsigned i = 0; i < 100; i++)
+		cr_assert(zero(int, world_write(i * 3 * BLOCK, BLOCK, A)));
+	cr_assert(zero(int, world_write(BLOCK, BLOCK, A)));
+	cr_assert(zero(int, world_write(4096, 2048, B)));
+	write_back();
+	for (unsigned i = 0; i < 100; i++)
+		cr_expect(eq(int, backing_byte(i * 3 * BLOCK, BLOCK), A), "extent %u", i);
+	cr_expect(eq(int, backing_byte(BLOCK, BLOCK), A));
+	cr_expect(zero(int, backing_byte(2 * BLOCK, BLOCK)));
+	cr_expect(eq(int, backing_byte(4096, 2048), B));
+	cr_expect(eq(u64, writeback()->sectors_done, 101 * BLOCK + 2048));
+}
+
+/* Between the copy and the swap: what was written last stays dirty until it is copied, too. */
+Test(writeback, does_not_take_a_newer_extent_for_clean)
+{
+	struct bkey old, new;
+	struct insert insert;
+	struct awaiter awaiter;
+	struct lookup found;
+
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	awaiter_init(&awaiter, world.reactor);
+	set_lock(world.set);
+	cr_assert(zero(int, index_lookup(&world.set->index, world.volume->slot,
+					 WORLD_DATA_OFFSET, BLOCK, &found, &awaiter.op)));
+	set_unlock(world.set);
+	old = new = found.key;
+	bkey_set_dirty(&new, false);
+	cr_assert(zero(int, world_write(0, BLOCK, B)));
+	insert = (struct insert){ .index = &world.set->index, .parent = &awaiter.op,
+				  .keys = { new }, .count = 1, .expected = &old };
+	insert_start(&insert);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(u32, insert.collisions, 1));
+	cr_expect(eq(u64, dirty(), BLOCK));
+	write_back();
+	cr_expect(eq(int, backing_byte(0, BLOCK), B));
+}
+
+Test(writeback, goes_on_with_what_was_dirty_before_a_restart)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	cr_assert(zero(int, world_stop()));
+	world_serve();
+	cr_expect(eq(u64, dirty(), BLOCK));
+	write_back();
+	cr_expect(eq(int, backing_byte(0, BLOCK), A));
+	cr_assert(zero(int, world_stop()));
+	world_serve();
+	cr_expect(eq(int, volume_state(world.volume), STATE_CLEAN));
+	cr_expect(eq(int, world_read(0, BLOCK), A));
+}
+
+/* All of it was overwritten by clean data: nothing is dirty, and the superblock still says so. */
+Test(writeback, says_clean_when_there_is_nothing_to_copy)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, BLOCK, B)));
+	cr_assert(eq(int, state_on_disk(), STATE_DIRTY));
+	write_back();
+	cr_expect(eq(int, state_on_disk(), STATE_CLEAN));
+	cr_expect(zero(u64, writeback()->keys_done));
+}
+
+Test(writeback, makes_dirty_durable_again)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	write_back();
+	cr_assert(zero(int, world_write(BLOCK, BLOCK, B)));
+	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
+}
+
+/* ---- errors ---- */
+
+static void limit_files(rlim_t bytes)
+{
+	const struct rlimit limit = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
+
+	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
+}
+
+Test(writeback, keeps_dirty_what_the_backing_device_refuses)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	cr_assert(zero(int, world_write(HIGH, BLOCK, B)));
+	limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
+	go(true);
+	while (!writeback()->write_errors || dirty() > BLOCK)
+		world_pause();
+	limit_files(RLIM_INFINITY);
+	cr_expect(eq(u64, dirty(), BLOCK));
+	cr_expect(eq(int, backing_byte(0, BLOCK), A));
+	cr_expect(ne(ptr, strstr(writeback()->error.text, "8 sectors at sector 8000"), NULL), "%s",
+		  writeback()->error.text);
+	cr_expect(eq(int, world_read(HIGH, BLOCK), B));
+	write_back();			/* the device takes it now */
+	cr_expect(eq(int, backing_byte(HIGH, BLOCK), B));
+	cr_expect(zero(int, writeback()->error.code));
+}
+
+Test(writeback, keeps_dirty_what_the_cache_cannot_read)
+{
+	uint64_t place;
+
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	place = world_place(world.volume, 0, NULL);
+	cr_assert(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	world_cut(world.cache_path, place);
+	go(true);
+	while (!writeback()->read_errors)
+		world_pause();
+	go(false);
+	cr_expect(eq(u64, dirty(), BLOCK));
+	cr_expect(zero(int, backing_byte(0, BLOCK)));		/* and nothing else was written */
+	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
+}
+
+Test(writeback, ends_with_its_set)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	world_kill_set();
+	go(true);
+	world_pause();
+	cr_expect(eq(int, writeback()->state, WRITEBACK_IDLE));
+	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
+}
+
+/* ---- detach ---- */
+
+static int detach(void)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	awaiter_init(&awaiter, world.reactor);
+	volume_detach(world.volume, &error, &awaiter.op);
+	return awaiter_wait(&awaiter);
+}
+
+/* Also one that may not run. */
+Test(writeback, comes_before_a_detach)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	cr_assert(zero(int, detach()));
+	cr_expect(eq(ptr, world.volume->set, NULL));
+	cr_expect(eq(int, state_on_disk(), STATE_NONE));
+	cr_expect(eq(int, backing_byte(0, BLOCK), A));
+	cr_expect(eq(int, writeback()->state, WRITEBACK_OFF));
+}
+
+/* One that can't be written stays in its set, and a second detach is refused. */
+Test(writeback, of_a_detach_can_be_cancelled)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	cr_assert(zero(int, world_write(HIGH, BLOCK, A)));
+	limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
+	awaiter_init(&awaiter, world.reactor);
+	volume_detach(world.volume, &error, &awaiter.op);
+	while (!writeback()->write_errors)
+		world_pause();
+	cr_expect(eq(int, detach(), -EALREADY));
+	cr_expect(world.volume->is_detaching);
+	volume_cancel_detach(world.volume);
+	cr_expect(eq(int, awaiter_wait(&awaiter), -ECANCELED));
+	limit_files(RLIM_INFINITY);
+	cr_expect(not(world.volume->is_detaching));
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(eq(u64, dirty(), BLOCK));
+	cr_assert(zero(int, detach()));
+	cr_expect(eq(int, backing_byte(HIGH, BLOCK), A));
+}
+
+/* Writes go to the backing device alone from the beginning. */
+Test(writeback, of_a_detach_lets_nothing_become_dirty)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	cr_assert(zero(int, world_write(HIGH, BLOCK, A)));
+	limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
+	awaiter_init(&awaiter, world.reactor);
+	volume_detach(world.volume, &error, &awaiter.op);
+	cr_assert(zero(int, world_write(0, BLOCK, B)));
+	cr_expect(eq(u64, dirty(), BLOCK));
+	cr_expect(eq(int, backing_byte(0, BLOCK), B));
+	limit_files(RLIM_INFINITY);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(eq(ptr, world.volume->set, NULL));
+}
+
+/* ---- ranges ---- */
+
+/* A read that first reads all from the backing device sees what is copied there meanwhile. */
+Test(writeback, lets_a_read_begin_again)
+{
+	struct range read = { .start = 0 }, copy;
+	struct awaiter awaiter;
+	struct ranges *ranges = &world.volume->ranges;
+
+	awaiter_init(&awaiter, world.reactor);
+	cr_assert(zero(int, range_take(ranges, &read, RANGE_READ, 100, 200, &awaiter.op)));
+	range_begin_copy(ranges, &copy, 199, 300);
+	cr_expect(not(read.was_copied));
+	range_end_copy(ranges, &copy);
+	cr_expect(read.was_copied);
+	read.was_copied = false;
+	range_begin_copy(ranges, &copy, 200, 300);
+	range_end_copy(ranges, &copy);
+	cr_expect(not(read.was_copied));
+	range_release(ranges, &read);
+}
+
+Test(writeback, is_awaited_by_changes_of_the_backing_device)
+{
+	struct range copy;
+	struct awaiter awaiter;
+	struct ranges *ranges = &world.volume->ranges;
+
+	awaiter_init(&awaiter, world.reactor);
+	range_begin_copy(ranges, &copy, 100, 200);
+	cr_expect(zero(int, ranges_await_copies(ranges, 200, 300, &awaiter.op)));
+	cr_expect(eq(int, ranges_await_copies(ranges, 199, 300, &awaiter.op), -EAGAIN));
+	range_end_copy(ranges, &copy);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(zero(int, ranges_await_copies(ranges, 199, 300, &awaiter.op)));
+}
+
+Test(writeback, leaves_out_what_is_being_written)
+{
+	struct range write;
+	struct awaiter awaiter;
+	struct ranges *ranges = &world.volume->ranges;
+
+	awaiter_init(&awaiter, world.reactor);
+	cr_assert(zero(int, range_take(ranges, &write, RANGE_WRITE, 100, 200, &awaiter.op)));
+	cr_expect(ranges_have_write(ranges, 199, 300));
+	cr_expect(not(ranges_have_write(ranges, 200, 300)));
+	cr_expect(not(ranges_have_write(ranges, 0, 100)));
+	range_release(ranges, &write);
+	cr_expect(not(ranges_have_write(ranges, 199, 300)));
+}
