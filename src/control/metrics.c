@@ -54,6 +54,31 @@ static double volume_dirty(const struct volume *volume)
 	return volume_dirty_bytes(volume);
 }
 
+static double volume_target(const struct volume *volume)
+{
+	return volume->set ? (double)writeback_target_of(volume) * SECTOR_BYTES : 0;
+}
+
+static double volume_writeback_rate(const struct volume *volume)
+{
+	return (double)writeback_current_rate(&volume->writeback) * SECTOR_BYTES;
+}
+
+static double volume_written_back(const struct volume *volume)
+{
+	return (double)volume->writeback.sectors_done * SECTOR_BYTES;
+}
+
+static double volume_writeback_errors(const struct volume *volume)
+{
+	return volume->writeback.read_errors + volume->writeback.write_errors;
+}
+
+static double volume_detaching(const struct volume *volume)
+{
+	return volume->is_detaching;
+}
+
 static double volume_state_number(const struct volume *volume)
 {
 	return volume_state(volume);
@@ -150,6 +175,16 @@ static const struct volume_metric volume_metrics[] = {
 	{ "size_bytes", "Size of the volume.", METRIC_GAUGE, volume_bytes, true },
 	{ "dirty_bytes", "Dirty data: data that only the cache holds.", METRIC_GAUGE,
 	  volume_dirty, true },
+	{ "dirty_target_bytes", "Dirty data beyond this are written back faster.", METRIC_GAUGE,
+	  volume_target, false },
+	{ "writeback_rate_bytes", "Bytes per second at which dirty data are written back.",
+	  METRIC_GAUGE, volume_writeback_rate, false },
+	{ "written_back_bytes_total", "Dirty data that were written back, and are clean since.",
+	  METRIC_COUNTER, volume_written_back, false },
+	{ "writeback_errors_total", "Extents that could not be written back, and stay dirty.",
+	  METRIC_COUNTER, volume_writeback_errors, false },
+	{ "detaching", "1: dirty data are written back in order to detach the volume.",
+	  METRIC_GAUGE, volume_detaching, false },
 	{ "state", "0 no cache, 1 clean, 2 dirty, 3 inconsistent.", METRIC_GAUGE,
 	  volume_state_number, false },
 	{ "open_handles", "Open handles of the volume.", METRIC_GAUGE, volume_opens, true },

@@ -208,7 +208,7 @@ static void show_sequential_cutoff(const struct control_subject *subject UNUSED,
 	text_size(text, 0);
 }
 
-/* The states of the superblock, in the words of the kernel; and whether the set has failed. */
+/* The states of the superblock, in the words of the kernel; and what is unusual. */
 static void show_state(const struct control_subject *subject, struct text *text)
 {
 	const struct volume *volume = subject->volume;
@@ -219,7 +219,9 @@ static void show_state(const struct control_subject *subject, struct text *text)
 		[STATE_STALE] = "inconsistent",
 	};
 
-	text_print(text, "%s%s\n", names[volume_state(volume)],
+	text_print(text, "%s%s%s%s\n", names[volume_state(volume)],
+		   volume->is_detaching ? ", detaching" : "",
+		   volume->writeback.error.code ? ", writing back fails" : "",
 		   volume_set_has_failed(volume) ? ", the set has failed" : "");
 }
 
@@ -264,7 +266,7 @@ const struct control_file control_backing_files[] = {
 	{ "sequential_cutoff", 0444, show_sequential_cutoff, NULL,
 	  "always 0.0k: sequential data are cached like all others" },
 	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent; "
-	  "followed by a comma and the words \"the set has failed\" if it has" },
+	  "behind a comma: \"detaching\", \"writing back fails\" or \"the set has failed\" if so" },
 	{ "stop", 0200, NULL, store_stop,
 	  "any text: stops the volume once its last user has closed it" },
 	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },

@@ -79,7 +79,8 @@ Test(rate, rises_when_the_cache_is_full_of_fragments)
 
 	for (unsigned i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
 		load.in_use_percent = of[i].in_use;
-		cr_expect(eq(u64, update(2000, SECOND), of[i].expected), "%u percent", of[i].in_use);
+		cr_expect(eq(u64, update(2000, SECOND), of[i].expected), "%u percent",
+			  of[i].in_use);
 	}
 	tunables.consider_fragment = false;
 	cr_expect(eq(u64, update(2000, SECOND), 8));
