@@ -90,6 +90,7 @@ space_sources = \
 	src/space/prio.c \
 	src/space/range.h \
 	src/space/refill.c \
+	src/space/relocate.c \
 	src/space/room.c \
 	src/space/space.h \
 	src/space/survey.c \
@@ -135,6 +136,8 @@ cache_sources = \
 	src/cache/gc.h \
 	src/cache/gc_merge.c \
 	src/cache/gc_merge.h \
+	src/cache/gc_move.c \
+	src/cache/gc_move.h \
 	src/cache/ranges.c \
 	src/cache/ranges.h \
 	src/cache/read.c \

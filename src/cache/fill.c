@@ -223,6 +223,7 @@ static void insert_keys(struct fill *fill)
 	insert->is_journaled = false;
 	insert->expected = NULL;
 	insert->may_drop = true;
+	insert->may_not_plan = false;
 	insert->cancelled = &fill->range.is_cancelled;	/* FILL-1 */
 	insert->replayed = 0;
 	fill->state = FILL_KEY;

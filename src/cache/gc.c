@@ -272,7 +272,10 @@ static LOCKED void drop_roots(struct gc *gc)
 		gc->state = GC_IDLE;
 	} else if (index_lower_root(&gc->set->index, &gc->op)) {
 		end(gc);
-		op_queue(&gc->op);
+		if (gc_move_begin(gc))
+			gc->state = GC_MOVE;
+		else
+			op_queue(&gc->op);
 	}
 }
 
@@ -314,9 +317,10 @@ static void gc_step(struct op *op)
 	struct gc *gc = container_of(op, struct gc, op);
 	struct cache_set *set = gc->set;
 
-	op_take_error(op);
+	int error = op_take_error(op);
+
 	set_lock(set);
-	if (health_error(&set->health))
+	if (health_error(&set->health) && gc->state != GC_MOVE)
 		gc->state = GC_IDLE;
 	switch (gc->state) {
 	case GC_IDLE:
@@ -333,6 +337,12 @@ static void gc_step(struct op *op)
 		break;
 	case GC_ROOT:
 		drop_roots(gc);
+		break;
+	case GC_MOVE:
+		if (!gc_move_step(gc, error)) {
+			gc->state = GC_IDLE;
+			op_queue(&gc->op);
+		}
 		break;
 	}
 	set_unlock(set);

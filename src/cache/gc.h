@@ -5,8 +5,8 @@
  *	  ^              slice by slice   waits for the     | waits for merges and
  *	  |                               leaf to be read,  | rewrites that are due
  *	  |                               then written      |
- *	  +------------------ ROOT <------------------------+ that was the last leaf
- *	                      drops roots with one child
+ *	  +---- (MOVE) <----- ROOT <------------------------+ that was the last leaf
+ *	        gc_move.h     drops roots with one child
  *
  * Each step handles one slice of buckets, or one leaf, in one critical section, so that
  * requests run between.
@@ -23,11 +23,12 @@
 #include <stdbool.h>
 
 #include "cache/gc_merge.h"
+#include "cache/gc_move.h"
 #include "index/index.h"
 
 struct cache_set;
 
-enum gc_state { GC_IDLE, GC_CLEAR, GC_NODE, GC_WORK, GC_ROOT };
+enum gc_state { GC_IDLE, GC_CLEAR, GC_NODE, GC_WORK, GC_ROOT, GC_MOVE };
 
 struct gc {
 	struct cache_set *set;
@@ -37,6 +38,7 @@ struct gc {
 	struct index_walk walk;
 	uint64_t leaf, leaf_inserted;	/* the leaf that must be durable, up to this many keys */
 	struct gc_windows windows;
+	struct gc_move move;
 	bool is_stale[INDEX_LEVELS_MAX];	/* interior nodes on the path: to be rewritten */
 	uint64_t given_back;		/* index->nodes_given_back when the run began */
 	bool is_stopping;

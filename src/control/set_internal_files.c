@@ -240,6 +240,16 @@ static int store_trigger_gc(struct control_store *store)
 	return 0;
 }
 
+static void show_copy_gc(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->gc.move.is_enabled);
+}
+
+static int store_copy_gc(struct control_store *store)
+{
+	return units_parse_bool(store->text, &store->subject.set->gc.move.is_enabled);
+}
+
 static void show_idle_max_rate(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->set->idle_max_writeback_rate);
@@ -307,6 +317,8 @@ const struct control_file control_set_internal_files[] = {
 	  "how full the index nodes are, as of the last garbage collection" },
 	{ "cache_read_races", 0444, show_read_races, NULL,
 	  "always 0: buckets are pinned while they are read" },
+	{ "copy_gc_enabled", 0644, show_copy_gc, store_copy_gc,
+	  "1: after a garbage collection, nearly empty buckets are emptied" },
 	{ "cutoff_writeback", 0444, show_cutoff, NULL,
 	  "cache use (percent) above which new writes are no longer kept dirty" },
 	{ "cutoff_writeback_sync", 0444, show_cutoff_sync, NULL,

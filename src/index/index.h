@@ -192,6 +192,7 @@ struct insert {
 	 * the range of keys[i] at least; the owner keeps the array in place.  NULL: in any case. */
 	const struct bkey *expected;
 	bool may_drop;		/* a fill: drop keys rather than wait for long */
+	bool may_not_plan;	/* moving gc: and rather than replace a full leaf; see had_plan */
 	const bool *cancelled;	/* NULL, or a flag: once true, no further key is inserted */
 	uint64_t replayed;	/* replay: the journal entry to pin; otherwise 0 */
 	/* results */
@@ -202,7 +203,7 @@ struct insert {
 	struct op op;
 	enum insert_state state;	/* for the simulator's report of ops that wait */
 	unsigned next;		/* the next key to insert; its front may be cut already */
-	bool had_plan;		/* a leaf was full before */
+	bool had_plan;		/* a leaf was full before, or is where it has ended */
 	unsigned waits;		/* of a fill: for leaves, so far */
 };
 

@@ -157,8 +157,10 @@ static LOCKED int make_room(struct insert *insert, struct node *leaf, unsigned w
 			error = write_leaf_first(insert, leaf);
 			break;
 		case LEAF_FULL:
-			if (insert->may_drop && insert->had_plan)
+			if (insert->may_drop && (insert->had_plan || insert->may_not_plan)) {
+				insert->had_plan = true;
 				return -ECANCELED;
+			}
 			insert->had_plan = true;
 			return -ENOSPC;
 		}

@@ -101,6 +101,17 @@ int space_take(struct space *space, enum bucket_use use, unsigned count, uint32_
 	return 0;
 }
 
+bool space_take_spare(struct space *space, uint32_t *bucket)
+{
+	if (health_error(space->setup.health) || !space->is_running ||
+	    !space_can_spare(space, USE_BTREE, 1))
+		return false;
+	ring_pop(&space->free[USE_BTREE], bucket);
+	hand_out(space, USE_DATA, *bucket);
+	space_kick(space);
+	return true;
+}
+
 bool space_can_spare(const struct space *space, enum bucket_use use, unsigned count)
 {
 	const struct bucket_ring *ring = &space->free[use];

@@ -39,6 +39,9 @@ void space_want_gc_again(struct space *space) LOCKED;
 /* It has ended: how long may refill want no other? */
 void space_judge_gc(struct space *space) LOCKED;
 
+/* A bucket for data that splits can spare, of the list for nodes; false: there is none. */
+bool space_take_spare(struct space *space, uint32_t *bucket) LOCKED;
+
 bool space_may_be_victim(const struct space *space, uint64_t number);
 /* victims.c: the next slice of the sweep; true: it was the last. */
 bool space_sweep(struct space *space) LOCKED;

@@ -11,7 +11,10 @@
 #define GC_REST_MIN_NS UINT64_C(200000000)
 #define GC_REST_MAX_NS UINT64_C(10000000000)
 
-enum { GC_HIDDEN_FRACTION = 64 };	/* a gc, if dirty writes lack room and 1/64 was hidden */
+enum {
+	GC_HIDDEN_FRACTION = 64,	/* a gc, if dirty writes lack room and 1/64 was hidden */
+	SHORT_FRACTION = 16,
+};
 
 void space_want_gc(struct space *space)
 {
@@ -75,12 +78,22 @@ static unsigned promise_of(const struct space *space, unsigned sectors)
  * `kept` is what others may take: the full lists of metadata, the open buckets, and another btree
  * list of minimum size.
  */
+static uint64_t kept(const struct space *space)
+{
+	return space->metadata_reserved + space->open_limit + BTREE_LIST_MIN +
+	       space->dirty_promised;
+}
+
+bool space_is_short(const struct space *space)
+{
+	return space->available <= kept(space) + space->setup.buckets / SHORT_FRACTION;
+}
+
 bool space_promise_dirty(struct space *space, unsigned sectors)
 {
 	unsigned need = promise_of(space, sectors);
-	uint64_t kept = space->metadata_reserved + space->open_limit + BTREE_LIST_MIN;
 
-	if (space->available <= kept + space->dirty_promised + need)
+	if (space->available <= kept(space) + need)
 		return false;
 	space->dirty_promised += need;
 	return true;

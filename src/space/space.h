@@ -96,6 +96,19 @@ struct open_bucket {
 	bool is_flash;	/* data of flash-only and of cached volumes are never mixed (LESSON-28) */
 };
 
+/* Moved data of different fates do not share a bucket. */
+enum move_kind { MOVE_CLEAN, MOVE_DIRTY, MOVE_FLASH, MOVE_KINDS };
+enum { MOVE_CLASSES = 12 };	/* of sixteenths: fuller buckets are not emptied */
+
+/* Which buckets moving gc empties: those of the classes before end_class.  And those it fills. */
+struct relocation {
+	bool is_only_dirty;
+	uint64_t cursor;		/* of the sweep that counts them */
+	uint64_t buckets[MOVE_CLASSES], sectors[MOVE_CLASSES];
+	unsigned end_class;		/* 0: none are worth it */
+	struct open_bucket open[MOVE_KINDS];
+};
+
 enum refill_state {
 	REFILL_IDLE,
 	REFILL_CHOOSE,
@@ -195,6 +208,8 @@ struct space {
 	uint16_t prio_lowest;		/* in the current round until now */
 	int64_t gc_left;		/* sectors of writes until the next gc */
 	struct random random;
+
+	struct relocation move;
 
 	uint64_t sectors_written;	/* data; writers of btree and metadata count their own */
 	uint64_t metadata_sectors_written;
@@ -298,6 +313,27 @@ void space_want_gc(struct space *space) LOCKED;
 void space_gc_wins(struct space *space) LOCKED;
 /* Wanted, and no choice is being made (SPACE-9); if not, gc_wanted is woken when it may. */
 bool space_gc_may_begin(const struct space *space) LOCKED;
+
+/* ---- moving gc: empties buckets with few live data (relocate.c) ---- */
+
+/*
+ * After a gc has ended: looks for buckets that are worth it, slice by slice, or only for those
+ * with dirty data, whose clean ones stay.
+ */
+void space_move_begin(struct space *space, bool only_dirty) LOCKED;
+bool space_move_sweep(struct space *space) LOCKED;	/* true: all were looked at */
+bool space_move_is_worth(const struct space *space) LOCKED;
+/* Is the extent, whose pointer is current, in one of them? */
+bool space_move_wants(const struct space *space, const struct bkey *k) LOCKED;
+/* A place for all of the extent, which has a pin.  -ENOSPC: no bucket can be spared. */
+int space_move_allocate(struct space *space, enum move_kind kind, const struct bkey *k,
+			uint64_t *ptr) LOCKED MUST_CHECK;
+void space_move_end(struct space *space) LOCKED;
+/* Can few buckets become dirty, or metadata, before none is left for dirty data? */
+bool space_is_short(const struct space *space) LOCKED;
+
+/* ---- the start of a set ---- */
+
 /*
  * At the start of a set, before any allocation, every pointer is passed to one of these (survey.c),
  * to find the newest generation of each bucket.  -EINVAL if it contradicts an earlier pointer.

@@ -506,6 +506,12 @@ unsigned plan_slice_buckets(const struct plan *plan)
 	return 1 + mixed % (mixed & (1 << 20) ? 50 : 600);
 }
 
+/* Not drawn either: half of the seeds. */
+bool plan_moves(const struct plan *plan)
+{
+	return plan->seed * UINT64_C(0x9e3779b97f4a7c15) >> 50 & 1;
+}
+
 void plan_print(const struct plan *plan)
 {
 	static const char *const modes[] = { "writethrough", "writeback", "writearound", "none" };

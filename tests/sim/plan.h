@@ -91,4 +91,6 @@ void plan_set_faults(struct plan *plan, const struct sim_faults *faults);
 /* "600 buckets of 8, block 8, lru; backing0 ..." */
 /* Buckets that a step of a sweep looks at (SPACE-6). */
 unsigned plan_slice_buckets(const struct plan *plan);
+/* copy_gc_enabled, once a gc is wanted by hand. */
+bool plan_moves(const struct plan *plan);
 void plan_print(const struct plan *plan);

@@ -210,6 +210,9 @@ static bool want_gc(struct tuner *tuner)
 
 	if (!set || set->is_stopping)
 		return false;
+	set_lock(set);
+	set->gc.move.is_enabled = plan_moves(tuner->life->plan);
+	set_unlock(set);
 	life_want_gc(set);
 	return false;
 }
