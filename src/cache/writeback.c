@@ -19,7 +19,8 @@ enum {
 	PARTS_CAREFUL = 128,	/* sectors; see writeback_copy.c */
 };
 #define NS_PER_SECOND UINT64_C(1000000000)
-#define RETRY_NS NS_PER_SECOND			/* after a pass that failed or left something */
+#define RETRY_NS NS_PER_SECOND			/* the pause after a pass that failed, at least */
+#define SHORT_NS (NS_PER_SECOND / 20)		/* any other pause */
 
 static void writeback_step(struct op *op);
 
@@ -164,16 +165,16 @@ static void enter_idle(struct writeback *writeback)
 		writeback_cancel_wait(writeback, -EIO);
 }
 
-static void enter_pause(struct writeback *writeback, uint64_t pause_ns)
+static void enter_pause(struct writeback *writeback, uint64_t ns)
 {
 	writeback->state = WRITEBACK_PAUSE;
-	timer_start(&writeback->timer, pause_ns, &writeback->op);
+	timer_start(&writeback->timer, ns, &writeback->op);
 }
 
 static void begin_pass(struct writeback *writeback)
 {
 	writeback->is_careful = writeback->has_failed;
-	writeback->found_dirty = writeback->left_dirty = writeback->has_failed = false;
+	writeback->found_dirty = writeback->has_failed = false;
 	writeback->is_at_end = false;
 	writeback->at = writeback->volume->data_offset;
 	writeback->state = WRITEBACK_SCAN;
@@ -197,6 +198,17 @@ static void mark_clean(struct writeback *writeback)
 	volume_change_superblock(volume, &clean, &writeback->op);
 }
 
+/* Without a limit the next pass comes soon, but not so soon that it only scans. */
+static uint64_t pause_ns(const struct writeback *writeback)
+{
+	const struct volume *volume = writeback->volume;
+	uint64_t delay_ns = max_u64(volume->writeback_tunables.delay * NS_PER_SECOND, SHORT_NS);
+
+	if (writeback->has_failed)
+		return volume->is_detaching ? RETRY_NS : max_u64(delay_ns, RETRY_NS);
+	return writeback_is_unlimited(writeback) ? SHORT_NS : delay_ns;
+}
+
 /*
  * The pass has seen the whole volume.  Once nothing is dirty any more another one follows at once,
  * which finds that out.
@@ -204,19 +216,13 @@ static void mark_clean(struct writeback *writeback)
 static void end_pass(struct writeback *writeback)
 {
 	struct volume *volume = writeback->volume;
-	uint64_t delay_ns = volume->writeback_tunables.delay * NS_PER_SECOND;
 
-	if (writeback->has_failed) {
-		if (!writeback->is_careful)
-			log_error("%s", writeback->error.text);
-		enter_pause(writeback, volume->is_detaching ? RETRY_NS :
-							      max_u64(delay_ns, RETRY_NS));
-		return;
-	}
-	writeback->error = (struct error){ 0 };
-	if (!is_clean(volume)) {
-		enter_pause(writeback, !volume->is_detaching ? max_u64(delay_ns, 1) :
-			    writeback->left_dirty ? RETRY_NS / 100 : 1);
+	if (writeback->has_failed && !writeback->is_careful)
+		log_error("%s", writeback->error.text);
+	if (!writeback->has_failed)
+		writeback->error = (struct error){ 0 };
+	if (writeback->has_failed || !is_clean(volume)) {
+		enter_pause(writeback, pause_ns(writeback));
 	} else if (writeback->found_dirty) {
 		begin_pass(writeback);
 		op_queue(&writeback->op);
@@ -520,6 +526,14 @@ void writeback_wake(struct writeback *writeback)
 		 (is_over_target || writeback->is_stopping || writeback->volume->is_detaching ||
 		  !writeback_may_work(writeback)))
 		timer_cancel(&writeback->timer);
+}
+
+void writeback_look_again(struct writeback *writeback)
+{
+	if (timer_running(&writeback->timer))
+		timer_cancel(&writeback->timer);
+	else
+		writeback_wake(writeback);
 }
 
 int writeback_await_clean(struct writeback *writeback, struct op *op)

@@ -114,7 +114,7 @@ struct writeback {
 	/* the pass */
 	uint64_t at;				/* key sector where the scan goes on */
 	bool is_at_end;				/* the scan has seen all of the volume */
-	bool found_dirty, left_dirty;		/* left: some could not be copied, or was in use */
+	bool found_dirty;
 	bool has_failed;			/* a transfer failed in this pass */
 	bool is_careful;			/* it failed in the last one: small copies */
 	/* for users */
@@ -133,8 +133,10 @@ void writeback_start(struct writeback *writeback);
  * wait in writeback_await_clean() are woken with -ECANCELED.
  */
 int writeback_stop(struct writeback *writeback, struct op *op) MUST_CHECK;
-/* Something has become dirty, or a tunable or is_detaching has changed. */
+/* Something has become dirty, or is_detaching has changed. */
 void writeback_wake(struct writeback *writeback);
+/* A tunable has changed: it takes effect at once, a pause ends. */
+void writeback_look_again(struct writeback *writeback);
 /*
  * 0: the volume has no dirty data.  -EAGAIN: `op` waits for that; ask again.  -EIO: they cannot be
  * written back, since the set has failed; a detach ends.

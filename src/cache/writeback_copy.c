@@ -91,7 +91,6 @@ static LOCKED int check_key(struct writeback *writeback, struct bkey *key)
 
 	if (ranges_have_write(&volume->ranges, bkey_start(key), bkey_end(key))) {
 		SIM_SOMETIMES("writeback leaves out what is being written");
-		writeback->left_dirty = true;
 		return -ENOENT;
 	}
 	error = index_lookup(&volume->set->index, volume->slot, bkey_start(key),
@@ -100,13 +99,10 @@ static LOCKED int check_key(struct writeback *writeback, struct bkey *key)
 		return error;
 	if (!found.is_hit || !bkey_is_dirty(&found.key) || found.key.ptr != key->ptr) {
 		SIM_SOMETIMES("what was to be written back has been overwritten");
-		writeback->left_dirty = true;
 		return -ENOENT;
 	}
-	if (found.sectors < bkey_sectors(key)) {
-		writeback->left_dirty = true;
+	if (found.sectors < bkey_sectors(key))
 		bkey_cut_back(key, bkey_start(key) + found.sectors);
-	}
 	if (!can_be_copied(writeback, key)) {
 		writeback->write_errors++;
 		failed(writeback, bkey_start(key), bkey_sectors(key), -EINVAL,
@@ -255,10 +251,8 @@ int writeback_start_copies(struct writeback *writeback)
 	}
 	if (error == -EAGAIN || batch->started == batch->ended)
 		return error;
-	if (error) {			/* what is in flight ends first, the rest stays dirty */
+	if (error)			/* what is in flight ends first, the rest stays dirty */
 		batch->next = batch->count;
-		writeback->left_dirty = true;
-	}
 	waitlist_join(&writeback->copy_ended, &writeback->op);
 	return -EAGAIN;
 }

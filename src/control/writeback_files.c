@@ -25,7 +25,7 @@ static int store_number(struct control_store *store, uint64_t low, uint64_t high
 	if (error)
 		return error;
 	*value = number;
-	writeback_wake(&store->subject.volume->writeback);
+	writeback_look_again(&store->subject.volume->writeback);
 	return 0;
 }
 
@@ -34,7 +34,7 @@ static int store_bool(struct control_store *store, bool *value)
 	int error = units_parse_bool(store->text, value);
 
 	if (!error)
-		writeback_wake(&store->subject.volume->writeback);
+		writeback_look_again(&store->subject.volume->writeback);
 	return error;
 }
 
@@ -90,7 +90,7 @@ int control_store_writeback_rate(struct control_store *store)
 	if (error)
 		return error;
 	writeback->rate.sectors_per_second = rate;
-	writeback_wake(writeback);
+	writeback_look_again(writeback);
 	return 0;
 }
 

@@ -169,6 +169,29 @@ Test(writeback, makes_dirty_durable_again)
 	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
 }
 
+/* A setting ends the pause between two passes. */
+Test(writeback, takes_settings_at_once)
+{
+	world.volume->writeback_tunables.percent = 10;
+	world.volume->writeback_tunables.delay = 1000;
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	world.volume->writeback_tunables.running = true;
+	writeback_wake(writeback());
+	while (writeback()->state != WRITEBACK_PAUSE) {
+		cr_assert(zero(int, world_write(BLOCK, BLOCK, B)));
+		world_pause();
+	}
+	cr_assert(zero(int, world_write(BLOCK, BLOCK, B)));
+	for (unsigned i = 0; i < 5; i++)
+		world_pause();
+	cr_expect(eq(int, writeback()->state, WRITEBACK_PAUSE));
+	world.volume->writeback_tunables.delay = 0;
+	writeback_look_again(writeback());
+	while (dirty())
+		world_pause();
+	cr_expect(eq(int, backing_byte(BLOCK, BLOCK), B));
+}
+
 /* ---- errors ---- */
 
 static void limit_files(rlim_t bytes)
