@@ -51,12 +51,14 @@ format_sources = \
 # What of io/ is the same in the simulator.
 io_sources = \
 	src/io/buffer.c \
+	src/io/congestion.c \
 	src/io/device_shared.c \
 	src/io/flush.c \
 	src/io/poll_window.c \
 	src/io/blocking.h \
 	src/io/buffer.h \
 	src/io/channel.h \
+	src/io/congestion.h \
 	src/io/device.h \
 	src/io/device_shared.h \
 	src/io/flush.h \

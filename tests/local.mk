@@ -74,6 +74,7 @@ unit_tests = \
 	tests/unit/test_io_blocking \
 	tests/unit/test_io_buffer \
 	tests/unit/test_io_channel \
+	tests/unit/test_io_congestion \
 	tests/unit/test_io_device \
 	tests/unit/test_io_flush \
 	tests/unit/test_io_path \

@@ -48,6 +48,7 @@ struct device_counts {
 	uint64_t latency_sum_ns[TRANSFER_KINDS];
 };
 
+struct congestion;
 struct device;
 
 /*
@@ -128,3 +129,6 @@ const struct device_counts *device_counts(struct device *device);
 /* The number of transfers that failed, of all kinds. */
 uint64_t device_errors(struct device *device);
 void device_forget_errors(struct device *device);
+/* How congested it is (io/congestion.h), by reads and by writes without FUA.  As long as nobody
+ * sets its thresholds, it never is. */
+struct congestion *device_congestion(struct device *device);

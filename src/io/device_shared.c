@@ -1,5 +1,6 @@
 /*
- * The counts of a device: errors and latencies, at the one place where its transfers end.
+ * The counts of a device: errors, latencies and congestion, at the one place where its transfers
+ * end.
  *
  * The counts belong to the reactor that runs the transfers of the device; no lock guards them.
  */
@@ -11,6 +12,7 @@
 void device_shared_init(struct device_shared *shared, struct device *device)
 {
 	memset(&shared->counts, 0, sizeof(shared->counts));
+	shared->congestion = (struct congestion){ .value = 0 };
 	flush_init(&shared->flush, device);
 }
 
@@ -23,16 +25,32 @@ static unsigned latency_class(uint64_t ns)
 	return class;
 }
 
-void device_transfer_ended(struct device *device, enum transfer_kind kind, int error, uint64_t ns)
+/* A write with FUA, like those of the journal, waits for the medium however little it has to do. */
+static bool shows_congestion(const struct transfer_end *end)
 {
-	struct device_counts *counts = &device_shared(device)->counts;
+	return end->kind == TRANSFER_READ || (end->kind == TRANSFER_WRITE && !end->fua);
+}
+
+void device_transfer_ended(struct device *device, const struct transfer_end *end)
+{
+	struct device_shared *shared = device_shared(device);
+	struct device_counts *counts = &shared->counts;
+	enum transfer_kind kind = end->kind;
+	uint64_t ns = end->ended_ns - end->started_ns;
 
 	counts->latency[kind][latency_class(ns)]++;
 	counts->latency_sum_ns[kind] += ns;
-	if (!error || error == -EOPNOTSUPP)
+	if (shows_congestion(end))
+		congestion_add(&shared->congestion, kind == TRANSFER_WRITE, ns, end->ended_ns);
+	if (!end->error || end->error == -EOPNOTSUPP)
 		return;
 	counts->errors[kind]++;
-	counts->last_error[kind] = error;
+	counts->last_error[kind] = end->error;
+}
+
+struct congestion *device_congestion(struct device *device)
+{
+	return &device_shared(device)->congestion;
 }
 
 const struct device_counts *device_counts(struct device *device)

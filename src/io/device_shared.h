@@ -6,21 +6,28 @@
  */
 #pragma once
 
+#include "io/congestion.h"
 #include "io/device.h"
 #include "io/flush.h"
 
 struct device_shared {
 	struct flush flush;
 	struct device_counts counts;
+	struct congestion congestion;
 };
 
 void device_shared_init(struct device_shared *shared, struct device *device);
 
-/*
- * To be called once for each transfer that ends, on the reactor.  -EOPNOTSUPP is no error of a
- * device: it cannot discard.
- */
-void device_transfer_ended(struct device *device, enum transfer_kind kind, int error, uint64_t ns);
+/* How a transfer ended. */
+struct transfer_end {
+	enum transfer_kind kind;
+	bool fua;
+	int error;			/* -EOPNOTSUPP is none of the device: it cannot discard */
+	uint64_t started_ns, ended_ns;	/* by the reactor's clock */
+};
+
+/* To be called once for each transfer, on the reactor. */
+void device_transfer_ended(struct device *device, const struct transfer_end *end);
 
 /* Both devices define these two. */
 struct device_shared *device_shared(struct device *device);

@@ -63,8 +63,9 @@ static void transfer_end(struct transfer *transfer, int error)
 
 	if (transfer->ended)
 		error = transfer->ended(transfer, error);
-	device_transfer_ended(transfer->device, transfer->kind, error,
-			      clock_ns(op->home) - transfer->started_ns);
+	device_transfer_ended(transfer->device, &(struct transfer_end){
+		.kind = transfer->kind, .fua = transfer->fua, .error = error,
+		.started_ns = transfer->started_ns, .ended_ns = clock_ns(op->home) });
 	transfer->op = NULL;
 	pool->busy--;
 	list_add_first(&pool->idle, &transfer->link);

@@ -792,7 +792,9 @@ static void transfer_fire(struct event *event)
 	}
 	error = t->error;
 	t->device->in_flight--;
-	device_transfer_ended(t->device, t->kind, error, world.now - t->started_ns);
+	device_transfer_ended(t->device, &(struct transfer_end){
+		.kind = t->kind, .fua = t->fua, .error = error,
+		.started_ns = t->started_ns, .ended_ns = world.now });
 	transfer_free(t);
 	op_arrive(op, error);
 }
