@@ -149,6 +149,8 @@ cache_sources = \
 	src/cache/request_internal.h \
 	src/cache/request_read.c \
 	src/cache/request_write.c \
+	src/cache/sequential.c \
+	src/cache/sequential.h \
 	src/cache/stats.c \
 	src/cache/stats.h \
 	src/cache/traffic.h \

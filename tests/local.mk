@@ -45,6 +45,7 @@ unit_tests = \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \
 	tests/unit/test_cache_request \
+	tests/unit/test_cache_sequential \
 	tests/unit/test_cache_set \
 	tests/unit/test_cache_stats \
 	tests/unit/test_cache_volume \
