@@ -36,6 +36,7 @@ EXTRA_DIST += tests/tidy/code-only.awk tests/tidy/figures tests/tidy/find-source
 unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
+	tests/unit/test_cache_bypass \
 	tests/unit/test_cache_fill \
 	tests/unit/test_cache_flash \
 	tests/unit/test_cache_gc \

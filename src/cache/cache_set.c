@@ -5,6 +5,7 @@
 
 #include "base/units.h"
 #include "io/buffer.h"
+#include "io/congestion.h"
 
 enum {
 	NODE_MEMORY_DEFAULT_MIB = 256,
@@ -129,6 +130,9 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	set->cutoff_writeback = CUTOFF_WRITEBACK;
 	set->idle_max_writeback_rate = true;
 	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
+	*device_congestion(set->cache.device) = (struct congestion){
+		.read_threshold_us = CONGESTION_READ_US,
+		.write_threshold_us = CONGESTION_WRITE_US };
 	set->cache.superblock_buffer = buffer_new(SUPERBLOCK_BYTES);
 	list_init(&set->volumes);
 	health_init(&set->health);

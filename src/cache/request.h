@@ -112,9 +112,11 @@ struct cache_write {
 	unsigned char *data;
 	bool fua;			/* durable when done */
 	bool sync;			/* somebody waits for it: not writeback of the page cache */
-	bool bypass;			/* goes to the backing device alone (bypass.h) */
+	uint64_t offset, bytes;		/* of the volume: the part of the blocks to be written */
+	bool is_zeros;			/* they would only displace other data in the cache */
 	uint32_t task;			/* as in struct request */
 	/* private to write.c */
+	bool bypass;			/* goes to the backing device alone (bypass.h) */
 	struct op op;
 	enum write_state state;
 	enum write_way way;

@@ -5,12 +5,24 @@
 #include "cache/cache_set.h"
 #include "cache/request_internal.h"
 
-/* Sectors that are read through the cache age the priorities of all buckets. */
-static void age(struct cache_set *set, uint64_t sectors)
+/* Sectors that are read through the cache age the priorities of all buckets, in the same critical
+ * section. */
+static bool decide_bypass(const struct request *request)
 {
+	const struct cache_read *read = &request->read;
+	struct cache_set *set = request->volume->set;
+	bool bypass;
+
+	if (!set)
+		return true;
 	set_lock(set);
-	space_count_io(&set->cache.space, sectors);
+	bypass = bypass_decide(request->volume, &(struct bypass_question){
+		.kind = BYPASS_READ, .start = read->start, .sectors = read->sectors,
+		.offset = request->offset, .bytes = request->bytes, .task = request->task });
+	if (!bypass)
+		space_count_io(&set->cache.space, read->sectors);
 	set_unlock(set);
+	return bypass;
 }
 
 void request_read_start(struct request *request)
@@ -23,9 +35,7 @@ void request_read_start(struct request *request)
 	read->start = request->start;
 	read->sectors = request->end - request->start;
 	read->data = request->data;
-	read->bypass = bypass_decide(request->volume, BYPASS_READ);
-	if (!read->bypass)
-		age(request->volume->set, read->sectors);
+	read->bypass = decide_bypass(request);
 	request->state = REQUEST_READING;
 	cache_read_start(read);
 }

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/numbers.h"
-#include "cache/bypass.h"
 #include "cache/request_internal.h"
 
 /* Long requests are split into chunks that fit the buffer. */
@@ -25,7 +24,6 @@ static bool next_chunk(struct request *request)
 	return true;
 }
 
-/* Zeros go around the cache: they would only displace other data. */
 static void write_chunk(struct request *request)
 {
 	struct cache_write *write = &request->write;
@@ -38,9 +36,9 @@ static void write_chunk(struct request *request)
 	write->sectors = (end - start) / 512;
 	write->data = request->data;
 	write->fua = request->fua;
-	write->bypass = !request->volume->is_flash &&
-			(request->kind != REQUEST_WRITE ||
-			 bypass_decide(request->volume, BYPASS_WRITE));
+	write->offset = request->chunk_offset;
+	write->bytes = request->chunk_bytes;
+	write->is_zeros = request->kind != REQUEST_WRITE;
 	write->sync = request->sync;
 	write->task = request->task;
 	request->state = REQUEST_WRITING;

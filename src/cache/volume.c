@@ -7,6 +7,7 @@
 
 
 #include "base/sometimes.h"
+#include "cache/bypass.h"
 #include "cache/cache_set.h"
 
 void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,
@@ -17,12 +18,14 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 		.reactor = reactor,
 		.backing = backing,
 		.is_flash = !backing,
+		.sequential_cutoff = SEQUENTIAL_CUTOFF_BYTES,
 	};
 	writeback_tunables_init(&volume->writeback_tunables);
 	writeback_init(&volume->writeback, volume);
 	waitlist_init(&volume->thawed);
 	waitlist_init(&volume->drained);
 	ranges_init(&volume->ranges);
+	sequential_init(&volume->sequential);
 	if (backing)
 		volume_superblock_init(volume);
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "cache/ranges.h"
+#include "cache/sequential.h"
 #include "cache/stats.h"
 #include "base/error.h"
 #include "cache/traffic.h"
@@ -110,6 +111,8 @@ struct volume {
 	/* counters and tunables */
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
+	struct sequential sequential;		/* streams of its requests, for bypass_decide() */
+	uint32_t sequential_cutoff;		/* bytes; longer streams are bypassed; 0: none is */
 
 	/* dirty data */
 	struct writeback_tunables writeback_tunables;

@@ -59,7 +59,7 @@ static void write_begin(struct cache_write *write)
 void cache_write_start(struct cache_write *write)
 {
 	write_begin(write);
-	write->is_promised = write->is_dirty_write = false;
+	write->is_promised = write->is_dirty_write = write->bypass = false;
 	write->pinned_count = 0;
 	op_init(&write->op, write->parent->home, cache_write_step);
 	op_init(&write->backing_op, write->parent->home, backing_step);

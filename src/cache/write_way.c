@@ -4,14 +4,21 @@
 #include <errno.h>
 
 #include "base/sometimes.h"
+#include "cache/bypass.h"
 #include "cache/cache_set.h"
 #include "cache/volume.h"
 #include "cache/write_internal.h"
 
-/* The cache takes whole blocks of the set only; other writes go around it. */
-static bool is_aligned_to(const struct cache_write *write, unsigned block_sectors)
+/* A flash-only volume has nothing else to go to. */
+static LOCKED bool decide_bypass(const struct cache_write *write)
 {
-	return write->start % block_sectors == 0 && write->sectors % block_sectors == 0;
+	struct volume *volume = write->volume;
+
+	if (write->is_zeros)
+		return !volume->is_flash;
+	return bypass_decide(volume, &(struct bypass_question){
+		.kind = BYPASS_WRITE, .start = write->start, .sectors = write->sectors,
+		.offset = write->offset, .bytes = write->bytes, .task = write->task });
 }
 
 /* Above the cutoff no more dirty data are admitted, as in the kernel. */
@@ -46,6 +53,8 @@ static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 	write->way = WRITE_BACK;
 	if (write->is_promised)
 		return 0;
+	/* Once: of the others, only those that the cache could not take come again. */
+	write->bypass = write->bypass || decide_bypass(write);
 	if (wants_writeback(write, set)) {
 		if (promise(write, set))
 			return 0;
@@ -77,8 +86,6 @@ int cache_write_decide(struct cache_write *write)
 		write->way = WRITE_DIRECT;
 		return volume_lost_error(volume);
 	}
-	write->bypass |= !volume->is_flash &&
-			 !is_aligned_to(write, set->cache.superblock.block_sectors);
 	set_lock(set);
 	error = choose_way(write, set);
 	set_unlock(set);

@@ -14,6 +14,7 @@
 
 #include "base/units.h"
 #include "control/facts.h"
+#include "io/congestion.h"
 
 enum {
 	SECTOR_BYTES = 512,
@@ -47,16 +48,49 @@ static void show_available(const struct control_subject *subject, struct text *t
 	text_number(text, 100 - set_facts_take(subject->set).in_use_percent);
 }
 
-/* Congestion is not measured, so nothing is bypassed for it and both thresholds are off. */
-static void show_congested(const struct control_subject *subject UNUSED, struct text *text)
+static struct congestion *congestion_of(const struct control_subject *subject)
 {
-	text_size(text, 0);
+	return device_congestion(subject->set->cache.device);
 }
 
-static void show_congested_threshold(const struct control_subject *subject UNUSED,
-				     struct text *text)
+/* As in the kernel, a part of it is random: what is shown is what the next request might see. */
+static void show_congested(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, 0);
+	struct reactor *reactor = subject->set->reactor;
+
+	text_size(text, (int64_t)congestion_limit_sectors(congestion_of(subject),
+							  clock_ns(reactor),
+							  reactor_random(reactor)) * SECTOR_BYTES);
+}
+
+static void show_read_threshold(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, congestion_of(subject)->read_threshold_us);
+}
+
+static void show_write_threshold(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, congestion_of(subject)->write_threshold_us);
+}
+
+static int store_threshold(struct control_store *store, unsigned *threshold_us)
+{
+	uint64_t us;
+	int error = control_parse_clamped(store->text, 0, UINT32_MAX, &us);
+
+	if (!error)
+		*threshold_us = us;
+	return error;
+}
+
+static int store_read_threshold(struct control_store *store)
+{
+	return store_threshold(store, &congestion_of(&store->subject)->read_threshold_us);
+}
+
+static int store_write_threshold(struct control_store *store)
+{
+	return store_threshold(store, &congestion_of(&store->subject)->write_threshold_us);
 }
 
 static int store_create_volume(struct control_store *store)
@@ -155,9 +189,13 @@ const struct control_file control_set_files[] = {
 	{ "cache_available_percent", 0444, show_available, NULL,
 	  "percentage of buckets without dirty data or metadata" },
 	{ "clear_stats", 0200, NULL, store_clear_stats, "any text: resets stats_total" },
-	{ "congested", 0444, show_congested, NULL, "always 0.0k: congestion is not measured" },
-	{ "congested_read_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
-	{ "congested_write_threshold_us", 0444, show_congested_threshold, NULL, "always 0: off" },
+	{ "congested", 0444, show_congested, NULL,
+	  "0.0k, or, while the cache device is congested, the length from which streams go "
+	  "around it" },
+	{ "congested_read_threshold_us", 0644, show_read_threshold, store_read_threshold,
+	  "reads from the cache device that take longer count as congestion; 0: none" },
+	{ "congested_write_threshold_us", 0644, show_write_threshold, store_write_threshold,
+	  "the same for writes to it" },
 	{ "flash_vol_create", 0200, NULL, store_create_volume,
 	  "a size: makes a flash-only volume, whose data are in the cache alone" },
 	{ "journal_delay_ms", 0644, show_journal_delay, store_journal_delay,

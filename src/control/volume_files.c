@@ -13,6 +13,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/escape.h"
+#include "base/numbers.h"
 #include "base/units.h"
 #include "control/writeback_files.h"
 
@@ -201,11 +202,20 @@ static int store_running(struct control_store *store)
 	return 0;
 }
 
-/* Sequential streams are not detected yet, so none is bypassed. */
-static void show_sequential_cutoff(const struct control_subject *subject UNUSED,
-				   struct text *text)
+static void show_sequential_cutoff(const struct control_subject *subject, struct text *text)
 {
-	text_size(text, 0);
+	text_size(text, subject->volume->sequential_cutoff);
+}
+
+/* The kernel takes a number only; its manual, and many a script, write "4M". */
+static int store_sequential_cutoff(struct control_store *store)
+{
+	uint64_t bytes;
+	int error = units_parse_size(store->text, &bytes);
+
+	if (!error)
+		store->subject.volume->sequential_cutoff = min_u64(bytes, UINT32_MAX);
+	return error;
 }
 
 /* The states of the superblock, in the words of the kernel; and what is unusual. */
@@ -263,8 +273,9 @@ const struct control_file control_backing_files[] = {
 	{ "running", 0644, show_running, store_running,
 	  "1: the volume exists; writing 1 starts the volume without its cache. WARNING: all "
 	  "dirty data are discarded, at the latest when the cache returns." },
-	{ "sequential_cutoff", 0444, show_sequential_cutoff, NULL,
-	  "always 0.0k: sequential data are cached like all others" },
+	{ "sequential_cutoff", 0644, show_sequential_cutoff, store_sequential_cutoff,
+	  "bytes, or a size like 4M: the part of a sequential stream beyond that bypasses the "
+	  "cache; 0: none" },
 	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent; "
 	  "behind a comma: \"detaching\", \"writing back fails\" or \"the set has failed\" if so" },
 	{ "stop", 0200, NULL, store_stop,

@@ -29,6 +29,7 @@
 	X(OPERATIONS, RESIZE, "resize") X(OPERATIONS, REMAKE, "remake") \
 	X(OPERATIONS, REST, "rest") \
 	X(OPERATIONS, WRITEBACK, "writeback") X(OPERATIONS, CANCEL, "cancel_detach") \
+	X(OPERATIONS, BYPASS, "bypass") \
 	X(FAULTS, SLOW, "slow") X(FAULTS, STUCK, "stuck") X(FAULTS, READ_ERROR, "read_error") \
 	X(FAULTS, WRITE_ERROR, "write_error") X(FAULTS, FLUSH_ERROR, "flush_error") \
 	X(FAULTS, SUPERBLOCK_ERROR, "superblock_error")

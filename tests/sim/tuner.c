@@ -10,6 +10,8 @@
 #include <stdio.h>
 
 #include "base/sometimes.h"
+#include "cache/bypass.h"
+#include "io/congestion.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -204,6 +206,22 @@ static bool change_setting(struct tuner *tuner)
 	return true;
 }
 
+/* When requests go around the cache: how long a stream, how slow a device. */
+static bool change_bypass(struct tuner *tuner, struct plan_volume *v)
+{
+	struct cache_set *set = draw_set(tuner->life);
+	struct congestion *congestion = set ? device_congestion(set->cache.device) : NULL;
+
+	if (v->volume)
+		v->volume->sequential_cutoff =
+			(uint32_t[]){ 0, 4096, 65536, SEQUENTIAL_CUTOFF_BYTES }[sim_random(4)];
+	if (congestion) {
+		congestion->read_threshold_us = (unsigned[]){ 0, 100, 2000 }[sim_random(3)];
+		congestion->write_threshold_us = (unsigned[]){ 0, 100, 20000 }[sim_random(3)];
+	}
+	return false;
+}
+
 static bool want_gc(struct tuner *tuner)
 {
 	struct cache_set *set = draw_set(tuner->life);
@@ -242,6 +260,8 @@ static bool operate(struct tuner *tuner)
 		return register_member(tuner, v);
 	case SWARM_DELAY:
 		return change_journal_delay(tuner);
+	case SWARM_BYPASS:
+		return change_bypass(tuner, v);
 	case SWARM_GC:
 		return want_gc(tuner);
 	case SWARM_WRITEBACK:

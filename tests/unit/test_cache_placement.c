@@ -270,6 +270,7 @@ static void begin_with(unsigned volume_block, uint64_t sectors, enum cache_mode 
 	cr_assert(ne(ptr, volume, NULL));
 	attach();
 	volume->mode = mode;
+	volume->sequential_cutoff = 0;	/* streams are the affair of test_cache_bypass.c */
 }
 
 static void begin(enum cache_mode mode)
