@@ -286,26 +286,23 @@ static struct cache_set *the_set(void)
 static unsigned count_extents(unsigned *leaves)
 {
 	struct cache_set *set = the_set();
-	struct position from = { 0, 0 };
 	struct error error = { .code = 0 };
-	struct bkey last = bkey_max();
-	struct node *leaf;
+	struct index_walk leaf;
 	unsigned count = 0;
-	bool is_last = false;
 
-	for (*leaves = 0; !is_last;) {
+	index_walk_begin(&leaf);
+	for (*leaves = 0; !leaf.is_complete;) {
 		struct node_walk walk;
 		const struct bkey *k;
 		int failed;
 
 		set_lock(set);
-		failed = index_leaf(&set->index, from, &leaf, &crafted_awaiter.op);
+		failed = index_walk_leaf(&set->index, &leaf, &crafted_awaiter.op);
 		if (!failed) {
-			node_walk_begin(&walk, leaf);
+			node_walk_begin(&walk, leaf.path[0]);
 			while ((k = node_walk_next(&walk)))
 				count += bkey_sectors(k) != 0;
-			from = (struct position){ bkey_volume(&leaf->key), bkey_end(&leaf->key) };
-			is_last = !bkey_compare(&leaf->key, &last);
+			index_walk_next(&leaf);
 			++*leaves;
 		}
 		set_unlock(set);
