@@ -104,6 +104,7 @@ unit_tests = \
 	tests/unit/test_space_bucket \
 	tests/unit/test_space_prio \
 	tests/unit/test_space_refill \
+	tests/unit/test_space_relocate \
 	tests/unit/test_superblock \
 	tests/unit/test_time_stats \
 	tests/unit/test_units \
@@ -195,6 +196,7 @@ tests_compat_reader_LDADD =
 kernel_tests = \
 	tests/kernel/filled.tap \
 	tests/kernel/fresh.tap \
+	tests/kernel/merged.tap \
 	tests/kernel/runner.tap \
 	tests/kernel/verify-images.tap \
 	tests/kernel/written.tap \
