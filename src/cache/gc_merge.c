@@ -17,7 +17,7 @@ static void is_due(struct gc_windows *windows, struct gc_window *window)
 		assert(windows->due_count < ARRAY_SIZE(windows->due));
 		windows->due[windows->due_count++] = *window;
 	}
-	window->nodes = window->words = 0;
+	window->nodes = window->words = window->keys = 0;
 	window->is_rewrite = false;
 }
 
@@ -28,6 +28,7 @@ static void is_full(struct gc_windows *windows, struct gc_window *window)
 
 	is_due(windows, window);
 	rest.nodes = 1;
+	rest.keys = rest.words / 3;
 	rest.is_rewrite = false;
 	*window = rest;
 }
@@ -37,10 +38,13 @@ void gc_windows_pass(struct gc *gc, const struct gc_passed *passed)
 	struct gc_windows *windows = &gc->windows;
 	struct gc_window *window = &windows->open[passed->node->level];
 	unsigned most = index_merge_words(&gc->set->index);
+	unsigned keys = passed->node->keys.count + passed->node->open.count;
 
-	if (window->nodes == INDEX_MERGE_MAX)
+	if (window->nodes == INDEX_MERGE_MAX ||
+	    (window->nodes > 1 && window->keys + keys > INDEX_MERGE_KEYS_MAX))
 		is_full(windows, window);
-	if (window->nodes && window->words + passed->words > most)
+	if (window->nodes && (window->words + passed->words > most ||
+			      window->keys + keys > INDEX_MERGE_KEYS_MAX))
 		is_due(windows, window);
 	if (!window->nodes)
 		window->from = passed->from;
@@ -48,6 +52,7 @@ void gc_windows_pass(struct gc *gc, const struct gc_passed *passed)
 	window->to = passed->node->key;
 	window->nodes++;
 	window->words += passed->words;
+	window->keys += keys;
 	window->is_rewrite |= passed->is_rewrite;
 	if (passed->is_last)
 		is_due(windows, window);

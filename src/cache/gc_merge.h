@@ -21,7 +21,9 @@ struct gc;
 struct gc_window {
 	struct position from;		/* leads to the first node */
 	struct bkey to;			/* the key of the last one */
-	unsigned level, nodes, words;	/* words of usable keys */
+	unsigned level, nodes;
+	unsigned words;			/* of usable keys */
+	unsigned keys;			/* usable or not */
 	bool is_rewrite;		/* also if nothing is merged */
 };
 

@@ -312,8 +312,11 @@ int index_clean_all(struct index *index, struct op *op) LOCKED MUST_CHECK;
  */
 int index_merge(struct index *index, struct position from, const struct bkey *to, unsigned level,
 		bool is_rewrite, struct op *op) LOCKED MUST_CHECK;
-/* How many siblings at most become one node at a time, and with how many words of keys. */
-enum { INDEX_MERGE_MAX = 16 };
+/*
+ * How many siblings at most become one node at a time, and with how many words of keys.  In one
+ * step: so all keys of these siblings, usable or not, are limited, too.
+ */
+enum { INDEX_MERGE_MAX = 16, INDEX_MERGE_KEYS_MAX = 48000 };
 unsigned index_merge_words(const struct index *index);
 /*
  * If the root has but one child: makes that the root.  0: `op` awaits the end.  -EBUSY: it has

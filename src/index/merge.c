@@ -76,21 +76,30 @@ static LOCKED bool add_sibling(struct plan *plan, struct node *node)
 	return true;
 }
 
+/* Usable or not. */
+static unsigned keys_of(const struct node *node)
+{
+	return node->keys.count + node->open.count;
+}
+
 void plan_add_siblings(struct plan *plan, struct node *const path[INDEX_LEVELS_MAX])
 {
 	struct level_plan *at = &plan->at[plan->bottom];
 	const struct run *children;
-	unsigned place;
+	unsigned place, keys;
 
 	if (at->old[0] == plan->index->root)
 		return;
 	children = &path[plan->bottom + 1]->keys;	/* MERGE-1 */
 	place = run_find_key(children, &at->old[0]->key);
+	keys = keys_of(at->old[0]);
 	while (++place < children->count && at->olds < OLD_NODES_MAX) {
 		struct node *node = node_peek(plan->index, &children->key[place], plan->bottom);
 
-		if (bkey_compare(&children->key[place], &plan->to) > 0 || !node ||
-		    !add_sibling(plan, node))
+		if (bkey_compare(&children->key[place], &plan->to) > 0 || !node)
+			break;
+		keys += keys_of(node);
+		if (keys > INDEX_MERGE_KEYS_MAX || !add_sibling(plan, node))
 			break;
 		SIM_SOMETIMES_IF(node_is_dirty(node), "a sibling that is merged is dirty");
 	}
