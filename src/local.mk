@@ -189,6 +189,7 @@ lifecycle_sources = \
 	src/lifecycle/stop.c \
 	src/lifecycle/superblocks.c \
 	src/lifecycle/uuids.c \
+	src/lifecycle/waiting.c \
 	$(NULL)
 
 control_sources = \

@@ -95,6 +95,7 @@ unit_tests = \
 	tests/unit/test_lifecycle_settings \
 	tests/unit/test_lifecycle_start \
 	tests/unit/test_lifecycle_stop \
+	tests/unit/test_lifecycle_waiting \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_options \

@@ -103,5 +103,7 @@ void control_show_partition(const struct control_subject *subject, struct text *
 /* The label of a volume, backed or flash-only. */
 void control_show_label(const struct control_subject *subject, struct text *text);
 int control_store_label(struct control_store *store);
+/* Takes the blanks around a path away, in place. */
+const char *control_trim(char *text);
 /* Parses a number and clamps it to low..high.  -EINVAL, -ERANGE. */
 int control_parse_clamped(const char *text, uint64_t low, uint64_t high, uint64_t *value);

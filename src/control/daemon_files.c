@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/metrics.h"
@@ -18,7 +19,14 @@ enum { SECTOR_BYTES = 512, NS_PER_MS = 1000000 };
 /* Readable by root only: it may quote paths and labels that others may not know. */
 static void show_last_error(const struct control_subject *subject, struct text *text)
 {
-	text_print(text, "%s\n", subject->daemon->last_error.text);
+	const struct daemon *daemon = subject->daemon;
+	time_t when = daemon->last_error_s;
+	char stamp[32] = "";
+	struct tm utc;
+
+	if (daemon->last_error.code && gmtime_r(&when, &utc))
+		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ ", &utc);
+	text_print(text, "%s%s\n", stamp, daemon->last_error.text);
 }
 
 /* Does the volume wait for a set that is not registered? */
@@ -51,7 +59,7 @@ static void show_pid(const struct control_subject *subject UNUSED, struct text *
 }
 
 /* The path without the blanks around it. */
-static const char *trim(char *text)
+const char *control_trim(char *text)
 {
 	char *end = text + strlen(text);
 
@@ -85,7 +93,7 @@ static int answer_register_quiet(int error)
 
 static int store_register(struct control_store *store)
 {
-	const char *path = trim(store->text);
+	const char *path = control_trim(store->text);
 
 	store->answer = answer_register;
 	if (!*path)
@@ -106,7 +114,7 @@ static int store_register_quiet(struct control_store *store)
 
 const struct control_file control_daemon_files[] = {
 	{ "last_error", 0400, show_last_error, NULL,
-	  "the last error of a control file, with its reason" },
+	  "when and why a command was refused, or a member not used, for the last time" },
 	{ "pendings_cleanup", 0200, NULL, store_pendings_cleanup,
 	  "any text: stops backing devices whose set is not registered" },
 	{ "pid", 0444, show_pid, NULL, "process ID of the daemon" },

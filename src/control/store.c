@@ -34,10 +34,12 @@ int control_refuse(const struct control_subject *subject, const char *name, int 
 		   const char *why)
 {
 	char subject_name[SUBJECT_NAME_BYTES];
+	struct error refusal;
 
 	name_subject(subject, subject_name);
-	error_set(&subject->daemon->last_error, -error, "%s%s: %s", subject_name, name, why);
-	log_info("%s", subject->daemon->last_error.text);
+	error_set(&refusal, -error, "%s%s: %s", subject_name, name, why);
+	daemon_note_error(subject->daemon, &refusal);
+	log_info("%s", refusal.text);
 	return error;
 }
 
@@ -51,7 +53,7 @@ static void control_store_refused(struct control_store *store, int error)
 			  (int)strcspn(store->text, "\n"), store->text, strerror(-error),
 			  store->file->help);
 	error_prefix(&store->error, "%s%s", store->subject_name, store->file->name);
-	daemon->last_error = store->error;
+	daemon_note_error(daemon, &store->error);
 	if (!store->is_quiet)
 		log_error("%s", store->error.text);
 }

@@ -26,10 +26,15 @@ enum {
 static int store_attach(struct control_store *store)
 {
 	struct cache_set *set;
+	const char *path = control_trim(store->text);
 	uint8_t uuid[16];
 	char name[40];
 
-	if (units_parse_uuid(store->text, uuid))
+	if (*path == '/') {
+		volume_attach_path(store->subject.volume, path, &store->error, &store->op);
+		return 0;
+	}
+	if (units_parse_uuid(path, uuid))
 		return -EINVAL;
 	set = daemon_find_set(store->subject.daemon, uuid);
 	if (!set)
@@ -250,7 +255,7 @@ static void show_stripe_size(const struct control_subject *subject UNUSED, struc
 /* Sorted by name; readdir() returns them in this order. */
 const struct control_file control_backing_files[] = {
 	{ "attach", 0200, NULL, store_attach,
-	  "UUID of a registered set: attaches the volume to it" },
+	  "UUID of a registered set, or path of its cache device: attaches the volume" },
 	{ "backing_dev_name", 0444, show_backing_name, NULL, "name of the backing device" },
 	{ "backing_dev_uuid", 0444, show_backing_uuid, NULL, "UUID in its superblock" },
 	{ "cache_mode", 0644, show_cache_mode, store_cache_mode,

@@ -13,16 +13,24 @@
  * Otherwise, if the cache were lost, the backing device would pass for complete.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
+enum { SETS_MAX = 64 };
+
 struct attaching {
 	struct job job;
 	struct volume *volume;
-	struct cache_set *set;
+	struct cache_set *set;		/* NULL: the one with the cache device at `path` */
+	char path[PATH_MAX];
+	struct blocking_job blocking;
+	struct cache_set *sets[SETS_MAX];	/* whose cache devices are compared with it */
+	unsigned set_count, found;
 	int slot;			/* in the table of volumes */
 	bool is_new;			/* the set has nothing of it that may be used */
 	struct dirty_end dirty_end;
@@ -32,6 +40,41 @@ struct attaching {
 static struct attaching *attaching_of(struct job *base)
 {
 	return container_of(base, struct attaching, job);
+}
+
+/* Runs on the blocking thread.  A set ends by a job only, and this one has its turn. */
+static int look_for_run(struct blocking_job *blocking)
+{
+	struct attaching *job = container_of(blocking, struct attaching, blocking);
+
+	for (job->found = 0; job->found < job->set_count; job->found++)
+		if (device_is_at(job->sets[job->found]->cache.device, job->path))
+			return 0;
+	return -ENOENT;
+}
+
+static int attach_look_for_set(struct job *base)
+{
+	struct attaching *job = attaching_of(base);
+	struct daemon *daemon = base->daemon;
+
+	if (job->set)
+		return 0;
+	for (struct cache_set *set = daemon_first_set(daemon); set && job->set_count < SETS_MAX;
+	     set = daemon_next_set(daemon, set))
+		job->sets[job->set_count++] = set;
+	job->blocking.run = look_for_run;
+	blocking_start(daemon->blocking, &job->blocking, &base->op);
+	return 0;
+}
+
+static int attach_take_set(struct job *base)
+{
+	struct attaching *job = attaching_of(base);
+
+	if (!job->set)
+		job->set = job->sets[job->found];
+	return 0;
 }
 
 /* Two volumes with one UUID would share a slot, and so each other's cached data. */
@@ -82,10 +125,14 @@ static void retire(struct cache_set *set, unsigned slot, const char *path)
 {
 	char size[UNITS_TEXT_BYTES];
 	uint64_t dirty = set->index.dirty_sectors[slot] * 512;
+	struct error note;
 
-	if (dirty)
-		log_warning("%s was used without the set: discarding %s of dirty data",
-			    path, units_print_size(size, dirty));
+	if (dirty) {
+		error_set(&note, ENODATA, "%s was used without the set: discarding %s of dirty data",
+			  path, units_print_size(size, dirty));
+		log_warning("%s", note.text);
+		daemon_note_error(set->daemon, &note);
+	}
 	uuids_retire(set, slot);
 }
 
@@ -258,6 +305,8 @@ static int attach_join(struct job *base)
 }
 
 static const struct job_step attach_steps[] = {
+	{ "no registered set has this cache device", .start = attach_look_for_set },
+	{ "attaching", .start = attach_take_set },
 	{ "attaching", .start = attach_check },
 	{ "attaching", .start = attach_write_table },
 	{ "writing the superblock of the backing device", .start = attach_write_superblock },
@@ -291,6 +340,15 @@ void volume_attach(struct volume *volume, struct cache_set *set, struct error *e
 	job_begin_in_turn(&attaching_new(volume, set, error, op)->job, volume, set);
 }
 
+void volume_attach_path(struct volume *volume, const char *path, struct error *error,
+			struct op *op)
+{
+	struct attaching *job = attaching_new(volume, NULL, error, op);
+
+	snprintf(job->path, sizeof(job->path), "%s", path);
+	job_begin_in_turn(&job->job, volume, NULL);
+}
+
 /* ---- without a set ---- */
 
 struct running {
@@ -306,6 +364,25 @@ static int run_check(struct job *base)
 		       error_set(base->error, EBUSY, "%s is running already", volume->name) : 0;
 }
 
+/* How much it is only the set knows; it says so when it comes back and drops them (retire()). */
+static void say_given_up(const struct volume *volume)
+{
+	struct daemon *daemon = volume->daemon;
+	const struct cache_set *set = daemon_find_set(daemon, volume->superblock.set_uuid);
+	int slot = set && set->is_running ? uuids_find(set, volume->uuid) : -1;
+	char name[40], size[UNITS_TEXT_BYTES] = "all";
+	struct error note;
+
+	if (slot >= 0)
+		units_print_size(size, set->index.dirty_sectors[slot] * 512);
+	error_set(&note, ENODATA,
+		  "%s starts without its cache: %s dirty data that set %s has of it are given up",
+		  device_path(volume->backing), size,
+		  units_print_uuid(name, volume->superblock.set_uuid));
+	log_warning("%s", note.text);
+	daemon_note_error(daemon, &note);
+}
+
 /* State STALE is durable before the volume can be written without its set (ORDER-18). */
 static int run_write_stale(struct job *base)
 {
@@ -316,8 +393,7 @@ static int run_write_stale(struct job *base)
 	if (volume_state(volume) == STATE_NONE || volume->is_mounted_read_only)
 		return 0;
 	if (volume_state(volume) == STATE_DIRTY)
-		log_warning("%s: starts without its cache: all dirty data are lost",
-			    volume->member_name);
+		say_given_up(volume);
 	volume_change_superblock(volume, &stale, &base->op);
 	return 0;
 }

@@ -53,6 +53,12 @@ static void stats_step(struct op *op)
 	timer_start(&daemon->stats_timer, STATS_TICK_NS, op);
 }
 
+void daemon_note_error(struct daemon *daemon, const struct error *error)
+{
+	daemon->last_error = *error;
+	daemon->last_error_s = clock_epoch_seconds(daemon->reactor);
+}
+
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16])
 {
 	struct cache_set *set;

@@ -41,7 +41,8 @@ struct daemon {
 	bool is_stopping;
 	bool sequence_is_running;	/* a job has its turn */
 	struct waitlist sequences;	/* jobs that wait for their turn */
-	struct error last_error;	/* of control files: DIR/sys/fs/bcache/last_error */
+	struct error last_error;	/* for users: DIR/sys/fs/bcache/last_error, */
+	uint32_t last_error_s;		/* and its time, in seconds since the epoch */
 	struct error closing_error;	/* the first of what ended at a last close (STOP-3) */
 	uint64_t born;			/* sets and volumes so far: the last `birth` given */
 	struct op *stopped;		/* awaits the end of stats_op; NULL until daemon_stop() */
@@ -72,6 +73,9 @@ int daemon_check_complete(struct daemon *daemon, struct error *error);
 void volume_run(struct volume *volume, struct error *error, struct op *op);
 void volume_attach(struct volume *volume, struct cache_set *set, struct error *error,
 		   struct op *op);
+/* To the registered set that has this cache device. */
+void volume_attach_path(struct volume *volume, const char *path, struct error *error,
+			struct op *op);
 /* Detaches the volume; ends when its state is "no cache".  A dirty volume is refused (-EBUSY). */
 /*
  * Writes back the dirty data of the volume, which may take long, and detaches it from its set.
@@ -151,5 +155,7 @@ static inline struct volume *set_next_volume(const struct cache_set *set,
 	return link ? container_of(link, struct volume, set_link) : NULL;
 }
 
+/* Keeps the sentence for users to read (last_error), with the time. */
+void daemon_note_error(struct daemon *daemon, const struct error *error);
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16]);
 struct volume *daemon_find_volume(struct daemon *daemon, unsigned number);

@@ -114,6 +114,7 @@ static int detach_leave(struct job *base)
 	SIM_SOMETIMES("a volume leaves its set");
 	log_info("%s is no longer cached", device_path(volume->backing));
 	detach_thaw(base);
+	waiting_retry(volume->daemon);
 	return 0;
 }
 

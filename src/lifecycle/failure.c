@@ -152,18 +152,20 @@ static int part_tell(struct job *base)
 	struct parting *job = parting_of(base);
 	struct cache_set *set = job->set;
 	unsigned dirty = 0, others = 0;
+	struct error note;
 	char name[40];
 
 	for (const struct volume *v = set_first_volume(set); v; v = set_next_volume(set, v)) {
 		dirty += volume_needs_set(v);
 		others += may_leave(v);
 	}
-	error_set(&base->daemon->last_error, -health_error(&set->health),
+	error_set(&note, -health_error(&set->health),
 		  "set %s has failed: %s: %s; volumes that go on without it: %u, that stay and "
 		  "answer errors for their dirty data: %u", set_name(set, name),
 		  device_path(set->cache.device), set->health.reason.text,
 		  job->left - others, dirty);
-	log_error("%s", base->daemon->last_error.text);
+	log_error("%s", note.text);
+	daemon_note_error(base->daemon, &note);
 	if (others) {
 		log_error("%s", base->error->text);
 		waitlist_join(&set->left, &set->failure->op);	/* FAILURE-1 */
@@ -198,12 +200,14 @@ void set_abort(struct cache_set *set)
 
 static void failure_begins(struct cache_set *set)
 {
+	struct error note;
 	char name[40];
 
-	error_set(&set->daemon->last_error, -health_error(&set->health),
+	error_set(&note, -health_error(&set->health),
 		  "error on %s: %s: %s, disabling caching", set_name(set, name),
 		  device_path(set->cache.device), set->health.reason.text);
-	log_error("%s", set->daemon->last_error.text);
+	log_error("%s", note.text);
+	daemon_note_error(set->daemon, &note);
 	set_lock(set);
 	set_abort(set);
 	set_unlock(set);

@@ -104,6 +104,13 @@ void member_warn_uncached(const char *path, const struct superblock *sb);
 int member_say_not_taken(const char *path, const struct superblock *sb, const char *why,
 			 struct error *error);
 
+/* ---- waiting.c ---- */
+
+/* Says why a backing device is registered and has no volume: in the log, and in last_error. */
+void waiting_say(const struct volume *volume);
+/* Tries again to attach those that their set has refused: an obstacle may have gone. */
+void waiting_retry(struct daemon *daemon);
+
 /* ---- purge.c: removes the keys of a range ---- */
 
 struct purge {

@@ -170,6 +170,8 @@ static void register_backing(struct registering *job)
 	job->volume = volume;
 	job->set = daemon_find_set(daemon, sb->set_uuid);
 	if (!job->set || !job->set->is_running || uuid_is_zero(sb->set_uuid)) {
+		if (!volume->is_exported)
+			waiting_say(volume);
 		registering_end(job, 0);
 		return;
 	}
@@ -181,8 +183,7 @@ static void register_backing(struct registering *job)
 static void attached(struct registering *job, int error)
 {
 	if (error)
-		log_info("%s: %s", device_path(job->volume->backing),
-			 job->volume->attach_error.text);
+		waiting_say(job->volume);
 	registering_end(job, 0);
 }
 
@@ -266,8 +267,7 @@ static struct volume *next_to_attach(struct registering *job)
 static void attach_next(struct registering *job, int error)
 {
 	if (error && job->volume)
-		log_info("%s: %s", device_path(job->volume->backing),
-			 job->volume->attach_error.text);
+		waiting_say(job->volume);
 	job->volume = next_to_attach(job);
 	if (!job->volume) {
 		registering_end(job, 0);

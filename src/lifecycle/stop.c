@@ -111,6 +111,7 @@ static int volume_end_free(struct job *base)
 	if (volume->is_doomed)
 		want_gc(volume->set);
 	daemon_remove_volume(volume->daemon, volume);
+	waiting_retry(volume->daemon);
 	log_info(volume->is_doomed ? "%s destroyed" : "%s stopped", volume->name);
 	device_close(volume->backing);
 	volume_done(volume);

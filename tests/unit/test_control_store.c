@@ -138,3 +138,19 @@ Test(store_read_only, is_refused)
 	cr_expect(strstr(the_daemon.last_error.text, "read-only") != NULL);
 	world_end();
 }
+
+Test(store, that_is_refused_has_a_time)
+{
+	const struct control_file *file = find_file(control_daemon_files, "last_error");
+	struct control_subject subject = { .daemon = &the_daemon };
+	struct text text = { 0 };
+
+	file->show(&subject, &text);
+	cr_expect(eq(str, text.bytes, "\n"));
+	text_done(&text);
+	cr_expect(eq(int, store("register", ""), -EINVAL));
+	the_daemon.last_error_s = 1795831200;
+	file->show(&subject, &text);
+	cr_expect(eq(str, text.bytes, "2026-11-28T02:00:00Z register: no path was given\n"));
+	text_done(&text);
+}
