@@ -304,6 +304,7 @@ tools_sources = \
 	src/tools/not_yet.c \
 	src/tools/occupant.c \
 	src/tools/occupant.h \
+	src/tools/remount.c \
 	src/tools/serve.c \
 	src/tools/show.c \
 	src/tools/tools.h \

@@ -34,6 +34,7 @@ static int take_read_only(struct mount_options *options, const char *name,
 			  const char *value UNUSED, struct error *error UNUSED)
 {
 	options->read_only = !strcmp(name, "ro");
+	options->has_read_only = true;
 	return 0;
 }
 
@@ -176,12 +177,11 @@ static int take_no_fail(struct mount_options *options, const char *name UNUSED,
 	return 0;
 }
 
-static int refuse_remount(struct mount_options *options UNUSED, const char *name UNUSED,
-			  const char *value UNUSED, struct error *error)
+static int take_remount(struct mount_options *options, const char *name UNUSED,
+			const char *value UNUSED, struct error *error UNUSED)
 {
-	return error_set(error, EINVAL,
-			 "a bcachefuse mount cannot be remounted; unmount it and mount "
-			 "it again");
+	options->remount = true;
+	return 0;
 }
 
 static const struct word words[] = {
@@ -196,7 +196,7 @@ static const struct word words[] = {
 	{ "node_memory", NEEDS_VALUE, take_node_memory },
 	{ "requests", NEEDS_VALUE, take_requests },
 	{ "poll_us", NEEDS_VALUE, take_poll },
-	{ "remount", NO_VALUE, refuse_remount },
+	{ "remount", NO_VALUE, take_remount },
 	{ "nofail", NO_VALUE, take_no_fail },
 
 	{ "suid", NO_VALUE, take_kernel_flag },
@@ -237,6 +237,11 @@ static const struct word words[] = {
 	{ "nolazytime", NO_VALUE, take_nothing },
 	{ "silent", NO_VALUE, take_nothing },
 	{ "loud", NO_VALUE, take_nothing },
+
+	/* As the mount table has them: mount(8) gives them back with remount. */
+	{ "user_id", NEEDS_VALUE, take_nothing },
+	{ "group_id", NEEDS_VALUE, take_nothing },
+	{ "max_read", NEEDS_VALUE, take_nothing },
 };
 
 static const struct word *find_word(const char *name)
@@ -403,7 +408,7 @@ static int take_lists(struct mount_options *options, int argc, char **argv,
 		if (letter == 'o')
 			result = take_list(options, optarg, is_tunable, error);
 		else if (letter == 'r' || letter == 'w')
-			options->read_only = letter == 'r';
+			take_read_only(options, letter == 'r' ? "ro" : "rw", NULL, error);
 	}
 	return result;
 }
@@ -420,6 +425,11 @@ int mount_options_parse(struct mount_options *options, int argc, char **argv,
 	result = take_lists(options, argc, argv, is_tunable, error);
 	if (result)
 		return result;
+	if (options->remount && argc - optind == 1) {
+		options->spec = copy("none");
+		options->directory = copy(argv[optind]);
+		return 0;
+	}
 	if (argc - optind != 2)
 		return error_set(error, EINVAL,
 				 "wanted a device and a directory, found %d arguments",

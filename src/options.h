@@ -26,10 +26,11 @@ struct mount_options {
 	char *directory;
 	char **devices;			/* the other members */
 	unsigned device_count;
-	bool read_only;
+	bool read_only, has_read_only;	/* has: it was said, either way */
 	bool allow_other;
 	bool fake, foreground, verbose, sloppy;
 	bool no_fail;			/* a missing member is not an error */
+	bool remount;			/* changes settings of a mount; `spec` may be missing */
 	bool help, version;		/* then `spec` and `directory` may be missing */
 	bool has_uid, has_gid, has_umask;
 	uid_t uid;
@@ -61,5 +62,7 @@ void mount_options_done(struct mount_options *options);
  * Returns an error of the start, or 0 after a clean end.
  */
 int mount_run(const struct mount_options *options, struct error *error) MUST_CHECK;
+/* Writes the settings to the control files of what is mounted on the directory. */
+int remount(const struct mount_options *options, struct error *error) MUST_CHECK;
 /* Is there a control file of this name that may be given as a mount option? */
 bool mount_knows_tunable(const char *name);

@@ -28,9 +28,17 @@ static const struct control_file *find_tunable(const struct control_file *files,
 	return NULL;
 }
 
+/* Of a set, its internal/ or its cache device: no two have a setting of the same name. */
+static const struct control_file *find_of_set(const char *name)
+{
+	return find_tunable(control_set_files, name) ?:
+	       find_tunable(control_set_internal_files, name) ?:
+	       find_tunable(control_device_files, name);
+}
+
 bool control_is_tunable(const char *name)
 {
-	return find_tunable(control_backing_files, name) || find_tunable(control_set_files, name);
+	return find_tunable(control_backing_files, name) || find_of_set(name);
 }
 
 static void tuning_done(struct control_store *store, int error)
@@ -91,7 +99,7 @@ void control_tune(struct daemon *daemon, const char *name, const char *value, st
 		  struct op *op)
 {
 	const struct control_file *of_volume = find_tunable(control_backing_files, name);
-	const struct control_file *of_set = find_tunable(control_set_files, name);
+	const struct control_file *of_set = find_of_set(name);
 
 	assert(of_volume || of_set);	/* the caller has asked control_is_tunable() */
 	/* The stores may end while others are still to be started: `op` must not step before. */

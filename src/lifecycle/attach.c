@@ -128,8 +128,9 @@ static void retire(struct cache_set *set, unsigned slot, const char *path)
 	struct error note;
 
 	if (dirty) {
-		error_set(&note, ENODATA, "%s was used without the set: discarding %s of dirty data",
-			  path, units_print_size(size, dirty));
+		error_set(&note, ENODATA,
+			  "%s was used without the set: discarding %s of dirty data", path,
+			  units_print_size(size, dirty));
 		log_warning("%s", note.text);
 		daemon_note_error(set->daemon, &note);
 	}

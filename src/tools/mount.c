@@ -52,6 +52,7 @@ static const char usage_text[] =
 	"  poll_us=N            microseconds to wait awake for the next request; 0: sleep\n"
 	"  nofail               exit with 0 if a member does not exist\n"
 	"  NAME=VALUE           initial value of a control file, such as cache_mode=writeback\n"
+	"  remount              change control files (NAME=VALUE) of what is mounted on DIR\n"
 	"\n"
 	"Exit codes: 0 success, 1 usage error, 2 system error, 32 mount failure.\n";
 
@@ -204,11 +205,23 @@ static int start(struct mount_options *options, struct error *error)
 	return mount_run(options, error) ? fail(&daemonize, error) : MOUNT_DONE;
 }
 
+static int remount_it(struct mount_options *options, struct error *error)
+{
+	int result = resolve_directory(options, error);
+
+	if (!result && !options->fake)
+		result = remount(options, error);
+	return result ? complain(error->text, MOUNT_FAILED) : MOUNT_DONE;
+}
+
 /* nofail is for fstab: the disk may not be plugged in. */
 static int mount_it(struct mount_options *options, struct error *error)
 {
-	int result = resolve(options, error);
+	int result;
 
+	if (options->remount)
+		return remount_it(options, error);
+	result = resolve(options, error);
 	if (result == -ENODEV && options->no_fail) {
 		tool_complain("mount", "%s; nothing is mounted (nofail)", error->text);
 		return MOUNT_DONE;

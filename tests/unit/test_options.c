@@ -59,6 +59,20 @@ Test(options, wants_two_arguments)
 	cr_expect(eq(str, error.text, "wanted a device and a directory, found 3 arguments"));
 }
 
+Test(options, of_a_remount_need_no_device)
+{
+	cr_assert(eq(int, PARSE("-o", "remount,cache_mode=none", "/mnt"), 0));
+	cr_expect(options.remount);
+	cr_expect(not(options.has_read_only));
+	cr_expect(eq(str, options.directory, "/mnt"));
+	cr_expect(eq(u32, options.tunable_count, 1));
+	mount_options_done(&options);
+	cr_assert(eq(int, PARSE("-o", "rw,user_id=0,group_id=0,remount", "none", "/mnt"), 0));
+	cr_expect(options.remount && options.has_read_only && !options.read_only);
+	cr_expect(eq(str, options.directory, "/mnt"));
+	mount_options_done(&options);
+}
+
 Test(options, collects_every_device)
 {
 	cr_assert(eq(int, PARSE("-o", "device=a,ro", "-o", "device=b", "c", "d"), 0));
@@ -165,7 +179,7 @@ static char *const bad_lists[] = {
 	"bogus", "bogus=1", "ro=1", "device", "device=", "uid=", "uid=nobody-has-this-name",
 	"gid=-1", "umask=8", "umask=1777", "umask=", "umask=0x7", "requests=0", "requests=5000",
 	"poll_us=", "poll_us=-1", "poll_us=1001", "poll_us=long",
-	"node_memory=much", "node_memory=0", "cache_mode", "cache_mode=", "remount", "=", "=a",
+	"node_memory=much", "node_memory=0", "cache_mode", "cache_mode=", "remount=1", "=", "=a",
 	"Ro", "ro ", "uid=4294967295",
 };
 
