@@ -18,6 +18,28 @@ static uint64_t percent_of(uint64_t part, uint64_t whole)
 	return whole ? part * 100 / whole : 0;
 }
 
+/*
+ * The shares of priority_stats, without its walk over all buckets: what is not available holds
+ * metadata, whose number is known, or dirty data.  Index nodes are counted by gc.
+ */
+static struct bucket_shares take_shares(const struct cache_set *set) LOCKED
+{
+	const struct space *space = &set->cache.space;
+	double all = space->setup.buckets;
+	uint64_t nodes = max_u64(set->gc.last_nodes, set->index.nodes);
+	uint64_t used = space->setup.buckets - space->available;
+	uint64_t metadata = min_u64(used, space->setup.first_bucket +
+				    space->setup.journal_buckets + space->setup.prio_parts +
+				    1 /* the table of volumes */ + nodes);
+
+	return (struct bucket_shares){
+		.unused = space->unmarked * 100 / all,
+		.clean = (space->available - space->unmarked) * 100 / all,
+		.dirty = (used - metadata) * 100 / all,
+		.metadata = metadata * 100 / all,
+	};
+}
+
 /* The kernel counts index nodes as written metadata, so we do, too. */
 static void take_space(struct cache_set *set, struct set_facts *facts) LOCKED
 {
@@ -25,6 +47,7 @@ static void take_space(struct cache_set *set, struct set_facts *facts) LOCKED
 	struct list_link *link;
 
 	facts->in_use_percent = space_in_use_percent(space);
+	facts->shares = take_shares(set);
 	facts->cache_bytes = space->setup.buckets * space->setup.bucket_sectors * SECTOR_BYTES;
 	for (link = list_first(&set->volumes); link; link = list_next(&set->volumes, link)) {
 		const struct volume *volume = container_of(link, struct volume, set_link);

@@ -13,6 +13,9 @@
 
 struct set_facts {
 	unsigned in_use_percent;
+	struct bucket_shares {		/* percentages of the buckets, from counters */
+		double unused, clean, dirty, metadata;
+	} shares;
 	uint64_t cache_bytes;		/* all buckets */
 	uint64_t flash_dirty_bytes;	/* of flash-only volumes */
 

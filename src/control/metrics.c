@@ -232,6 +232,27 @@ static double set_available(const struct cache_set *set UNUSED, const struct set
 	return 100 - (int)facts->in_use_percent;
 }
 
+static double set_unused(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->shares.unused;
+}
+
+static double set_clean(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->shares.clean;
+}
+
+static double set_dirty(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->shares.dirty;
+}
+
+static double set_metadata_share(const struct cache_set *set UNUSED,
+				 const struct set_facts *facts)
+{
+	return facts->shares.metadata;
+}
+
 static double set_depth(const struct cache_set *set UNUSED, const struct set_facts *facts)
 {
 	return facts->tree_depth;
@@ -300,6 +321,12 @@ static const struct set_metric set_metrics[] = {
 	{ "size_bytes", "Size of all buckets.", METRIC_GAUGE, set_bytes },
 	{ "available_percent", "Percentage of buckets without dirty data or metadata.",
 	  METRIC_GAUGE, set_available },
+	{ "unused_percent", "Percentage of buckets without data or metadata.", METRIC_GAUGE,
+	  set_unused },
+	{ "clean_percent", "Percentage of buckets with clean data.", METRIC_GAUGE, set_clean },
+	{ "dirty_percent", "Percentage of buckets with dirty data.", METRIC_GAUGE, set_dirty },
+	{ "metadata_percent", "Percentage of buckets with metadata.", METRIC_GAUGE,
+	  set_metadata_share },
 	{ "tree_depth", "Levels of the index above its leaves.", METRIC_GAUGE, set_depth },
 	{ "tree_nodes", "Index nodes, as of the last garbage collection.", METRIC_GAUGE,
 	  set_nodes },
