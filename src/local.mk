@@ -148,6 +148,7 @@ cache_sources = \
 	src/cache/request_discard.c \
 	src/cache/request_internal.h \
 	src/cache/request_read.c \
+	src/cache/request_report.c \
 	src/cache/request_write.c \
 	src/cache/sequential.c \
 	src/cache/sequential.h \

@@ -44,6 +44,7 @@ static void request_answer(struct request *request, int error)
 
 	if (list_linked(&request->range.link))
 		range_release(&volume->ranges, &request->range);
+	list_remove(&request->link);
 	volume_request_end(volume);
 	request->done(request, error);	/* REQUEST-1; `request` may be freed now */
 }
@@ -201,6 +202,8 @@ void request_start(struct request *request)
 
 	request->state = REQUEST_BEGIN;
 	request->skew = 0;
+	request->began_ns = clock_ns(volume->reactor);
+	list_add_last(&request->volume->requests, &request->link);
 	request->range = (struct range){ .start = 0 };
 	op_init(&request->op, volume->reactor, request_step);
 	begin_on_volume(request);

@@ -175,6 +175,8 @@ struct request {
 	/* private to request*.c */
 	struct op op;
 	enum request_state state;
+	struct list_link link;		/* in volume->requests */
+	uint64_t began_ns;
 	int error;			/* DISCARD: of the backing device; reported at the end */
 	struct range range;
 	uint64_t start, end;		/* key sectors, whole blocks around the request */
@@ -201,3 +203,7 @@ struct request {
 uint64_t request_step_bytes(const struct volume *volume, enum request_kind kind);
 /* Called on the volume's reactor, without the set lock. */
 void request_start(struct request *request);
+
+/* In words: "read", and "an index node" (request_report.c). */
+const char *request_kind_name(const struct request *request);
+const char *request_waits_for(const struct request *request);

@@ -22,6 +22,7 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 	};
 	writeback_tunables_init(&volume->writeback_tunables);
 	writeback_init(&volume->writeback, volume);
+	list_init(&volume->requests);
 	waitlist_init(&volume->thawed);
 	waitlist_init(&volume->drained);
 	ranges_init(&volume->ranges);
@@ -32,6 +33,7 @@ void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *r
 
 void volume_done(struct volume *volume)
 {
+	assert(list_empty(&volume->requests));
 	assert(!volume->in_flight && waitlist_empty(&volume->thawed));
 	assert(volume->writeback.state == WRITEBACK_OFF && !volume->dirty_writes);
 	if (volume->backing)

@@ -104,6 +104,7 @@ struct volume {
 	bool is_doomed;				/* and then is destroyed: flash-only */
 	bool is_frozen;
 	unsigned in_flight;			/* requests, and fills that they left behind */
+	struct list requests;			/* all that are not answered, the oldest first */
 	struct waitlist thawed;			/* requests that wait for volume_thaw() */
 	struct waitlist drained;		/* lifecycle waits for in_flight == 0 */
 	struct ranges ranges;			/* sectors of the requests in flight */

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "base/units.h"
+#include "cache/request.h"
 #include "control/facts.h"
 
 enum { NS_PER_US = 1000, NS_PER_MS = 1000000 };
@@ -45,6 +46,35 @@ static void show_gc_last(const struct control_subject *subject, struct text *tex
 static void show_gc_max(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_facts_take(subject->set).gc_max_ns / NS_PER_MS);
+}
+
+/* One line for each, the oldest of a volume first. */
+static void print_old_requests(const struct volume *volume, uint64_t now_ns, struct text *text)
+{
+	for (struct list_link *link = list_first(&volume->requests); link;
+	     link = list_next(&volume->requests, link)) {
+		const struct request *request = container_of(link, struct request, link);
+		uint64_t age_ns = now_ns - request->began_ns;
+
+		if (age_ns < NS_PER_SECOND)
+			return;
+		text_print(text, "%s %s of %" PRIu64 " bytes at %" PRIu64 ": for %" PRIu64
+				 ".%03u s; waits for %s\n",
+			   volume->name, request_kind_name(request), request->bytes,
+			   request->offset, age_ns / NS_PER_SECOND,
+			   (unsigned)(age_ns / NS_PER_MS % 1000), request_waits_for(request));
+	}
+}
+
+static void show_in_flight(const struct control_subject *subject, struct text *text)
+{
+	uint64_t now_ns = clock_ns(subject->set->reactor);
+
+	for (const struct volume *volume = set_first_volume(subject->set); volume;
+	     volume = set_next_volume(subject->set, volume))
+		print_old_requests(volume, now_ns, text);
+	if (!text->used)		/* CONTROL-1 */
+		text_print(text, "\n");
 }
 
 static void show_btree_nodes(const struct control_subject *subject, struct text *text)
@@ -332,6 +362,8 @@ const struct control_file control_set_internal_files[] = {
 	  "index nodes written because the journal ran short of space" },
 	{ "idle_max_writeback_rate", 0644, show_idle_max_rate, store_idle_max_rate,
 	  "1: dirty data are written back as fast as possible while there are no requests" },
+	{ "inflight", 0400 | CONTROL_LONG, show_in_flight, NULL,
+	  "requests older than a second, and what each waits for" },
 	{ "prune_cache", 0200, NULL, store_prune,
 	  "a number: frees the memory of up to so many index nodes" },
 	{ "reclaim", 0444, show_reclaim, NULL, "number of times the journal ran short of space" },

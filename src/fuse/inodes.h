@@ -32,7 +32,7 @@ struct inode_change {
 	gid_t gid;
 };
 
-enum { LONG_FILES_MAX = 2 };	/* metrics, diskstats */
+enum { LONG_FILES_MAX = 4 };	/* metrics, diskstats, and inflight of two sets */
 
 /* The content of a long file, kept since stat() reported its size (INODE-3). */
 struct told_text {

@@ -3,8 +3,8 @@
  * here, or has refused them.
  *
  * Such a device is registered, but has no volume yet.  It is attached when its set comes
- * (register.c).  One that was refused is tried again whenever a volume has left its set or has stopped, since that
- * may have been the obstacle: a second volume with its UUID.
+ * (register.c).  One that was refused is tried again whenever a volume has left its set or has
+ * stopped, since that may have been the obstacle: a second volume with its UUID.
  */
 #include <errno.h>
 

@@ -1,5 +1,6 @@
-/* Figures that are counted are those that a walk over all buckets finds. */
+/* Figures that are counted are those that a walk finds; requests that hang say why. */
 #include "cache_world.h"
+#include "control/control.h"
 #include "control/facts.h"
 
 static void setup(void)
@@ -71,4 +72,50 @@ Test(facts, of_no_set_are_zero)
 	world.set->is_running = true;
 	cr_expect(zero(u64, facts.cache_bytes));
 	cr_expect(eq(i64, facts.gc_age_ns, -1));
+}
+
+/* ---- requests that are not answered ---- */
+
+static const struct control_file *inflight_file(void)
+{
+	const struct control_file *file = control_set_internal_files;
+
+	while (strcmp(file->name, "inflight"))
+		file++;
+	return file;
+}
+
+static bool shows(const char *wanted)
+{
+	struct control_subject subject = { .daemon = &world.daemon, .set = world.set };
+	struct text text = { 0 };
+	bool found;
+
+	inflight_file()->show(&subject, &text);
+	found = strstr(text.bytes, wanted) == text.bytes;
+	cr_expect(found, "wanted: %s, found: %s", wanted, text.bytes);
+	text_done(&text);
+	return found;
+}
+
+static void answered_some_time(struct request *request UNUSED, int error UNUSED)
+{
+	reactor_stop(world.reactor);
+}
+
+Test(facts, of_requests_tell_for_how_long_and_for_what_they_wait)
+{
+	struct request request = { .kind = REQUEST_READ, .volume = world.volume, .offset = 8192,
+				   .bytes = 4096, .data = world.data, .done = answered_some_time };
+
+	cr_expect(shows("\n"));
+	volume_freeze(world.volume);
+	request_start(&request);
+	cr_expect(shows("\n"));		/* it is young */
+	request.began_ns -= UINT64_C(12345000000);
+	cr_expect(shows("bcache0 read of 4096 bytes at 8192: for 12.345 s; waits for its volume"));
+	volume_thaw(world.volume);
+	reactor_run(world.reactor);
+	cr_expect(list_empty(&world.volume->requests));
+	cr_expect(shows("\n"));
 }
