@@ -201,6 +201,8 @@ control_sources = \
 	src/control/facts.c \
 	src/control/facts.h \
 	src/control/flash_files.c \
+	src/control/key_dump.c \
+	src/control/key_dump.h \
 	src/control/metrics.c \
 	src/control/metrics.h \
 	src/control/set_files.c \

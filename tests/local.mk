@@ -54,6 +54,7 @@ unit_tests = \
 	tests/unit/test_cache_writeback \
 	tests/unit/test_cache_writeback_rate \
 	tests/unit/test_control_facts \
+	tests/unit/test_control_keys \
 	tests/unit/test_control_manual \
 	tests/unit/test_control_store \
 	tests/unit/test_control_text \

@@ -77,6 +77,14 @@ static void show_in_flight(const struct control_subject *subject, struct text *t
 		text_print(text, "\n");
 }
 
+/* For whoever does not read it piece by piece: how much there is to read. */
+static void show_keys(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "about %" PRIu64 " keys\n",
+		   run_facts_take(subject->set).written_keys +
+			   run_facts_take(subject->set).open_keys);
+}
+
 static void show_btree_nodes(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_facts_take(subject->set).nodes);
@@ -364,6 +372,8 @@ const struct control_file control_set_internal_files[] = {
 	  "1: dirty data are written back as fast as possible while there are no requests" },
 	{ "inflight", 0400 | CONTROL_LONG, show_in_flight, NULL,
 	  "requests older than a second, and what each waits for" },
+	{ "keys", 0400 | CONTROL_OF_KEYS, show_keys, NULL,
+	  "all extents of the index, as the kernel's debugfs shows them" },
 	{ "prune_cache", 0200, NULL, store_prune,
 	  "a number: frees the memory of up to so many index nodes" },
 	{ "reclaim", 0444, show_reclaim, NULL, "number of times the journal ran short of space" },

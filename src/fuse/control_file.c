@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/numbers.h"
+#include "control/key_dump.h"
 #include "fuse/inodes.h"
 
 /* An open control file.  The content is made at the first read, so opening costs nothing. */
@@ -18,6 +19,11 @@ struct control_handle {
 	struct handle handle;
 	struct text snapshot;
 	bool is_shown;
+	bool has_dump;			/* internal/keys: instead of the snapshot */
+	struct key_dump dump;
+	struct inodes *inodes;
+	fuse_req_t request;		/* the read that the dump works for; NULL: none */
+	size_t bytes;
 };
 
 /*
@@ -48,7 +54,38 @@ static void control_handle_free(struct handle *handle)
 	struct control_handle *control = container_of(handle, struct control_handle, handle);
 
 	text_done(&control->snapshot);
+	if (control->has_dump)
+		key_dump_done(&control->dump);
 	free(control);
+}
+
+/* Some bytes of internal/keys are made: the read is answered. */
+static void dump_ready(struct key_dump *dump, int error)
+{
+	struct control_handle *handle = container_of(dump, struct control_handle, dump);
+	fuse_req_t request = handle->request;
+
+	assert(request && handle->inodes->stores > 0);
+	handle->request = NULL;
+	handle->inodes->stores--;
+	if (error)
+		fuse_reply_err(request, -error);
+	else
+		fuse_reply_buf(request, dump->text.bytes, min_u64(handle->bytes, dump->text.used));
+}
+
+static void dump_read(struct control_handle *handle, fuse_req_t request, size_t size,
+		      uint64_t offset)
+{
+	int error = key_dump_read(&handle->dump, offset, size);
+
+	if (error) {
+		fuse_reply_err(request, -error);
+		return;
+	}
+	handle->request = request;
+	handle->bytes = size;
+	handle->inodes->stores++;
 }
 
 static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse_file_info *file)
@@ -67,6 +104,10 @@ static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse
 	handle = calloc(1, sizeof(*handle));
 	assert(handle);
 	handle_open(inodes_of(request), &handle->handle, control_handle_free);
+	handle->inodes = inodes_of(request);
+	handle->has_dump = node.file->mode & CONTROL_OF_KEYS;
+	if (handle->has_dump)
+		key_dump_init(&handle->dump, node.subject.set, dump_ready);
 	file->fh = (uintptr_t)handle;
 	/*
 	 * No page cache, which would keep an old text, and end it at the size that stat() reported.
@@ -96,6 +137,10 @@ static void control_file_read(fuse_req_t request, fuse_ino_t number, size_t size
 	const struct text *text = &handle->snapshot;
 	int error = 0;
 
+	if (handle->has_dump && offset >= 0) {
+		dump_read(handle, request, size, offset);
+		return;
+	}
 	if (!offset || !handle->is_shown)
 		error = take_snapshot(inodes_of(request), number, handle);
 	if (error)

@@ -55,7 +55,7 @@ struct inodes {
 	struct inode_change *changes;	/* sorted by number */
 	unsigned change_count, change_room;
 	time_t since;		/* reported as every time of every file */
-	unsigned stores;	/* writes to control files in progress */
+	unsigned stores;	/* writes to control files, reads of internal/keys: in progress */
 	struct list handles;	/* of struct handle: open directories and control files */
 };
 
