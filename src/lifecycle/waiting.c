@@ -65,7 +65,8 @@ static int retry_next(struct job *base)
 	job->volume = base->daemon->is_stopping ? NULL : next_refused(job, &set);
 	if (!job->volume)
 		return 0;
-	SIM_SOMETIMES("a device that its set has refused is tried again");
+	SIM_RARELY("a device that its set has refused is tried again",
+		   "test_lifecycle_waiting/devices_are_tried_again_when_a_volume_has_stopped");
 	job->tried_birth = job->volume->birth;
 	job->volume->attach_error = (struct error){ 0 };
 	attach_start(job->volume, set, &job->volume->attach_error, &base->op);

@@ -52,7 +52,8 @@ struct tuner {
 	struct plan_volume *v;		/* whose label changes, to: */
 	char label[33];
 	struct plan_volume *reshaped;	/* in two stages (reshape.c) */
-	enum reshape_stage { RESHAPE_WAIT, RESHAPE_FIRST, RESHAPE_SECOND } stage;
+	enum reshape_stage { RESHAPE_WAIT, RESHAPE_FIRST, RESHAPE_GAP, RESHAPE_SECOND }
+		stage;
 	struct model_op zeros;		/* which that leaves */
 	enum replacement replacement;	/* to which that of `set` changes */
 	unsigned set;			/* the one that is to stop: */

@@ -15,7 +15,8 @@
 #include "base/sometimes.h"
 #include "blame.h"
 
-enum { SECTOR = 512, SLOTS_TO_SPARE = 8, WAIT_NS = 1000000 };
+enum { SECTOR = 512, SLOTS_TO_SPARE = 8, WAIT_NS = 1000000,
+       GAP_NS_MAX = 50000000 };
 
 /* Volumes that attach need slots, too, and none is ever used again. */
 static bool has_slots(const struct cache_set *set)
@@ -112,7 +113,12 @@ bool reshape_goes_on(struct tuner *tuner, int error)
 		v->is_reshaped = false;
 		return false;
 	}
-	if (!error && tuner->stage == RESHAPE_FIRST && start_second_stage(tuner))
+	if (!error && tuner->stage == RESHAPE_FIRST) {	/* a cut may come here */
+		tuner->stage = RESHAPE_GAP;
+		timer_start(&tuner->timer, sim_random(GAP_NS_MAX), &tuner->waiter.op);
+		return true;
+	}
+	if (!error && tuner->stage == RESHAPE_GAP && start_second_stage(tuner))
 		return true;
 	model_end(v->model, &tuner->zeros, is_whole ? 0 : -EIO, NULL);
 	tuner->reshaped = NULL;
