@@ -19,6 +19,7 @@
 enum {
 	STALE_MAX = 10,			/* a pointer further behind has its node rewritten */
 	NODES_BETWEEN_PAUSES = 100,
+	IN_USE_AFTER_WRITEBACK = 50,	/* percent, as in the kernel */
 };
 #define PAUSE_NS UINT64_C(10000000)
 
@@ -205,7 +206,7 @@ static LOCKED void pass_path(struct gc *gc, const struct leaf_facts *leaf)
 			gc->is_stale[level] = false;
 		} else {
 			passed.words = leaf->words;
-			passed.is_rewrite = leaf->stalest > STALE_MAX ||
+			passed.is_rewrite = gc->rewrites_all || leaf->stalest > STALE_MAX ||
 					    leaf->bad * 2 > leaf->keys || leaf->has_remains;
 		}
 		gc_windows_pass(gc, &passed);
@@ -371,4 +372,11 @@ bool gc_is_idle(const struct gc *gc)
 void gc_trigger(struct gc *gc)
 {
 	space_want_gc(&gc->set->cache.space);
+}
+
+void gc_after_writeback(struct gc *gc)
+{
+	if (gc->follows_writeback &&
+	    space_in_use_percent(&gc->set->cache.space) >= IN_USE_AFTER_WRITEBACK)
+		gc_trigger(gc);
 }

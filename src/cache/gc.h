@@ -42,6 +42,8 @@ struct gc {
 	bool is_stale[INDEX_LEVELS_MAX];	/* interior nodes on the path: to be rewritten */
 	uint64_t given_back;		/* index->nodes_given_back when the run began */
 	bool is_stopping;
+	bool rewrites_all;		/* gc_always_rewrite: each leaf */
+	bool follows_writeback;		/* gc_after_writeback */
 	uint64_t nodes, keys, key_words, data_sectors;	/* of the current run */
 	/* of the last complete run */
 	uint64_t last_nodes, last_keys, last_key_words, last_data_sectors;
@@ -55,3 +57,5 @@ void gc_run(struct gc *gc);	/* starts to wait for work; called without the set l
 void gc_stop(struct gc *gc) LOCKED;	/* ends after the current leaf; see gc_is_idle() */
 bool gc_is_idle(const struct gc *gc);
 void gc_trigger(struct gc *gc) LOCKED;	/* by hand: trigger_gc */
+/* Nothing of a volume is dirty any more: with gc_after_writeback, in a cache in use, gc runs. */
+void gc_after_writeback(struct gc *gc) LOCKED;

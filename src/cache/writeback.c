@@ -448,6 +448,16 @@ static bool ends_here(struct writeback *writeback)
 	return false;
 }
 
+static void has_become_clean(struct writeback *writeback)
+{
+	struct cache_set *set = writeback->volume->set;
+
+	set_lock(set);
+	gc_after_writeback(&set->gc);
+	set_unlock(set);
+	enter_idle(writeback);
+}
+
 static void writeback_step(struct op *op)
 {
 	struct writeback *writeback = container_of(op, struct writeback, op);
@@ -483,7 +493,7 @@ static void writeback_step(struct op *op)
 		if (error)
 			enter_pause(writeback, RETRY_NS);
 		else
-			enter_idle(writeback);
+			has_become_clean(writeback);
 		break;
 	}
 }

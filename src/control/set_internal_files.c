@@ -288,6 +288,26 @@ static int store_copy_gc(struct control_store *store)
 	return units_parse_bool(store->text, &store->subject.set->gc.move.is_enabled);
 }
 
+static void show_gc_rewrites(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->gc.rewrites_all);
+}
+
+static int store_gc_rewrites(struct control_store *store)
+{
+	return units_parse_bool(store->text, &store->subject.set->gc.rewrites_all);
+}
+
+static void show_gc_after_writeback(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->set->gc.follows_writeback);
+}
+
+static int store_gc_after_writeback(struct control_store *store)
+{
+	return units_parse_bool(store->text, &store->subject.set->gc.follows_writeback);
+}
+
 static void show_idle_max_rate(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, subject->set->idle_max_writeback_rate);
@@ -368,6 +388,10 @@ const struct control_file control_set_internal_files[] = {
 	  "read-only compatible features: none is defined" },
 	{ "flush_write", 0444, show_pressure_writes, NULL,
 	  "index nodes written because the journal ran short of space" },
+	{ "gc_after_writeback", 0644, show_gc_after_writeback, store_gc_after_writeback,
+	  "1: garbage collection when a volume has become clean, if half of the cache is used" },
+	{ "gc_always_rewrite", 0644, show_gc_rewrites, store_gc_rewrites,
+	  "1: garbage collection rewrites every leaf of the index" },
 	{ "idle_max_writeback_rate", 0644, show_idle_max_rate, store_idle_max_rate,
 	  "1: dirty data are written back as fast as possible while there are no requests" },
 	{ "inflight", 0400 | CONTROL_LONG, show_in_flight, NULL,

@@ -283,3 +283,39 @@ Test(gc, ends_when_it_is_stopped)
 		world_pause();
 	cr_expect(eq(int, gc()->state, GC_IDLE));
 }
+
+/* ---- settings ---- */
+
+Test(gc, rewrites_all_leaves_where_that_is_set)
+{
+	uint64_t bucket;
+
+	write_keys(10);
+	collect();
+	bucket = pointer_sector(root()->key.ptr);
+	collect();
+	cr_expect(eq(u64, pointer_sector(root()->key.ptr), bucket));
+	gc()->rewrites_all = true;
+	collect();
+	cr_expect(ne(u64, pointer_sector(root()->key.ptr), bucket));
+	cr_expect(eq(u64, gc()->last_keys, 10));
+}
+
+/* Half of the cache must be in use; of one that is not nothing could be won. */
+Test(gc, follows_writeback_where_that_is_set)
+{
+	uint64_t available = world.set->cache.space.available;
+
+	collect();
+	set_lock(world.set);
+	gc_after_writeback(gc());
+	cr_expect(not(world.set->cache.space.gc_is_wanted));
+	gc()->follows_writeback = true;
+	gc_after_writeback(gc());
+	cr_expect(not(world.set->cache.space.gc_is_wanted));
+	world.set->cache.space.available = world.set->cache.space.setup.buckets / 2;
+	gc_after_writeback(gc());
+	cr_expect(world.set->cache.space.gc_is_wanted);
+	world.set->cache.space.available = available;
+	set_unlock(world.set);
+}
