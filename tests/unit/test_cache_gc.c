@@ -262,6 +262,34 @@ Test(gc, goes_from_leaf_to_leaf)
 	cr_expect(eq(u64, gc()->last_nodes, root()->keys.count + 1));
 }
 
+/* A pointer to a child that was replaced; its bucket is free, and on no list. */
+static struct bucket *bucket_of_dead_child(void)
+{
+	struct space *space = &world.set->cache.space;
+
+	for (unsigned i = 0; i < root()->dead.count; i++) {
+		struct bkey *k = &root()->dead.key[i];
+		struct bucket *bucket = &space->bucket[space_bucket_of(space, k->ptr)];
+
+		if (bkey_sectors(k) && bkey_end(k) && !bucket->is_listed && !bucket->pins &&
+		    bucket->mark == MARK_NONE)
+			return bucket;
+	}
+	return NULL;
+}
+
+Test(gc, has_an_interior_node_rewritten_for_a_dead_pointer)
+{
+	struct bucket *bucket;
+
+	insert_leaves();
+	bucket = bucket_of_dead_child();
+	cr_assert(ne(ptr, bucket, NULL));
+	bucket->generation += STALE_MAX;
+	expect_rewritten(true);
+	cr_expect(zero(u32, root()->dead.count));
+}
+
 /* ---- stopping ---- */
 
 /* A gc of so few nodes may have ended before anybody sees it: then it stops at rest. */
