@@ -89,8 +89,9 @@ static uint64_t sectors_in_leaf(const struct node *leaf, struct position from, u
 }
 
 /* What the leaf, in which it begins, has of the range. */
-static void look_up_in_leaf(const struct index *index, const struct node *leaf, unsigned volume,
-			    uint64_t start, uint64_t sectors, struct lookup *answer)
+static LOCKED void look_up_in_leaf(const struct index *index, const struct node *leaf,
+				   unsigned volume, uint64_t start, uint64_t sectors,
+				   struct lookup *answer)
 {
 	struct position from = { volume, start };
 	struct node_walk walk;

@@ -102,7 +102,7 @@ bool space_move_wants(const struct space *space, const struct bkey *k)
 	       class_of(space, bucket) < space->move.end_class;
 }
 
-static void close_bucket(struct space *space, struct open_bucket *open)
+static LOCKED void close_bucket(struct space *space, struct open_bucket *open)
 {
 	if (open->sectors_left)
 		space_unpin_bucket(space, open->bucket);
