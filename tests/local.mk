@@ -203,6 +203,7 @@ kernel_tests = \
 	tests/kernel/runner.tap \
 	tests/kernel/verify-images.tap \
 	tests/kernel/written.tap \
+	tests/kernel/day.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(kernel_tests)
 check_PROGRAMS += \

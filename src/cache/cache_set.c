@@ -129,6 +129,7 @@ int set_init(struct cache_set *set, struct daemon *daemon, struct reactor *react
 	}
 	set->cutoff_writeback = CUTOFF_WRITEBACK;
 	set->idle_max_writeback_rate = true;
+	set->last_request_ns = clock_ns(reactor);
 	set->cutoff_writeback_sync = CUTOFF_WRITEBACK_SYNC;
 	*device_congestion(set->cache.device) = (struct congestion){
 		.read_threshold_us = CONGESTION_READ_US,
