@@ -53,6 +53,8 @@ io_sources = \
 	src/io/buffer.c \
 	src/io/congestion.c \
 	src/io/device_shared.c \
+	src/io/error_tally.c \
+	src/io/error_tally.h \
 	src/io/flush.c \
 	src/io/poll_window.c \
 	src/io/blocking.h \
@@ -191,6 +193,7 @@ lifecycle_sources = \
 	src/lifecycle/superblocks.c \
 	src/lifecycle/uuids.c \
 	src/lifecycle/waiting.c \
+	src/lifecycle/watch.c \
 	$(NULL)
 
 control_sources = \

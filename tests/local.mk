@@ -80,6 +80,7 @@ unit_tests = \
 	tests/unit/test_io_channel \
 	tests/unit/test_io_congestion \
 	tests/unit/test_io_device \
+	tests/unit/test_io_error_tally \
 	tests/unit/test_io_flush \
 	tests/unit/test_io_path \
 	tests/unit/test_io_poll_window \
@@ -91,6 +92,7 @@ unit_tests = \
 	tests/unit/test_journal_ring \
 	tests/unit/test_journal_unreadable \
 	tests/unit/test_lifecycle_attach \
+	tests/unit/test_lifecycle_failure \
 	tests/unit/test_lifecycle_flash \
 	tests/unit/test_lifecycle_grow \
 	tests/unit/test_lifecycle_job \

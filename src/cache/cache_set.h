@@ -32,6 +32,14 @@
 struct daemon;
 struct failure;
 struct volume;
+struct watch;
+
+/* What happens when the set fails: the file `errors`. */
+enum failure_action {
+	FAILURE_UNREGISTER,	/* nothing is transferred any more */
+	FAILURE_PANIC,		/* the daemon ends at once */
+	FAILURE_READONLY,	/* ours: what it has is still read */
+};
 
 /*
  * The guard of each field stands first in its comment:
@@ -52,6 +60,8 @@ struct cache_set {
 	struct gc gc;				/* lock */
 	struct fills fills;			/* reactor */
 	struct failure *failure;		/* reactor: of lifecycle; NULL: it never ran */
+	struct watch *watch;			/* reactor: for errors of the cache device */
+	enum failure_action on_failure;			/* reactor */
 	struct waitlist left;			/* reactor: failed; for a volume to say NONE */
 	struct waitlist when_idle;		/* reactor: for ops of all of these to be idle */
 	struct list volumes;			/* reactor: attached ones and flash-only ones */

@@ -21,7 +21,8 @@
  * device has an older version (LESSON-13, LESSON-14).
  *
  * After the set has failed, a range of which the nodes in memory say that nothing is dirty
- * is read from the backing device as a whole (ORDER-26).
+ * is read from the backing device as a whole (ORDER-26).  With `errors` = readonly such a set
+ * is read as before, as long as these nodes tell where the data are.
  *
  * A read proceeds in batches: the transfers that one step started.  The next step
  * runs when all of them have ended, so an error belongs to the current batch, and
@@ -173,19 +174,28 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 	return true;
 }
 
+/* A set that has failed, and is still read, is looked up in memory. */
+static LOCKED int look_up_one(struct cache_read *read, uint64_t sectors, struct lookup *found)
+{
+	struct volume *volume = read->volume;
+	struct index *index = &volume->set->index;
+
+	if (volume_reads_failed_set(volume))
+		return index_peek(index, volume->slot, read->at, sectors, found);
+	return index_lookup(index, volume->slot, read->at, sectors, found, &read->op);
+}
+
 /*
  * Looks up extents and starts their transfers.  0: up to the end, or as many as a batch may have.
  * -EAGAIN: `op` waits for a node, too.  Other -errno: the set failed.
  */
 static LOCKED int look_up(struct cache_read *read)
 {
-	struct volume *volume = read->volume;
 	uint64_t end = read->start + read->sectors;
 	struct lookup found;
 
 	while (read->at < end && read->batch.transfers < REQUEST_PARTS_MAX) {
-		int error = index_lookup(&volume->set->index, volume->slot, read->at,
-					 end - read->at, &found, &read->op);
+		int error = look_up_one(read, end - read->at, &found);
 
 		if (error)
 			return error;
@@ -291,7 +301,7 @@ static void cache_failed(struct cache_read *read, int error)
 	struct volume *volume = read->volume;
 	struct cache_set *set = volume->set;
 
-	if (health_error(&set->health) && !volume->is_flash) {
+	if (health_error(&set->health) && !volume->is_flash && !volume_reads_failed_set(volume)) {
 		read->at = read->batch.start;
 		go_on(read);
 	} else if (read->batch.has_clean && !volume->is_flash) {

@@ -186,7 +186,9 @@ static void begin_on_volume(struct request *request)
 		return;
 	if (request->volume->set)
 		request->volume->set->last_request_ns = clock_ns(request->volume->reactor);
-	if (is_change(request) && volume_is_read_only(request->volume))
+	if (request->volume->io_disable)
+		request_answer(request, -EIO);
+	else if (is_change(request) && volume_is_read_only(request->volume))
 		request_finish(request, -EROFS);
 	else if (is_beyond_end(request))
 		request_finish(request, is_change(request) ? -ENOSPC : -EIO);

@@ -62,6 +62,12 @@ bool volume_needs_set(const struct volume *volume)
 	return volume->is_flash || volume_dirty_bytes(volume);
 }
 
+bool volume_reads_failed_set(const struct volume *volume)
+{
+	return volume_set_has_failed(volume) && volume_needs_set(volume) &&
+	       volume->set->on_failure == FAILURE_READONLY;
+}
+
 /* That the device was full is told; other reasons are in the log, and no errno tells them. */
 int volume_lost_error(const struct volume *volume)
 {

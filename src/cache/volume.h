@@ -32,6 +32,7 @@
 
 struct cache_set;
 struct daemon;
+struct watch;
 
 /* The fields of a backing superblock that change. */
 enum superblock_field {
@@ -109,6 +110,11 @@ struct volume {
 	struct waitlist drained;		/* lifecycle waits for in_flight == 0 */
 	struct ranges ranges;			/* sectors of the requests in flight */
 
+	/* errors */
+	struct watch *watch;			/* of lifecycle: for errors of the backing device */
+	bool io_disable;			/* all requests fail */
+	bool stops_with_set;			/* stop_when_cache_set_failed: always */
+
 	/* counters and tunables */
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
@@ -143,6 +149,8 @@ uint64_t volume_dirty_bytes(const struct volume *volume);
 bool volume_set_has_failed(const struct volume *volume);
 /* Is there anything of it that only its set has? */
 bool volume_needs_set(const struct volume *volume);
+/* Is the failed set, which has data of the volume, still read (FAILURE_READONLY)? */
+bool volume_reads_failed_set(const struct volume *volume);
 /* 0, or the error of requests that only the failed set of the volume could serve. */
 int volume_lost_error(const struct volume *volume);
 

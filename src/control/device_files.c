@@ -79,7 +79,7 @@ static int store_discard(struct control_store *store)
 
 static void show_io_errors(const struct control_subject *subject, struct text *text)
 {
-	text_number(text, device_errors(subject->set->cache.device));
+	text_number(text, error_tally_errors(device_tally(subject->set->cache.device)));
 }
 
 static void show_metadata_written(const struct control_subject *subject, struct text *text)

@@ -124,6 +124,67 @@ static int store_journal_delay(struct control_store *store)
 	return 0;
 }
 
+static const char *const failure_action_names[] = {
+	[FAILURE_UNREGISTER] = "unregister",
+	[FAILURE_PANIC] = "panic",
+	[FAILURE_READONLY] = "readonly",
+	[FAILURE_READONLY + 1] = NULL,
+};
+
+static void show_errors(const struct control_subject *subject, struct text *text)
+{
+	text_choice(text, failure_action_names, subject->set->on_failure);
+}
+
+static int store_errors(struct control_store *store)
+{
+	int action = units_parse_choice(store->text, failure_action_names);
+
+	if (action < 0)
+		return action;
+	store->subject.set->on_failure = action;
+	return 0;
+}
+
+static const struct error_tally *tally_of(const struct control_subject *subject)
+{
+	return device_tally(subject->set->cache.device);
+}
+
+static void show_error_halflife(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, tally_of(subject)->decay * ERROR_TALLY_DECAYS_PER_HALFLIFE);
+}
+
+static int store_error_halflife(struct control_store *store)
+{
+	uint64_t halflife;
+	int error = control_parse_clamped(store->text, 0, UINT32_MAX, &halflife);
+
+	if (!error)
+		device_set_error_limit(store->subject.set->cache.device,
+				       tally_of(&store->subject)->limit, halflife);
+	return error;
+}
+
+static void show_error_limit(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, tally_of(subject)->limit);
+}
+
+/* Errors that were counted already count when the next one comes. */
+static int store_error_limit(struct control_store *store)
+{
+	uint64_t limit;
+	int error = control_parse_clamped(store->text, 0, UINT32_MAX, &limit);
+
+	if (!error)
+		device_set_error_limit(store->subject.set->cache.device, limit,
+				       tally_of(&store->subject)->decay *
+					       ERROR_TALLY_DECAYS_PER_HALFLIFE);
+	return error;
+}
+
 /* Near 100 the root is about to be split, and the tree gets another level. */
 static void show_root_usage(const struct control_subject *subject, struct text *text)
 {
@@ -196,8 +257,15 @@ const struct control_file control_set_files[] = {
 	  "reads from the cache device that take longer count as congestion; 0: none" },
 	{ "congested_write_threshold_us", 0644, show_write_threshold, store_write_threshold,
 	  "the same for writes to it" },
+	{ "errors", 0644, show_errors, store_errors,
+	  "what happens when the set fails: unregister, panic (the daemon ends at once) or "
+	  "readonly (dirty data are still read)" },
 	{ "flash_vol_create", 0200, NULL, store_create_volume,
 	  "a size: makes a flash-only volume, whose data are in the cache alone" },
+	{ "io_error_halflife", 0644, show_error_halflife, store_error_halflife,
+	  "number of transfers after which half of the errors are forgotten; 0: never" },
+	{ "io_error_limit", 0644, show_error_limit, store_error_limit,
+	  "number of I/O errors of the cache device at which the set fails" },
 	{ "journal_delay_ms", 0644, show_journal_delay, store_journal_delay,
 	  "maximum delay before keys are journalled when no flush asks for it; 0..65535" },
 	{ "root_usage_percent", 0444, show_root_usage, NULL,

@@ -328,6 +328,31 @@ static void show_keys_failed(const struct control_subject *subject, struct text 
 	text_number(text, subject->set->writeback_keys_failed);
 }
 
+static void show_io_disable(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, health_error(&subject->set->health) != 0);
+}
+
+/* A set that has failed does not come back by itself: its memory may differ from its device. */
+static int store_io_disable(struct control_store *store)
+{
+	struct cache_set *set = store->subject.set;
+	bool disable;
+	int error = units_parse_bool(store->text, &disable);
+
+	if (error)
+		return error;
+	if (!disable && health_error(&set->health))
+		return error_set(&store->error, EIO,
+				 "the set has failed: stop it, and register its device again");
+	if (!disable)
+		return 0;
+	set_lock(set);
+	health_fail(&set->health, EIO, "io_disable was set");
+	set_unlock(set);
+	return 0;
+}
+
 const struct control_file control_set_internal_files[] = {
 	{ "active_journal_entries", 0444, show_journal_entries, NULL,
 	  "journal entries that a start after a crash would replay" },
@@ -396,6 +421,8 @@ const struct control_file control_set_internal_files[] = {
 	  "1: dirty data are written back as fast as possible while there are no requests" },
 	{ "inflight", 0400 | CONTROL_LONG, show_in_flight, NULL,
 	  "requests older than a second, and what each waits for" },
+	{ "io_disable", 0644, show_io_disable, store_io_disable,
+	  "1: the set has failed; writing 1 makes it fail" },
 	{ "keys", 0400 | CONTROL_OF_KEYS, show_keys, NULL,
 	  "all extents of the index, as the kernel's debugfs shows them" },
 	{ "prune_cache", 0200, NULL, store_prune,

@@ -17,10 +17,10 @@ struct tuning {
 	struct op *op;
 };
 
-/* See tunables.h: label and running are no settings. */
+/* See tunables.h: these are no settings. */
 static const struct control_file *find_tunable(const struct control_file *files, const char *name)
 {
-	if (!strcmp(name, "label") || !strcmp(name, "running"))
+	if (!strcmp(name, "label") || !strcmp(name, "running") || !strcmp(name, "io_disable"))
 		return NULL;
 	for (; files->name; files++)
 		if (files->mode == 0644 && !strcmp(files->name, name))

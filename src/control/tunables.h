@@ -2,7 +2,7 @@
  * Control files as mount options: cache_mode=writeback.
  *
  * A tunable is a control file of mode 0644, except `label`, which identifies one volume,
- * and `running`, which is a command.
+ * and `running` and `io_disable`, which are commands.
  */
 #pragma once
 

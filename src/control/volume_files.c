@@ -110,6 +110,31 @@ static void show_dirty_data(const struct control_subject *subject, struct text *
 	text_size(text, volume_dirty_bytes(subject->volume));
 }
 
+static void show_io_disable(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->io_disable);
+}
+
+static int store_io_disable(struct control_store *store)
+{
+	return units_parse_bool(store->text, &store->subject.volume->io_disable);
+}
+
+static void show_io_error_limit(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, device_tally(subject->volume->backing)->limit);
+}
+
+static int store_io_error_limit(struct control_store *store)
+{
+	uint64_t limit;
+	int error = control_parse_clamped(store->text, 0, INT32_MAX, &limit);
+
+	if (!error)
+		device_set_error_limit(store->subject.volume->backing, limit, 0);
+	return error;
+}
+
 static void show_io_errors(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, device_errors(subject->volume->backing));
@@ -240,6 +265,23 @@ static void show_state(const struct control_subject *subject, struct text *text)
 		   volume_set_has_failed(volume) ? ", the set has failed" : "");
 }
 
+static const char *const stop_policies[] = { "auto", "always", NULL };
+
+static void show_stop_policy(const struct control_subject *subject, struct text *text)
+{
+	text_choice(text, stop_policies, subject->volume->stops_with_set);
+}
+
+static int store_stop_policy(struct control_store *store)
+{
+	int policy = units_parse_choice(store->text, stop_policies);
+
+	if (policy < 0)
+		return policy;
+	store->subject.volume->stops_with_set = policy;
+	return 0;
+}
+
 static int store_stop(struct control_store *store)
 {
 	volume_stop(store->subject.volume, &store->error, &store->op);
@@ -266,6 +308,11 @@ const struct control_file control_backing_files[] = {
 	  "0 cancels that while it is still writing back" },
 	{ "dirty_data", 0444, show_dirty_data, NULL,
 	  "amount of dirty data: data that only the cache holds" },
+	{ "io_disable", 0644, show_io_disable, store_io_disable,
+	  "1: all requests to the volume fail" },
+	{ "io_error_limit", 0644, show_io_error_limit, store_io_error_limit,
+	  "number of I/O errors of the backing device at which the volume answers only errors, "
+	  "and stops" },
 	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the backing device" },
 	{ "label", 0644, control_show_label, control_store_label, "label of up to 31 bytes" },
 	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: not supported" },
@@ -285,6 +332,9 @@ const struct control_file control_backing_files[] = {
 	  "behind a comma: \"detaching\", \"writing back fails\" or \"the set has failed\" if so" },
 	{ "stop", 0200, NULL, store_stop,
 	  "any text: stops the volume once its last user has closed it" },
+	{ "stop_when_cache_set_failed", 0644, show_stop_policy, store_stop_policy,
+	  "auto: when the set fails, the volume goes on without it, or answers errors for its "
+	  "dirty data; always: it stops" },
 	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },
 	{ "writeback_consider_fragment", 0644, control_show_writeback_consider_fragment,
 	  control_store_writeback_consider_fragment,

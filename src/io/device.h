@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "io/error_tally.h"
 #include "io/op.h"
 
 /*
@@ -44,6 +45,7 @@ enum {
 struct device_counts {
 	uint64_t errors[TRANSFER_KINDS];
 	int last_error[TRANSFER_KINDS];		/* as -errno; 0: none yet */
+	enum transfer_kind last_failed;		/* kind of the last one that failed */
 	uint64_t latency[TRANSFER_KINDS][LATENCY_CLASSES];
 	uint64_t latency_sum_ns[TRANSFER_KINDS];
 };
@@ -132,3 +134,9 @@ void device_forget_errors(struct device *device);
 /* How congested it is (io/congestion.h), by reads and by writes without FUA.  As long as nobody
  * sets its thresholds, it never is. */
 struct congestion *device_congestion(struct device *device);
+/* The errors that count for its limit: all but ENOSPC, which is no fault of the device. */
+const struct error_tally *device_tally(struct device *device);
+/* Half of the errors are forgotten after `halflife` transfers; 0: none ever. */
+void device_set_error_limit(struct device *device, uint64_t limit, uint64_t halflife);
+/* `op` waits for the next transfer that fails. */
+void device_await_error(struct device *device, struct op *op);

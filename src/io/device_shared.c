@@ -13,6 +13,8 @@ void device_shared_init(struct device_shared *shared, struct device *device)
 {
 	memset(&shared->counts, 0, sizeof(shared->counts));
 	shared->congestion = (struct congestion){ .value = 0 };
+	shared->tally = (struct error_tally){ .limit = UINT64_MAX };
+	waitlist_init(&shared->failed);
 	flush_init(&shared->flush, device);
 }
 
@@ -42,10 +44,14 @@ void device_transfer_ended(struct device *device, const struct transfer_end *end
 	counts->latency_sum_ns[kind] += ns;
 	if (shows_congestion(end))
 		congestion_add(&shared->congestion, kind == TRANSFER_WRITE, ns, end->ended_ns);
+	error_tally_count(&shared->tally,
+			  end->error && end->error != -EOPNOTSUPP && end->error != -ENOSPC);
 	if (!end->error || end->error == -EOPNOTSUPP)
 		return;
 	counts->errors[kind]++;
 	counts->last_error[kind] = end->error;
+	counts->last_failed = kind;
+	waitlist_wake_all(&shared->failed, 0);
 }
 
 struct congestion *device_congestion(struct device *device)
@@ -72,6 +78,25 @@ void device_forget_errors(struct device *device)
 {
 	struct device_counts *counts = &device_shared(device)->counts;
 
+	device_shared(device)->tally.errors = 0;
 	memset(counts->errors, 0, sizeof(counts->errors));
 	memset(counts->last_error, 0, sizeof(counts->last_error));
+}
+
+const struct error_tally *device_tally(struct device *device)
+{
+	return &device_shared(device)->tally;
+}
+
+void device_set_error_limit(struct device *device, uint64_t limit, uint64_t halflife)
+{
+	struct error_tally *tally = &device_shared(device)->tally;
+
+	tally->limit = limit;
+	tally->decay = halflife / ERROR_TALLY_DECAYS_PER_HALFLIFE;
+}
+
+void device_await_error(struct device *device, struct op *op)
+{
+	waitlist_join(&device_shared(device)->failed, op);
 }

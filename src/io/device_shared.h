@@ -14,6 +14,8 @@ struct device_shared {
 	struct flush flush;
 	struct device_counts counts;
 	struct congestion congestion;
+	struct error_tally tally;
+	struct waitlist failed;			/* for a transfer to fail */
 };
 
 void device_shared_init(struct device_shared *shared, struct device *device);

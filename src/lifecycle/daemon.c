@@ -96,6 +96,8 @@ void daemon_add_volume(struct daemon *daemon, struct volume *volume)
 		daemon->first_free_number++;
 	snprintf(volume->name, sizeof(volume->name), "bcache%u", volume->number);
 	list_add_last(&daemon->volumes, &volume->daemon_link);
+	if (volume->backing)
+		watch_volume(volume);
 }
 
 void daemon_remove_volume(struct daemon *daemon, struct volume *volume)

@@ -81,10 +81,12 @@ static int leave_set(struct job *base)
 	volume->is_detaching = false;	/* a detach that waits for its turn has nothing to do */
 	list_remove(&volume->set_link);
 	uuids_retire(set, volume->slot);
+	volume->is_stopping |= volume->stops_with_set;
 	SIM_SOMETIMES("a volume leaves a set that has failed");
 	log_warning("%s goes on without its cache: the set has failed, and had no dirty data of "
 		    "it", device_path(volume->backing));
 	volume_thaw(volume);
+	volume_closed(volume);		/* if it is to stop, and nobody has it open */
 	return 0;
 }
 
@@ -147,6 +149,18 @@ static int part_leave(struct job *base)
 	return -EAGAIN;
 }
 
+/* Those that stay and are to stop when their set fails. */
+static int part_stop(struct job *base)
+{
+	struct cache_set *set = parting_of(base)->set;
+
+	for (struct volume *v = set_first_volume(set); v; v = set_next_volume(set, v)) {
+		v->is_stopping |= v->stops_with_set;
+		volume_closed(v);
+	}
+	return 0;
+}
+
 /* Those that stay, by the reason why. */
 static int part_tell(struct job *base)
 {
@@ -176,6 +190,7 @@ static int part_tell(struct job *base)
 
 static const struct job_step part_steps[] = {
 	{ "leaving the failed set", .start = part_leave, .on_error = STEP_REPORTS },
+	{ "stopping", .start = part_stop },
 	{ "leaving the failed set", .start = part_tell },
 	{ 0 },
 };
@@ -209,6 +224,8 @@ static void failure_begins(struct cache_set *set)
 		  device_path(set->cache.device), set->health.reason.text);
 	log_error("%s", note.text);
 	daemon_note_error(set->daemon, &note);
+	if (set->on_failure == FAILURE_PANIC)
+		abort();
 	set_lock(set);
 	set_abort(set);
 	set_unlock(set);
@@ -240,6 +257,7 @@ void failure_watch(struct cache_set *set)
 	op_init(&failure->op, set->reactor, failure_step);
 	failure->op.when_idle = &set->when_idle;
 	set->failure = failure;
+	watch_set(set);
 	if (health_error(&set->health))
 		op_queue(&failure->op);
 	else

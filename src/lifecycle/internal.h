@@ -167,6 +167,11 @@ void attach_start(struct volume *volume, struct cache_set *set, struct error *er
 		  struct op *op);
 /* Stops a set without volumes, cleanly if it can, and frees it (stop.c). */
 void set_teardown(struct cache_set *set, struct error *error, struct op *op);
+enum { SET_ERROR_LIMIT = 8, VOLUME_ERROR_LIMIT = 64 };	/* the kernel's */
+/* Watches a device for errors (watch.c). */
+void watch_set(struct cache_set *set);
+void watch_volume(struct volume *volume);
+void watch_end(struct watch *watch, struct op *op);	/* `op` awaits it; NULL: there is none */
 /* Starts to watch the health of the set, when it runs (failure.c).  Without the set lock. */
 void failure_watch(struct cache_set *set);
 /* Stops watching, when the set stops.  Without the set lock. */

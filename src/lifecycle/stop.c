@@ -95,6 +95,12 @@ static void want_gc(struct cache_set *set)
 	set_unlock(set);
 }
 
+static int volume_end_watch(struct job *base)
+{
+	watch_end(volume_of(base)->watch, &base->op);
+	return 0;
+}
+
 /* After a failed flush the volume goes all the same: nothing can be done any more. */
 static int volume_end_free(struct job *base)
 {
@@ -125,6 +131,7 @@ static const struct job_step volume_end_steps[] = {
 	{ "stopping", .start = volume_end_flush, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_leave, .on_error = STEP_REPORTS },
 	{ "destroying the volume", .start = volume_end_destroy, .on_error = STEP_REPORTS },
+	{ "stopping", .start = volume_end_watch },
 	{ "stopping", .start = volume_end_free },
 	{ 0 },
 };
@@ -291,6 +298,12 @@ static int set_end_flush(struct job *base)
 	return 0;
 }
 
+static int set_end_watch(struct job *base)
+{
+	watch_end(set_end_of(base)->set->watch, &base->op);
+	return 0;
+}
+
 static int set_end_free(struct job *base)
 {
 	struct cache_set *set = set_end_of(base)->set;
@@ -319,6 +332,7 @@ static const struct job_step set_end_steps[] = {
 	{ "stopping the set", .start = set_end_parts },
 	{ "stopping the set", .start = set_end_rest },
 	{ "stopping the set", .start = set_end_flush, .on_error = STEP_REPORTS },
+	{ "stopping the set", .start = set_end_watch },
 	{ "stopping the set", .start = set_end_free },
 	{ 0 },
 };

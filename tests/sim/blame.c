@@ -201,6 +201,8 @@ static bool may_be_answered(const struct slot *slot, int error)
 		return true;
 	if (error != -EIO && error != -ENOSPC)
 		return false;
+	if (slot->request.volume->io_disable)
+		return disk_failed(v->disk, slot->life->started_ns);
 	return disk_said(v->disk, error, slot->started_ns) || cache_is_to_blame(slot, error);
 }
 
@@ -230,6 +232,9 @@ void blame_end(const struct slot *slot, int error)
 	SIM_SOMETIMES_IF(!error && request->kind == REQUEST_READ && slot->request.volume->set &&
 			 life_set_is_dead(life, life_set_of(life, slot->request.volume)),
 			 "what is clean is read while its set is dead");
+	SIM_SOMETIMES_IF(!error && request->kind == REQUEST_READ && slot->was_dirty &&
+			 volume_reads_failed_set(request->volume),
+			 "dirty data are read from a set that has failed");
 	SIM_SOMETIMES_IF(!error && is_write(slot) && slot->was_in && !slot->was_in_dead &&
 			 life_set_is_dead(life, slot->was_in),
 			 "a set fails during a write, and that succeeds");

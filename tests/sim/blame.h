@@ -5,6 +5,7 @@
  *	                        read    write, zero   discard   flush
  *	nothing failed            -          -           -        -
  *	the backing device      its error, for the request that got it
+ *	  too often              EIO        EIO         EIO      EIO
  *	the cache device, but the set did not fail:
  *	  the range is clean      -          -           -        -
  *	  perhaps dirty        its error  its error   its error   -

@@ -9,6 +9,7 @@
 #include "base/numbers.h"
 #include "check.h"
 #include "format/uuid.h"
+#include "lifecycle/internal.h"
 
 /* How often out of a million for each unit of weight. */
 enum { SLOW_RATE = 400, STUCK_RATE = 2, ERROR_RATE = 60,
@@ -163,6 +164,28 @@ static void check_settings(const struct life *life, struct plan_set *of_plan,
 	of_plan->setting_changes = 0;
 }
 
+/* Mostly devices may fail as often as they like, so that much happens behind that. */
+static void draw_error_limits(struct life *life)
+{
+	bool is_usual = sim_chance(20);
+	uint64_t halflife = sim_chance(50) ? 0 : 88 * (1 + sim_random(20));
+
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i])
+			device_set_error_limit(life->set[i]->cache.device,
+					       is_usual ? SET_ERROR_LIMIT : UINT64_MAX, halflife);
+	for (unsigned i = 0; i < life->plan->sets; i++)
+		if (life->set[i] && sim_chance(30))
+			life->set[i]->on_failure = FAILURE_READONLY;
+	for (unsigned i = 0; i < life->plan->volumes; i++) {
+		struct volume *volume = life->plan->volume[i].volume;
+
+		if (volume && volume->backing)
+			device_set_error_limit(volume->backing,
+					       is_usual ? VOLUME_ERROR_LIMIT : UINT64_MAX, 0);
+	}
+}
+
 bool life_start(struct life *life, struct plan *plan)
 {
 	struct daemon_options options = { .node_memory_bytes = plan->node_memory_bytes,
@@ -184,6 +207,7 @@ bool life_start(struct life *life, struct plan *plan)
 	if (!register_all(life))
 		return false;
 	life_refresh(life);
+	draw_error_limits(life);
 	for (unsigned i = 0; i < plan->sets; i++)
 		if ((!life->set[i] || !life->set[i]->is_running) && !life->is_read_only)
 			return life_start_failed(life, "not running", 0);
