@@ -251,6 +251,8 @@ src_libio_a_SOURCES = \
 	src/io/device_facts.c \
 	src/io/device_internal.h \
 	src/io/device_now.c \
+	src/io/exit_report.c \
+	src/io/exit_report.h \
 	src/io/lock.c \
 	src/io/mount_table.c \
 	src/io/own_mount.c \

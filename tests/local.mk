@@ -232,6 +232,7 @@ EXTRA_DIST += \
 mount_tests = \
 	tests/mount/control.tap \
 	tests/mount/exporter.tap \
+	tests/mount/failing.tap \
 	tests/mount/killed.tap \
 	tests/mount/loop.tap \
 	tests/mount/polling.tap \
@@ -424,9 +425,10 @@ check-unit:
 bench_programs = \
 	tests/bench/fuse_limit \
 	tests/bench/lookup \
-	tests/bench/slowfile \
 	$(NULL)
 EXTRA_PROGRAMS += $(bench_programs)
+# tests/mount/failing.tap needs it, too.
+check_PROGRAMS += tests/bench/slowfile
 tests_bench_fuse_limit_SOURCES = tests/bench/fuse_limit.c
 tests_bench_fuse_limit_LDADD = $(URING_LIBS)
 tests_bench_lookup_SOURCES = tests/bench/lookup.c
@@ -448,7 +450,7 @@ EXTRA_DIST += \
 	tests/bench/versus.awk \
 	$(NULL)
 .PHONY: bench
-bench: bcachefuse $(bench_programs) tests/bench/count_allocations.so
+bench: bcachefuse $(bench_programs) tests/bench/slowfile tests/bench/count_allocations.so
 	srcdir='$(abs_top_srcdir)' builddir='$(abs_top_builddir)' \
 	BCACHEFUSE='$(abs_top_builddir)/bcachefuse' \
 		bash '$(srcdir)/tests/bench/bench' $(BENCH)

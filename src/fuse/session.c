@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "control/tunables.h"
 #include "fuse/session_internal.h"
+#include "io/exit_report.h"
 #include "io/process.h"
 
 /* ---- the states ---- */
@@ -167,6 +168,7 @@ static int session_open_world(struct session *session, struct error *error)
 	fuse_set_log_func(library_log);
 	signal(SIGPIPE, SIG_IGN);	/* the reader of our log may exit */
 	process_protect();
+	session->report = exit_report_new();
 	session->reactor = reactor_new(error);
 	if (session->reactor)
 		reactor_set_poll(session->reactor, session->setup->poll_us * UINT64_C(1000));
@@ -252,5 +254,6 @@ int session_run(const struct session_setup *setup, struct error *error)
 		result = -session.error.code;
 	}
 	session_close_world(&session);
+	exit_report_write(session.report, result ? error->text : "");
 	return result;
 }

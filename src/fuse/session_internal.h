@@ -47,6 +47,7 @@ struct session {
 	unsigned next;			/* index of the member, then of the tunable */
 	struct error error;		/* why it could not start, or end cleanly */
 	struct error stop_error;
+	int report;			/* for umount (io/exit_report.h); -1: none */
 	bool is_mounted, is_ready;
 	struct own_mount mount;
 	unsigned signal_count;		/* SIGTERM, SIGINT and SIGHUP together */

@@ -310,7 +310,8 @@ static int set_end_free(struct job *base)
 	char name[40];
 
 	if (health_error(&set->health) && set->is_running && !base->error->code)
-		base->code = error_set(base->error, EIO, "set %s: %s", set_name(set, name),
+		base->code = error_set(base->error, EIO, "set %s has failed: %s: %s",
+				       set_name(set, name), device_path(set->cache.device),
 				       set->health.reason.text);
 	if (set->is_running) {
 		log_info("set %s stopped", set_name(set, name));

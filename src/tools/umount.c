@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "io/exit_report.h"
 #include "tools/mounts.h"
 
 enum {
@@ -50,14 +51,17 @@ static const char usage_text[] =
 	"  -n, -r, -N, -t   accepted for umount(8)\n"
 	"  -h, --help       print this help\n"
 	"\n"
-	"Exit codes: 0 success, 1 usage error, 2 system error, 32 unmount failure.\n";
+	"Exit codes: 0 success, 1 usage error, 2 unmounted, but a device failed or the daemon\n"
+	"died, 32 unmount failure.\n";
 
 struct umount {
 	const char *directory;		/* as given */
 	char point[PATH_MAX];		/* as the mount table has it */
 	struct mount_line line;		/* its id and its file system (UMOUNT-1); no texts */
 	bool recursive, lazy, force, verbose;
+	bool is_unmounted;
 	int daemon;			/* a pidfd; -1: no process to wait for */
+	int report;			/* how it ends; -1: that cannot be known */
 	long pid;
 };
 
@@ -127,7 +131,7 @@ static void find_daemon(struct umount *umount)
 	uint64_t pid;
 	FILE *file;
 
-	umount->daemon = -1;
+	umount->daemon = umount->report = -1;
 	if (umount->lazy || umount->force)
 		return;
 	snprintf(path, sizeof(path), "%s/sys/fs/bcache/pid", umount->point);
@@ -137,6 +141,7 @@ static void find_daemon(struct umount *umount)
 	if (fgets(text, sizeof(text), file) && !units_parse_number(text, &pid) && pid <= INT_MAX) {
 		umount->pid = pid;
 		umount->daemon = pidfd_open(pid, 0);
+		umount->report = exit_report_open(pid);
 	}
 	fclose(file);
 }
@@ -316,10 +321,25 @@ static void wait_for_daemon(const struct umount *umount)
 	}
 }
 
+/* What a member answered at the very end: data may be missing on it. */
+static int read_report(const struct umount *umount, struct error *error)
+{
+	char text[EXIT_REPORT_BYTES];
+
+	if (umount->report < 0)
+		return 0;
+	if (exit_report_read(umount->report, text))
+		return error_set(error, EIO, "%s: is unmounted, but its daemon ended before it had "
+				 "closed its devices", umount->point);
+	return *text ? error_set(error, EIO, "%s: is unmounted, but not all is well: %s",
+				 umount->point, text) : 0;
+}
+
 /* The daemon is looked up before the unmount, after which its file cannot be read. */
 static int umount_it(struct umount *umount, struct error *error)
 {
 	char where[PATH_MAX];
+	bool is_elsewhere;
 	int result = find_point(umount, error);
 
 	if (!result && chdir("/"))	/* or this process might keep it busy */
@@ -334,17 +354,21 @@ static int umount_it(struct umount *umount, struct error *error)
 	result = umount_patiently(umount, &umount->line);
 	if (result)
 		return refuse_busy(umount->point, result, error);
+	umount->is_unmounted = true;
 	if (umount->verbose)
 		tool_say(stdout, "%s unmounted", umount->point);
 	if (umount->daemon < 0)
 		return 0;
-	if (is_mounted_elsewhere(&umount->line, where, sizeof(where)))
+	is_elsewhere = is_mounted_elsewhere(&umount->line, where, sizeof(where));
+	if (is_elsewhere)
 		tool_say(stdout, "%s is unmounted; the daemon goes on, since it is also mounted "
 			 "on %s", umount->point, where);
 	else
 		wait_for_daemon(umount);
+	if (!is_elsewhere)
+		result = read_report(umount, error);
 	close(umount->daemon);
-	return 0;
+	return result;
 }
 
 /* umount(8) passes its own options on; those that mean nothing here are accepted. */
@@ -417,5 +441,7 @@ int tool_umount(int argc, char **argv)
 	if (argc - optind != 1)
 		return complain("name one directory", MOUNT_USAGE);
 	umount.directory = argv[optind];
-	return umount_it(&umount, &error) ? complain(error.text, MOUNT_FAILED) : MOUNT_DONE;
+	if (umount_it(&umount, &error))
+		return complain(error.text, umount.is_unmounted ? MOUNT_SYSTEM : MOUNT_FAILED);
+	return MOUNT_DONE;
 }

@@ -1,10 +1,11 @@
 /*
  * A slow disk: shows FILE as DIR/f with one head that has to seek.
  *
- * usage: slowfile [-s SEEK_US] [-r ROTATION_US] [-b MB/s] [-S GAP_BYTES] [-c] FILE DIR
+ * usage: slowfile [-s SEEK_US] [-r ROTATION_US] [-b MB/s] [-S GAP_BYTES] [-c] [-f NAME] FILE DIR
  *   -s   average seek, 8000 at first          -r   half a rotation, 4170
  *   -b   what passes below the head, 150      -S   a gap that is still sequential, 1 MiB
  *   -c   a volatile write cache: a write costs its transfer alone, a flush a seek
+ *   -f   while NAME.read exists, reads fail with EIO; NAME.write: writes and flushes
  *
  * One thread is the one head: requests are served one after the other, in their order.
  * The time of each is that of its transfer, and, unless it begins at or a
@@ -47,6 +48,7 @@ struct disk {
 	uint64_t gap_bytes;
 	double seek_us, rotation_us, bytes_per_us;
 	bool has_write_cache;
+	const char *failing;	/* see -f; NULL: it never fails */
 	char *buffer;
 	uint64_t seeks, requests;
 };
@@ -156,6 +158,16 @@ static void disk_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_inf
 	fuse_reply_open(request, file);
 }
 
+static bool fails(const struct disk *disk, const char *kind)
+{
+	char path[4096];
+
+	if (!disk->failing)
+		return false;
+	snprintf(path, sizeof(path), "%s.%s", disk->failing, kind);
+	return !access(path, F_OK);
+}
+
 static void disk_read(fuse_req_t request, fuse_ino_t inode, size_t bytes, off_t at,
 		      struct fuse_file_info *file)
 {
@@ -172,7 +184,9 @@ static void disk_read(fuse_req_t request, fuse_ino_t inode, size_t bytes, off_t 
 	if (bytes)
 		serve(disk, offset, bytes, false);
 	got = pread(disk->fd, disk->buffer, bytes, offset);
-	if (got < 0)
+	if (fails(disk, "read"))
+		fuse_reply_err(request, EIO);
+	else if (got < 0)
 		fuse_reply_err(request, errno);
 	else
 		fuse_reply_buf(request, disk->buffer, got);
@@ -188,6 +202,10 @@ static void disk_write(fuse_req_t request, fuse_ino_t inode, const char *data, s
 	(void)file;
 	if (at + bytes > disk->bytes) {
 		fuse_reply_err(request, ENOSPC);
+		return;
+	}
+	if (fails(disk, "write")) {
+		fuse_reply_err(request, EIO);
 		return;
 	}
 	serve(disk, at, bytes, true);
@@ -206,7 +224,7 @@ static void disk_fsync(fuse_req_t request, fuse_ino_t inode, int datasync,
 	(void)file;
 	if (disk_of(request)->has_write_cache)
 		serve(disk_of(request), 0, ALIGN, false);
-	fuse_reply_err(request, 0);
+	fuse_reply_err(request, fails(disk_of(request), "write") ? EIO : 0);
 }
 
 static void disk_fallocate(fuse_req_t request, fuse_ino_t inode, int mode, off_t offset,
@@ -235,7 +253,7 @@ static bool parse(struct disk *disk, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "s:r:b:cS:")) != -1) {
+	while ((c = getopt(argc, argv, "s:r:b:cS:f:")) != -1) {
 		switch (c) {
 		case 's':
 			disk->seek_us = atof(optarg);
@@ -248,6 +266,9 @@ static bool parse(struct disk *disk, int argc, char **argv)
 			break;
 		case 'c':
 			disk->has_write_cache = true;
+			break;
+		case 'f':
+			disk->failing = optarg;
 			break;
 		case 'S':
 			disk->gap_bytes = strtoull(optarg, NULL, 10);
