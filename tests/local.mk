@@ -81,6 +81,7 @@ unit_tests = \
 	tests/unit/test_io_congestion \
 	tests/unit/test_io_device \
 	tests/unit/test_io_error_tally \
+	tests/unit/test_io_exit_report \
 	tests/unit/test_io_flush \
 	tests/unit/test_io_path \
 	tests/unit/test_io_poll_window \

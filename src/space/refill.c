@@ -16,6 +16,7 @@
  * refilled before all other lists (SPACE-5, LESSON-6).
  */
 #include <errno.h>
+#include <string.h>
 
 #include "base/numbers.h"
 #include "base/sometimes.h"
@@ -290,7 +291,8 @@ static void refill_failed(struct space *space, int error)
 	SIM_SOMETIMES_IF(space->refill_state == REFILL_ENTRY,
 			 "a set dies before its priority table is named");
 	if (space->refill_state == REFILL_TABLE)
-		health_fail(space->setup.health, -error, "accessing priorities: error %d", -error);
+		health_fail(space->setup.health, -error, "accessing priorities: %s",
+			    strerror(-error));
 	rest(space, REFILL_IDLE);
 }
 
