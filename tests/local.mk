@@ -446,6 +446,7 @@ EXTRA_DIST += \
 	tests/bench/count_allocations.c \
 	tests/bench/keys \
 	tests/bench/steps \
+	tests/bench/writeback \
 	tests/bench/table.awk \
 	tests/bench/versus \
 	tests/bench/versus.awk \
