@@ -47,7 +47,7 @@ struct ranges {
 	struct list active;		/* in flight, in order of arrival */
 	struct list blocked;		/* waiting, in order of arrival: nobody overtakes */
 	struct list copies;		/* of writeback, in flight */
-	struct waitlist copied;		/* ops that wait until one of these has ended */
+	struct waitlist copied;		/* ops that wait until one of these has ended, or a swap */
 };
 
 void ranges_init(struct ranges *ranges);

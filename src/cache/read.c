@@ -174,6 +174,16 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 	return true;
 }
 
+/*
+ * After a failure clean data may differ from the backing device: a write that was under way may
+ * have reached that, and its keys can go in no more.
+ */
+static bool is_outdated(const struct cache_read *read, const struct bkey *key)
+{
+	return volume_reads_failed_set(read->volume) && !bkey_is_dirty(key) &&
+	       !read->volume->is_flash;
+}
+
 /* A set that has failed, and is still read, is looked up in memory. */
 static LOCKED int look_up_one(struct cache_read *read, uint64_t sectors, struct lookup *found)
 {
@@ -199,7 +209,7 @@ static LOCKED int look_up(struct cache_read *read)
 
 		if (error)
 			return error;
-		if (found.is_hit)
+		if (found.is_hit && !is_outdated(read, &found.key))
 			take_hit(read, &found);
 		else if (!take_gap(read, &found))
 			break;

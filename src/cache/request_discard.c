@@ -55,7 +55,7 @@ static void trim(struct request *request)
 	}
 	request->hole_at = start;
 	request->state = REQUEST_COPIED;
-	if (volume->set && ranges_await_copies(&volume->ranges, start, end, &request->op))
+	if (volume->set && writeback_begin_change(&volume->writeback, start, end, &request->op))
 		return;
 	request->state = REQUEST_TRIM;
 	if (volume->backing)

@@ -109,7 +109,7 @@ int cache_write_look(struct cache_write *write)
 
 	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
 		return 0;
-	error = ranges_await_copies(&volume->ranges, write->start, end, &write->op);
+	error = writeback_begin_change(&volume->writeback, write->start, end, &write->op);
 	if (error)
 		return error;
 	set_lock(set);

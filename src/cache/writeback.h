@@ -18,7 +18,8 @@
  * Requests go on meanwhile.  What a copy may meet:
  *
  *	a write into the cache		its newer key stays dirty, since the swap fails
- *	a change of the backing device	waits until the copy has ended (RANGE-3)
+ *	a change of the backing device	waits until the copy has ended (RANGE-3); if it comes before
+ *					the swap, the extent stays dirty (WRITEBACK-5)
  *	a write in flight		no copy begins there, the next pass will see
  *	a read				reads the cache; a fill has nothing to do with dirty data
  *
@@ -29,6 +30,9 @@
  *     nothing is, and no dirty write is in flight (ORDER-16).  From the moment that it is
  *     requested, a dirty write makes DIRTY durable again (volume_make_dirty()).
  * (WRITEBACK-4) An extent whose copy failed stays dirty, and is tried again in the next pass.
+ * (WRITEBACK-5) Between copy and swap nothing changes the backing device in the range of the
+ *     extent, or else there is no swap.  A change that fails may have happened all the same; dirty
+ *     data survive it, and must not turn clean then, since the backing device has something else.
  *
  * Only steps on the volume's reactor use it; the set lock is taken for the index and for pins.
  */
@@ -138,14 +142,21 @@ void writeback_wake(struct writeback *writeback);
 /* A tunable has changed: it takes effect at once, a pause ends. */
 void writeback_look_again(struct writeback *writeback);
 /*
- * 0: the volume has no dirty data.  -EAGAIN: `op` waits for that; ask again.  -EIO: they cannot be
- * written back, since the set has failed; a detach ends.
+ * 0: the volume has no dirty data.  -EAGAIN: `op` waits for that; ask again.  -EIO: the set has
+ * failed; -ECANCELED: the volume is being stopped.  A detach ends then.
  */
 int writeback_await_clean(struct writeback *writeback, struct op *op) MUST_CHECK;
 /* Ends a detach that waits for that: its ops are woken with the error. */
 void writeback_cancel_wait(struct writeback *writeback, int error);
 /* Is there no limit: it detaches, percent is 0, or the set has been idle for long? */
 bool writeback_is_unlimited(const struct writeback *writeback);
+/*
+ * For a request that holds its range and is about to change the backing device there.  0: nothing
+ * is being copied or swapped there, and what was copied is copied again (RANGE-3, WRITEBACK-5).
+ * -EAGAIN: `op` waits; ask again.
+ */
+int writeback_begin_change(struct writeback *writeback, uint64_t start, uint64_t end,
+			   struct op *op) MUST_CHECK;
 /* Sectors a second; WRITEBACK_RATE_MAX: no limit. */
 uint64_t writeback_current_rate(const struct writeback *writeback);
 /* The dirty data that the volume may have before it is written back faster. */

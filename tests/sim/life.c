@@ -232,7 +232,7 @@ static void strike_those_who_leave(struct plan *plan)
 }
 
 /* Its volumes leave it, unless they have dirty data: check_failed_set() sees to that. */
-static void set_dies(struct life *life, unsigned set)
+void life_set_dies(struct life *life, unsigned set)
 {
 	struct plan *plan = life->plan;
 
@@ -258,7 +258,7 @@ void life_refresh(struct life *life)
 	for (unsigned i = 0; i < life->plan->sets; i++) {
 		life->set[i] = daemon_find_set(&life->daemon, life->plan->set[i].uuid);
 		if (life->set[i] && health_error(&life->set[i]->health))
-			set_dies(life, i);
+			life_set_dies(life, i);
 	}
 	for (unsigned i = 0; i < life->plan->volumes; i++)
 		volume_refresh(life, &life->plan->volume[i]);
@@ -610,6 +610,9 @@ bool life_stop(struct life *life)
 	if (is_dead && !life->waiter.result)
 		sim_fail("a dead set was stopped, and nobody was told");
 	life->stop_failed = life->waiter.result != 0;
+	/* A set may have failed only now: its volumes left it, or not. */
+	for (unsigned i = 0; life->stop_failed && i < life->plan->volumes; i++)
+		life->plan->volume[i].moves += !life->plan->volume[i].is_flash;
 	SIM_SOMETIMES_IF(life->stop_failed && !is_dead, "a stop fails since a device does");
 	SIM_SOMETIMES_IF(is_dead, "a dead set is stopped");
 	daemon_done(&life->daemon);

@@ -145,6 +145,8 @@ void slots_awake(struct life *life);	/* none sleeps any more */
 void life_faults_at_once(struct plan *plan);
 /* Draws the tunables of writeback (tuner.c). */
 void life_draw_writeback(struct volume *volume);
+/* The set is known to have failed from now on. */
+void life_set_dies(struct life *life, unsigned set);
 void life_want_gc(struct cache_set *set);
 
 /* strike.c: draws one for this life; looks whether its state has come; at a set that stops. */

@@ -322,7 +322,7 @@ static void stopped_badly(struct tuner *tuner, int error)
 
 	life->stopped_badly = true;
 	if (error != -ENODEV && blame_may_have_died(life, tuner->set))
-		life->has_died[tuner->set] = true;
+		life_set_dies(life, tuner->set);
 }
 
 static void operation_ended(struct tuner *tuner, int error)

@@ -363,3 +363,32 @@ Test(writeback, leaves_out_what_is_being_written)
 	range_release(ranges, &write);
 	cr_expect(not(ranges_have_write(ranges, 199, 300)));
 }
+
+/* What was copied must be copied again if the backing device changes before the swap. */
+Test(writeback, copies_again_what_changed_before_the_swap)
+{
+	struct writeback_batch *batch;
+	struct awaiter awaiter;
+
+	awaiter_init(&awaiter, world.reactor);
+	cr_expect(zero(int, writeback_begin_change(writeback(), 0, 1000, &awaiter.op)));
+	batch = writeback()->batch = calloc(1, sizeof(*batch));
+	for (unsigned i = 0; i < 4; i++)
+		batch->key[batch->count++] = (struct writeback_key){
+			.key = bkey_of(world.volume->slot, i * 100 + 8, 8), .is_copied = true };
+	cr_expect(zero(int, writeback_begin_change(writeback(), 107, 201, &awaiter.op)));
+	cr_expect(batch->key[0].is_copied);
+	cr_expect(not(batch->key[1].is_copied));
+	cr_expect(not(batch->key[2].is_copied));
+	cr_expect(batch->key[3].is_copied);
+	writeback()->state = WRITEBACK_SWAP;
+	batch->insert.count = 1;
+	batch->expected[0] = batch->key[3].key;
+	cr_expect(zero(int, writeback_begin_change(writeback(), 308, 400, &awaiter.op)));
+	cr_expect(eq(int, writeback_begin_change(writeback(), 307, 400, &awaiter.op), -EAGAIN));
+	waitlist_wake_all(&world.volume->ranges.copied, 0);
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	free(batch);
+	writeback()->batch = NULL;
+	writeback()->state = WRITEBACK_IDLE;
+}
