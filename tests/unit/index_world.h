@@ -274,7 +274,8 @@ static inline struct insert ix_insert_of(const struct bkey *keys, unsigned count
 	struct insert insert = { .index = &ix.index, .parent = &ix.awaiter.op, .count = count,
 				 .is_journaled = true };
 
-	memcpy(insert.keys, keys, count * sizeof(*keys));
+	if (count)
+		memcpy(insert.keys, keys, count * sizeof(*keys));
 	return insert;
 }
 
