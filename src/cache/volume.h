@@ -95,6 +95,7 @@ struct volume {
 	struct list_link set_link;		/* frozen: in set->volumes, while attached */
 	unsigned slot;				/* frozen: index in the set's table of volumes */
 	bool is_detaching;			/* a detach has begun and has not ended */
+	bool detach_is_final;			/* and it cannot be cancelled any more */
 	uint64_t dirty_end;			/* of dirty data behind the end; 0: none */
 	struct error attach_error;		/* why the set refused it; code 0: it did not */
 

@@ -171,20 +171,25 @@ static void enter_pause(struct writeback *writeback, uint64_t ns)
 	timer_start(&writeback->timer, ns, &writeback->op);
 }
 
-static void begin_pass(struct writeback *writeback)
+static uint64_t flush_errors(const struct writeback *writeback)
 {
-	writeback->is_careful = writeback->has_failed;
-	writeback->found_dirty = writeback->has_failed = false;
-	writeback->is_at_end = false;
-	writeback->at = writeback->volume->data_offset;
-	writeback->state = WRITEBACK_SCAN;
-	writeback->batch->count = writeback->batch->next = 0;
+	return device_counts(writeback->volume->backing)->errors[TRANSFER_FLUSH];
 }
 
 static void begin_batch(struct writeback *writeback)
 {
 	writeback->state = WRITEBACK_SCAN;
 	writeback->batch->count = writeback->batch->next = 0;
+	writeback->batch->flush_errors = flush_errors(writeback);
+}
+
+static void begin_pass(struct writeback *writeback)
+{
+	writeback->is_careful = writeback->has_failed;
+	writeback->found_dirty = writeback->has_failed = false;
+	writeback->is_at_end = false;
+	writeback->at = writeback->volume->data_offset;
+	begin_batch(writeback);
 }
 
 /* WRITEBACK-3 */
@@ -468,6 +473,15 @@ int writeback_begin_change(struct writeback *writeback, uint64_t start, uint64_t
 
 /* ---- the op ---- */
 
+/* A detach need not wait for CLEAN: it writes NONE itself. */
+static void mark_failed(struct writeback *writeback)
+{
+	SIM_SOMETIMES("the superblock that says clean cannot be written");
+	if (is_clean(writeback->volume))
+		waitlist_wake_all(&writeback->clean, 0);
+	enter_pause(writeback, RETRY_NS);
+}
+
 static void idle_step(struct writeback *writeback)
 {
 	if (!writeback_may_work(writeback)) {
@@ -537,6 +551,9 @@ static void writeback_step(struct op *op)
 		break;
 	case WRITEBACK_FLUSH:
 		writeback->batch->next = 0;
+		/* A device may tell a failure once, and drop what it had: to whoever asked first. */
+		if (!error && flush_errors(writeback) != writeback->batch->flush_errors)
+			error = -EIO;
 		if (error)
 			flush_failed(writeback, error);
 		else
@@ -548,7 +565,7 @@ static void writeback_step(struct op *op)
 	case WRITEBACK_MARK:
 		SIM_SOMETIMES_IF(!error, "a volume has become clean by itself");
 		if (error)
-			enter_pause(writeback, RETRY_NS);
+			mark_failed(writeback);
 		else
 			has_become_clean(writeback);
 		break;
@@ -608,7 +625,7 @@ int writeback_await_clean(struct writeback *writeback, struct op *op)
 	if (is_clean(writeback->volume))
 		return 0;
 	if (writeback->state == WRITEBACK_OFF || health_error(&writeback->volume->set->health)) {
-		if (!writeback->volume->is_frozen)
+		if (!writeback->volume->detach_is_final)
 			writeback->volume->is_detaching = false;
 		return writeback->state == WRITEBACK_OFF ? -ECANCELED : -EIO;
 	}
@@ -619,7 +636,7 @@ int writeback_await_clean(struct writeback *writeback, struct op *op)
 
 void writeback_cancel_wait(struct writeback *writeback, int error)
 {
-	if (!writeback->volume->is_frozen)	/* else lifecycle is about to end it itself */
+	if (!writeback->volume->detach_is_final)
 		writeback->volume->is_detaching = false;
 	waitlist_wake_all(&writeback->clean, error);
 }

@@ -50,6 +50,7 @@ static int detach_freeze(struct job *base)
 {
 	struct volume *volume = detaching_of(base)->volume;
 
+	volume->detach_is_final = true;
 	volume_freeze(volume);
 	volume_quiesce(volume, &base->op);
 	return 0;
@@ -61,7 +62,7 @@ static void detach_thaw(struct job *base)
 	struct volume *volume = detaching_of(base)->volume;
 
 	assert(volume->is_detaching);
-	volume->is_detaching = false;
+	volume->is_detaching = volume->detach_is_final = false;
 	volume_thaw(volume);
 }
 
@@ -217,8 +218,8 @@ void volume_detach(struct volume *volume, struct error *error, struct op *op)
 
 void volume_cancel_detach(struct volume *volume)
 {
-	if (!volume->is_detaching || volume->is_frozen)
-		return;		/* there is none, or it has come too far */
+	if (!volume->is_detaching || volume->detach_is_final)
+		return;
 	SIM_SOMETIMES("a detach is cancelled");
 	writeback_cancel_wait(&volume->writeback, -ECANCELED);
 }

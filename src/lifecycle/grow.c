@@ -140,6 +140,9 @@ static int grow_use(struct job *base)
 	device_grow(volume->backing, job->sectors);
 	volume->sectors = job->sectors - volume->data_offset;
 	volume_thaw(volume);
+	/* One that was too short for its dirty data was read-only until now. */
+	if (volume->set && volume->writeback.state == WRITEBACK_OFF)
+		writeback_start(&volume->writeback);
 	log_info("%s has grown: %s has %s now", device_path(volume->backing), volume->name,
 		 units_print_size(size, volume->sectors * 512));
 	return 0;

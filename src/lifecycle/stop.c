@@ -537,8 +537,27 @@ void set_stop(struct cache_set *set, struct error *error, struct op *op)
 	job_begin_in_turn(&job->job, NULL, set);
 }
 
+static bool all_are_detaching(const struct cache_set *set)
+{
+	const struct volume *v;
+
+	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
+		if (!v->is_flash && !v->is_detaching)
+			return false;
+	return true;
+}
+
+/* Before the first one is detached. */
+static int stop_check_volumes(struct job *base)
+{
+	return all_are_detaching(stopping_of(base)->set) ? 0 :
+	       error_set(base->error, ECANCELED,
+			 "a volume has joined the set, or its detach was cancelled");
+}
+
 /* Within a turn: nothing is dirty any more. */
 static const struct job_step set_unregister_steps[] = {
+	{ "detaching", .start = stop_check_volumes },
 	{ "detaching", .start = stop_detach_volumes },
 	{ "stopping", .start = stop_mark_set },
 	{ "stopping", .start = stop_tear_down, .on_error = STEP_REPORTS },
@@ -577,6 +596,9 @@ static int unregister_drain(struct job *base)
 		return 0;
 	if (!set_is_there(base->daemon, base->set_birth))
 		return error_set(base->error, ENODEV, "the set is gone");
+	if (!all_are_detaching(set))
+		return error_set(base->error, ECANCELED,
+				 "a volume has joined the set, or its detach was cancelled");
 	v = next_dirty(set);
 	return v ? writeback_await_clean(&v->writeback, &base->op) : 0;
 }
@@ -599,7 +621,7 @@ static void unregister_cancel(struct cache_set *set)
 	struct volume *v;
 
 	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
-		if (!v->is_frozen)
+		if (!v->detach_is_final)
 			writeback_cancel_wait(&v->writeback, -ECANCELED);
 }
 
@@ -629,8 +651,10 @@ void set_unregister(struct cache_set *set, struct error *error, struct op *op)
 
 	job->set = set;
 	job->job.set_birth = set->birth;
-	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
+	for (v = set_first_volume(set); v; v = set_next_volume(set, v)) {
 		v->is_detaching |= !v->is_flash;
+		writeback_wake(&v->writeback);
+	}
 	job_begin(&job->job);
 }
 
