@@ -551,7 +551,7 @@ static void writeback_step(struct op *op)
 		break;
 	case WRITEBACK_FLUSH:
 		writeback->batch->next = 0;
-		/* A device may tell a failure once, and drop what it had: to whoever asked first. */
+		/* A device may tell a failure once, to whoever asks first, and drop what it had. */
 		if (!error && flush_errors(writeback) != writeback->batch->flush_errors)
 			error = -EIO;
 		if (error)

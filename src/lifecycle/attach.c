@@ -300,8 +300,10 @@ static int attach_join(struct job *base)
 	volume->attach_error = (struct error){ 0 };
 	volume->is_exported = true;
 	volume_thaw(volume);
-	if (volume->set)
+	if (volume->set) {
 		writeback_start(&volume->writeback);
+		failure_see_volume(volume->set);
+	}
 	return 0;
 }
 

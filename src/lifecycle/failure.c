@@ -264,6 +264,15 @@ void failure_watch(struct cache_set *set)
 		waitlist_join(&set->health.watchers, &failure->op);
 }
 
+void failure_see_volume(struct cache_set *set)
+{
+	if (set->failure && set->failure->is_known && !set->daemon->is_stopping) {
+		SIM_RARELY("a volume joins a set that has just failed",
+			   "test_lifecycle_attach/leaves_a_set_that_fails_meanwhile");
+		part_begin(set);
+	}
+}
+
 void failure_stop(struct cache_set *set)
 {
 	struct failure *failure = set->failure;

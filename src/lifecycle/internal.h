@@ -176,6 +176,8 @@ void watch_end(struct watch *watch, struct op *op);	/* `op` awaits it; NULL: the
 void failure_watch(struct cache_set *set);
 /* Stops watching, when the set stops.  Without the set lock. */
 void failure_stop(struct cache_set *set);
+/* A volume has joined the set: if that has failed meanwhile, the volume leaves again. */
+void failure_see_volume(struct cache_set *set);
 bool failure_is_idle(const struct cache_set *set);
 void failure_free(struct cache_set *set);
 /* Wakes all waiters of journal, space and index with -EIO, and stops gc. */

@@ -514,7 +514,7 @@ static void end_read(struct model_volume *volume, struct model_op *op, const uns
 		sector_touch(volume, piece.sector);
 		value = find_value(volume, piece.sector, at, piece.from, piece.to, op->begin,
 				   "read");
-		if (value && value->end != NEVER && !is_partial(&piece))
+		if (value && value->end != NEVER && !is_partial(&piece) && !op->is_of_failed_set)
 			value_was_seen(volume, value, op->begin);
 	}
 }

@@ -57,6 +57,7 @@ struct model_volume {
 struct model_op {
 	struct list_link link;
 	enum model_kind kind;
+	bool is_of_failed_set;	/* READ: a write that it does not show may come after a restart */
 	uint64_t offset, bytes;
 	uint64_t begin, stamp;
 	bool fua;

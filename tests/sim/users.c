@@ -66,6 +66,7 @@ static void slot_done(struct request *request, int error)
 	sim_note((uint64_t)slot->number << 32 | (unsigned)error);
 	life->requests_done++;
 	life->requests_failed += error != 0;
+	slot->model.is_of_failed_set = volume_set_has_failed(request->volume);
 	model_end(slot->v->model, &slot->model, life->is_lied_to ? -EIO : error,
 		  slot->data + request->skew);
 	/* After a set has died, what is seen is of this life, and may be in memory only: of another

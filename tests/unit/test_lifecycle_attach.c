@@ -292,3 +292,18 @@ Test(attach, is_followed_by_no_dirty_write_where_dirty_cannot_be_said)
 	world_kill_set();
 	cr_expect(eq(int, world_read(0, 8), OLD));
 }
+
+/* It failed after the attach had looked at it; its other volumes have left by then. */
+Test(attach, leaves_a_set_that_fails_meanwhile)
+{
+	world_kill_set();
+	while (world.volume->set)
+		world_pause();
+	world.volume->set = world.set;
+	list_add_last(&world.set->volumes, &world.volume->set_link);
+	failure_see_volume(world.set);
+	while (world.volume->set)
+		world_pause();
+	cr_expect(eq(int, volume_state(world.volume), STATE_NONE));
+	cr_expect(list_empty(&world.set->volumes));
+}
