@@ -139,6 +139,9 @@ static void draw_storm(struct plan *plan)
 	plan->fua_percent = 80;
 	plan->block_sectors = sim_chance(80) ? 8 : 1;	/* 1: entries of several blocks */
 	plan->bucket_sectors = 8 << sim_random(2);
+	if (plan->seed % 8 == 2)	/* and nothing else is written in half of them */
+		plan->swarm.weight[SWARM_WRITEBACK] = plan->swarm.weight[SWARM_BYPASS] =
+			plan->swarm.weight[SWARM_GC] = plan->swarm.weight[SWARM_DETACH] = 0;
 }
 
 /* What is written for the first time since the start, on a slow disk, is not there yet. */
