@@ -563,6 +563,7 @@ bool life_check_failed(struct life *life)
 		return true;
 	if (sim_run_until(no_job_has_its_turn, life, LIVENESS_SECONDS * SECOND) == SIM_CUT)
 		return false;
+	life_refresh(life);		/* those jobs may have stopped sets and volumes */
 	for (unsigned i = 0; i < life->plan->sets; i++)
 		if (life->set[i] && life_set_is_dead(life, &life->plan->set[i]))
 			check_failed_set(life, life->set[i]);
