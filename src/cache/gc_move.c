@@ -52,6 +52,14 @@ static LOCKED void take_key(struct gc *gc, const struct bkey *k)
 	space_pin(&gc->set->cache.space, k->ptr);		/* MOVE-1 */
 }
 
+/* The last key of a kernel's flash-only volume may not be: behind it, nothing would be aligned. */
+static bool is_of_blocks(const struct cache_set *set, const struct bkey *k)
+{
+	unsigned block = set->cache.superblock.block_sectors;
+
+	return pointer_sector(k->ptr) % block == 0 && bkey_sectors(k) % block == 0;
+}
+
 /* Takes keys of the leaf that begin where the move is, or behind.  False: there is no room. */
 static LOCKED bool collect_leaf(struct gc *gc, const struct node *leaf)
 {
@@ -65,7 +73,7 @@ static LOCKED bool collect_leaf(struct gc *gc, const struct node *leaf)
 		struct bkey k = *found;
 
 		if (!index_key_is_usable(&set->index, &k) || bkey_pointers(&k) != 1 ||
-		    !space_move_wants(&set->cache.space, &k))
+		    !is_of_blocks(set, &k) || !space_move_wants(&set->cache.space, &k))
 			continue;
 		if (bkey_volume(&k) == move->at.volume && bkey_start(&k) < move->at.sector)
 			bkey_cut_front(&k, move->at.sector);

@@ -444,6 +444,7 @@ static void expect_clean(const struct plan_volume *v)
 	const struct volume *volume = v->volume;
 
 	if (!volume || v->is_flash || !volume->set || volume->is_mounted_read_only ||
+	    volume->is_stopping || volume->writeback.state == WRITEBACK_OFF ||
 	    health_error(&volume->set->health))
 		return;
 	if (volume_dirty_bytes(volume) || volume_state(volume) == STATE_DIRTY)
@@ -458,6 +459,7 @@ static bool writeback_ends(struct life *life)
 {
 	bool all = sim_chance(40);
 	struct plan *plan = life->plan;
+	uint64_t limit_ns;
 
 	life_refresh(life);
 	for (unsigned i = 0; i < plan->volumes; i++) {
@@ -470,7 +472,9 @@ static bool writeback_ends(struct life *life)
 		volume->writeback_tunables.delay = 1;
 		writeback_wake(&volume->writeback);
 	}
-	switch (sim_run_until(writeback_is_over, life, 120 * SECOND)) {
+	/* From the moment on at which the last transfer that is stuck has ended. */
+	limit_ns = 120 * SECOND + (sim_last_event() > sim_now() ? sim_last_event() - sim_now() : 0);
+	switch (sim_run_until(writeback_is_over, life, limit_ns)) {
 	case SIM_CUT:
 		return false;
 	case SIM_DONE:
