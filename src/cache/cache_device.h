@@ -19,3 +19,15 @@ struct cache_device {
 	unsigned char *superblock_buffer;	/* reactor: 4 KiB, for writing it */
 	struct space space;			/* lock: buckets, their priorities, free lists */
 };
+
+/*
+ * Transfers of a cache device must be whole blocks.  Extents are, unless they are damaged, or the
+ * last one of a kernel's flash-only volume.
+ */
+static inline bool cache_device_has_blocks(const struct cache_device *cache, uint64_t ptr,
+					   uint64_t sectors)
+{
+	unsigned block_sectors = cache->superblock.block_sectors;
+
+	return pointer_sector(ptr) % block_sectors == 0 && sectors % block_sectors == 0;
+}

@@ -34,7 +34,7 @@ struct failure;
 struct volume;
 struct watch;
 
-/* What happens when the set fails: the file `errors`. */
+/* The reaction to a failure of the set: the file `errors`. */
 enum failure_action {
 	FAILURE_UNREGISTER,	/* nothing is transferred any more */
 	FAILURE_PANIC,		/* the daemon ends at once */

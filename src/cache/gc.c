@@ -255,16 +255,6 @@ static LOCKED void visit(struct gc *gc)
 		op_queue(&gc->op);
 }
 
-/* Then gc makes no pauses, since it may be the only one who can free buckets. */
-static bool somebody_waits_for_buckets(const struct space *space)
-{
-	for (unsigned use = 0; use < USES; use++) {
-		if (!waitlist_empty(&space->waiting[use]))
-			return true;
-	}
-	return false;
-}
-
 /* A plan makes the root's only child the root; more than one may have to go. */
 static LOCKED void drop_roots(struct gc *gc)
 {
@@ -293,7 +283,7 @@ static LOCKED void go_on(struct gc *gc)
 	if (gc->walk.is_complete) {
 		drop_roots(gc);
 	} else if (gc->nodes % NODES_BETWEEN_PAUSES == 0 &&
-		   !somebody_waits_for_buckets(&gc->set->cache.space)) {
+		   !space_has_waiters(&gc->set->cache.space)) {	/* gc alone may free theirs */
 		SIM_SOMETIMES("gc pauses");
 		timer_start(&gc->pause, PAUSE_NS, &gc->op);
 	} else {

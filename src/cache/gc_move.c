@@ -52,15 +52,10 @@ static LOCKED void take_key(struct gc *gc, const struct bkey *k)
 	space_pin(&gc->set->cache.space, k->ptr);		/* MOVE-1 */
 }
 
-/* The last key of a kernel's flash-only volume may not be: behind it, nothing would be aligned. */
-static bool is_of_blocks(const struct cache_set *set, const struct bkey *k)
-{
-	unsigned block = set->cache.superblock.block_sectors;
-
-	return pointer_sector(k->ptr) % block == 0 && bkey_sectors(k) % block == 0;
-}
-
-/* Takes keys of the leaf that begin where the move is, or behind.  False: there is no room. */
+/*
+ * Takes keys of the leaf that begin where the move is, or behind.  False: there is no room.  One
+ * that is no whole blocks stays: behind it, nothing would be aligned.
+ */
 static LOCKED bool collect_leaf(struct gc *gc, const struct node *leaf)
 {
 	struct cache_set *set = gc->set;
@@ -73,7 +68,9 @@ static LOCKED bool collect_leaf(struct gc *gc, const struct node *leaf)
 		struct bkey k = *found;
 
 		if (!index_key_is_usable(&set->index, &k) || bkey_pointers(&k) != 1 ||
-		    !is_of_blocks(set, &k) || !space_move_wants(&set->cache.space, &k))
+		    !cache_device_has_blocks(cache_device_of(set, k.ptr), k.ptr,
+					     bkey_sectors(&k)) ||
+		    !space_move_wants(&set->cache.space, &k))
 			continue;
 		if (bkey_volume(&k) == move->at.volume && bkey_start(&k) < move->at.sector)
 			bkey_cut_front(&k, move->at.sector);
@@ -92,11 +89,7 @@ static LOCKED bool collect_leaf(struct gc *gc, const struct node *leaf)
 /* So that a move is a small part of the load, unless somebody waits for what it brings. */
 static LOCKED bool somebody_waits(const struct space *space)
 {
-	for (unsigned use = 0; use < USES; use++) {
-		if (!waitlist_empty(&space->waiting[use]))
-			return true;
-	}
-	return !waitlist_empty(&space->gc_ended);
+	return space_has_waiters(space) || !waitlist_empty(&space->gc_ended);
 }
 
 /* Both places: the index knows one of them by now, and the other is of no use. */

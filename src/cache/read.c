@@ -75,16 +75,6 @@ static void finish(struct cache_read *read, int error)
 	op_arrive(read->parent, error);
 }
 
-/* The last block of a backing device may be short, so its end counts as aligned. */
-static bool is_of_blocks(const struct cache_read *read, uint64_t start, uint64_t sectors)
-{
-	const struct volume *volume = read->volume;
-	uint64_t from = start - volume->data_offset, to = from + sectors;
-
-	return from % volume->block_sectors == 0 &&
-	       (to % volume->block_sectors == 0 || to == volume->sectors);
-}
-
 /* `read->op` awaits `backing_op` once; that awaits all transfers from the backing device. */
 static void read_backing(struct cache_read *read, uint64_t start, uint64_t sectors)
 {
@@ -118,14 +108,6 @@ static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
 	return min_u64(round_up(sectors, block), read->start + read->sectors - read->at);
 }
 
-/* Transfers of a cache device must be whole blocks; an extent is, unless it is damaged. */
-static bool is_of_blocks_of(const struct cache_device *cache, uint64_t ptr, uint64_t sectors)
-{
-	unsigned block_sectors = cache->superblock.block_sectors;
-
-	return pointer_sector(ptr) % block_sectors == 0 && sectors % block_sectors == 0;
-}
-
 static LOCKED void take_hit(struct cache_read *read, const struct lookup *found)
 {
 	struct cache_device *cache = cache_device_of(read->volume->set, found->key.ptr);
@@ -141,7 +123,7 @@ static LOCKED void take_hit(struct cache_read *read, const struct lookup *found)
 	space_hit(&cache->space, found->key.ptr);
 	batch->pinned[batch->pinned_count++] = found->key.ptr;
 	batch->transfers++;
-	if (is_of_blocks_of(cache, found->key.ptr, sectors)) {
+	if (cache_device_has_blocks(cache, found->key.ptr, sectors)) {
 		device_read(cache->device, data_at(read, read->at),
 			    pointer_sector(found->key.ptr), sectors, &read->op);
 		return;
@@ -160,7 +142,7 @@ static bool take_gap(struct cache_read *read, const struct lookup *found)
 		memset(data_at(read, read->at), 0, found->sectors * 512);
 		return true;
 	}
-	if (!is_of_blocks(read, read->at, found->sectors)) {
+	if (!volume_has_blocks(read->volume, read->at, found->sectors)) {
 		read->wants_under = true;
 		return false;
 	}

@@ -1,5 +1,5 @@
 /*
- * What a request in flight waits for, in words: for users who find that something hangs.
+ * The event for which a request in flight waits, in words: for users who find that something hangs.
  */
 #include "cache/request.h"
 

@@ -133,6 +133,17 @@ static inline uint64_t volume_key_sector(const struct volume *volume, uint64_t o
 {
 	return offset / 512 + volume->data_offset;
 }
+/*
+ * Are these key sectors whole blocks of the volume?  The last block of a backing device may be
+ * short, so its end counts as aligned.
+ */
+static inline bool volume_has_blocks(const struct volume *volume, uint64_t start, uint64_t sectors)
+{
+	uint64_t from = start - volume->data_offset, to = from + sectors;
+
+	return from % volume->block_sectors == 0 &&
+	       (to % volume->block_sectors == 0 || to == volume->sectors);
+}
 static inline enum backing_state volume_state(const struct volume *volume)
 {
 	return superblock_state(&volume->superblock);

@@ -16,7 +16,6 @@
 enum {
 	SCAN_KEYS_MAX = 2000,	/* of one step, dirty or not */
 	IDLE_ROUNDS = 6,	/* updates of the rate without a request, until the set is idle */
-	PARTS_CAREFUL = 128,	/* sectors; see writeback_copy.c */
 };
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define RETRY_NS NS_PER_SECOND			/* the pause after a pass that failed, at least */
@@ -244,7 +243,7 @@ static void end_pass(struct writeback *writeback)
 static bool add_extent(struct writeback *writeback, struct bkey key)
 {
 	struct writeback_batch *batch = writeback->batch;
-	uint64_t most = writeback->is_careful ? PARTS_CAREFUL : WRITEBACK_COPY_SECTORS_MAX;
+	uint64_t most = writeback_copy_sectors_max(writeback);
 
 	if (bkey_start(&key) < writeback->at)
 		bkey_cut_front(&key, writeback->at);
@@ -326,6 +325,16 @@ static void scan_step(struct writeback *writeback)
 	op_queue(&writeback->op);
 }
 
+static void next_batch(struct writeback *writeback)
+{
+	if (writeback->is_at_end) {
+		end_pass(writeback);
+		return;
+	}
+	begin_batch(writeback);
+	op_queue(&writeback->op);
+}
+
 /* ---- COPY, FLUSH ---- */
 
 static void copy_step(struct writeback *writeback)
@@ -350,11 +359,8 @@ static void copy_step(struct writeback *writeback)
 	if (any) {
 		writeback->state = WRITEBACK_FLUSH;
 		device_flush(writeback->volume->backing, &writeback->op);
-	} else if (writeback->is_at_end) {
-		end_pass(writeback);
 	} else {
-		begin_batch(writeback);
-		op_queue(&writeback->op);
+		next_batch(writeback);
 	}
 }
 
@@ -381,11 +387,8 @@ static void swap(struct writeback *writeback)
 	if (insert->count) {
 		writeback->state = WRITEBACK_SWAP;
 		insert_start(insert);
-	} else if (writeback->is_at_end) {
-		end_pass(writeback);
 	} else {
-		begin_batch(writeback);
-		op_queue(&writeback->op);
+		next_batch(writeback);
 	}
 }
 

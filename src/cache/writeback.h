@@ -54,6 +54,7 @@ enum {
 	WRITEBACK_KEYS_MAX = 512,		/* of a batch */
 	WRITEBACK_COPIES_MAX = 64,		/* in flight */
 	WRITEBACK_COPY_SECTORS_MAX = 1024,	/* of one copy */
+	WRITEBACK_CAREFUL_SECTORS = 128,	/* the same after an error: less is in doubt */
 	WRITEBACK_FLYING_SECTORS_MAX = 32768,	/* of all copies in flight */
 };
 
@@ -171,6 +172,10 @@ uint64_t writeback_target_of(const struct volume *volume);
  */
 int writeback_start_copies(struct writeback *writeback) MUST_CHECK;
 void writeback_copies_init(struct writeback *writeback);
+static inline unsigned writeback_copy_sectors_max(const struct writeback *writeback)
+{
+	return writeback->is_careful ? WRITEBACK_CAREFUL_SECTORS : WRITEBACK_COPY_SECTORS_MAX;
+}
 void writeback_copies_done(struct writeback *writeback);
 /* Is there anything dirty, and may it be written back now? */
 bool writeback_may_work(const struct writeback *writeback);

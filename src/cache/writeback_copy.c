@@ -15,8 +15,6 @@
 #include "cache/cache_set.h"
 #include "cache/volume.h"
 
-enum { CAREFUL_SECTORS = 128 };		/* after an error, so that less is in doubt */
-
 static void copy_step(struct op *op);
 
 void writeback_copies_init(struct writeback *writeback)
@@ -67,15 +65,12 @@ static void failed(struct writeback *writeback, uint64_t start, uint64_t sectors
 static bool can_be_copied(struct writeback *writeback, const struct bkey *key)
 {
 	const struct volume *volume = writeback->volume;
-	unsigned cache_block = volume->set->cache.superblock.block_sectors;
-	uint64_t from = bkey_start(key) - volume->data_offset;
-	uint64_t to = bkey_end(key) - volume->data_offset;
 
-	return bkey_start(key) >= volume->data_offset && to <= volume->sectors &&
-	       from % volume->block_sectors == 0 &&
-	       (to % volume->block_sectors == 0 || to == volume->sectors) &&
-	       pointer_sector(key->ptr) % cache_block == 0 &&
-	       bkey_sectors(key) % cache_block == 0;
+	return bkey_start(key) >= volume->data_offset &&
+	       bkey_end(key) - volume->data_offset <= volume->sectors &&
+	       volume_has_blocks(volume, bkey_start(key), bkey_sectors(key)) &&
+	       cache_device_has_blocks(cache_device_of(volume->set, key->ptr), key->ptr,
+				       bkey_sectors(key));
 }
 
 /*
@@ -115,10 +110,8 @@ static LOCKED int check_key(struct writeback *writeback, struct bkey *key)
 static bool continues(const struct writeback *writeback, const struct writeback_copy *copy,
 		      const struct bkey *key)
 {
-	unsigned most = writeback->is_careful ? CAREFUL_SECTORS : WRITEBACK_COPY_SECTORS_MAX;
-
 	return bkey_start(key) == copy->start + copy->sectors &&
-	       copy->sectors + bkey_sectors(key) <= most;
+	       copy->sectors + bkey_sectors(key) <= writeback_copy_sectors_max(writeback);
 }
 
 /* Adds as many extents to the copy as are contiguous; an error ends that early. */

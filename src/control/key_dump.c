@@ -29,10 +29,8 @@ void key_dump_done(struct key_dump *dump)
 /* DUMP-1 */
 static struct cache_set *find_set(const struct key_dump *dump)
 {
-	struct cache_set *set = daemon_first_set(dump->daemon);
+	struct cache_set *set = daemon_set_of_birth(dump->daemon, dump->set_birth);
 
-	while (set && set->birth != dump->set_birth)
-		set = daemon_next_set(dump->daemon, set);
 	return set && set->is_running ? set : NULL;
 }
 
@@ -93,7 +91,7 @@ static void key_dump_step(struct op *op)
 		op_queue(op);
 }
 
-/* What was read is not needed any more. */
+/* Text that was read is not needed any more. */
 static void drop_text(struct key_dump *dump, uint64_t bytes)
 {
 	struct text *text = &dump->text;

@@ -88,7 +88,7 @@ static uint64_t sectors_in_leaf(const struct node *leaf, struct position from, u
 	return min_u64(sectors, bkey_end(&leaf->key) - from.sector);
 }
 
-/* What the leaf, in which it begins, has of the range. */
+/* The answer of the leaf in which the range begins. */
 static LOCKED void look_up_in_leaf(const struct index *index, const struct node *leaf,
 				   unsigned volume, uint64_t start, uint64_t sectors,
 				   struct lookup *answer)

@@ -69,6 +69,25 @@ struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16])
 	return NULL;
 }
 
+/* Births are compared, not pointers: a new set may have the address of a freed one. */
+struct cache_set *daemon_set_of_birth(const struct daemon *daemon, uint64_t birth)
+{
+	struct cache_set *set = daemon_first_set(daemon);
+
+	while (set && set->birth != birth)
+		set = daemon_next_set(daemon, set);
+	return set;
+}
+
+struct volume *daemon_volume_of_birth(const struct daemon *daemon, uint64_t birth)
+{
+	struct volume *volume = daemon_first_volume(daemon);
+
+	while (volume && volume->birth != birth)
+		volume = daemon_next_volume(daemon, volume);
+	return volume;
+}
+
 struct volume *daemon_find_volume(struct daemon *daemon, unsigned number)
 {
 	return number < daemon->numbers_room ? daemon->numbered[number] : NULL;

@@ -158,4 +158,7 @@ static inline struct volume *set_next_volume(const struct cache_set *set,
 /* Keeps the sentence for users to read (last_error), with the time. */
 void daemon_note_error(struct daemon *daemon, const struct error *error);
 struct cache_set *daemon_find_set(struct daemon *daemon, const uint8_t uuid[16]);
+/* NULL: it is gone. */
+struct cache_set *daemon_set_of_birth(const struct daemon *daemon, uint64_t birth);
+struct volume *daemon_volume_of_birth(const struct daemon *daemon, uint64_t birth);
 struct volume *daemon_find_volume(struct daemon *daemon, unsigned number);

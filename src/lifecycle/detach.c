@@ -168,7 +168,7 @@ static int drain_wait(struct job *base)
 	if (draining_of(base)->is_second)
 		return error_set(base->error, EALREADY, "%s is being detached already",
 				 volume->name);
-	if (!volume_is_there(base->daemon, base->volume_birth) || !volume->is_detaching)
+	if (!daemon_volume_of_birth(base->daemon, base->volume_birth) || !volume->is_detaching)
 		return error_set(base->error, ECANCELED, "the detach was cancelled");
 	return writeback_await_clean(&volume->writeback, &base->op);
 }
@@ -185,10 +185,7 @@ static int drain_detach(struct job *base)
 
 static int drain_report(struct job *base)
 {
-	if (base->code && !base->error->code)
-		error_set(base->error, -base->code, "detaching: %s", strerror(-base->code));
-	if (base->code && !base->parent)
-		log_warning("%s", base->error->text);
+	job_log_if_alone(base, "detaching");
 	return 0;
 }
 

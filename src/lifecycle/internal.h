@@ -69,9 +69,8 @@ void job_begin(struct job *job);		/* within the turn of another job */
 void job_begin_in_turn(struct job *job, const struct volume *volume,
 		       const struct cache_set *set);
 void job_end(struct job *job, int code);
-/* For jobs without a turn: does the volume, or the set, of this birth still exist? */
-bool volume_is_there(const struct daemon *daemon, uint64_t birth);
-bool set_is_there(const struct daemon *daemon, uint64_t birth);
+/* The last step of a table whose steps report: logs the error of a job that nobody awaits. */
+void job_log_if_alone(struct job *job, const char *what);
 /* Ends the job; if there is no reason yet, makes one of `what` and the errno. */
 void job_end_because(struct job *job, int code, const char *what);
 

@@ -5,32 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/sometimes.h"
 #include "lifecycle/internal.h"
 
-/* Compares births, not pointers: a new volume or set may have the address of a freed one. */
-bool volume_is_there(const struct daemon *daemon, uint64_t birth)
-{
-	const struct volume *volume = daemon_first_volume(daemon);
-
-	while (volume && volume->birth != birth)
-		volume = daemon_next_volume(daemon, volume);
-	return volume;
-}
-
-bool set_is_there(const struct daemon *daemon, uint64_t birth)
-{
-	const struct cache_set *set = daemon_first_set(daemon);
-
-	while (set && set->birth != birth)
-		set = daemon_next_set(daemon, set);
-	return set;
-}
-
 static bool subject_is_there(const struct job *job)
 {
-	return (!job->volume_birth || volume_is_there(job->daemon, job->volume_birth)) &&
-	       (!job->set_birth || set_is_there(job->daemon, job->set_birth));
+	return (!job->volume_birth || daemon_volume_of_birth(job->daemon, job->volume_birth)) &&
+	       (!job->set_birth || daemon_set_of_birth(job->daemon, job->set_birth));
 }
 
 static void job_step(struct op *op)
@@ -100,6 +82,16 @@ void job_end(struct job *job, int code)
 	if (job->parent)
 		op_arrive(job->parent, code);
 	free(job);
+}
+
+void job_log_if_alone(struct job *job, const char *what)
+{
+	if (!job->code)
+		return;
+	if (!job->error->code)
+		error_set(job->error, -job->code, "%s: %s", what, strerror(-job->code));
+	if (!job->parent)
+		log_warning("%s", job->error->text);
 }
 
 void job_end_because(struct job *job, int code, const char *what)

@@ -537,22 +537,22 @@ void set_stop(struct cache_set *set, struct error *error, struct op *op)
 	job_begin_in_turn(&job->job, NULL, set);
 }
 
-static bool all_are_detaching(const struct cache_set *set)
+/* Also if a volume has joined the set meanwhile, or the detach of one was cancelled. */
+static int check_all_detach(const struct cache_set *set, struct error *error)
 {
 	const struct volume *v;
 
 	for (v = set_first_volume(set); v; v = set_next_volume(set, v))
 		if (!v->is_flash && !v->is_detaching)
-			return false;
-	return true;
+			return error_set(error, ECANCELED, "a volume has joined the set, or its "
+					 "detach was cancelled");
+	return 0;
 }
 
 /* Before the first one is detached. */
 static int stop_check_volumes(struct job *base)
 {
-	return all_are_detaching(stopping_of(base)->set) ? 0 :
-	       error_set(base->error, ECANCELED,
-			 "a volume has joined the set, or its detach was cancelled");
+	return check_all_detach(stopping_of(base)->set, base->error);
 }
 
 /* Within a turn: nothing is dirty any more. */
@@ -591,14 +591,15 @@ static int unregister_drain(struct job *base)
 {
 	struct cache_set *set = unregistering_of(base)->set;
 	struct volume *v;
+	int error;
 
 	if (base->code)			/* a volume was stopped, or the set has failed */
 		return 0;
-	if (!set_is_there(base->daemon, base->set_birth))
+	if (!daemon_set_of_birth(base->daemon, base->set_birth))
 		return error_set(base->error, ENODEV, "the set is gone");
-	if (!all_are_detaching(set))
-		return error_set(base->error, ECANCELED,
-				 "a volume has joined the set, or its detach was cancelled");
+	error = check_all_detach(set, base->error);
+	if (error)
+		return error;
 	v = next_dirty(set);
 	return v ? writeback_await_clean(&v->writeback, &base->op) : 0;
 }
@@ -627,12 +628,9 @@ static void unregister_cancel(struct cache_set *set)
 
 static int unregister_report(struct job *base)
 {
-	if (base->code && set_is_there(base->daemon, base->set_birth))
+	if (base->code && daemon_set_of_birth(base->daemon, base->set_birth))
 		unregister_cancel(unregistering_of(base)->set);
-	if (base->code && !base->error->code)
-		error_set(base->error, -base->code, "unregistering: %s", strerror(-base->code));
-	if (base->code && !base->parent)
-		log_warning("%s", base->error->text);
+	job_log_if_alone(base, "unregistering");
 	return 0;
 }
 

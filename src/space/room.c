@@ -63,6 +63,15 @@ bool space_gc_may_begin(const struct space *space)
 	return space->gc_is_wanted && space->refill_state != REFILL_SWEEP;
 }
 
+bool space_has_waiters(const struct space *space)
+{
+	for (unsigned use = 0; use < USES; use++) {
+		if (!waitlist_empty(&space->waiting[use]))
+			return true;
+	}
+	return false;
+}
+
 unsigned space_in_use_percent(const struct space *space)
 {
 	return (space->setup.buckets - space->available) * 100 / space->setup.buckets;

@@ -292,6 +292,7 @@ void space_hidden(struct space *space, unsigned sectors) LOCKED;
  * `op` waits for its end.  -ENOSPC: nothing was hidden since the last one, so it would find none.
  */
 int space_await_gc(struct space *space, struct op *op) LOCKED MUST_CHECK;
+bool space_has_waiters(const struct space *space) LOCKED;	/* ops that wait for buckets */
 void space_suggest_gc(struct space *space) LOCKED;	/* wants one that is likely to find much */
 unsigned space_in_use_percent(const struct space *space) LOCKED;
 

@@ -321,7 +321,7 @@ static void wait_for_daemon(const struct umount *umount)
 	}
 }
 
-/* What a member answered at the very end: data may be missing on it. */
+/* An error that a member answered at the very end: data may be missing on it. */
 static int read_report(const struct umount *umount, struct error *error)
 {
 	char text[EXIT_REPORT_BYTES];

@@ -5,7 +5,8 @@
  * behind the new end (FLASH-1).  Or it is destroyed, and another one is made: zeros all over.
  * Meanwhile nobody uses it, so that no request is refused; the rest of its set is under load.
  *
- * What a cut, an error or another tuner left half done, the next start mends (reshape_mend()).
+ * An operation that a cut, an error or another tuner left half done is mended by the next start
+ * (reshape_mend()).
  */
 #include "life.h"
 

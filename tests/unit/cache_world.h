@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "awaiter.h"
 #include "base/log.h"
@@ -121,6 +123,19 @@ static inline void world_rest(void)
 
 	while (set && (set->gc.state != GC_IDLE || set->cache.space.refill_state != REFILL_IDLE ||
 		       !set->cache.space.free[USE_DATA].count))
+		world_pause();
+}
+
+/* A whole garbage collection, and what it does at its end. */
+static inline void world_collect_gc(void)
+{
+	const struct gc *gc = &world.set->gc;
+	uint64_t runs = gc->runs;
+
+	set_lock(world.set);
+	gc_trigger(&world.set->gc);
+	set_unlock(world.set);
+	while (gc->runs == runs || gc->state != GC_IDLE)
 		world_pause();
 }
 
@@ -305,6 +320,34 @@ static inline uint64_t world_place(const struct volume *volume, uint64_t sector,
 	if (is_dirty)
 		*is_dirty = bkey_is_dirty(&found.key);
 	return pointer_sector(found.key.ptr);
+}
+
+/*
+ * The device at the path becomes a file in memory, which can be sealed: then each write fails.  Its
+ * descriptor; to be called while it is not served.
+ */
+static inline int world_move_to_memory(char path[32])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int copy = memfd_create("device", MFD_ALLOW_SEALING);
+	char bytes[4096];
+	ssize_t got;
+
+	cr_assert(ge(int, copy, 0));
+	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
+		cr_assert(eq(i64, write(copy, bytes, got), got));
+	close(fd);
+	unlink(path);
+	snprintf(path, 32, "/proc/self/fd/%d", copy);
+	return copy;
+}
+
+/* No file takes anything from `bytes` on: RLIM_INFINITY ends that. */
+static inline void world_limit_files(rlim_t bytes)
+{
+	const struct rlimit limit = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
+
+	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
 }
 
 /* From here on the device can't be read any more. */

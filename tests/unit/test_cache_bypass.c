@@ -1,4 +1,4 @@
-/* What goes around the cache: long streams, and streams that a congested cache turns away. */
+/* Requests that go around the cache: long streams, and those that a congested cache turns away. */
 #include "cache/bypass.h"
 #include "cache_world.h"
 #include "io/congestion.h"

@@ -21,17 +21,6 @@ static struct node *root(void)
 	return world.set->index.root;
 }
 
-static void collect(void)
-{
-	uint64_t runs = gc()->runs;
-
-	set_lock(world.set);
-	gc_trigger(gc());
-	set_unlock(world.set);
-	while (gc()->runs == runs || gc()->state != GC_IDLE)
-		world_pause();
-}
-
 /* `count` extents of a block each, with a block between them, dirty. */
 static void write_keys(unsigned count)
 {
@@ -62,7 +51,7 @@ static void forget_stale(void)
 Test(gc, counts_what_it_finds)
 {
 	write_keys(10);
-	collect();
+	world_collect_gc();
 	cr_expect(eq(u64, gc()->last_nodes, 1));
 	cr_expect(eq(u64, gc()->last_keys, 10));
 	cr_expect(eq(u64, gc()->last_key_words, 30));
@@ -72,8 +61,8 @@ Test(gc, counts_what_it_finds)
 Test(gc, counts_anew_each_time)
 {
 	write_keys(4);
-	collect();
-	collect();
+	world_collect_gc();
+	world_collect_gc();
 	cr_expect(eq(u64, gc()->last_nodes, 1));
 	cr_expect(eq(u64, gc()->last_keys, 4));
 	cr_expect(eq(u64, gc()->last_key_words, 12));
@@ -84,7 +73,7 @@ Test(gc, takes_its_time)
 {
 	uint64_t began = clock_ns(world.reactor);
 
-	collect();
+	world_collect_gc();
 	cr_expect(ge(u64, gc()->last_begin_ns, began));
 	cr_expect(ge(u64, gc()->last_end_ns, gc()->last_begin_ns));
 	cr_expect(ge(u64, gc()->duration_max_ns, gc()->duration_average_ns));
@@ -95,9 +84,9 @@ Test(gc, takes_the_average_of_its_times_over_eight_runs)
 {
 	uint64_t most = UINT64_C(1) << 60;
 
-	collect();
+	world_collect_gc();
 	gc()->duration_average_ns = gc()->interval_average_ns = 8 * most / 8;
-	collect();
+	world_collect_gc();
 	cr_expect(ge(u64, gc()->duration_average_ns, most / 8 * 7));
 	cr_expect(le(u64, gc()->duration_average_ns, most / 8 * 7 + most / 64));
 	cr_expect(ge(u64, gc()->interval_average_ns, most / 8 * 7));
@@ -108,10 +97,10 @@ Test(gc, takes_its_interval_from_beginning_to_beginning)
 {
 	uint64_t first;
 
-	collect();
+	world_collect_gc();
 	first = gc()->last_begin_ns;
 	gc()->interval_average_ns = 0;
-	collect();
+	world_collect_gc();
 	cr_expect(eq(u64, gc()->interval_average_ns, gc()->last_begin_ns - first));
 }
 
@@ -124,7 +113,7 @@ Test(gc, marks_buckets_as_what_lies_in_them)
 
 	write_keys(1);
 	bucket = bucket_of(0);
-	collect();
+	world_collect_gc();
 	cr_expect(eq(int, bucket->mark, MARK_DIRTY));
 	cr_expect(eq(int, space->bucket[space_bucket_of(space, root()->key.ptr)].mark,
 		     MARK_METADATA));
@@ -138,7 +127,7 @@ Test(gc, leaves_the_leaves_durable_that_it_has_passed)
 {
 	write_keys(3);
 	cr_assert(lt(u32, 0, root()->open.count));
-	collect();
+	world_collect_gc();
 	cr_expect(zero(u32, root()->open.count));
 	cr_expect(eq(u64, root()->settled, root()->inserted));
 }
@@ -149,7 +138,7 @@ static void expect_rewritten(bool is_rewritten)
 {
 	uint64_t ptr = root()->key.ptr, rewrites = gc()->rewrites;
 
-	collect();
+	world_collect_gc();
 	while (!plans_are_idle(&world.set->index))
 		world_pause();
 	cr_expect(eq(u64, gc()->rewrites - rewrites, is_rewritten));
@@ -258,7 +247,7 @@ static void insert_leaves(void)
 Test(gc, goes_from_leaf_to_leaf)
 {
 	insert_leaves();
-	collect();
+	world_collect_gc();
 	cr_expect(eq(u64, gc()->last_nodes, root()->keys.count + 1));
 }
 
@@ -319,12 +308,12 @@ Test(gc, rewrites_all_leaves_where_that_is_set)
 	uint64_t bucket;
 
 	write_keys(10);
-	collect();
+	world_collect_gc();
 	bucket = pointer_sector(root()->key.ptr);
-	collect();
+	world_collect_gc();
 	cr_expect(eq(u64, pointer_sector(root()->key.ptr), bucket));
 	gc()->rewrites_all = true;
-	collect();
+	world_collect_gc();
 	cr_expect(ne(u64, pointer_sector(root()->key.ptr), bucket));
 	cr_expect(eq(u64, gc()->last_keys, 10));
 }
@@ -334,7 +323,7 @@ Test(gc, follows_writeback_where_that_is_set)
 {
 	uint64_t available = world.set->cache.space.available;
 
-	collect();
+	world_collect_gc();
 	set_lock(world.set);
 	gc_after_writeback(gc());
 	cr_expect(not(world.set->cache.space.gc_is_wanted));

@@ -25,17 +25,6 @@ static struct gc *gc(void)
 	return &world.set->gc;
 }
 
-static void collect(void)
-{
-	uint64_t runs = gc()->runs;
-
-	set_lock(world.set);
-	gc_trigger(gc());
-	set_unlock(world.set);
-	while (gc()->runs == runs || gc()->state != GC_IDLE)
-		world_pause();
-}
-
 /* From the start of the volume to its end, at random places of a part of it after the other. */
 static void sweep(void)
 {
@@ -47,7 +36,7 @@ static void sweep(void)
 
 static unsigned buckets_of_nodes(void)
 {
-	collect();
+	world_collect_gc();
 	return gc()->last_nodes;
 }
 

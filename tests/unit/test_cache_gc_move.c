@@ -20,17 +20,6 @@ static struct gc *gc(void)
 	return &world.set->gc;
 }
 
-static void collect(void)
-{
-	uint64_t runs = gc()->runs;
-
-	set_lock(world.set);
-	gc_trigger(gc());
-	set_unlock(world.set);
-	while (gc()->runs == runs || gc()->state != GC_IDLE)
-		world_pause();
-}
-
 static unsigned char byte_of(unsigned extent)
 {
 	return 1 + extent % 250;
@@ -87,7 +76,7 @@ Test(gc_move, puts_what_is_left_of_many_buckets_into_few)
 	cr_assert(ge(u32, buckets_of_fragments(true), BUCKETS_USED));
 	dirty = world.set->index.dirty_sectors[world.volume->slot];
 	gc()->move.is_enabled = true;
-	collect();
+	world_collect_gc();
 	cr_expect(le(u32, buckets_of_fragments(true), 3));
 	cr_expect(eq(u64, world.set->index.dirty_sectors[world.volume->slot], dirty));
 	cr_expect(zero(u64, gc()->move.collisions));
@@ -100,12 +89,12 @@ Test(gc_move, frees_the_buckets_for_the_next_gc)
 	uint64_t available;
 
 	write_fragments();
-	collect();
+	world_collect_gc();
 	available = world.set->cache.space.available;
 	gc()->move.is_enabled = true;
-	collect();
+	world_collect_gc();
 	gc()->move.is_enabled = false;
-	collect();
+	world_collect_gc();
 	cr_expect(le(u64, available + BUCKETS_USED / 2, world.set->cache.space.available));
 }
 
@@ -114,7 +103,7 @@ Test(gc_move, is_no_matter_to_a_start)
 {
 	write_fragments();
 	gc()->move.is_enabled = true;
-	collect();
+	world_collect_gc();
 	cr_assert(zero(int, world_stop()));
 	world_serve();
 	cr_expect(le(u32, buckets_of_fragments(true), BUCKETS_USED));
@@ -123,7 +112,7 @@ Test(gc_move, is_no_matter_to_a_start)
 Test(gc_move, is_off_while_there_is_room)
 {
 	write_fragments();
-	collect();
+	world_collect_gc();
 	cr_expect(ge(u32, buckets_of_fragments(true), BUCKETS_USED));
 	cr_expect(zero(u64, gc()->move.moved_sectors));
 }
@@ -132,11 +121,11 @@ Test(gc_move, is_off_while_there_is_room)
 Test(gc_move, comes_by_itself_where_room_is_short)
 {
 	write_fragments();
-	collect();
+	world_collect_gc();
 	set_lock(world.set);
 	world.set->cache.space.dirty_promised += WORLD_BUCKETS;
 	set_unlock(world.set);
-	collect();
+	world_collect_gc();
 	world.set->cache.space.dirty_promised -= WORLD_BUCKETS;
 	cr_expect(le(u32, buckets_of_fragments(true), 3));
 }
@@ -148,11 +137,11 @@ Test(gc_move, moves_nothing_twice)
 
 	write_fragments();
 	gc()->move.is_enabled = true;
-	collect();
+	world_collect_gc();
 	moved = gc()->move.moved_sectors;
 	cr_assert(lt(u64, 0, moved));
 	for (unsigned i = 0; i < 3; i++)
-		collect();
+		world_collect_gc();
 	cr_expect(eq(u64, gc()->move.moved_sectors, moved));
 }
 
@@ -163,11 +152,11 @@ Test(gc_move, does_nothing_without_spare_buckets)
 	unsigned count;
 
 	write_fragments();
-	collect();
+	world_collect_gc();
 	gc()->move.is_enabled = true;
 	count = ring->count;
 	ring->count = ring->size / 2;
-	collect();
+	world_collect_gc();
 	cr_expect(zero(u64, gc()->move.moved_sectors));
 	ring->count = count;
 	expect_nothing_pinned();

@@ -1,6 +1,5 @@
 /* Writing: what a device that fails leaves, below or in the cache. */
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "cache_world.h"
 
@@ -20,22 +19,15 @@ static void setup(void)
 
 TestSuite(write, .init = setup, .fini = world_end, .timeout = 60);
 
-static void limit_files(rlim_t bytes)
-{
-	const struct rlimit limit = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
-
-	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
-}
-
 /* A write to a device that takes nothing from `bytes` on. */
 static int write_limited(rlim_t bytes, uint64_t sector, uint64_t sectors)
 {
 	int error;
 
 	cr_assert(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));	/* nothing else is under way */
-	limit_files(bytes);
+	world_limit_files(bytes);
 	error = world_write(sector, sectors, NEW);
-	limit_files(RLIM_INFINITY);
+	world_limit_files(RLIM_INFINITY);
 	return error;
 }
 
@@ -119,7 +111,7 @@ static void limit_cache(void)
 {
 	cr_assert(lt(u64, (WORLD_DATA_OFFSET + BLOCK) * 512,
 		     world_place(world.volume, HIGH, NULL) * 512));
-	limit_files(world_place(world.volume, HIGH, NULL) * 512);
+	world_limit_files(world_place(world.volume, HIGH, NULL) * 512);
 }
 
 Test(write, back_that_fails_in_the_cache_goes_to_the_backing_device)
@@ -127,7 +119,7 @@ Test(write, back_that_fails_in_the_cache_goes_to_the_backing_device)
 	write_old(MODE_WRITEBACK);
 	limit_cache();
 	cr_expect(zero(int, world_write(0, BLOCK, NEW)));
-	limit_files(RLIM_INFINITY);
+	world_limit_files(RLIM_INFINITY);
 	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(not(is_in_cache(0)));
 	cr_expect(eq(u64, dirty_bytes(), BLOCK * 512));
@@ -145,7 +137,7 @@ Test(write, through_that_fails_in_the_cache_alone_succeeds)
 	world_cut(world.cache_path, world_place(world.volume, HIGH, NULL));
 	limit_cache();
 	cr_expect(zero(int, world_write(0, BLOCK, NEW)));
-	limit_files(RLIM_INFINITY);
+	world_limit_files(RLIM_INFINITY);
 	cr_assert(zero(int, truncate(world.cache_path, size)));
 	cr_expect(eq(u64, device_errors(world.set->cache.device), 1));
 	cr_expect(not(is_in_cache(0)));

@@ -1,6 +1,5 @@
 /* Writeback on real files: what it copies, what it leaves, and what becomes of errors. */
 #include <signal.h>
-#include <sys/resource.h>
 
 #include "cache_world.h"
 
@@ -194,22 +193,15 @@ Test(writeback, takes_settings_at_once)
 
 /* ---- errors ---- */
 
-static void limit_files(rlim_t bytes)
-{
-	const struct rlimit limit = { .rlim_cur = bytes, .rlim_max = RLIM_INFINITY };
-
-	cr_assert(zero(int, setrlimit(RLIMIT_FSIZE, &limit)));
-}
-
 Test(writeback, keeps_dirty_what_the_backing_device_refuses)
 {
 	cr_assert(zero(int, world_write(0, BLOCK, A)));
 	cr_assert(zero(int, world_write(HIGH, BLOCK, B)));
-	limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
+	world_limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
 	go(true);
 	while (!writeback()->write_errors || dirty() > BLOCK)
 		world_pause();
-	limit_files(RLIM_INFINITY);
+	world_limit_files(RLIM_INFINITY);
 	cr_expect(eq(u64, dirty(), BLOCK));
 	cr_expect(eq(int, backing_byte(0, BLOCK), A));
 	cr_expect(ne(ptr, strstr(writeback()->error.text, "8 sectors at sector 8000"), NULL), "%s",
@@ -259,6 +251,15 @@ static int detach(void)
 	return awaiter_wait(&awaiter);
 }
 
+/* Of data that the backing device refuses, until world_limit_files() says otherwise. */
+static void begin_detach_in_vain(struct awaiter *awaiter)
+{
+	cr_assert(zero(int, world_write(HIGH, BLOCK, A)));
+	world_limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
+	awaiter_init(awaiter, world.reactor);
+	volume_detach(world.volume, NULL, &awaiter->op);
+}
+
 /* Also one that may not run. */
 Test(writeback, comes_before_a_detach)
 {
@@ -274,19 +275,15 @@ Test(writeback, comes_before_a_detach)
 Test(writeback, of_a_detach_can_be_cancelled)
 {
 	struct awaiter awaiter;
-	struct error error = { .code = 0 };
 
-	cr_assert(zero(int, world_write(HIGH, BLOCK, A)));
-	limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
-	awaiter_init(&awaiter, world.reactor);
-	volume_detach(world.volume, &error, &awaiter.op);
+	begin_detach_in_vain(&awaiter);
 	while (!writeback()->write_errors)
 		world_pause();
 	cr_expect(eq(int, detach(), -EALREADY));
 	cr_expect(world.volume->is_detaching);
 	volume_cancel_detach(world.volume);
 	cr_expect(eq(int, awaiter_wait(&awaiter), -ECANCELED));
-	limit_files(RLIM_INFINITY);
+	world_limit_files(RLIM_INFINITY);
 	cr_expect(not(world.volume->is_detaching));
 	cr_expect(eq(ptr, world.volume->set, world.set));
 	cr_expect(eq(u64, dirty(), BLOCK));
@@ -298,16 +295,12 @@ Test(writeback, of_a_detach_can_be_cancelled)
 Test(writeback, of_a_detach_lets_nothing_become_dirty)
 {
 	struct awaiter awaiter;
-	struct error error = { .code = 0 };
 
-	cr_assert(zero(int, world_write(HIGH, BLOCK, A)));
-	limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
-	awaiter_init(&awaiter, world.reactor);
-	volume_detach(world.volume, &error, &awaiter.op);
+	begin_detach_in_vain(&awaiter);
 	cr_assert(zero(int, world_write(0, BLOCK, B)));
 	cr_expect(eq(u64, dirty(), BLOCK));
 	cr_expect(eq(int, backing_byte(0, BLOCK), B));
-	limit_files(RLIM_INFINITY);
+	world_limit_files(RLIM_INFINITY);
 	cr_assert(zero(int, awaiter_wait(&awaiter)));
 	cr_expect(eq(ptr, world.volume->set, NULL));
 }

@@ -1,5 +1,5 @@
 /*
- * What a process says at its end, and another one reads.
+ * The report of a process at its end, which another one reads.
  */
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>

@@ -9,23 +9,6 @@ enum { OLD = 1, DIRTY = 2 };
 
 static int backing_fd;
 
-/* The backing device becomes a file in memory, which can be sealed: then each write fails. */
-static void move_backing(void)
-{
-	int fd = open(world.backing_path, O_RDONLY | O_CLOEXEC);
-	int copy = memfd_create("backing", MFD_ALLOW_SEALING);
-	char bytes[4096];
-	ssize_t got;
-
-	cr_assert(ge(int, copy, 0));
-	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
-		cr_assert(eq(i64, write(copy, bytes, got), got));
-	close(fd);
-	unlink(world.backing_path);
-	snprintf(world.backing_path, sizeof(world.backing_path), "/proc/self/fd/%d", copy);
-	backing_fd = copy;
-}
-
 /* All that is written fails from now on. */
 static void seal_backing(void)
 {
@@ -57,7 +40,7 @@ static void setup(void)
 {
 	world_begin_with(8, MODE_WRITEBACK);
 	cr_assert(zero(int, world_stop()));
-	move_backing();
+	backing_fd = world_move_to_memory(world.backing_path);
 	world_serve();
 	cr_assert(eq(ptr, world.volume->set, world.set));
 }

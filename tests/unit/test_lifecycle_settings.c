@@ -5,28 +5,11 @@
 
 static int cache_fd;
 
-/* The cache device becomes a file in memory, which can be sealed: then each write fails. */
-static void move_cache(void)
-{
-	int fd = open(world.cache_path, O_RDONLY | O_CLOEXEC);
-	int copy = memfd_create("cache", MFD_ALLOW_SEALING);
-	char bytes[4096];
-	ssize_t got;
-
-	cr_assert(ge(int, copy, 0));
-	while ((got = read(fd, bytes, sizeof(bytes))) > 0)
-		cr_assert(eq(i64, write(copy, bytes, got), got));
-	close(fd);
-	unlink(world.cache_path);
-	snprintf(world.cache_path, sizeof(world.cache_path), "/proc/self/fd/%d", copy);
-	cache_fd = copy;
-}
-
 static void setup(void)
 {
 	world_begin_with(8, MODE_WRITEBACK);
 	cr_assert(zero(int, world_stop()));
-	move_cache();
+	cache_fd = world_move_to_memory(world.cache_path);
 	world_serve();
 	cr_assert(eq(ptr, world.volume->set, world.set));
 }
