@@ -166,8 +166,10 @@ cache_sources = \
 	src/cache/writeback.c \
 	src/cache/writeback.h \
 	src/cache/writeback_copy.c \
+	src/cache/writeback_limit.c \
 	src/cache/writeback_rate.c \
 	src/cache/writeback_rate.h \
+	src/cache/writeback_scan.c \
 	$(NULL)
 
 lifecycle_sources = \
@@ -190,6 +192,7 @@ lifecycle_sources = \
 	src/lifecycle/register.c \
 	src/lifecycle/set_settings.c \
 	src/lifecycle/stop.c \
+	src/lifecycle/stop_set.c \
 	src/lifecycle/superblocks.c \
 	src/lifecycle/uuids.c \
 	src/lifecycle/waiting.c \

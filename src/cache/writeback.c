@@ -1,5 +1,6 @@
 /*
- * The passes of writeback: scan, flush, swap, and state CLEAN.  Copies are in writeback_copy.c.
+ * The passes of writeback: flush, swap, and state CLEAN.  The states SCAN and COPY have files of
+ * their own.
  */
 #include "cache/writeback.h"
 
@@ -13,10 +14,6 @@
 #include "cache/cache_set.h"
 #include "cache/volume.h"
 
-enum {
-	SCAN_KEYS_MAX = 2000,	/* of one step, dirty or not */
-	IDLE_ROUNDS = 6,	/* updates of the rate without a request, until the set is idle */
-};
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define RETRY_NS NS_PER_SECOND			/* the pause after a pass that failed, at least */
 #define SHORT_NS (NS_PER_SECOND / 20)		/* any other pause */
@@ -56,72 +53,6 @@ bool writeback_may_work(const struct writeback *writeback)
 		return false;
 	return dirty_sectors(volume) ||
 	       (volume_state(volume) == STATE_DIRTY && !volume->dirty_writes);
-}
-
-static bool is_idle_set(const struct writeback *writeback)
-{
-	const struct cache_set *set = writeback->volume->set;
-	uint64_t rounds_ns = writeback->volume->writeback_tunables.rate_update_seconds *
-			     IDLE_ROUNDS * NS_PER_SECOND;
-
-	return set->idle_max_writeback_rate &&
-	       clock_ns(set->reactor) - set->last_request_ns >= rounds_ns;
-}
-
-bool writeback_is_unlimited(const struct writeback *writeback)
-{
-	const struct volume *volume = writeback->volume;
-
-	return volume->is_detaching || !volume->writeback_tunables.percent ||
-	       is_idle_set(writeback);
-}
-
-uint64_t writeback_current_rate(const struct writeback *writeback)
-{
-	if (writeback->state == WRITEBACK_OFF)
-		return 0;
-	return writeback_is_unlimited(writeback) ? WRITEBACK_RATE_MAX :
-						   writeback->rate.sectors_per_second;
-}
-
-uint64_t writeback_target_of(const struct volume *volume)
-{
-	struct cache_set *set = volume->set;
-	const struct space_setup *space = &set->cache.space.setup;
-	uint64_t cache = space->buckets * space->bucket_sectors, all = 0;
-	struct list_link *link;
-
-	for (link = list_first(&set->volumes); link; link = list_next(&set->volumes, link)) {
-		const struct volume *v = container_of(link, struct volume, set_link);
-
-		if (v->is_flash)
-			cache -= min_u64(cache, dirty_sectors(v));
-		else
-			all += v->sectors;
-	}
-	return writeback_target(cache, volume->writeback_tunables.percent, volume->sectors, all);
-}
-
-/* ---- the rate ---- */
-
-static void update_rate(struct writeback *writeback)
-{
-	struct volume *volume = writeback->volume;
-	struct cache_set *set = volume->set;
-	struct space *space = &set->cache.space;
-	uint64_t now = clock_ns(set->reactor);
-	struct writeback_load load = { .bucket_sectors = space->setup.bucket_sectors };
-
-	if (now - writeback->rate.updated_ns <
-	    volume->writeback_tunables.rate_update_seconds * NS_PER_SECOND)
-		return;
-	writeback->target_sectors = load.target = writeback_target_of(volume);
-	load.dirty = dirty_sectors(volume);
-	set_lock(set);
-	load.in_use_percent = space_in_use_percent(space);
-	load.dirty_buckets = space->setup.buckets - space->available;
-	set_unlock(set);
-	writeback_rate_update(&writeback->rate, &volume->writeback_tunables, &load, now);
 }
 
 /* ---- states ---- */
@@ -239,80 +170,12 @@ static void end_pass(struct writeback *writeback)
 
 /* ---- SCAN ---- */
 
-/* Adds the extent in parts that one copy can hold.  False: the batch is full. */
-static bool add_extent(struct writeback *writeback, struct bkey key)
-{
-	struct writeback_batch *batch = writeback->batch;
-	uint64_t most = writeback_copy_sectors_max(writeback);
-
-	if (bkey_start(&key) < writeback->at)
-		bkey_cut_front(&key, writeback->at);
-	assert(bkey_sectors(&key));
-	while (batch->count < WRITEBACK_KEYS_MAX) {
-		struct bkey part = key;
-		bool is_last = bkey_sectors(&key) <= most;
-
-		if (!is_last) {
-			bkey_cut_back(&part, bkey_start(&part) + most);
-			bkey_cut_front(&key, bkey_end(&part));
-		}
-		batch->key[batch->count++] = (struct writeback_key){ .key = part };
-		writeback->at = bkey_end(&part);
-		if (is_last)
-			return true;
-	}
-	return false;
-}
-
-/* The rest of the leaf.  True: all of it was seen, false: the batch is full, or the step long. */
-static LOCKED bool scan_leaf(struct writeback *writeback, const struct node *leaf)
-{
-	struct volume *volume = writeback->volume;
-	struct index *index = &volume->set->index;
-	struct node_walk walk;
-	const struct bkey *k;
-	unsigned seen = 0;
-
-	node_walk_begin_at(&walk, leaf, (struct position){ volume->slot, writeback->at });
-	while ((k = node_walk_next(&walk)) && bkey_volume(k) == volume->slot) {
-		/* A hidden key may stand before the one that hides it, with the same end. */
-		if (!bkey_sectors(k))
-			continue;
-		if (seen++ == SCAN_KEYS_MAX)
-			return false;
-		if (bkey_is_dirty(k) && index_key_is_usable(index, k)) {
-			writeback->found_dirty = true;
-			if (!add_extent(writeback, *k))
-				return false;
-		}
-		writeback->at = max_u64(writeback->at, bkey_end(k));
-	}
-	return true;
-}
-
-/* 0: another leaf, or a slice of one, was seen.  -EAGAIN: the op waits for a node. */
-static LOCKED int scan(struct writeback *writeback)
-{
-	struct volume *volume = writeback->volume;
-	struct position from = { volume->slot, writeback->at };
-	struct node *leaf;
-	int error = index_leaf(&volume->set->index, from, &leaf, &writeback->op);
-
-	if (error || !scan_leaf(writeback, leaf))
-		return error;
-	if (bkey_volume(&leaf->key) > volume->slot)
-		writeback->is_at_end = true;
-	else
-		writeback->at = bkey_end(&leaf->key);
-	return 0;
-}
-
 static void scan_step(struct writeback *writeback)
 {
 	int error;
 
 	set_lock(writeback->volume->set);
-	error = scan(writeback);
+	error = writeback_scan(writeback);
 	set_unlock(writeback->volume->set);
 	if (error == -EAGAIN)
 		return;
@@ -343,7 +206,7 @@ static void copy_step(struct writeback *writeback)
 	bool any = false;
 	int error;
 
-	update_rate(writeback);
+	writeback_update_rate(writeback);
 	error = writeback_start_copies(writeback);
 	if (error == -EAGAIN)
 		return;
@@ -417,61 +280,6 @@ static void flush_failed(struct writeback *writeback, int error)
 		  "%s: what was written to the backing device could not be flushed, and stays "
 		  "dirty: %s", writeback->volume->name, strerror(-error));
 	end_pass(writeback);
-}
-
-/* ---- changes of the backing device ---- */
-
-/* The first key of the batch that ends after the sector; they are in order. */
-static unsigned first_key_after(const struct writeback_batch *batch, uint64_t sector)
-{
-	unsigned low = 0, high = batch->count;
-
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-
-		if (bkey_end(&batch->key[middle].key) <= sector)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool is_being_swapped(const struct writeback *writeback, uint64_t start, uint64_t end)
-{
-	const struct writeback_batch *batch = writeback->batch;
-
-	if (writeback->state != WRITEBACK_SWAP)
-		return false;
-	for (unsigned i = 0; i < batch->insert.count; i++) {
-		const struct bkey *k = &batch->expected[i];
-
-		if (bkey_start(k) < end && bkey_end(k) > start)
-			return true;
-	}
-	return false;
-}
-
-int writeback_begin_change(struct writeback *writeback, uint64_t start, uint64_t end,
-			   struct op *op)
-{
-	struct writeback_batch *batch = writeback->batch;
-	struct ranges *ranges = &writeback->volume->ranges;
-	int error = ranges_await_copies(ranges, start, end, op);
-
-	if (error || !batch)
-		return error;
-	if (is_being_swapped(writeback, start, end)) {
-		SIM_SOMETIMES("a write around the cache waits for a swap of writeback");
-		waitlist_join(&ranges->copied, op);
-		return -EAGAIN;
-	}
-	for (unsigned i = first_key_after(batch, start);
-	     i < batch->count && bkey_start(&batch->key[i].key) < end; i++) {
-		SIM_SOMETIMES_IF(batch->key[i].is_copied, "a write comes between copy and swap");
-		batch->key[i].is_copied = false;		/* WRITEBACK-5 */
-	}
-	return 0;
 }
 
 /* ---- the op ---- */

@@ -177,5 +177,12 @@ static inline unsigned writeback_copy_sectors_max(const struct writeback *writeb
 	return writeback->is_careful ? WRITEBACK_CAREFUL_SECTORS : WRITEBACK_COPY_SECTORS_MAX;
 }
 void writeback_copies_done(struct writeback *writeback);
+/*
+ * writeback_scan.c: 0: another leaf, or a slice of one, was seen.  -EAGAIN: `writeback->op` waits
+ * for a node.  Other -errno: the set failed.
+ */
+int writeback_scan(struct writeback *writeback) LOCKED MUST_CHECK;
+/* writeback_limit.c: to be called often, it does so as often as the tunables say. */
+void writeback_update_rate(struct writeback *writeback);
 /* Is there anything dirty, and may it be written back now? */
 bool writeback_may_work(const struct writeback *writeback);

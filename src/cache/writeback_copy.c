@@ -316,3 +316,58 @@ static void copy_step(struct op *op)
 	}
 	copy_end(copy, error);
 }
+
+/* ---- changes of the backing device ---- */
+
+/* The first key of the batch that ends after the sector; they are in order. */
+static unsigned first_key_after(const struct writeback_batch *batch, uint64_t sector)
+{
+	unsigned low = 0, high = batch->count;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (bkey_end(&batch->key[middle].key) <= sector)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool is_being_swapped(const struct writeback *writeback, uint64_t start, uint64_t end)
+{
+	const struct writeback_batch *batch = writeback->batch;
+
+	if (writeback->state != WRITEBACK_SWAP)
+		return false;
+	for (unsigned i = 0; i < batch->insert.count; i++) {
+		const struct bkey *k = &batch->expected[i];
+
+		if (bkey_start(k) < end && bkey_end(k) > start)
+			return true;
+	}
+	return false;
+}
+
+int writeback_begin_change(struct writeback *writeback, uint64_t start, uint64_t end,
+			   struct op *op)
+{
+	struct writeback_batch *batch = writeback->batch;
+	struct ranges *ranges = &writeback->volume->ranges;
+	int error = ranges_await_copies(ranges, start, end, op);
+
+	if (error || !batch)
+		return error;
+	if (is_being_swapped(writeback, start, end)) {
+		SIM_SOMETIMES("a write around the cache waits for a swap of writeback");
+		waitlist_join(&ranges->copied, op);
+		return -EAGAIN;
+	}
+	for (unsigned i = first_key_after(batch, start);
+	     i < batch->count && bkey_start(&batch->key[i].key) < end; i++) {
+		SIM_SOMETIMES_IF(batch->key[i].is_copied, "a write comes between copy and swap");
+		batch->key[i].is_copied = false;		/* WRITEBACK-5 */
+	}
+	return 0;
+}
