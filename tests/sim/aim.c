@@ -152,6 +152,13 @@ static void aim_at_orders(struct aim *aim)
 	aim->left = sim_chance(50) ? 1 : UINT64_C(1) << sim_random(6);
 }
 
+/* While a write is under way that lags behind all others: few are started in a life. */
+static void aim_at_lag(struct aim *aim)
+{
+	*aim = (struct aim){ .way = AIM_START, .kind = world.lagging_kind,
+			     .left = 1 + sim_random(8) };
+}
+
 void sim_cut_aimed(void)
 {
 	struct aim *aim = &world.aim;
@@ -165,6 +172,8 @@ void sim_cut_aimed(void)
 		aim->way = AIM_ORDER;
 		aim_at_orders(aim);
 	}
+	if (world.lag_ns && sim_chance(80))
+		aim_at_lag(aim);
 }
 
 static void cut_after(uint64_t writes)
@@ -179,7 +188,7 @@ void world_write_starts(enum sim_write kind)
 	struct aim *aim = &world.aim;
 
 	if (aim->way == AIM_START && aim->left && kind == aim->kind && !--aim->left)
-		cut_after(1 + sim_random(3));
+		cut_after(1 + sim_random(world.lag_ns ? 24 : 3));
 }
 
 /* A write of `kind` completes before one that belongs before it is durable. */

@@ -617,6 +617,8 @@ static uint64_t draw_time(const struct transfer *t)
 	if (!sim_random(32))
 		usual *= 16;
 	usual *= t->device->disk->slowness;
+	if (t->kind != TRANSFER_READ && t->what == world.lagging_kind)
+		usual += world.lag_ns;
 	return usual / 4 + sim_random(usual * 2) + t->sectors * 100;
 }
 

@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "aim.h"
 #include "base/numbers.h"
 #include "format/journal_entry.h"
 #include "format/prio.h"
 #include "format/superblock.h"
 #include "format/uuid.h"
 
-enum { SECTOR = 512, SLOTS_DRAWN_MAX = 24, SLOW_FLUSH_NS = 20000000 };
+enum { SECTOR = 512, SLOTS_DRAWN_MAX = 24, SLOW_FLUSH_NS = 20000000, LAG_NS = 20000000 };
 
 static void draw_uuid(uint8_t uuid[16])
 {
@@ -264,6 +265,24 @@ static bool wants_thin_nodes(const struct plan *plan)
 	return plan->seed * UINT64_C(0x9e3779b97f4a7c15) >> 60 < 4;
 }
 
+/*
+ * In a quarter of the seeds writes of one kind take far longer than all others, so that what must
+ * wait for them has time to go wrong where it does not.  Not drawn, like wants_thin_nodes().
+ */
+static void set_lag(const struct plan *plan)
+{
+	static const enum sim_write kinds[] = {
+		SIM_PARENT_APPENDED, SIM_PARENT_APPENDED, SIM_NODE, SIM_NODE, SIM_LEAF_APPENDED,
+		SIM_PRIO_TABLE, SIM_UUID_TABLE, SIM_CACHE_SUPERBLOCK,
+	};
+	uint64_t mixed = plan->seed * UINT64_C(0x9e3779b97f4a7c15) >> 40;
+
+	if (plan->is_thin && mixed % 4)	/* parents change all the time */
+		sim_set_lag(SIM_PARENT_APPENDED, LAG_NS);
+	else if (mixed % 4 == 1)
+		sim_set_lag(kinds[mixed / 4 % ARRAY_SIZE(kinds)], LAG_NS);
+}
+
 /* Most seeds write a lot, and none is so busy with rare things that nothing is in the cache. */
 static void draw_weights(struct plan *plan)
 {
@@ -310,6 +329,7 @@ static void draw_load(struct plan *plan, bool deep)
 		draw_hiding(plan);
 	if (!plan->is_storm && !plan->dies_young && !plan->hides && wants_thin_nodes(plan))
 		draw_thin_nodes(plan);
+	set_lag(plan);
 }
 
 void plan_make(struct plan *plan, uint64_t seed, bool deep)

@@ -330,6 +330,17 @@ void sim_set_flush_time(uint64_t ns)
 	world.flush_ns = ns;
 }
 
+void sim_set_lag(unsigned kind, uint64_t ns)
+{
+	world.lagging_kind = kind;
+	world.lag_ns = ns;
+}
+
+bool sim_lags(void)
+{
+	return world.lag_ns;
+}
+
 void sim_set_fill(unsigned char fill)
 {
 	world.fill = fill;

@@ -73,6 +73,9 @@ void sim_disk_set_discard(struct sim_disk *disk, bool can_discard);
 bool sim_disk_can_discard(const struct sim_disk *disk);
 /* How long a flush of any disk takes; drawn at first. */
 void sim_set_flush_time(uint64_t ns);
+/* Writes of `kind` (an enum sim_write, aim.h) take `ns` longer than others, on any disk. */
+void sim_set_lag(unsigned kind, uint64_t ns);
+bool sim_lags(void);
 /* Its flushes, and FUA, make nothing durable. */
 void sim_disk_set_lies(struct sim_disk *disk, bool lies);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);

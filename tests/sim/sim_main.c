@@ -274,7 +274,7 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 	for (unsigned i = 1; i <= seed.plan.lives; i++) {
 		enum ending ending = sim_chance(50) ? ENDING_CUT : ENDING_STOP;
 
-		if (sim_chance(seed.plan.cut_percent / 2))
+		if (sim_chance(sim_lags() ? 70 : seed.plan.cut_percent / 2))
 			sim_cut_aimed();
 		else if (sim_chance(seed.plan.cut_percent))
 			sim_cut_at_write(sim_writes() + 1 + draw_cut(&seed.plan));

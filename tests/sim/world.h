@@ -64,6 +64,8 @@ struct world {
 	struct list disks, handles, reactors;
 	uint64_t disk_count;
 	uint64_t read_ns, write_ns, flush_ns;	/* usual times */
+	unsigned lagging_kind;		/* writes of it take lag_ns longer */
+	uint64_t lag_ns;
 	unsigned char fill;
 	char description[200];
 };
