@@ -35,6 +35,8 @@ struct attaching {
 	bool is_new;			/* the set has nothing of it that may be used */
 	struct dirty_end dirty_end;
 	bool is_looking;
+	struct purge purge;		/* of clean data behind the end */
+	bool is_purging;
 };
 
 static struct attaching *attaching_of(struct job *base)
@@ -261,6 +263,24 @@ static int attach_look_behind_end(struct job *base)
 	return dirty_end_go_on(&job->dirty_end, &base->op);
 }
 
+/*
+ * Clean data behind the end are of a time when the device was larger.  They go while it is known
+ * that it is shorter: when it is long again it may have something else there.
+ */
+static int attach_clear_behind_end(struct job *base)
+{
+	struct attaching *job = attaching_of(base);
+	const struct volume *volume = job->volume;
+
+	if (job->is_new || job->set->is_read_only)
+		return 0;
+	if (!job->is_purging)
+		purge_begin(&job->purge, job->set, job->slot,
+			    volume->data_offset + volume->sectors, BKEY_END_MAX, true);
+	job->is_purging = true;
+	return purge_go_on(&job->purge, &base->op);
+}
+
 /* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
 static int attach_freeze(struct job *base)
 {
@@ -314,6 +334,7 @@ static const struct job_step attach_steps[] = {
 	{ "attaching", .start = attach_write_table },
 	{ "writing the superblock of the backing device", .start = attach_write_superblock },
 	{ "looking for dirty data", .start = attach_look_behind_end },
+	{ "removing clean data behind the end", .start = attach_clear_behind_end },
 	{ "attaching", .start = attach_freeze },
 	{ "attaching", .start = attach_join },
 	{ 0 },

@@ -118,12 +118,16 @@ struct purge {
 	uint64_t at, end;		/* key sectors that are still to be looked at */
 	bool keeps_dirty;		/* only clean data are removed */
 	bool is_inserting;
+	bool has_inserted;		/* since the journal was last committed */
 	struct insert insert;
 };
 
 void purge_begin(struct purge *purge, struct cache_set *set, unsigned slot, uint64_t start,
 		 uint64_t end, bool keeps_dirty);
-/* 0: no key is left.  -EAGAIN: `op` waits, or awaits an insert; ask again.  Else -errno. */
+/*
+ * 0: no key is left, and that is durable.  -EAGAIN: `op` waits, or awaits an insert; ask again.
+ * Else -errno.
+ */
 int purge_go_on(struct purge *purge, struct op *op) MUST_CHECK;
 
 /* ---- grow.c: how far the dirty data of a volume reach, if behind its end ---- */

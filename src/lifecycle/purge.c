@@ -3,6 +3,9 @@
  *
  * It looks for extents, and inserts holes over them, so a range without keys costs only lookups.
  * Nobody may write to the range meanwhile.
+ *
+ * (PURGE-1) At its end the holes are durable: a key that a power cut brings back would be found
+ *     by whoever uses the range next.
  */
 #include "lifecycle/internal.h"
 
@@ -51,10 +54,25 @@ static LOCKED int purge_collect(struct purge *purge, struct op *op)
 	return 0;
 }
 
+/* PURGE-1 */
+static int purge_commit(struct purge *purge, struct op *op)
+{
+	if (!purge->has_inserted)
+		return 0;
+	purge->has_inserted = false;
+	op_await(op);
+	set_lock(purge->set);
+	journal_commit(&purge->set->journal, op);
+	set_unlock(purge->set);
+	op_arrive(op, 0);
+	return -EAGAIN;
+}
+
 int purge_go_on(struct purge *purge, struct op *op)
 {
 	int error;
 
+	purge->has_inserted |= purge->is_inserting;
 	if (purge->is_inserting)
 		purge->insert.count = 0;
 	purge->is_inserting = false;
@@ -64,7 +82,7 @@ int purge_go_on(struct purge *purge, struct op *op)
 	if (error)
 		return error;
 	if (!purge->insert.count && purge->at == purge->end)
-		return 0;
+		return purge_commit(purge, op);
 	if (purge->insert.count) {
 		purge->insert.parent = op;
 		purge->is_inserting = true;

@@ -90,6 +90,49 @@ Test(size, hides_clean_data_behind_the_end_for_ever)
 	cr_expect(zero(u64, world_place(world.volume, END - 8, NULL)));
 }
 
+/* It was shorter for a while, also if nobody tells when it is long again. */
+Test(size, that_is_shorter_once_hides_what_was_cached_behind_the_end)
+{
+	world_begin_with(8, MODE_WRITETHROUGH);
+	cr_assert(zero(int, world_write(END - 8, 8, FIRST)));
+	cr_assert(zero(int, world_write(END - LESS - 8, 8, SECOND)));
+	restart(END - LESS);
+	cr_expect(ne(u64, world_place(world.volume, END - LESS - 8, NULL), 0));
+	restart(END);
+	cr_expect(zero(u64, world_place(world.volume, END - 8, NULL)));
+	cr_expect(zero(int, world_read(END - 8, 8)));
+}
+
+/* A power cut after the answer would bring the key back, and nobody would look for it again. */
+Test(size, is_larger_when_holes_behind_the_end_are_durable)
+{
+	struct insert insert = { .count = 1 };
+	struct awaiter awaiter;
+	const struct journal *journal;
+	uint32_t bucket;
+
+	world_begin_with(8, MODE_WRITETHROUGH);
+	cr_assert(zero(int, world_write(0, 8, FIRST)));
+	awaiter_init(&awaiter, world.reactor);
+	insert.index = &world.set->index;
+	insert.parent = &awaiter.op;
+	bucket = world_place(world.volume, 0, NULL) / WORLD_BUCKET_SECTORS;
+	set_lock(world.set);
+	insert.keys[0] = bkey_with_pointer(
+		bkey_of(world.volume->slot, WORLD_DATA_OFFSET + END + 8, 8),
+		space_pointer(&world.set->cache.space, bucket));
+	set_unlock(world.set);
+	insert_start(&insert);
+	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	cr_assert(ne(u64, world_place(world.volume, END, NULL), 0));
+	make_file(END + MORE);
+	cr_expect(zero(int, measure()));
+	cr_expect(zero(u64, world_place(world.volume, END, NULL)));
+	journal = &world.set->journal;
+	cr_expect(zero(u32, journal->words));
+	cr_expect(eq(u64, journal->durable, journal->open - 1));
+}
+
 Test(size, too_small_for_dirty_data_lets_nobody_write)
 {
 	world_begin_with(8, MODE_WRITEBACK);
