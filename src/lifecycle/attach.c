@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sometimes.h"
 #include "base/units.h"
 #include "lifecycle/internal.h"
 
@@ -122,14 +123,21 @@ static int check_volume(const struct attaching *job)
 	return 0;
 }
 
-/* The volume was used without the set, so the data that the set has of it are outdated. */
-static void retire(struct cache_set *set, unsigned slot, const char *path)
+/*
+ * The volume was used without the set, so the data that the set has of it are outdated.  With state
+ * NONE it has left the set, clean: what is dirty in the index is so because the clean keys
+ * of its writeback are not journaled (ORDER-15), and the backing device has it.
+ */
+static void retire(struct cache_set *set, unsigned slot, enum backing_state state,
+		   const char *path)
 {
 	char size[UNITS_TEXT_BYTES];
 	uint64_t dirty = set->index.dirty_sectors[slot] * 512;
 	struct error note;
 
-	if (dirty) {
+	SIM_SOMETIMES_IF(dirty && state == STATE_NONE,
+			 "a volume was detached, and a power cut made its keys dirty again");
+	if (dirty && state != STATE_NONE) {
 		error_set(&note, ENODATA,
 			  "%s was used without the set: discarding %s of dirty data", path,
 			  units_print_size(size, dirty));
@@ -171,7 +179,7 @@ static int find_slot(struct attaching *job)
 	if (set->is_read_only)
 		return 0;		/* it runs uncached: the cache has no data of it */
 	if (slot >= 0)
-		retire(set, slot, path);
+		retire(set, slot, state, path);
 	job->slot = uuids_find_free(set);
 	return job->slot >= 0
 		       ? 0

@@ -235,13 +235,13 @@ static void serve_without_set(void)
 	daemon_init(&world.daemon, world.reactor, world.blocking, &options);
 	cr_assert(zero(int, world_register(world.backing_path)));
 	world.volume = daemon_first_volume(&world.daemon);
-	cr_assert(not(world.volume->is_exported));
 }
 
 /* STALE may be on the device though its write failed: when the set comes, CLEAN replaces it. */
 Test(attach, says_again_what_a_start_without_the_set_may_have_replaced)
 {
 	serve_without_set();
+	cr_assert(not(world.volume->is_exported));
 	refuse_writes(true);
 	cr_expect(lt(int, run(run_start), 0));
 	refuse_writes(false);
@@ -252,6 +252,47 @@ Test(attach, says_again_what_a_start_without_the_set_may_have_replaced)
 	world.set = daemon_first_set(&world.daemon);
 	cr_expect(eq(ptr, world.volume->set, world.set));
 	cr_expect(eq(int, state_on_disk(), STATE_CLEAN));
+}
+
+/* Registers the set; the backing device, which is there already, may join it by itself. */
+static void register_set(void)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	awaiter_init(&awaiter, world.reactor);
+	daemon_register(&world.daemon, world.cache_path, &error, &awaiter.op);
+	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", error.text);
+	world.set = daemon_first_set(&world.daemon);
+}
+
+/*
+ * A power cut late in a detach: the superblock says NONE, and the slot is still there.  That its
+ * keys are dirty means nothing, since it left when its data were on the backing device.
+ */
+Test(attach, of_a_volume_that_was_detached_drops_no_dirty_data)
+{
+	cr_assert(zero(int, world_write(0, 8, DIRTY)));
+	memset(world.volume->superblock.set_uuid, 0, 16);
+	put_state_on_disk(STATE_NONE);
+	serve_without_set();
+	world.daemon.last_error = (struct error){ 0 };
+	register_set();
+	cr_expect(eq(ptr, world.volume->set, NULL));
+	world_attach();
+	cr_expect(eq(str, world.daemon.last_error.text, ""));
+	cr_expect(zero(u64, volume_dirty_bytes(world.volume)));
+}
+
+Test(attach, of_a_volume_that_ran_without_its_set_says_what_it_drops)
+{
+	cr_assert(zero(int, world_write(0, 8, DIRTY)));
+	put_state_on_disk(STATE_STALE);
+	serve_without_set();
+	register_set();
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(ne(ptr, strstr(world.daemon.last_error.text, "discarding 4.0k of dirty data"),
+		     NULL), "%s", world.daemon.last_error.text);
 }
 
 /* ---- once it is there ---- */
