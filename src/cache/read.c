@@ -95,17 +95,23 @@ static void backing_step(struct op *op)
 }
 
 /*
- * In a flash-only volume of a kernel, the last key may end inside a block, with the volume; the
- * cache device is read in whole blocks all the same.
+ * In a flash-only volume of a kernel, a key may end inside a block, where the volume ended at that
+ * time; the cache device is read in whole blocks all the same.
  */
 static uint64_t whole_blocks(const struct cache_read *read, uint64_t sectors)
 {
 	const struct volume *volume = read->volume;
 	unsigned block = volume->set->cache.superblock.block_sectors;
 
-	if (!volume->is_flash || read->at + sectors != volume->sectors)
+	if (!volume->is_flash)
 		return sectors;
 	return min_u64(round_up(sectors, block), read->start + read->sectors - read->at);
+}
+
+/* Then the batch ends: the rest of the block is not of the volume, and is filled in afterwards. */
+static bool ends_inside_block(const struct cache_read *read, const struct lookup *found)
+{
+	return whole_blocks(read, found->sectors) != found->sectors;
 }
 
 static LOCKED void take_hit(struct cache_read *read, const struct lookup *found)
@@ -185,8 +191,9 @@ static LOCKED int look_up(struct cache_read *read)
 {
 	uint64_t end = read->start + read->sectors;
 	struct lookup found;
+	bool ends_batch = false;
 
-	while (read->at < end && read->batch.transfers < REQUEST_PARTS_MAX) {
+	while (read->at < end && read->batch.transfers < REQUEST_PARTS_MAX && !ends_batch) {
 		int error = look_up_one(read, end - read->at, &found);
 
 		if (error)
@@ -195,6 +202,7 @@ static LOCKED int look_up(struct cache_read *read)
 			take_hit(read, &found);
 		else if (!take_gap(read, &found))
 			break;
+		ends_batch = found.is_hit && ends_inside_block(read, &found);
 		read->at += found.sectors;
 	}
 	return 0;

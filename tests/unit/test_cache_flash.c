@@ -94,7 +94,7 @@ Test(flash, volume_fails_where_the_cache_has_lost_it)
 }
 
 /* As a kernel leaves it: an extent that ends with the volume. */
-Test(flash, volume_reads_whole_blocks_where_its_last_key_is_short)
+static uint64_t write_short_key(void)
 {
 	struct insert insert = { .index = &world.set->index, .is_journaled = true, .count = 1 };
 	struct awaiter awaiter;
@@ -107,7 +107,41 @@ Test(flash, volume_reads_whole_blocks_where_its_last_key_is_short)
 	insert.keys[0] = bkey_of(world.volume->slot, WHOLE + 8, 8 - TAIL);
 	insert_start(&insert);
 	cr_assert(zero(int, awaiter_wait(&awaiter)));
+	return place;
+}
+
+Test(flash, volume_reads_whole_blocks_where_its_last_key_is_short)
+{
+	uint64_t place = write_short_key();
+
 	cr_expect(zero(u64, world_place(world.volume, SECTORS, NULL)));
 	cr_expect(eq(u64, world_place(world.volume, SECTORS - 1, NULL), place + 8 + TAIL - 1));
 	cr_expect(eq(int, world_read(WHOLE - 8, 8 + TAIL), 7));
+}
+
+/* What is behind the key in its block is nothing of the volume: it may hold anything. */
+Test(flash, volume_grows_behind_a_last_key_that_is_short)
+{
+	uint64_t place = write_short_key();
+	unsigned char garbage[512];
+	int fd = open(world.cache_path, O_WRONLY);
+	struct awaiter awaiter;
+	struct error error;
+
+	memset(garbage, 0xdd, sizeof(garbage));
+	for (unsigned i = 8 + TAIL; i < 16; i++)
+		cr_assert(eq(i64, pwrite(fd, garbage, 512, (place + i) * 512), 512));
+	close(fd);
+	awaiter_init(&awaiter, world.reactor);
+	volume_resize(world.volume, SECTORS + 1000, &error, &awaiter.op);
+	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", error.text);
+	cr_expect(eq(int, world_read(WHOLE - 8, 8 + TAIL), 7));
+	cr_expect(zero(int, world_read(SECTORS, 64)));
+	cr_expect(zero(int, world_ask(REQUEST_READ, WHOLE, 24)));
+	cr_expect(eq(int, world_byte(0, TAIL), 7));
+	cr_expect(zero(int, world_byte(TAIL, 24 - TAIL)));
+	cr_expect(zero(int, world_write(WHOLE + TAIL, 1, 9)));
+	cr_expect(eq(int, world_read(WHOLE - 8, 8 + TAIL), 7));
+	cr_expect(eq(int, world_read(WHOLE + TAIL, 1), 9));
+	cr_expect(zero(int, world_read(WHOLE + TAIL + 1, 8)));
 }
