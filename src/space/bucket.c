@@ -18,7 +18,6 @@ enum {
 	OPEN_LIMIT_MIN = 4,
 	BUCKETS_PER_LIST_ENTRY = 64,
 	BUCKETS_PER_ENTRY_AT_MOST = 4,	/* if many buckets are empty */
-	USED_SECTORS_MAX = 65535,
 	GC_FRACTION = 16,		/* a gc after writes of 1/16 of the cache */
 	AGING_ROUNDS = 1024,		/* while the whole cache is read or written once */
 	SLICE_BUCKETS = 8192,		/* some 20 us of a sweep (SPACE-6) */

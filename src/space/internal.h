@@ -6,6 +6,7 @@
 #include "space/space.h"
 
 enum { BTREE_LIST_MIN = 24 };	/* the largest plan, twice, and a table of volumes */
+enum { USED_SECTORS_MAX = UINT16_MAX };	/* as many or more */
 
 struct victim {
 	uint64_t worth;

@@ -38,8 +38,11 @@ static bool may_be_emptied(const struct space *space, const struct bucket *bucke
 	return has_kind && bucket->used_sectors && !bucket->is_listed && !bucket->freed_pending;
 }
 
+/* A large bucket may have more live sectors than are counted: then it is as good as full. */
 static unsigned class_of(const struct space *space, const struct bucket *bucket)
 {
+	if (bucket->used_sectors == USED_SECTORS_MAX)
+		return SIXTEENTHS;
 	return (uint64_t)bucket->used_sectors * SIXTEENTHS / space->setup.bucket_sectors;
 }
 

@@ -81,6 +81,19 @@ Test(relocate, empties_buckets_that_hold_little)
 	cr_expect(not(is_wanted(SOME + 12, false)));	/* nothing in it */
 }
 
+/* More live sectors than a bucket's count can say: it is not taken for nearly empty. */
+Test(relocate, leaves_large_buckets_that_are_full)
+{
+	unsigned sectors = space.setup.bucket_sectors;
+
+	space.setup.bucket_sectors = 1 << 20;
+	fill(SOME, 10, UINT16_MAX, MARK_RECLAIMABLE);
+	cr_expect(not(sweep(false)));
+	fill(SOME, 10, UINT16_MAX - 1, MARK_RECLAIMABLE);
+	cr_expect(sweep(false));
+	space.setup.bucket_sectors = sectors;
+}
+
 Test(relocate, is_done_slice_by_slice)
 {
 	unsigned steps = 1;
