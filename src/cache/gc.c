@@ -121,6 +121,8 @@ static LOCKED void begin(struct gc *gc)
 	gc->began_ns = gc->last_begin_ns = now;
 	gc->nodes = gc->keys = gc->key_words = gc->data_sectors = 0;
 	gc->given_back = set->index.nodes_given_back;
+	gc->rewrites_before = gc->rewrites;
+	gc->found_remains = false;
 	memset(gc->is_stale, 0, sizeof(gc->is_stale));
 	gc_windows_begin(&gc->windows);
 	index_walk_begin(&gc->walk);
@@ -138,6 +140,22 @@ static LOCKED void clear(struct gc *gc)
 		op_queue(&gc->op);
 }
 
+/*
+ * The keys of a volume that has gone are no more, but their buckets were still marked.  Nobody may
+ * be left who would ask for the gc that finds these empty: a write that finds no room is told so.
+ * If no leaf could be rewritten, another run would be in vain.
+ */
+static LOCKED void want_another(struct gc *gc)
+{
+	bool are_removed = gc->rewrites > gc->rewrites_before ||
+			   gc->set->index.nodes_given_back > gc->given_back;
+
+	SIM_SOMETIMES_IF(gc->found_remains && are_removed,
+			 "a gc wants another one for what a volume has left");
+	if (gc->found_remains && are_removed)
+		space_want_gc(&gc->set->cache.space);
+}
+
 /* The table of volumes is referenced by the journal only, so it is marked here (ORDER-8). */
 static LOCKED void end(struct gc *gc)
 {
@@ -149,6 +167,7 @@ static LOCKED void end(struct gc *gc)
 				   space_bucket_of(&set->cache.space, set->uuid_bucket.ptr));
 	if (set->index.nodes_given_back > gc->given_back)
 		space_gc_wins(&set->cache.space);
+	want_another(gc);
 	space_gc_end(&set->cache.space);
 	gc->last_nodes = gc->nodes - (set->index.nodes_given_back - gc->given_back);
 	gc->last_keys = gc->keys;
@@ -176,6 +195,7 @@ static LOCKED struct leaf_facts mark_path(struct gc *gc)
 	}
 	mark_node_itself(gc, walk->path[0]);
 	leaf = mark_leaf(gc, walk->path[0]);
+	gc->found_remains |= leaf.has_remains;
 	SIM_SOMETIMES_IF(leaf.has_remains, "gc finds keys of a volume that has gone");
 	SIM_SOMETIMES_IF(leaf.stalest > STALE_MAX, "gc finds a pointer far behind");
 	return leaf;

@@ -126,7 +126,7 @@ void space_hidden(struct space *space, unsigned sectors)
 
 int space_await_gc(struct space *space, struct op *op)
 {
-	if (!space->hidden_since_gc && space->marks_valid)
+	if (!space->hidden_since_gc && space->marks_valid && !space->gc_is_wanted)
 		return -ENOSPC;
 	if (space->hidden_since_gc)
 		space_want_gc(space);

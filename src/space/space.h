@@ -288,8 +288,8 @@ void space_promise_ends(struct space *space, unsigned sectors) LOCKED;
 /* Reports overwritten or discarded dirty sectors, whose buckets a gc may find empty. */
 void space_hidden(struct space *space, unsigned sectors) LOCKED;
 /*
- * For a write that finds no room.  -EAGAIN: a gc is running, or wanted now since it may find some;
- * `op` waits for its end.  -ENOSPC: nothing was hidden since the last one, so it would find none.
+ * For a write that finds no room.  -EAGAIN: a gc is running, or wanted since it may find some; `op`
+ * waits for its end.  -ENOSPC: nothing was hidden since the last one, so it would find none.
  */
 int space_await_gc(struct space *space, struct op *op) LOCKED MUST_CHECK;
 bool space_has_waiters(const struct space *space) LOCKED;	/* ops that wait for buckets */

@@ -249,6 +249,25 @@ Test(flash, volumes_that_are_destroyed_leave_no_keys)
 	cr_expect(not(has_keys_of(slot)));
 }
 
+/* The second one finds the buckets empty: else a set of such volumes alone would stay full. */
+Test(flash, volumes_that_are_destroyed_give_their_buckets_back_by_themselves)
+{
+	struct space *space = &world.set->cache.space;
+	uint64_t available;
+
+	world_collect_gc();
+	available = space->available;
+	cr_assert(zero(int, create(SECTORS)));
+	for (unsigned at = 0; at < SECTORS; at += 256)
+		cr_expect(zero(int, world_write(at, 256, FIRST)));
+	world_collect_gc();
+	cr_expect(lt(u64, space->available, available - SECTORS / WORLD_BUCKET_SECTORS / 2));
+	cr_expect(zero(int, destroy()));
+	for (unsigned i = 0; i < 3000 && space->available + 8 < available; i++)
+		world_pause();
+	cr_expect(ge(u64, space->available + 8, available));
+}
+
 Test(flash, volumes_are_destroyed_when_nobody_has_them_open)
 {
 	cr_assert(zero(int, create(SECTORS)));
