@@ -68,8 +68,8 @@ static int volume_end_leave(struct job *base)
 }
 
 /*
- * The slot is retired, so that the keys of the volume are unusable from now on.  The next gc
- * removes them, and the buckets that they keep from reuse are free.
+ * The table on the disk says it first: until then the keys stay usable, and gc removes none.  A
+ * power cut leaves the whole volume, or nothing of it.
  */
 static int volume_end_destroy(struct job *base)
 {
@@ -83,14 +83,16 @@ static int volume_end_destroy(struct job *base)
 				 "%s is not destroyed, since its set has failed: %s",
 				 volume->name, set->health.reason.text);
 	SIM_SOMETIMES("a flash-only volume is destroyed");
-	uuids_retire(set, volume->slot);
+	uuid_retire(&set->uuids[volume->slot], clock_epoch_seconds(set->reactor));
 	uuids_write(set, base->error, &base->op);
 	return 0;
 }
 
-static void want_gc(struct cache_set *set)
+/* The next gc removes the keys; the one that it asks for finds their buckets empty. */
+static void forget_keys(struct cache_set *set)
 {
 	set_lock(set);
+	set_volumes_changed(set);
 	gc_trigger(&set->gc);
 	set_unlock(set);
 }
@@ -114,8 +116,8 @@ static int volume_end_free(struct job *base)
 			  strerror(-base->code));
 	if (volume->set)
 		list_remove(&volume->set_link);
-	if (volume->is_doomed)
-		want_gc(volume->set);
+	if (volume->is_doomed && !health_error(&volume->set->health))
+		forget_keys(volume->set);
 	daemon_remove_volume(volume->daemon, volume);
 	waiting_retry(volume->daemon);
 	log_info(volume->is_doomed ? "%s destroyed" : "%s stopped", volume->name);

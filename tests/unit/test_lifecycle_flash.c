@@ -268,6 +268,24 @@ Test(flash, volumes_that_are_destroyed_give_their_buckets_back_by_themselves)
 	cr_expect(ge(u64, space->available + 8, available));
 }
 
+/* A power cut before the table says it leaves the volume, with all that it has. */
+Test(flash, volumes_whose_end_cannot_be_written_keep_their_keys)
+{
+	unsigned slot;
+	int fd;
+
+	cr_assert(zero(int, world_stop()));
+	fd = world_move_to_memory(world.cache_path);
+	world_serve();
+	cr_assert(zero(int, create(SECTORS)));
+	slot = world.volume->slot;
+	cr_expect(zero(int, world_write(0, 256, FIRST)));
+	cr_assert(zero(int, fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE)));
+	cr_expect(lt(int, destroy(), 0));
+	cr_expect(not(world.set->index.is_gone[slot]));
+	close(fd);
+}
+
 Test(flash, volumes_are_destroyed_when_nobody_has_them_open)
 {
 	cr_assert(zero(int, create(SECTORS)));
