@@ -5,8 +5,9 @@
  *	MEASURE (blocking) --> CLEAR (clean keys behind the old end) --> FREEZE --> the new size
  *
  * Keys behind the end are of a time when the device was larger.  Clean ones would hide what the
- * device has there now, so they go: when a shorter device is attached, and before it grows.  Dirty ones are the only
- * copy: a volume that is too short for them cannot be written, until the device has its size again.
+ * device has there now, so they go: when a shorter device is attached, and before it grows.
+ * Dirty ones are the only copy: a volume that is too short for them cannot be written, until the
+ * device has its size again.
  */
 #include <errno.h>
 
