@@ -56,6 +56,8 @@ io_sources = \
 	src/io/error_tally.c \
 	src/io/error_tally.h \
 	src/io/flush.c \
+	src/io/room.c \
+	src/io/room.h \
 	src/io/poll_window.c \
 	src/io/blocking.h \
 	src/io/buffer.h \

@@ -69,6 +69,7 @@ struct cache_set {
 	unsigned uuid_slots;			/* const */
 	struct bkey uuid_bucket;		/* lock: location of that table, which gc marks */
 	bool is_running, is_stopping;		/* reactor */
+	bool is_in_hurry;			/* reactor: set_hurry() */
 	bool is_read_only;			/* const */
 	struct stats stats;			/* reactor */
 

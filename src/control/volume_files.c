@@ -248,6 +248,12 @@ static int store_sequential_cutoff(struct control_store *store)
 	return error;
 }
 
+static bool volume_set_is_full(const struct volume *volume)
+{
+	return volume->set && !volume_set_has_failed(volume) &&
+	       device_is_short_of_room(volume->set->cache.device);
+}
+
 /* The states of the superblock, in the words of the kernel; and what is unusual. */
 static void show_state(const struct control_subject *subject, struct text *text)
 {
@@ -259,9 +265,10 @@ static void show_state(const struct control_subject *subject, struct text *text)
 		[STATE_STALE] = "inconsistent",
 	};
 
-	text_print(text, "%s%s%s%s\n", names[volume_state(volume)],
+	text_print(text, "%s%s%s%s%s\n", names[volume_state(volume)],
 		   volume->is_detaching ? ", detaching" : "",
 		   volume->writeback.error.code ? ", writing back fails" : "",
+		   volume_set_is_full(volume) ? ", the set waits for room on its device" : "",
 		   volume_set_has_failed(volume) ? ", the set has failed" : "");
 }
 
@@ -329,7 +336,8 @@ const struct control_file control_backing_files[] = {
 	  "bytes, or a size like 4M: the part of a sequential stream beyond that bypasses the "
 	  "cache; 0: none" },
 	{ "state", 0444, show_state, NULL, "no cache, clean, dirty or inconsistent; "
-	  "behind a comma: \"detaching\", \"writing back fails\" or \"the set has failed\" if so" },
+	  "behind a comma: \"detaching\", \"writing back fails\", \"the set waits for room on its "
+	  "device\" or \"the set has failed\" if so" },
 	{ "stop", 0200, NULL, store_stop,
 	  "any text: stops the volume once its last user has closed it" },
 	{ "stop_when_cache_set_failed", 0644, show_stop_policy, store_stop_policy,

@@ -139,8 +139,8 @@ static void write_head(struct node_write *write)
 	struct index *index = write->index;
 
 	write->state = LEAF_WRITE_HEAD;
-	device_write(index->setup.device, write->buffer, write->at, index->setup.block_sectors,
-		     true, &write->op);
+	device_write_metadata(index->setup.device, write->buffer, write->at,
+			      index->setup.block_sectors, true, &write->op);
 }
 
 /* Starts the next part of the write, after what it waited for. */
@@ -162,8 +162,8 @@ static void leaf_write_go_on(struct node_write *write)
 	}
 	SIM_SOMETIMES("a bset of several blocks");
 	write->state = LEAF_WRITE_TAIL;
-	device_write(index->setup.device, write->buffer + head * 512, write->at + head,
-		     write->sectors - head, true, &write->op);
+	device_write_metadata(index->setup.device, write->buffer + head * 512, write->at + head,
+			      write->sectors - head, true, &write->op);
 }
 
 bool leaf_write_start(struct index *index, struct node *leaf)

@@ -274,8 +274,8 @@ static LOCKED void write_node(struct plan *plan, const struct new_node *new)
 {
 	struct index *index = plan->index;
 
-	device_write(index->setup.device, new->buffer, pointer_sector(new->node->key.ptr),
-		     new->sectors, true, &plan->op);
+	device_write_metadata(index->setup.device, new->buffer,
+			      pointer_sector(new->node->key.ptr), new->sectors, true, &plan->op);
 	index->nodes_written++;
 	index->sectors_written += new->sectors;
 }

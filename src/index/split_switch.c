@@ -57,8 +57,8 @@ static LOCKED void append_to_parent(struct plan *plan)
 	parent->counted_sectors -= plan->parent_sectors;
 	parent->written_sectors += plan->parent_sectors;
 	parent->is_appended = true;	/* SPLIT-3 */
-	device_write(index->setup.device, plan->parent_buffer, sector, plan->parent_sectors, true,
-		     &plan->op);
+	device_write_metadata(index->setup.device, plan->parent_buffer, sector,
+			      plan->parent_sectors, true, &plan->op);
 	index->sectors_written += plan->parent_sectors;
 }
 

@@ -221,17 +221,27 @@ static int device_flush_ended(struct transfer *transfer, int error)
 	return device_flush_result(transfer->device, error);
 }
 
-void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
-		  bool fua, struct op *op)
+/* A file in memory is never written back: one that finds no space has lost nothing. */
+static int device_fua_ended(struct transfer *transfer, int error)
 {
-	struct transfer *transfer = transfer_new(device, op, TRANSFER_WRITE);
+	if (error == -ENOSPC && transfer->device->is_in_memory)
+		return error;
+	return device_flush_ended(transfer, error);
+}
 
-	assert((uintptr_t)data % SECTOR_BYTES == 0);
+void device_write_start(struct device *device, const struct write_order *order)
+{
+	struct transfer *transfer = transfer_new(device, order->op, TRANSFER_WRITE);
+
+	assert((uintptr_t)order->data % SECTOR_BYTES == 0);
 	assert(device->mode == DEVICE_READ_WRITE);
-	transfer->data = (char *)data;
-	transfer->fua = fua;
-	transfer->ended = fua ? device_flush_ended : NULL;
-	device_transfer(device, transfer, sector, sectors);
+	transfer->data = (char *)order->data;
+	transfer->bytes = (uint64_t)order->sectors * SECTOR_BYTES;
+	transfer->fua = order->fua;
+	transfer->is_metadata = order->is_metadata;
+	transfer->is_again = order->is_again;
+	transfer->ended = order->fua ? device_fua_ended : NULL;
+	device_transfer(device, transfer, order->sector, order->sectors);
 }
 
 void device_flush_start(struct device *device, struct op *op)

@@ -103,6 +103,13 @@ void device_read(struct device *device, void *data, uint64_t sector, unsigned se
 		 struct op *op);
 void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
 		  bool fua, struct op *op);
+/* As device_write(); if there is no space, it waits for some (io/room.h). */
+void device_write_metadata(struct device *device, const void *data, uint64_t sector,
+			   unsigned sectors, bool fua, struct op *op);
+/* Until when do these wait?  0, at the begin: they fail at once, those that wait, too. */
+void device_wait_for_room(struct device *device, uint64_t until_ns);
+bool device_is_short_of_room(struct device *device);	/* does any wait? */
+uint64_t device_shortages(struct device *device);	/* how often this has begun */
 /* Makes the range read as zeros; -EOPNOTSUPP if the device can only write zeros. */
 void device_discard(struct device *device, uint64_t sector, uint64_t sectors, struct op *op);
 

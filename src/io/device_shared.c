@@ -16,6 +16,7 @@ void device_shared_init(struct device_shared *shared, struct device *device)
 	shared->tally = (struct error_tally){ .limit = UINT64_MAX };
 	waitlist_init(&shared->failed);
 	flush_init(&shared->flush, device);
+	room_init(&shared->room);
 }
 
 static unsigned latency_class(uint64_t ns)
@@ -46,7 +47,8 @@ void device_transfer_ended(struct device *device, const struct transfer_end *end
 		congestion_add(&shared->congestion, kind == TRANSFER_WRITE, ns, end->ended_ns);
 	error_tally_count(&shared->tally,
 			  end->error && end->error != -EOPNOTSUPP && end->error != -ENOSPC);
-	if (!end->error || end->error == -EOPNOTSUPP)
+	if (!end->error || end->error == -EOPNOTSUPP ||
+	    (end->is_again && end->error == -ENOSPC))		/* ROOM-2 */
 		return;
 	counts->errors[kind]++;
 	counts->last_error[kind] = end->error;

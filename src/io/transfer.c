@@ -55,21 +55,42 @@ void transfer_pool_done(struct transfer_pool *pool)
 	}
 }
 
+/* ROOM-1: the whole write. */
+static bool transfer_waits_for_room(const struct transfer *transfer, int error)
+{
+	uint64_t done = transfer->bytes - transfer->left;
+	struct write_order order = {
+		.data = transfer->data - done,
+		.sector = (transfer->offset - done) / 512,
+		.sectors = transfer->bytes / 512,
+		.fua = transfer->fua,
+		.is_metadata = true,
+		.is_again = transfer->is_again,
+		.op = transfer->op,
+	};
+
+	return transfer->is_metadata && room_takes(transfer->device, &order, error);
+}
+
 /* Transfers that ended last are used first: they are in the cache of the CPU. */
 static void transfer_end(struct transfer *transfer, int error)
 {
 	struct transfer_pool *pool = reactor_transfers(transfer->op->home);
 	struct op *op = transfer->op;
+	bool waits;
 
 	if (transfer->ended)
 		error = transfer->ended(transfer, error);
+	waits = transfer_waits_for_room(transfer, error);
 	device_transfer_ended(transfer->device, &(struct transfer_end){
-		.kind = transfer->kind, .fua = transfer->fua, .error = error,
-		.started_ns = transfer->started_ns, .ended_ns = clock_ns(op->home) });
+		.kind = transfer->kind, .fua = transfer->fua, .is_again = transfer->is_again,
+		.error = error, .started_ns = transfer->started_ns,
+		.ended_ns = clock_ns(op->home) });
 	transfer->op = NULL;
 	pool->busy--;
 	list_add_first(&pool->idle, &transfer->link);
-	op_arrive(op, error);
+	if (!waits)
+		op_arrive(op, error);
 }
 
 static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe *sqe)

@@ -20,12 +20,14 @@ struct transfer {
 	struct completion completion;
 	enum transfer_kind kind;
 	bool fua;
+	bool is_metadata, is_again;	/* a write that may wait for room, or has */
 	bool at_once;			/* the file is in memory: do not use a worker thread */
 	int fd;
 	unsigned retries;
 	char *data;
 	uint64_t offset;		/* in bytes, of the rest */
 	uint64_t left;			/* bytes left to transfer */
+	uint64_t bytes;			/* of a write: all of it */
 	/* Maps the error at the end to that of the op; may be NULL. */
 	int (*ended)(struct transfer *transfer, int error);
 	struct device *device;

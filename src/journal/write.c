@@ -110,8 +110,8 @@ static void write_entry(struct journal *journal)
 			  journal->current_sectors;
 
 	journal->state = JOURNAL_WRITE;
-	device_write(journal->setup.device, journal->buffer[journal->open_buffer ^ 1], sector,
-		     journal->writing_sectors, true, &journal->writer);
+	device_write_metadata(journal->setup.device, journal->buffer[journal->open_buffer ^ 1],
+			      sector, journal->writing_sectors, true, &journal->writer);
 	journal->current_sectors += journal->writing_sectors;
 	journal->sectors_written += journal->writing_sectors;
 }

@@ -211,6 +211,7 @@ void set_abort(struct cache_set *set)
 	journal_abort(&set->journal, -EIO);
 	space_abort(&set->cache.space, -EIO);
 	index_abort(&set->index, -EIO);
+	device_wait_for_room(set->cache.device, 0);
 	gc_stop(&set->gc);
 }
 

@@ -183,6 +183,8 @@ void failure_stop(struct cache_set *set);
 void failure_see_volume(struct cache_set *set);
 bool failure_is_idle(const struct cache_set *set);
 void failure_free(struct cache_set *set);
+/* It ends: its metadata wait for room some seconds more, so that the end comes (stop_set.c). */
+void set_hurry(struct cache_set *set);
 /* Wakes all waiters of journal, space and index with -EIO, and stops gc. */
 void set_abort(struct cache_set *set) LOCKED;
 /* Detaches the volume (detach.c). */

@@ -306,6 +306,7 @@ static void set_runs(struct registering *job)
 	daemon_name_member(daemon, set->cache.device, set->cache.member_name);
 	list_add_last(&daemon->sets, &set->link);
 	set->is_running = true;
+	device_wait_for_room(set->cache.device, UINT64_MAX);
 	failure_watch(set);
 	if (!set->is_read_only)
 		gc_run(&set->gc);

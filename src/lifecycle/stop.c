@@ -36,6 +36,8 @@ static int volume_end_freeze(struct job *base)
 	struct volume *volume = volume_of(base);
 
 	assert(volume->is_stopping && !volume->opens);
+	if (volume->set && volume->set->is_stopping)
+		set_hurry(volume->set);
 	volume_freeze(volume);
 	volume_quiesce(volume, &base->op);
 	return 0;
@@ -242,8 +244,10 @@ static int stop_mark_all(struct job *base)
 		assert(!v->opens);
 		v->is_stopping = true;
 	}
-	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
+	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set)) {
 		set->is_stopping = true;
+		set_hurry(set);
+	}
 	return 0;
 }
 

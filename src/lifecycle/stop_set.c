@@ -9,6 +9,8 @@
 #include "base/sometimes.h"
 #include "lifecycle/internal.h"
 
+#define LAST_WAIT_FOR_ROOM_NS UINT64_C(5000000000)
+
 struct set_end {
 	struct job job;
 	struct cache_set *set;
@@ -37,6 +39,14 @@ static int wait_for_parts(struct set_end *job)
 	return -EAGAIN;
 }
 
+void set_hurry(struct cache_set *set)
+{
+	if (!set->is_in_hurry && set->is_running && !health_error(&set->health))
+		device_wait_for_room(set->cache.device,
+				     clock_ns(set->reactor) + LAST_WAIT_FOR_ROOM_NS);
+	set->is_in_hurry = true;
+}
+
 static int set_end_begin(struct job *base)
 {
 	struct set_end *job = set_end_of(base);
@@ -45,6 +55,7 @@ static int set_end_begin(struct job *base)
 	assert(list_empty(&set->volumes));
 	job->began_cleanly = may_still_write(job);
 	set->is_stopping = true;
+	set_hurry(set);
 	set_lock(set);
 	gc_stop(&set->gc);
 	set_unlock(set);

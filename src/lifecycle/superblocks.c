@@ -15,6 +15,6 @@ void set_write_superblock(struct cache_set *set, struct op *op)
 		sb->version = SUPERBLOCK_CACHE_WITH_UUIDS;
 	superblock_encode(sb);
 	memcpy(set->cache.superblock_buffer, &sb->disk, SUPERBLOCK_BYTES);
-	device_write(set->cache.device, set->cache.superblock_buffer, SUPERBLOCK_SECTOR,
-		     SUPERBLOCK_BYTES / 512, true, op);
+	device_write_metadata(set->cache.device, set->cache.superblock_buffer, SUPERBLOCK_SECTOR,
+			      SUPERBLOCK_BYTES / 512, true, op);
 }

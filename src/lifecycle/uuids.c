@@ -96,9 +96,9 @@ static void uuids_take(struct uuids_job *job)
 	}
 	uuids_encode(set, job->table);
 	job->state = UUIDS_WRITE;
-	device_write(set->cache.device, job->table,
-		     (uint64_t)job->bucket * set->cache.superblock.bucket_sectors,
-		     table_sectors(set), false, &job->job.op);
+	device_write_metadata(set->cache.device, job->table,
+			      (uint64_t)job->bucket * set->cache.superblock.bucket_sectors,
+			      table_sectors(set), false, &job->job.op);
 }
 
 static void uuids_name(struct uuids_job *job)

@@ -5,7 +5,8 @@
  *	                                                  `- too many: the set fails, or the
  *	                                                     volume answers errors, and stops
  *
- * A device that is full is not failing: ENOSPC is told, and not counted (device_tally()).
+ * A device that is full is not failing: ENOSPC is told, and not counted (device_tally()).  A cache
+ * device whose metadata wait for room says so once.
  *
  * (WATCH-1) The end of a set or of a volume awaits that of its watch, which frees itself in its
  *     last step.
@@ -26,6 +27,7 @@ struct watch {
 	struct cache_set *set;		/* whose cache device it is, or */
 	struct volume *volume;		/* whose backing device it is */
 	uint64_t told;			/* number of errors that was told last */
+	uint64_t shortages;		/* of room, that were told */
 	struct op *ended;		/* awaits its end; NULL: it goes on */
 };
 
@@ -33,6 +35,20 @@ static const char *const kind_names[TRANSFER_KINDS] = {
 	[TRANSFER_READ] = "read", [TRANSFER_WRITE] = "write", [TRANSFER_FLUSH] = "flush",
 	[TRANSFER_DISCARD] = "discard",
 };
+
+static void watch_tell_room(struct watch *watch)
+{
+	uint64_t shortages = device_shortages(watch->device);
+	struct error note;
+
+	if (shortages == watch->shortages)
+		return;
+	watch->shortages = shortages;
+	error_set(&note, ENOSPC, "%s: No space left on device: what its set must write waits for "
+		  "room, and with that whatever is to be durable", device_path(watch->device));
+	log_warning("%s", note.text);
+	daemon_note_error(watch->daemon, &note);
+}
 
 /* The first error is told, then each time when their number has doubled. */
 static void watch_tell(struct watch *watch)
@@ -94,6 +110,7 @@ static void watch_step(struct op *op)
 		return;
 	}
 	watch_tell(watch);
+	watch_tell_room(watch);
 	device_await_error(watch->device, &watch->op);
 	if (!error_tally_is_over(device_tally(watch->device)))
 		return;

@@ -123,10 +123,12 @@ static void write_part(struct space *space, unsigned part, struct op *op)
 	unsigned used = space_part_used_bytes(space) / 512;
 	unsigned all = space->setup.meta_bucket_sectors;
 
-	device_write(space->setup.device, part_of(space, part), sector, used, false, op);
+	device_write_metadata(space->setup.device, part_of(space, part), sector, used, false,
+			      op);
 	for (unsigned at = used, piece; at < all; at += piece) {
 		piece = min_u64(all - at, ZEROS_BYTES / 512);
-		device_write(space->setup.device, zeros, sector + at, piece, false, op);
+		device_write_metadata(space->setup.device, zeros, sector + at, piece, false,
+				      op);
 	}
 	space->metadata_sectors_written += all;
 }

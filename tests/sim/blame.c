@@ -63,13 +63,22 @@ static const char *why_dead(struct life *life)
 	return "";
 }
 
+/* That there is no space is no reason, unless it stops: what must be written waits for room. */
+static bool died_for_nothing(const struct life *life, unsigned set)
+{
+	const struct sim_disk *cache = life->plan->set[set].cache;
+
+	return !disk_said(cache, -EIO, life->started_ns) && !life->is_damaged &&
+	       !life->set[set]->is_stopping;
+}
+
 /* One that has gone since was accused by the tuner that stopped it. */
 void blame_death(struct life *life)
 {
 	life_refresh(life);
 	for (unsigned i = 0; i < life->plan->sets; i++)
 		if (life->set[i] && health_error(&life->set[i]->health) &&
-		    !blame_may_have_died(life, i))
+		    died_for_nothing(life, i))
 			sim_fail("%s died, and its disk never failed: %s",
 				 life->plan->set[i].name, life->set[i]->health.reason.text);
 }

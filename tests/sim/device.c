@@ -40,6 +40,7 @@ struct sim_disk {
 	unsigned atomic_sectors, slowness;
 	bool can_discard, is_open, lies;
 	struct sim_faults faults;
+	uint64_t full_from_ns, full_until_ns;
 	struct sim_errors errors;
 	unsigned char *media;
 	struct version **newest;	/* by sector */
@@ -75,6 +76,7 @@ struct transfer {
 	uint64_t covers;		/* a flush: completions before it */
 	bool fua;
 	int error;
+	struct write_order order;	/* of a write */
 };
 
 /* ---- sectors ---- */
@@ -218,6 +220,12 @@ void sim_disk_set_lies(struct sim_disk *disk, bool lies)
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults)
 {
 	disk->faults = *faults;
+}
+
+void sim_disk_set_full(struct sim_disk *disk, uint64_t from_ns, uint64_t until_ns)
+{
+	disk->full_from_ns = from_ns;
+	disk->full_until_ns = until_ns;
 }
 
 struct sim_errors sim_disk_errors(const struct sim_disk *disk)
@@ -649,6 +657,8 @@ static int draw_write_error(struct sim_disk *disk, enum sim_write what)
 	const struct sim_faults *faults = &disk->faults;
 	bool is_superblock = what == SIM_BACKING_SUPERBLOCK || what == SIM_CACHE_SUPERBLOCK;
 
+	if (world.now >= disk->full_from_ns && world.now < disk->full_until_ns)
+		return disk_says(disk, -ENOSPC);
 	if (!draws(faults->write_errors) &&
 	    !(is_superblock && draws(faults->superblock_errors)) &&
 	    !(what == SIM_CACHE_DATA && draws(faults->data_errors)))
@@ -771,6 +781,7 @@ static void transfer_fire(struct event *event)
 {
 	struct transfer *t = container_of(event, struct transfer, event);
 	struct op *op = t->op;
+	bool waits;
 	int error;
 
 	if (transfer_cuts(t)) {
@@ -794,11 +805,13 @@ static void transfer_fire(struct event *event)
 	}
 	error = t->error;
 	t->device->in_flight--;
+	waits = t->order.is_metadata && room_takes(t->device, &t->order, error);
 	device_transfer_ended(t->device, &(struct transfer_end){
-		.kind = t->kind, .fua = t->fua, .error = error,
+		.kind = t->kind, .fua = t->fua, .is_again = t->order.is_again, .error = error,
 		.started_ns = t->started_ns, .ended_ns = world.now });
 	transfer_free(t);
-	op_arrive(op, error);
+	if (!waits)
+		op_arrive(op, error);
 }
 
 /* ---- its start ---- */
@@ -859,19 +872,19 @@ void device_read(struct device *device, void *data, uint64_t sector, unsigned se
 	transfer_start(t);
 }
 
-void device_write(struct device *device, const void *data, uint64_t sector, unsigned sectors,
-		  bool fua, struct op *op)
+void device_write_start(struct device *device, const struct write_order *order)
 {
 	struct transfer *t;
 
 	check_write(device, "write");
-	check_transfer(device, "write", data, sector, sectors);
-	t = transfer_new(device, TRANSFER_WRITE, sector, sectors, op);
+	check_transfer(device, "write", order->data, order->sector, order->sectors);
+	t = transfer_new(device, TRANSFER_WRITE, order->sector, order->sectors, order->op);
 	check_no_rival(t);
-	t->data = (unsigned char *)data;
-	t->copy = sim_alloc((size_t)sectors * SECTOR);
-	memcpy(t->copy, data, (size_t)sectors * SECTOR);
-	t->fua = fua;
+	t->data = (unsigned char *)order->data;
+	t->copy = sim_alloc((size_t)order->sectors * SECTOR);
+	memcpy(t->copy, order->data, (size_t)order->sectors * SECTOR);
+	t->fua = order->fua;
+	t->order = *order;
 	transfer_start(t);
 }
 

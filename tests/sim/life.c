@@ -491,6 +491,7 @@ static bool writeback_ends(struct life *life)
 static bool load_ends(struct life *life)
 {
 	life->strike = STRIKE_NONE;
+	strike_empty(life->plan);
 	switch_faults(life, false);
 	life->left = 0;
 	slots_awake(life);
@@ -534,6 +535,8 @@ bool life_load(struct life *life, unsigned requests)
 	life->goes_on = sim_chance(60);
 	switch_faults(life, true);
 	strike_draw(life);
+	if (!life->is_read_only)
+		strike_fill(life->plan);
 	tuners_start(life);
 	slots_go(life, life->plan->slots);
 	while (!looks_over(life)) {

@@ -153,6 +153,9 @@ void life_want_gc(struct cache_set *set);
 void strike_draw(struct life *life);
 void strike_look(struct life *life);
 void strike_now(struct plan *plan);
+/* A cache device has no space for a while; it has again. */
+void strike_fill(struct plan *plan);
+void strike_empty(struct plan *plan);
 
 /* reshape.c: flash-only volumes.  False: there is nothing to do it to. */
 bool reshape_begin(struct tuner *tuner);

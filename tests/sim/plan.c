@@ -14,6 +14,7 @@
 #include "format/superblock.h"
 #include "format/uuid.h"
 
+#define LATE UINT64_C(0x6c617465)
 enum { SECTOR = 512, SLOTS_DRAWN_MAX = 24, SLOW_FLUSH_NS = 20000000, LAG_NS = 20000000 };
 
 static void draw_uuid(uint8_t uuid[16])
@@ -334,7 +335,7 @@ static void draw_load(struct plan *plan, bool deep)
 
 void plan_make(struct plan *plan, uint64_t seed, bool deep)
 {
-	*plan = (struct plan){ .seed = seed };
+	*plan = (struct plan){ .seed = seed, .late.state = seed ^ LATE };
 	draw_sizes(plan);
 	draw_load(plan, deep);
 	plan->logical_block_bytes = plan->block_sectors == 8 && sim_chance(30) ? 4096 : SECTOR;

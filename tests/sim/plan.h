@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/random.h"
 #include "bcachefuse/superblock.h"
 #include "model.h"
 #include "sim.h"
@@ -64,6 +65,7 @@ struct plan {
 	unsigned lives, requests, slots, tuners, pause_percent;
 	unsigned fua_percent, sync_percent, cut_percent;
 	struct swarm swarm;
+	struct random late;		/* of draws that came later: the others stay as they are */
 	bool has_errors;		/* some of its lives have faulty disks */
 	bool is_spared;			/* no disk fails in the life that prepares it */
 	bool is_storm, is_deep;
@@ -73,6 +75,14 @@ struct plan {
 	bool hides;			/* discards and zeros over durable dirty data */
 };
 
+static inline uint64_t plan_late_random(struct plan *plan, uint64_t limit)
+{
+	return random_below(&plan->late, limit);
+}
+static inline bool plan_late_chance(struct plan *plan, unsigned percent)
+{
+	return plan_late_random(plan, 100) < percent;
+}
 /* Draws everything and formats the disks; `deep`: it is to have a deep tree of nodes. */
 void plan_make(struct plan *plan, uint64_t seed, bool deep);
 void plan_done(struct plan *plan);

@@ -79,6 +79,8 @@ bool sim_lags(void);
 /* Its flushes, and FUA, make nothing durable. */
 void sim_disk_set_lies(struct sim_disk *disk, bool lies);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
+/* From one moment to another there is no space for anything that is written. */
+void sim_disk_set_full(struct sim_disk *disk, uint64_t from_ns, uint64_t until_ns);
 struct sim_errors sim_disk_errors(const struct sim_disk *disk);
 uint64_t sim_disk_sectors(const struct sim_disk *disk);
 /* From outside of the engine: what a read would show, and a write that is durable at once. */

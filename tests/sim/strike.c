@@ -4,12 +4,17 @@
  *
  * Faults by rate come at any time, mostly early: a set dies of them before it comes to a state
  * that takes much work to reach, or that lasts only a moment.
+ *
+ * Or the file system below a cache device is full for a while, which no set may die of: what it
+ * must write waits for room.
  */
 #include "life.h"
 
 #include "base/sometimes.h"
 
-enum { STRIKE_PERCENT = 10, FULL_RING_PERCENT = 40, CLEAN_PERCENT = 20, STRIKE_RATE = 300000 };
+enum { STRIKE_PERCENT = 10, FULL_RING_PERCENT = 40, CLEAN_PERCENT = 20, STRIKE_RATE = 300000,
+       FULL_PERCENT = 15, FULL_AFTER_NS_MAX = 300000000 };
+#define FULL_NS_MAX UINT64_C(3000000000)
 
 void strike_draw(struct life *life)
 {
@@ -25,6 +30,22 @@ void strike_draw(struct life *life)
 		life->strike = STRIKE_VOLUME_IS_CLEAN;
 		life->strike_is_cut = false;
 	}
+}
+
+void strike_fill(struct plan *plan)
+{
+	uint64_t from_ns = sim_now() + plan_late_random(plan, FULL_AFTER_NS_MAX);
+
+	for (unsigned i = 0; i < plan->sets; i++)
+		if (plan_late_chance(plan, FULL_PERCENT))
+			sim_disk_set_full(plan->set[i].cache, from_ns,
+					  from_ns + plan_late_random(plan, FULL_NS_MAX));
+}
+
+void strike_empty(struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->sets; i++)
+		sim_disk_set_full(plan->set[i].cache, 0, 0);
 }
 
 void strike_now(struct plan *plan)
