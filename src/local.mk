@@ -94,7 +94,6 @@ space_sources = \
 	src/space/bucket.c \
 	src/space/internal.h \
 	src/space/prio.c \
-	src/space/range.h \
 	src/space/refill.c \
 	src/space/relocate.c \
 	src/space/room.c \

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "index/internal.h"
-#include "space/range.h"
+#include "space/space.h"
 
 /* Both runs together must be sorted, without overlaps, and inside the leaf. */
 static LOCKED int check_leaf_run(const struct index *index, const struct node *leaf,

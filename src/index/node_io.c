@@ -14,7 +14,7 @@
 #include "base/sometimes.h"
 #include "index/internal.h"
 #include "index/node_decode.h"
-#include "space/range.h"
+#include "space/space.h"
 
 enum { PARSE_BYTES_A_STEP = 256 << 10 };
 

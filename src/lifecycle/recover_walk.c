@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "space/range.h"
+#include "space/space.h"
 
 /* An extent with a placeholder or without data has no bucket to mark. */
 static LOCKED int mark_extent(struct recover *recover, const struct bkey *k)

@@ -8,7 +8,7 @@
 #include "base/sometimes.h"
 #include "io/buffer.h"
 #include "space/internal.h"
-#include "space/range.h"
+#include "space/space.h"
 
 enum {
 	BTREE_LIST_MAX = 256,

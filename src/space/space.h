@@ -364,3 +364,16 @@ int space_read_table(struct space *space, uint64_t first_bucket_of_table,
 		     struct error *error) MUST_CHECK;
 /* Writes the table of a fresh set, which its first journal entry names; `op` awaits that. */
 void space_write_first_table(struct space *space, struct op *op) LOCKED;
+
+/*
+ * For checks of keys that come from a disk: the buckets that they may point to, which are all but
+ * those of the journal.
+ */
+static inline struct bucket_range space_range(const struct space *space)
+{
+	return (struct bucket_range){
+		.first = space->setup.first_bucket + space->setup.journal_buckets,
+		.end = space->setup.buckets,
+		.sectors = space->setup.bucket_sectors,
+	};
+}
