@@ -14,8 +14,10 @@
  * A trial is sixteen polls for max_ns.  After one that failed, twice as many short waits must
  * come before the next.  Short is a wait of no more than max_ns and what waking up takes.
  *
- * (POLL-1) It is only for requests: while a transfer of a device is in flight, the reactor
- *     sleeps at once.  Polling for a disk takes the CPU that its interrupt needs.
+ * (POLL-1) It is only for requests: while a transfer is in flight that was started within the
+ *     last half millisecond, the reactor sleeps at once.  Polling for a device takes the CPU that
+ *     its interrupt needs.  Older transfers are those of a slow disk, as when dirty data are
+ *     written back: requests come in between, and the window follows them.
  * (POLL-2) No window is open where the thread has one CPU only, or while it is preempted
  *     often: the CPU is needed by the very work that it would wait for.  A poll during which
  *     the CPU was taken away has failed, even if a request came meanwhile.

@@ -94,11 +94,18 @@ static int reactor_await(struct reactor *reactor)
 	return result;
 }
 
+/* POLL-1 */
+static bool reactor_may_poll(const struct reactor *reactor)
+{
+	return reactor->poll.max_ns &&
+	       !transfers_end_soon(&reactor->transfers, clock_ns(reactor));
+}
+
 int reactor_wait(struct reactor *reactor)
 {
 	int result;
 
-	if (!reactor->poll.max_ns || reactor->transfers.busy)	/* POLL-1 */
+	if (!reactor_may_poll(reactor))
 		return io_uring_submit_and_wait(&reactor->ring, 1);
 	result = io_uring_submit_and_get_events(&reactor->ring);
 	if (result < 0 || io_uring_cq_ready(&reactor->ring))

@@ -15,6 +15,7 @@
 enum {
 	TRANSFERS_PER_SLAB = 256,
 	AT_ONCE_BYTES_MAX = 64 << 10,	/* more takes longer than waking another thread */
+	SOON_NS = 500000,	/* flash answers by then, a disk that has to seek does not */
 };
 
 struct transfer_slab {
@@ -41,6 +42,7 @@ void transfer_pool_init(struct transfer_pool *pool)
 {
 	*pool = (struct transfer_pool){ .busy = 0 };
 	list_init(&pool->idle);
+	list_init(&pool->in_flight);
 	transfer_pool_grow(pool);
 }
 
@@ -72,6 +74,14 @@ static bool transfer_waits_for_room(const struct transfer *transfer, int error)
 	return transfer->is_metadata && room_takes(transfer->device, &order, error);
 }
 
+bool transfers_end_soon(const struct transfer_pool *pool, uint64_t now_ns)
+{
+	struct list_link *newest = list_first(&pool->in_flight);
+
+	return newest &&
+	       now_ns - container_of(newest, struct transfer, link)->started_ns < SOON_NS;
+}
+
 /* Transfers that ended last are used first: they are in the cache of the CPU. */
 static void transfer_end(struct transfer *transfer, int error)
 {
@@ -87,6 +97,7 @@ static void transfer_end(struct transfer *transfer, int error)
 		.error = error, .started_ns = transfer->started_ns,
 		.ended_ns = clock_ns(op->home) });
 	transfer->op = NULL;
+	list_remove(&transfer->link);
 	pool->busy--;
 	list_add_first(&pool->idle, &transfer->link);
 	if (!waits)
@@ -218,6 +229,7 @@ struct transfer *transfer_new(struct device *device, struct op *op, enum transfe
 		.started_ns = clock_ns(op->home),
 		.op = op,
 	};
+	list_add_first(&pool->in_flight, &transfer->link);
 	op_await(op);
 	return transfer;
 }

@@ -33,17 +33,21 @@ struct transfer {
 	struct device *device;
 	uint64_t started_ns;		/* by the reactor's clock */
 	struct op *op;
-	struct list_link link;		/* in the pool */
+	struct list_link link;		/* in one of the pool's lists */
 };
 
 struct transfer_pool {
 	struct list idle;
-	unsigned busy;			/* taken, not yet put back */
+	struct list in_flight;		/* the newest first */
+	unsigned busy;			/* in flight: so many */
 	struct transfer_slab *slabs;
 };
 
 void transfer_pool_init(struct transfer_pool *pool);
 void transfer_pool_done(struct transfer_pool *pool);	/* none may be in flight */
+
+/* Is one in flight that may end any moment?  Not so if all were started a while ago. */
+bool transfers_end_soon(const struct transfer_pool *pool, uint64_t now_ns);
 
 /* A transfer that `op` awaits from now on; the caller fills in the rest. */
 struct transfer *transfer_new(struct device *device, struct op *op, enum transfer_kind kind);

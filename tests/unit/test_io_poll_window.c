@@ -3,6 +3,7 @@
 #include <criterion/new/assert.h>
 
 #include "io/poll_window.h"
+#include "io/transfer.h"
 
 #define US 1000ull
 #define SECOND 1000000000ull
@@ -182,4 +183,25 @@ Test(poll, bears_one_preemption)
 	poll_times(1, POLL_PREEMPTED);
 	check(2, 1 * SECOND);
 	cr_expect(eq(u64, poll_window_ns(&window, 1 * SECOND), 15 * US));
+}
+
+/* POLL-1 */
+Test(poll, waits_for_no_transfer_that_has_just_begun)
+{
+	const uint64_t begun_ns = 1000000000, half_ms = 500000;
+	struct transfer old = { .started_ns = begun_ns };
+	struct transfer young = { .started_ns = begun_ns + half_ms };
+	struct transfer_pool pool;
+
+	transfer_pool_init(&pool);
+	cr_expect_not(transfers_end_soon(&pool, begun_ns), "none is in flight");
+	list_add_first(&pool.in_flight, &old.link);
+	cr_expect(transfers_end_soon(&pool, begun_ns + half_ms - 1));
+	cr_expect_not(transfers_end_soon(&pool, begun_ns + half_ms), "its disk is slow");
+	list_add_first(&pool.in_flight, &young.link);
+	cr_expect(transfers_end_soon(&pool, begun_ns + half_ms));
+	list_remove(&young.link);
+	cr_expect_not(transfers_end_soon(&pool, begun_ns + half_ms));
+	list_remove(&old.link);
+	transfer_pool_done(&pool);
 }
