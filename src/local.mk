@@ -268,6 +268,12 @@ src_libio_a_SOURCES = \
 	src/io/reactor_posts.c \
 	src/io/reactor_time.c \
 	src/io/reactor_wait.c \
+	src/io/shadow.c \
+	src/io/shadow.h \
+	src/io/shadow_file.c \
+	src/io/shadow_internal.h \
+	src/io/shadow_map.c \
+	src/io/shadow_queue.c \
 	src/io/signals.c \
 	src/io/transfer.c \
 	src/io/transfer.h \
@@ -316,6 +322,9 @@ tools_sources = \
 	src/tools/not_yet.c \
 	src/tools/occupant.c \
 	src/tools/occupant.h \
+	src/tools/overlay.c \
+	src/tools/overlay.h \
+	src/tools/overlay_commit.c \
 	src/tools/remount.c \
 	src/tools/serve.c \
 	src/tools/show.c \

@@ -62,6 +62,14 @@ static int take_device(struct mount_options *options, const char *name UNUSED, c
 	return 0;
 }
 
+static int take_overlay(struct mount_options *options, const char *name UNUSED, const char *value,
+			struct error *error UNUSED)
+{
+	free(options->overlay);
+	options->overlay = copy(value);
+	return 0;
+}
+
 static bool parse_id(const char *value, uint32_t *id)
 {
 	uint64_t number;
@@ -188,6 +196,7 @@ static const struct word words[] = {
 	{ "ro", NO_VALUE, take_read_only },
 	{ "rw", NO_VALUE, take_read_only },
 	{ "device", NEEDS_VALUE, take_device },
+	{ "overlay", NEEDS_VALUE, take_overlay },
 	{ "allow_other", NO_VALUE, take_allow_other },
 	{ "default_permissions", NO_VALUE, take_as_it_is },
 	{ "uid", NEEDS_VALUE, take_uid },
@@ -449,6 +458,7 @@ void mount_options_done(struct mount_options *options)
 	}
 	free(options->devices);
 	free(options->tunables);
+	free(options->overlay);
 	free(options->kernel_flags);
 	free(options->spec);
 	free(options->directory);

@@ -39,6 +39,7 @@ struct mount_options {
 	uint64_t node_memory_bytes;	/* for the index in memory; 0: the default */
 	unsigned requests;		/* maximum in flight; 0: the default */
 	unsigned poll_us;		/* longest wait awake; 0: none */
+	char *overlay;			/* the file that takes all writes; NULL: none */
 	char *kernel_flags;		/* "nosuid,nodev": for the mount itself; NULL if none */
 	struct mount_tunable *tunables;
 	unsigned tunable_count;

@@ -87,6 +87,7 @@ unit_tests = \
 	tests/unit/test_io_poll_window \
 	tests/unit/test_io_reactor \
 	tests/unit/test_io_room \
+	tests/unit/test_io_shadow \
 	tests/unit/test_io_signals \
 	tests/unit/test_journal_append \
 	tests/unit/test_journal_entry \

@@ -196,7 +196,8 @@ static void session_begin(struct session *session)
 {
 	const struct session_setup *setup = session->setup;
 	struct daemon_options options = {
-		.read_only = setup->read_only, .node_memory_bytes = setup->node_memory_bytes
+		.read_only = setup->read_only, .overlay = setup->overlay,
+		.node_memory_bytes = setup->node_memory_bytes,
 	};
 
 	daemon_init(&session->daemon, session->reactor, session->blocking, &options);

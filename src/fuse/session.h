@@ -16,6 +16,8 @@
 
 #include "base/error.h"
 
+struct shadow;
+
 struct session_tunable {
 	const char *name, *value;
 };
@@ -35,6 +37,7 @@ struct session_setup {
 	unsigned requests;		/* maximum in flight; 0: the default */
 	unsigned poll_us;		/* longest wait awake for the next completion; 0: none */
 	const char *kernel_flags;	/* "nosuid,nodev", or NULL */
+	struct shadow *overlay;		/* takes all writes (io/shadow.h); may be NULL */
 
 	/* Called when every volume is ready. */
 	void (*ready)(void *context);

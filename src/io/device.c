@@ -73,6 +73,8 @@ void device_set_block(struct device *device, unsigned block_sectors)
 	bool known = device_ask_alignment(device, &memory, &offset);
 
 	assert(is_power_of_two(block_sectors));
+	if (device->shadow)		/* the overlay goes through the page cache */
+		return;
 	device->direct_bytes = block_bytes;
 	if (known && offset)
 		device->direct_bytes = max_u64(offset, SECTOR_BYTES);
@@ -103,7 +105,7 @@ static int device_is_no_device(const struct device *device, struct error *error)
 static int device_open_path(struct device *device, struct error *error)
 {
 	bool write = device->mode == DEVICE_READ_WRITE;
-	int flags = write ? O_RDWR : O_RDONLY;
+	int flags = device_is_written(device) ? O_RDWR : O_RDONLY;
 	mode_t expected;
 	int fd;
 
@@ -140,9 +142,20 @@ static int device_try_open(struct device *device, struct error *error)
 	return failed ? failed : device_look(device, error);
 }
 
+/* A look at a member that is not in the overlay yet leaves it so. */
+static int device_join_overlay(struct device *device, struct error *error)
+{
+	struct shadow_base base = {
+		.fd = device->fd, .path = device->path, .sectors = device->sectors
+	};
+
+	return device->overlay ? shadow_join(device->overlay, &device->shadow, &base,
+					     device->mode == DEVICE_READ_WRITE, error) : 0;
+}
+
 /* May block for seconds; the daemon calls it on the blocking thread. */
-int device_open(struct device **opened, const char *path, enum device_mode mode,
-		struct error *error)
+int device_open_below(struct device **opened, const char *path, enum device_mode mode,
+		      struct shadow *overlay, struct error *error)
 {
 	struct device *device = calloc(1, sizeof(*device));
 	int failed;
@@ -154,11 +167,14 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 	device_shared_init(&device->shared, device);
 	device->fd = -1;
 	device->mode = mode;
+	device->overlay = overlay;
 	failed = device_try_open(device, error);
 	for (int tries = 1; failed == -EBUSY && tries < BUSY_TRIES; tries++) {
 		nanosleep(&(struct timespec){ .tv_nsec = BUSY_PAUSE_NS }, NULL);
 		failed = device_try_open(device, error);
 	}
+	if (!failed)
+		failed = device_join_overlay(device, error);
 	if (failed) {
 		device_close(device);
 		return failed;
@@ -168,11 +184,19 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 	return 0;
 }
 
+int device_open(struct device **opened, const char *path, enum device_mode mode,
+		struct error *error)
+{
+	return device_open_below(opened, path, mode, NULL, error);
+}
+
 void device_close(struct device *device)
 {
 	if (!device)
 		return;
 	flush_done(&device->shared.flush);
+	if (device->shadow)
+		shadow_leave(device->shadow, device->fd);
 	if (device->fd >= 0)
 		close(device->fd);
 	free(device->path);
@@ -198,6 +222,7 @@ static void device_transfer(struct device *device, struct transfer *transfer, ui
 {
 	transfer->at_once = device->is_in_memory;
 	transfer->fd = device->fd;
+	transfer->shadow = device->shadow;
 	transfer->offset = sector * SECTOR_BYTES;
 	transfer->left = sectors * SECTOR_BYTES;
 	if (!sectors || !device_reaches(device, sector, sectors))
@@ -250,6 +275,7 @@ void device_flush_start(struct device *device, struct op *op)
 
 	transfer->at_once = device->is_in_memory;
 	transfer->fd = device->fd;
+	transfer->shadow = device->shadow;
 	transfer->ended = device_flush_ended;
 	transfer_start(transfer);
 }

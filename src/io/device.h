@@ -52,6 +52,7 @@ struct device_counts {
 
 struct congestion;
 struct device;
+struct shadow;
 
 /*
  * Opens `path`.  May block: to be called before the reactor runs, or from a blocking job
@@ -59,6 +60,12 @@ struct device;
  */
 int device_open(struct device **device, const char *path, enum device_mode mode,
 		struct error *error) MUST_CHECK;
+/*
+ * As device_open(), beneath an overlay (io/shadow.h), which takes all writes: the device itself is
+ * opened read-only.  NULL: without one.  `overlay` must stay until device_close().
+ */
+int device_open_below(struct device **device, const char *path, enum device_mode mode,
+		      struct shadow *overlay, struct error *error) MUST_CHECK;
 void device_close(struct device *device);
 
 /*

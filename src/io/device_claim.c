@@ -4,7 +4,8 @@
  * (DEVICE-1) A device has one user.  A block device is opened with O_EXCL if it is to be
  *     written.  A file is locked twice (an open file description lock, and flock), and
  *     refused if a loop device uses it; so is a loop device on a locked file.  Opening a
- *     block device read-only does not exclude others.
+ *     block device read-only does not exclude others.  What has an overlay is only read, but
+ *     may have no writer beside it: a block device is opened with O_EXCL, too.
  */
 #include "io/device_internal.h"
 
@@ -69,7 +70,7 @@ static int device_lock_failed(const struct device *device, struct error *error)
 
 static int device_lock_file(const struct device *device, struct error *error)
 {
-	bool write = device->mode == DEVICE_READ_WRITE;
+	bool write = device_is_written(device);
 	struct flock whole = { .l_type = write ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET };
 	int failed = 0;
 

@@ -101,7 +101,7 @@ static int device_look_at_block_device(struct device *device, struct error *erro
 		return error_set(error, errno, "%s does not tell its size: %s", device->path,
 				 strerror(errno));
 	/* A read-only block device can be opened for writing; only the writes fail. */
-	if (is_read_only && device->mode == DEVICE_READ_WRITE)
+	if (is_read_only && device_is_written(device))
 		return error_set(error, EROFS, "%s is a read-only device, wanted one to write to",
 				 device->path);
 	device->sectors = bytes / SECTOR_BYTES;
@@ -144,6 +144,10 @@ int device_measure(const struct device *device, uint64_t *sectors, struct error 
 	struct stat info;
 	uint64_t bytes;
 
+	if (device->shadow) {		/* an overlay is for the size that it was made for */
+		*sectors = device->sectors;
+		return 0;
+	}
 	if (device_is_block_device(device) ? ioctl(device->fd, BLKGETSIZE64, &bytes) :
 					     fstat(device->fd, &info))
 		return error_set(error, errno, "%s does not tell its size: %s", device->path,

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "io/device_shared.h"
+#include "io/shadow.h"
 
 enum {
 	SECTOR_BYTES = 512,
@@ -23,6 +24,8 @@ struct device {
 	char *path;
 	int fd;
 	enum device_mode mode;
+	struct shadow *overlay;		/* as it was opened with; may be NULL */
+	struct shadow_member *shadow;	/* its section there; NULL: no overlay, or none yet */
 	struct stat stat;
 	uint64_t sectors;
 	unsigned logical_block_bytes;
@@ -33,6 +36,12 @@ struct device {
 	unsigned direct_bytes;		/* alignment that O_DIRECT requires */
 	_Atomic int flush_error;	/* DEVICE-3 */
 };
+
+/* Is the device itself written?  With an overlay it is only read. */
+static inline bool device_is_written(const struct device *device)
+{
+	return device->mode == DEVICE_READ_WRITE && !device->overlay;
+}
 
 static inline bool device_reaches(const struct device *device, uint64_t sector, uint64_t sectors)
 {

@@ -60,6 +60,20 @@ static int device_move_bounced(struct device *device, bool write, char *data, ui
 	return error;
 }
 
+/* With an overlay: a write is answered as that of an op (SHADOW-3). */
+static int device_move_shadowed(struct device *device, bool write, char *data, uint64_t offset,
+				size_t bytes)
+{
+	int failed;
+
+	if (!bytes)
+		return 0;
+	if (!write)
+		return shadow_read(device->shadow, data, offset, bytes);
+	failed = shadow_write(device->shadow, data, offset, bytes);
+	return failed ? failed : shadow_settle(device->overlay);
+}
+
 static int device_move_now(struct device *device, bool write, char *data, uint64_t sector,
 			   unsigned sectors)
 {
@@ -68,6 +82,8 @@ static int device_move_now(struct device *device, bool write, char *data, uint64
 
 	if (!device_reaches(device, sector, sectors))
 		return -EIO;
+	if (device->shadow)
+		return device_move_shadowed(device, write, data, offset, bytes);
 	if (device_is_aligned(device, data, offset, bytes))
 		return device_move_all(device, write, data, offset, bytes);
 	return device_move_bounced(device, write, data, offset, bytes);
@@ -86,5 +102,8 @@ int device_write_now(struct device *device, const void *data, uint64_t sector, u
 
 int device_flush_now(struct device *device)
 {
-	return device_flush_result(device, fdatasync(device->fd) ? -errno : 0);
+	int failed = device->shadow ? shadow_flush(device->overlay)
+				    : fdatasync(device->fd) ? -errno : 0;
+
+	return device_flush_result(device, failed);
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/numbers.h"
 #include "io/device_shared.h"
+#include "io/shadow.h"
 
 enum {
 	TRANSFERS_PER_SLAB = 256,
@@ -174,7 +175,9 @@ static void transfer_submit(struct transfer *transfer)
 
 void transfer_start(struct transfer *transfer)
 {
-	if (transfer_is_at_once(transfer))
+	if (transfer->shadow)
+		shadow_start(transfer->shadow, transfer);
+	else if (transfer_is_at_once(transfer))
 		reactor_complete(transfer->op->home, &transfer->completion,
 				 transfer_now(transfer));
 	else

@@ -23,6 +23,7 @@ struct transfer {
 	bool is_metadata, is_again;	/* a write that may wait for room, or has */
 	bool at_once;			/* the file is in memory: do not use a worker thread */
 	int fd;
+	struct shadow_member *shadow;	/* carries it out instead; NULL: no overlay */
 	unsigned retries;
 	char *data;
 	uint64_t offset;		/* in bytes, of the rest */

@@ -133,6 +133,7 @@ struct looking {
 	const char *const *paths;
 	unsigned count;
 	bool read_only, is_begun;
+	struct shadow *overlay;		/* of the mount; may be NULL */
 	struct superblock *superblocks;
 };
 
@@ -144,10 +145,11 @@ static bool needs_its_set(const struct superblock *sb)
 }
 
 /* Opens the member read-only, so that this look excludes nobody and writes nothing. */
-static int look_at(const char *path, struct superblock *sb, struct error *error)
+static int look_at(const struct looking *job, const char *path, struct superblock *sb,
+		   struct error *error)
 {
 	struct device *device;
-	int failed = device_open(&device, path, DEVICE_READ_ONLY, error);
+	int failed = device_open_below(&device, path, DEVICE_READ_ONLY, job->overlay, error);
 
 	if (failed)
 		return failed;
@@ -250,8 +252,8 @@ static enum knowledge newest_table_knows(struct device *device, const struct sup
 }
 
 /* Uses a struct cache_set on the stack, of which only device and superblock are valid. */
-static enum knowledge set_knows(const char *path, const struct superblock *cache,
-				const uint8_t uuid[16])
+static enum knowledge set_knows(const char *path, struct shadow *overlay,
+				const struct superblock *cache, const uint8_t uuid[16])
 {
 	struct cache_set set = { .cache = { .superblock = *cache } };
 	struct journal_setup setup;
@@ -261,7 +263,7 @@ static enum knowledge set_knows(const char *path, const struct superblock *cache
 
 	if (!superblock_is_sync(cache))
 		return KNOWN_NOT_AT_ALL;
-	if (device_open(&set.cache.device, path, DEVICE_READ_ONLY, &error))
+	if (device_open_below(&set.cache.device, path, DEVICE_READ_ONLY, overlay, &error))
 		return KNOWN_NOT_READ;
 	device_set_block(set.cache.device, cache->block_sectors);
 	set_journal_setup(&set, &setup);
@@ -287,7 +289,7 @@ static int check_volume(const struct looking *job, unsigned i, struct error *err
 	if (sb->block_sectors < job->superblocks[k].block_sectors)
 		return member_say_not_taken(job->paths[i], sb,
 					    "block size less than set's block size", error);
-	known = set_knows(job->paths[k], &job->superblocks[k], sb->uuid);
+	known = set_knows(job->paths[k], job->overlay, &job->superblocks[k], sb->uuid);
 	if (known == KNOWN_AS_FLASH_ONLY)
 		return member_say_not_taken(job->paths[i], sb,
 					    "a flash-only volume of the set has its UUID", error);
@@ -307,7 +309,7 @@ static int look_run(struct blocking_job *blocking)
 	int failed = 0;
 
 	for (unsigned i = 0; i < job->count && !failed; i++)
-		failed = look_at(job->paths[i], &job->superblocks[i], error) ?:
+		failed = look_at(job, job->paths[i], &job->superblocks[i], error) ?:
 			 check_twins(job, i, error);
 	for (unsigned i = 0; i < job->count && !failed; i++)
 		failed = check_volume(job, i, error);
@@ -338,6 +340,7 @@ void daemon_look_at(struct daemon *daemon, const char *const *paths, unsigned co
 	job->paths = paths;
 	job->count = count;
 	job->read_only = daemon->options.read_only;
+	job->overlay = daemon->options.overlay;
 	job->superblocks = calloc(count + 1, sizeof(*job->superblocks));
 	assert(job->superblocks);
 	job_begin_in_turn(&job->job, NULL, NULL);

@@ -105,9 +105,9 @@ static int open_run(struct blocking_job *blocking)
 	if (is_member(job))
 		return error_set(&job->blocking_error, EBUSY, "%s: device already registered",
 				 job->path);
-	failed = device_open(&job->device, job->path,
-			     read_only ? DEVICE_READ_ONLY : DEVICE_READ_WRITE,
-			     &job->blocking_error);
+	failed = device_open_below(&job->device, job->path,
+				   read_only ? DEVICE_READ_ONLY : DEVICE_READ_WRITE,
+				   job->job.daemon->options.overlay, &job->blocking_error);
 	if (failed)
 		return failed;
 	failed = check_device(job);

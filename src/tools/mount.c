@@ -44,6 +44,7 @@ static const char usage_text[] =
 	"Mount options:\n"
 	"  ro                   read-only: nothing is written to any member\n"
 	"  device=PATH          another member; repeatable\n"
+	"  overlay=FILE         nothing is written to any member, but to this file\n"
 	"  allow_other          allow access by other users\n"
 	"  default_permissions  accepted: the kernel always checks modes and owners\n"
 	"  uid=, gid=, umask=   owner, group and permission bits to clear, of the volumes\n"
@@ -125,7 +126,7 @@ static int check_member(const struct mount_options *options, const char *path, s
 
 	if (result == -ENOTCONN || (result && options->no_fail))
 		return result;
-	return mounted_check(path, !options->read_only, error);
+	return mounted_check(path, !options->read_only && !options->overlay, error);
 }
 
 /*
@@ -158,6 +159,8 @@ static int resolve(struct mount_options *options, struct error *error)
 		result = resolve_spec(options, error);
 	for (unsigned i = 0; i < options->device_count; i++)
 		make_absolute(&options->devices[i]);
+	if (options->overlay)
+		make_absolute(&options->overlay);
 	return result ? result : check_members(options, error);
 }
 

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "control/tunables.h"
 #include "fuse/session.h"
+#include "io/shadow.h"
 #include "options.h"
 #include "tools/mounts.h"
 
@@ -56,6 +58,21 @@ static struct session_tunable *tunables_of(const struct mount_options *options)
 	return tunables;
 }
 
+/* The overlay lives longer than all that is opened beneath it. */
+static int run_over(const struct mount_options *options, struct session_setup *setup,
+		    struct error *error)
+{
+	int result = shadow_open(&setup->overlay, options->overlay,
+				 options->read_only ? SHADOW_READ_ONLY : SHADOW_CREATE, error);
+
+	if (result)
+		return result;
+	log_info("%s takes all writes: the members stay as they are", options->overlay);
+	result = session_run(setup, error);
+	shadow_close(setup->overlay);
+	return result;
+}
+
 int mount_run(const struct mount_options *options, struct error *error)
 {
 	struct session_setup setup = {
@@ -82,5 +99,5 @@ int mount_run(const struct mount_options *options, struct error *error)
 		return error_set(error, ENOMEM, "no memory for the list of members");
 	setup.members = members;
 	setup.tunables = tunables;
-	return session_run(&setup, error);
+	return options->overlay ? run_over(options, &setup, error) : session_run(&setup, error);
 }

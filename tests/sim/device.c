@@ -407,8 +407,9 @@ static struct sim_disk *disk_find(const char *path)
 	return NULL;
 }
 
-int device_open(struct device **opened, const char *path, enum device_mode mode,
-		struct error *error)
+/* There are no overlays here: they are beneath what is simulated. */
+int device_open_below(struct device **opened, const char *path, enum device_mode mode,
+		      struct shadow *overlay UNUSED, struct error *error)
 {
 	struct sim_disk *disk = disk_find(path);
 	struct device *device;
@@ -429,6 +430,12 @@ int device_open(struct device **opened, const char *path, enum device_mode mode,
 	list_add_last(&world.handles, &device->link);
 	*opened = device;
 	return 0;
+}
+
+int device_open(struct device **opened, const char *path, enum device_mode mode,
+		struct error *error)
+{
+	return device_open_below(opened, path, mode, NULL, error);
 }
 
 static void handle_free(struct device *device)
