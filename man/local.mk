@@ -3,5 +3,6 @@ dist_man_MANS += \
 	man/bcachefuse.8 \
 	man/bcachefuse-control.7 \
 	man/bcachefuse-format.5 \
+	man/bcachefuse-overlay.8 \
 	man/mount.bcachefuse.8 \
 	$(NULL)

@@ -238,6 +238,7 @@ mount_tests = \
 	tests/mount/failing.tap \
 	tests/mount/killed.tap \
 	tests/mount/loop.tap \
+	tests/mount/overlay.tap \
 	tests/mount/polling.tap \
 	tests/mount/requests.tap \
 	tests/mount/signals.tap \
