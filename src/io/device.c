@@ -212,7 +212,8 @@ struct device_shared *device_shared(struct device *device)
 
 int device_flush_result(struct device *device, int error)
 {
-	if (error && !device->direct)
+	/* An overlay keeps the errors of its syncs itself (SHADOW-5). */
+	if (error && !device->direct && !device->shadow)
 		device->flush_error = error;
 	return device->flush_error ? device->flush_error : error;
 }
