@@ -126,6 +126,8 @@ index_sources = \
 	src/index/split_build.c \
 	src/index/split_layout.c \
 	src/index/split_switch.c \
+	src/index/stripes.c \
+	src/index/stripes.h \
 	src/index/walk.c \
 	$(NULL)
 
@@ -194,6 +196,7 @@ lifecycle_sources = \
 	src/lifecycle/set_settings.c \
 	src/lifecycle/stop.c \
 	src/lifecycle/stop_set.c \
+	src/lifecycle/stripe_count.c \
 	src/lifecycle/superblocks.c \
 	src/lifecycle/uuids.c \
 	src/lifecycle/waiting.c \

@@ -74,6 +74,7 @@ unit_tests = \
 	tests/unit/test_index_overlay \
 	tests/unit/test_index_run \
 	tests/unit/test_index_split \
+	tests/unit/test_index_stripes \
 	tests/unit/test_index_walk \
 	tests/unit/test_io_blocking \
 	tests/unit/test_io_buffer \

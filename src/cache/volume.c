@@ -36,6 +36,7 @@ void volume_done(struct volume *volume)
 	assert(list_empty(&volume->requests));
 	assert(!volume->in_flight && waitlist_empty(&volume->thawed));
 	assert(volume->writeback.state == WRITEBACK_OFF && !volume->dirty_writes);
+	assert(!volume->stripes);
 	if (volume->backing)
 		volume_superblock_done(volume);
 }

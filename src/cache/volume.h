@@ -25,6 +25,7 @@
 #include "cache/sequential.h"
 #include "cache/stats.h"
 #include "base/error.h"
+#include "base/numbers.h"
 #include "cache/traffic.h"
 #include "cache/writeback.h"
 #include "format/superblock.h"
@@ -32,7 +33,10 @@
 
 struct cache_set;
 struct daemon;
+struct stripes;
 struct watch;
+
+enum { STRIPE_SECTORS_MIN = 8192 };
 
 /* The fields of a backing superblock that change. */
 enum superblock_field {
@@ -125,6 +129,9 @@ struct volume {
 	/* dirty data */
 	struct writeback_tunables writeback_tunables;
 	struct writeback writeback;
+	uint64_t stripe_sectors;		/* 0: the device has no stripes */
+	bool partial_stripes_expensive;
+	struct stripes *stripes;		/* counted for the set; NULL: not wanted */
 	unsigned dirty_writes;			/* dirty writes in flight: WRITEBACK-3 */
 };
 
@@ -143,6 +150,12 @@ static inline bool volume_has_blocks(const struct volume *volume, uint64_t start
 
 	return from % volume->block_sectors == 0 &&
 	       (to % volume->block_sectors == 0 || to == volume->sectors);
+}
+/* Small stripes are counted by several together, of 4 MiB or a little more: as the kernel does. */
+static inline uint64_t volume_stripe_sectors(uint64_t device_stripe_sectors)
+{
+	return device_stripe_sectors && device_stripe_sectors < STRIPE_SECTORS_MIN ?
+	       round_up(STRIPE_SECTORS_MIN, device_stripe_sectors) : device_stripe_sectors;
 }
 static inline enum backing_state volume_state(const struct volume *volume)
 {

@@ -21,6 +21,22 @@ static LOCKED bool decide_bypass(const struct cache_write *write)
 		.offset = write->offset, .bytes = write->bytes, .task = write->task });
 }
 
+/*
+ * Partial stripes are expensive, and the write makes one more complete.  As in the kernel it is
+ * then kept although it would go around the cache, if that takes only whole blocks of it.
+ */
+static LOCKED bool completes_stripe(const struct cache_write *write, const struct cache_set *set)
+{
+	const struct stripes *stripes = write->volume->stripes;
+	unsigned block = set->cache.superblock.block_sectors;
+	bool completes = stripes && !write->is_zeros && write->start % block == 0 &&
+			 write->sectors % block == 0 &&
+			 stripes_are_dirty(stripes, write->start, write->start + write->sectors);
+
+	SIM_SOMETIMES_IF(completes && write->bypass, "a write is kept since its stripe is dirty");
+	return completes;
+}
+
 /* Above the cutoff no more dirty data are admitted, as in the kernel. */
 static LOCKED bool wants_writeback(const struct cache_write *write, const struct cache_set *set)
 {
@@ -29,7 +45,12 @@ static LOCKED bool wants_writeback(const struct cache_write *write, const struct
 
 	if (volume->is_flash)
 		return true;
-	if (volume->mode != MODE_WRITEBACK || write->bypass || volume->is_detaching)
+	if (volume->mode != MODE_WRITEBACK || volume->is_detaching ||
+	    in_use > set->cutoff_writeback_sync)
+		return false;
+	if (completes_stripe(write, set))
+		return true;
+	if (write->bypass)
 		return false;
 	return in_use <= (write->sync ? set->cutoff_writeback_sync : set->cutoff_writeback);
 }

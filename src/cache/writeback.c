@@ -110,6 +110,7 @@ static void begin_batch(struct writeback *writeback)
 {
 	writeback->state = WRITEBACK_SCAN;
 	writeback->batch->count = writeback->batch->next = 0;
+	writeback->batch->has_kind = writeback->batch->is_complete = false;
 	writeback->batch->flush_errors = flush_errors(writeback);
 }
 
@@ -119,6 +120,7 @@ static void begin_pass(struct writeback *writeback)
 	writeback->found_dirty = writeback->has_failed = false;
 	writeback->is_at_end = false;
 	writeback->at = writeback->volume->data_offset;
+	writeback->full_at = writeback->full_end = writeback->at;
 	begin_batch(writeback);
 }
 
@@ -183,7 +185,8 @@ static void scan_step(struct writeback *writeback)
 		enter_idle(writeback);
 		return;
 	}
-	if (writeback->is_at_end || writeback->batch->count == WRITEBACK_KEYS_MAX)
+	if (writeback->is_at_end || writeback->batch->is_complete ||
+	    writeback->batch->count == WRITEBACK_KEYS_MAX)
 		writeback->state = WRITEBACK_COPY;
 	op_queue(&writeback->op);
 }

@@ -15,6 +15,9 @@
  * whole batch durable there.  SWAP replaces each key by itself without the dirty bit, if it is
  * still the same: a compare-and-swap.
  *
+ * Where partial stripes are expensive, batches of stripes that are dirty as a whole come first
+ * (index/stripes.h), each once in a pass; the scan of everything follows.
+ *
  * Requests go on meanwhile.  What a copy may meet:
  *
  *	a write into the cache		its newer key stays dirty, since the swap fails
@@ -98,6 +101,7 @@ struct writeback_batch {
 	struct writeback_key key[WRITEBACK_KEYS_MAX];
 	unsigned count;
 	unsigned next;				/* the next one to copy, then to swap */
+	bool has_kind, is_of_full_stripes, is_complete;
 	/* A ring: copies are started, written and ended in order; all three only grow. */
 	struct writeback_copy copy[WRITEBACK_COPIES_MAX];
 	uint64_t started, written, ended;
@@ -119,6 +123,7 @@ struct writeback {
 	struct writeback_batch *batch;
 	/* the pass */
 	uint64_t at;				/* key sector where the scan goes on */
+	uint64_t full_at, full_end;		/* the same within stripes that are full */
 	bool is_at_end;				/* the scan has seen all of the volume */
 	bool found_dirty;
 	bool has_failed;			/* a transfer failed in this pass */

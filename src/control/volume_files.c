@@ -16,12 +16,12 @@
 #include "base/numbers.h"
 #include "base/units.h"
 #include "control/writeback_files.h"
+#include "index/stripes.h"
 
 enum {
 	SECTOR_BYTES = 512,
 	ESCAPED_LABEL_BYTES = 4 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \x1b */
 };
-#define STRIPE_BYTES (INT64_C(1) << 40)	/* the kernel's, for a device without optimal I/O size */
 
 static int store_attach(struct control_store *store)
 {
@@ -164,12 +164,6 @@ int control_store_label(struct control_store *store)
 	return 0;
 }
 
-/* For features that do not exist here. */
-static void show_zero(const struct control_subject *subject UNUSED, struct text *text)
-{
-	text_number(text, 0);
-}
-
 static void show_readahead(const struct control_subject *subject UNUSED, struct text *text)
 {
 	text_size(text, 0);
@@ -295,10 +289,42 @@ static int store_stop(struct control_store *store)
 	return 0;
 }
 
-/* Monitoring programs read it; the value is the kernel's default. */
-static void show_stripe_size(const struct control_subject *subject UNUSED, struct text *text)
+static void show_stripe_size(const struct control_subject *subject, struct text *text)
 {
-	text_size(text, STRIPE_BYTES);
+	text_size(text, (subject->volume->stripe_sectors ?: STRIPE_SECTORS_MAX) * 512);
+}
+
+/* The kernel asks the device; nobody can ask a file. */
+static int store_stripe_size(struct control_store *store)
+{
+	uint64_t bytes;
+	int error = units_parse_size(store->text, &bytes);
+
+	if (error)
+		return error;
+	if (bytes % 4096 || bytes / 512 > STRIPE_SECTORS_MAX)
+		return error_set(&store->error, EINVAL,
+				 "a stripe of %llu bytes: wanted a multiple of 4096, at most 1 TiB",
+				 (unsigned long long)bytes);
+	volume_set_stripe_size(store->subject.volume, volume_stripe_sectors(bytes / 512),
+			       &store->error, &store->op);
+	return 0;
+}
+
+static void show_partial_stripes(const struct control_subject *subject, struct text *text)
+{
+	text_number(text, subject->volume->partial_stripes_expensive);
+}
+
+static int store_partial_stripes(struct control_store *store)
+{
+	bool are_expensive;
+	int error = units_parse_bool(store->text, &are_expensive);
+
+	if (!error)
+		volume_set_partial_stripes(store->subject.volume, are_expensive, &store->error,
+					   &store->op);
+	return error;
 }
 
 /* Sorted by name; readdir() returns them in this order. */
@@ -322,7 +348,9 @@ const struct control_file control_backing_files[] = {
 	  "and stops" },
 	{ "io_errors", 0444, show_io_errors, NULL, "I/O errors of the backing device" },
 	{ "label", 0644, control_show_label, control_store_label, "label of up to 31 bytes" },
-	{ "partial_stripes_expensive", 0444, show_zero, NULL, "always 0: not supported" },
+	{ "partial_stripes_expensive", 0644, show_partial_stripes, store_partial_stripes,
+	  "1: the backing device is a RAID with parity. Stripes that are dirty as a whole are "
+	  "written back first, and writes into stripes that are dirty in part are kept" },
 	{ "readahead", 0644, show_readahead, store_readahead,
 	  "always 0.0k: not supported; only 0 can be written" },
 	{ "readahead_cache_policy", 0644, show_readahead_policy, store_readahead_policy,
@@ -343,7 +371,9 @@ const struct control_file control_backing_files[] = {
 	{ "stop_when_cache_set_failed", 0644, show_stop_policy, store_stop_policy,
 	  "auto: when the set fails, the volume goes on without it, or answers errors for its "
 	  "dirty data; always: it stops" },
-	{ "stripe_size", 0444, show_stripe_size, NULL, "always 1.0T: not supported" },
+	{ "stripe_size", 0644, show_stripe_size, store_stripe_size,
+	  "bytes of a stripe: the optimal I/O size of the backing device, or 1.0T; less than 4 MiB "
+	  "is rounded up to a multiple. 0: 1.0T" },
 	{ "writeback_consider_fragment", 0644, control_show_writeback_consider_fragment,
 	  control_store_writeback_consider_fragment,
 	  "1: the rate rises when the cache is full of buckets with little dirty data each" },

@@ -27,7 +27,8 @@ void index_init(struct index *index, const struct index_setup *setup)
 	waitlist_init(&index->plan_slots);
 	index->dirty_sectors = calloc(setup->volumes, sizeof(*index->dirty_sectors));
 	index->is_gone = calloc(setup->volumes, sizeof(*index->is_gone));
-	assert(index->dirty_sectors && index->is_gone);
+	index->stripes = calloc(setup->volumes, sizeof(*index->stripes));
+	assert(index->dirty_sectors && index->is_gone && index->stripes);
 	index->root_buffer = buffer_new(setup->block_sectors * 512);
 	node_reads_init(index);
 	leaf_writes_init(index);
@@ -62,6 +63,7 @@ void index_done(struct index *index)
 	buffer_free(index->root_buffer);
 	free(index->dirty_sectors);
 	free(index->is_gone);
+	free(index->stripes);
 	free(index->freed_roots);
 	*index = (struct index){ .root = NULL };
 }
@@ -157,6 +159,8 @@ void index_dirty_changed(struct index *index, unsigned volume, uint64_t start, i
 	assert(volume < index->setup.volumes && length <= BKEY_END_MAX - start);
 	assert(sectors >= 0 || length <= *dirty);	/* what goes was counted when it came */
 	*dirty += sectors;
+	if (index->stripes[volume])
+		stripes_changed(index->stripes[volume], start, sectors);
 }
 
 void index_count_dirty(struct index *index, const struct bkey *k, int sign)

@@ -35,6 +35,7 @@
 #include "format/bkey.h"
 #include "format/bset.h"
 #include "index/run.h"
+#include "index/stripes.h"
 #include "io/buffer.h"
 #include "io/device.h"
 #include "journal/journal.h"
@@ -132,6 +133,7 @@ struct index {
 	unsigned freed_roots_count, freed_roots_room;
 
 	uint64_t *dirty_sectors;	/* by volume: sum of its usable dirty extents */
+	struct stripes **stripes;	/* by volume: the same, by stripe; NULL: not wanted */
 	bool *is_gone;			/* by volume: retired, so its keys are unusable */
 	uint64_t splits, rewrites, nodes_given_back, nodes_written, leaves_written, sectors_written;
 	uint64_t nodes_read;

@@ -85,6 +85,9 @@ int device_measure(const struct device *device, uint64_t *sectors, struct error 
 /* From now on it has so many, no less than before; on the thread of its transfers. */
 void device_grow(struct device *device, uint64_t sectors);
 unsigned device_logical_block_bytes(const struct device *device);	/* 512 for files */
+/* Its optimal I/O size, if that is whole blocks of 4 KiB and not too much; 0: it has none. */
+uint64_t device_stripe_sectors(const struct device *device);
+bool device_has_parity(const struct device *device);	/* md, of level 4, 5 or 6 */
 bool device_is_block_device(const struct device *device);
 uint64_t device_number(const struct device *device);	/* st_rdev, or 0 for a file */
 /* Is `path` this device?  May block. */

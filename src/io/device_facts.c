@@ -19,6 +19,8 @@
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
+enum { STRIPE_UNIT_BYTES = 4096, STRIPE_SECTORS_MOST = 1 << 22 };
+
 void device_backing_file_name(const struct device *device, char *sysfs, size_t bytes)
 {
 	snprintf(sysfs, bytes, "/sys/dev/block/%u:%u/loop/backing_file",
@@ -91,6 +93,24 @@ static void device_look_at_disk(struct device *device)
 	device->disk = disk;
 }
 
+/* Of a partition, the disk's: its stripes are seen only if it begins with one. */
+static void device_look_at_stripes(struct device *device)
+{
+	bool is_partition = device->disk.partition;
+	char text[32];
+	uint64_t bytes;
+
+	if (device_read_sysfs(device, is_partition ? "../queue/optimal_io_size" :
+			      "queue/optimal_io_size", text) &&
+	    sscanf(text, "%" SCNu64, &bytes) == 1 && bytes % STRIPE_UNIT_BYTES == 0 &&
+	    bytes / SECTOR_BYTES <= STRIPE_SECTORS_MOST)
+		device->stripe_sectors = bytes / SECTOR_BYTES;
+	device->has_parity = device_read_sysfs(device, is_partition ? "../md/level" : "md/level",
+					       text) &&
+			     (!strcmp(text, "raid4") || !strcmp(text, "raid5") ||
+			      !strcmp(text, "raid6"));
+}
+
 static int device_look_at_block_device(struct device *device, struct error *error)
 {
 	uint64_t bytes;
@@ -107,6 +127,7 @@ static int device_look_at_block_device(struct device *device, struct error *erro
 	device->sectors = bytes / SECTOR_BYTES;
 	device->logical_block_bytes = block;
 	device_look_at_disk(device);
+	device_look_at_stripes(device);
 	device->can_discard = device->mode == DEVICE_READ_WRITE;
 	return 0;
 }
@@ -167,6 +188,16 @@ void device_grow(struct device *device, uint64_t sectors)
 uint64_t device_sectors(const struct device *device)
 {
 	return device->sectors;
+}
+
+uint64_t device_stripe_sectors(const struct device *device)
+{
+	return device->stripe_sectors;
+}
+
+bool device_has_parity(const struct device *device)
+{
+	return device->has_parity;
 }
 
 unsigned device_logical_block_bytes(const struct device *device)

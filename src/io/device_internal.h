@@ -29,6 +29,8 @@ struct device {
 	struct stat stat;
 	uint64_t sectors;
 	unsigned logical_block_bytes;
+	uint64_t stripe_sectors;
+	bool has_parity;
 	struct device_disk disk;	/* partition 0: not a partition */
 	bool can_discard;		/* false once a discard failed with EOPNOTSUPP */
 	bool is_in_memory;		/* on tmpfs */

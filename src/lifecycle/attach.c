@@ -289,6 +289,13 @@ static int attach_clear_behind_end(struct job *base)
 	return purge_go_on(&job->purge, &base->op);
 }
 
+static int attach_count_stripes(struct job *base)
+{
+	struct attaching *job = attaching_of(base);
+
+	return stripes_count(job->volume, job->set, job->slot, &base->op);
+}
+
 /* Even a volume that no set has yet may have requests in flight, if it ran uncached. */
 static int attach_freeze(struct job *base)
 {
@@ -343,6 +350,7 @@ static const struct job_step attach_steps[] = {
 	{ "writing the superblock of the backing device", .start = attach_write_superblock },
 	{ "looking for dirty data", .start = attach_look_behind_end },
 	{ "removing clean data behind the end", .start = attach_clear_behind_end },
+	{ "counting stripes", .start = attach_count_stripes },
 	{ "attaching", .start = attach_freeze },
 	{ "attaching", .start = attach_join },
 	{ 0 },

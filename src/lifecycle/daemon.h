@@ -94,6 +94,11 @@ void set_create_volume(struct cache_set *set, uint64_t sectors, struct error *er
 		       struct op *op);
 /* Changes the size of a flash-only volume, likewise; behind a new end all data are removed. */
 void volume_resize(struct volume *volume, uint64_t sectors, struct error *error, struct op *op);
+/* What the stripes of the backing device are like, for writeback (stripe_count.c). */
+void volume_set_stripe_size(struct volume *volume, uint64_t stripe_sectors, struct error *error,
+			    struct op *op);
+void volume_set_partial_stripes(struct volume *volume, bool are_expensive, struct error *error,
+				struct op *op);
 /* Takes over the size of a backing device that has grown (grow.c). */
 void volume_measure(struct volume *volume, struct error *error, struct op *op);
 /* Destroys a flash-only volume with its data, once its last handle is closed (stop.c). */

@@ -109,6 +109,7 @@ static int detach_leave(struct job *base)
 	assert(volume->is_frozen && !volume->in_flight);	/* VOLUME-1 */
 	assert(volume_state(volume) == STATE_NONE);		/* ORDER-18 */
 	job->set = volume->set;
+	stripes_forget(volume, volume->set, volume->slot);
 	volume->set = NULL;
 	list_remove(&volume->set_link);
 	uuids_retire(job->set, volume->slot);

@@ -77,6 +77,7 @@ static int leave_set(struct job *base)
 
 	assert(volume->is_frozen && !volume->in_flight);	/* VOLUME-1 */
 	assert(volume_state(volume) == STATE_NONE);		/* ORDER-18 */
+	stripes_forget(volume, set, volume->slot);
 	volume->set = NULL;
 	volume->is_detaching = false;	/* a detach that waits for its turn has nothing to do */
 	list_remove(&volume->set_link);

@@ -140,6 +140,8 @@ static int grow_use(struct job *base)
 
 	device_grow(volume->backing, job->sectors);
 	volume->sectors = job->sectors - volume->data_offset;
+	if (volume->set)
+		stripes_forget(volume, volume->set, volume->slot);
 	volume_thaw(volume);
 	/* One that was too short for its dirty data was read-only until now. */
 	if (volume->set && volume->writeback.state == WRITEBACK_OFF)
@@ -149,12 +151,21 @@ static int grow_use(struct job *base)
 	return 0;
 }
 
+/* Those behind the old end, too; the volume is in use already. */
+static int grow_count_stripes(struct job *base)
+{
+	struct volume *volume = growing_of(base)->volume;
+
+	return volume->set ? stripes_count(volume, volume->set, volume->slot, &base->op) : 0;
+}
+
 static const struct job_step grow_steps[] = {
 	{ "measuring the backing device", .start = grow_measure },
 	{ "growing", .start = grow_check },
 	{ "removing clean data behind the end", .start = grow_clear },
 	{ "growing", .start = grow_freeze },
 	{ "growing", .start = grow_use },
+	{ "counting stripes", .start = grow_count_stripes },
 	{ 0 },
 };
 

@@ -130,6 +130,17 @@ void purge_begin(struct purge *purge, struct cache_set *set, unsigned slot, uint
  */
 int purge_go_on(struct purge *purge, struct op *op) MUST_CHECK;
 
+/* ---- stripe_count.c ---- */
+
+/*
+ * Counts the stripes of the volume, which is in the set or about to join it, if they are wanted.
+ * 0: it is done.  -EAGAIN: `op` waits; ask again.  Else -errno, and nothing is counted.
+ */
+int stripes_count(struct volume *volume, struct cache_set *set, unsigned slot,
+		  struct op *op) MUST_CHECK;
+/* The volume leaves the set, or its stripes are to be counted anew. */
+void stripes_forget(struct volume *volume, struct cache_set *set, unsigned slot);
+
 /* ---- grow.c: how far the dirty data of a volume reach, if behind its end ---- */
 
 struct dirty_end {

@@ -163,6 +163,8 @@ static void register_backing(struct registering *job)
 	volume->sectors = device_sectors(job->device) - sb->data_offset;
 	volume->block_sectors = sb->block_sectors;
 	volume->mode = min_u64(superblock_mode(sb), MODE_NONE);
+	volume->stripe_sectors = volume_stripe_sectors(device_stripe_sectors(job->device));
+	volume->partial_stripes_expensive = device_has_parity(job->device);
 	volume->is_exported = state == STATE_NONE || state == STATE_STALE;
 	daemon_name_member(daemon, job->device, volume->member_name);
 	daemon_add_volume(daemon, volume);

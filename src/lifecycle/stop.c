@@ -116,8 +116,10 @@ static int volume_end_free(struct job *base)
 			  "%s: what was written could not be made durable: %s",
 			  volume->backing ? device_path(volume->backing) : volume->name,
 			  strerror(-base->code));
-	if (volume->set)
+	if (volume->set) {
+		stripes_forget(volume, volume->set, volume->slot);
 		list_remove(&volume->set_link);
+	}
 	if (volume->is_doomed && !health_error(&volume->set->health))
 		forget_keys(volume->set);
 	daemon_remove_volume(volume->daemon, volume);

@@ -8,6 +8,7 @@
  * (CHECK-3) No two extents share a sector of the cache, unless they were cut from one.
  * (CHECK-4) The dirty count of a volume is the sum of its dirty extents.  If it is not 0, the
  *     superblock on the disk says DIRTY.
+ *     The same holds for each of its stripes, if they are counted.
  *     Dirty extents are only where something was written since the start of the seed.
  * (CHECK-5) When the set is idle, only open and listed buckets are pinned.
  * (CHECK-6) The marks are counted right, both as of now and for the next gc (SPACE-7).
@@ -24,6 +25,7 @@
 #include <string.h>
 
 #include "../compat/reader.h"
+#include "base/numbers.h"
 #include "base/sometimes.h"
 #include "blame.h"
 #include "life.h"
@@ -202,6 +204,39 @@ static void check_dirty(struct checker *checker)
 	}
 }
 
+/* STRIPES-1 */
+static void check_stripes_of(const struct checker *checker, const struct volume *volume)
+{
+	const struct stripes *stripes = volume->stripes;
+	uint32_t *dirty = sim_alloc(stripes->count * sizeof(*dirty));
+
+	memset(dirty, 0, stripes->count * sizeof(*dirty));
+	for (size_t i = 0; i < checker->count; i++) {
+		const struct extent *e = &checker->extents[i];
+		uint64_t end = min_u64(e->start + e->sectors, stripes->counted_to);
+
+		if (e->is_dirty && e->volume == volume->slot)
+			for (uint64_t s = e->start; s < end; s++)
+				dirty[s / stripes->stripe_sectors]++;
+	}
+	for (uint64_t n = 0; n < stripes->count; n++)
+		if (dirty[n] != stripes->dirty[n])
+			sim_fail("%s counts %u dirty sectors of stripe %llu, the index has %u",
+				 volume->name, stripes->dirty[n], (unsigned long long)n, dirty[n]);
+	SIM_SOMETIMES_IF(volume_dirty_bytes(volume), "dirty stripes are counted again");
+	sim_free(dirty);
+}
+
+static void check_stripes(const struct checker *checker)
+{
+	for (unsigned i = 0; i < checker->plan->volumes; i++) {
+		const struct volume *volume = checker->plan->volume[i].volume;
+
+		if (volume && volume->set == checker->set && volume->stripes)
+			check_stripes_of(checker, volume);
+	}
+}
+
 static unsigned wanted_pins(const struct space *space, uint64_t number)
 {
 	unsigned pins = space->bucket[number].is_listed ? 1 : 0;
@@ -370,6 +405,7 @@ bool check_set(struct life *life, struct cache_set *set)
 	if (life_wait(life, &checker.waiter, 60, "walking the leaves")) {
 		check_overlaps(&checker);
 		check_dirty(&checker);
+		check_stripes(&checker);
 	}
 	sim_free(checker.dirty);
 	sim_free(checker.extents);

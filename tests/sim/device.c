@@ -501,6 +501,16 @@ uint64_t device_sectors(const struct device *device)
 	return device->disk->sectors;
 }
 
+uint64_t device_stripe_sectors(const struct device *device UNUSED)
+{
+	return 0;
+}
+
+bool device_has_parity(const struct device *device UNUSED)
+{
+	return false;
+}
+
 unsigned device_logical_block_bytes(const struct device *device)
 {
 	return device->disk->logical_block_bytes;

@@ -12,6 +12,7 @@
 #include "lifecycle/internal.h"
 
 /* How often out of a million for each unit of weight. */
+enum { STRIPED_PERCENT = 25 };
 enum { SLOW_RATE = 400, STUCK_RATE = 2, ERROR_RATE = 60,
        SUPERBLOCK_ERROR_RATE = 10000 };
 #define SECOND UINT64_C(1000000000)
@@ -146,7 +147,11 @@ static bool volume_bring_up(struct life *life, struct plan_volume *v)
 	check_says_dirty(v);
 	if (!v->is_flash && life->plan->swarm.weight[SWARM_WRITEBACK])
 		life_draw_writeback(v->volume);
-	return true;
+	if (v->is_flash || !plan_late_chance(life->plan, STRIPED_PERCENT))
+		return true;
+	life_waiter_init(life, &life->waiter);
+	life_draw_stripes(life, v->volume, &life->waiter);
+	return life_wait_and_expect(life, &life->waiter, START_SECONDS, "counting stripes");
 }
 
 static void check_settings(const struct life *life, struct plan_set *of_plan,

@@ -145,6 +145,8 @@ void slots_awake(struct life *life);	/* none sleeps any more */
 void life_faults_at_once(struct plan *plan);
 /* Draws the tunables of writeback (tuner.c). */
 void life_draw_writeback(struct volume *volume);
+/* Partial stripes are expensive, or not; the waiter awaits that they are counted. */
+void life_draw_stripes(struct life *life, struct volume *volume, struct life_waiter *waiter);
 /* The set is known to have failed from now on. */
 void life_set_dies(struct life *life, unsigned set);
 void life_want_gc(struct cache_set *set);

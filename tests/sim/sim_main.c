@@ -58,6 +58,7 @@ static void no_faults(struct plan *plan)
 	struct sim_faults none = { 0 };
 
 	plan_set_faults(plan, &none);
+	strike_empty(plan);
 }
 
 /* The power has gone, or goes now. */

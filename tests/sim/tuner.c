@@ -176,11 +176,25 @@ void life_draw_writeback(struct volume *volume)
 	writeback_wake(&volume->writeback);
 }
 
-static bool change_writeback(struct plan_volume *v)
+/* Blocks of a volume are 8 sectors at most. */
+void life_draw_stripes(struct life *life, struct volume *volume, struct life_waiter *waiter)
 {
-	if (!v->is_flash && volume_may_be_used(v) && v->volume->set)
-		life_draw_writeback(v->volume);
-	return false;
+	if (!volume->stripes && !volume->partial_stripes_expensive)
+		volume->stripe_sectors = 8 * (1 + plan_late_random(life->plan, 40));
+	volume_set_partial_stripes(volume, plan_late_chance(life->plan, 80), &waiter->error,
+				   &waiter->op);
+}
+
+static bool change_writeback(struct tuner *tuner, struct plan_volume *v)
+{
+	if (v->is_flash || !volume_may_be_used(v) || !v->volume->set)
+		return false;
+	life_draw_writeback(v->volume);
+	if (!plan_late_chance(tuner->life->plan, 10))
+		return false;
+	SIM_SOMETIMES_IF(volume_dirty_bytes(v->volume), "stripes are counted under load");
+	life_draw_stripes(tuner->life, v->volume, &tuner->waiter);
+	return true;
 }
 
 static bool cancel_detach(struct plan_volume *v)
@@ -266,7 +280,7 @@ static bool operate(struct tuner *tuner)
 	case SWARM_GC:
 		return want_gc(tuner);
 	case SWARM_WRITEBACK:
-		return change_writeback(v);
+		return change_writeback(tuner, v);
 	case SWARM_CANCEL:
 		return cancel_detach(v);
 	case SWARM_SETTING:

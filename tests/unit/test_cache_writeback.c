@@ -385,3 +385,95 @@ Test(writeback, copies_again_what_changed_before_the_swap)
 	writeback()->batch = NULL;
 	writeback()->state = WRITEBACK_IDLE;
 }
+
+/* ---- stripes ---- */
+
+enum { STRIPE = 64 };
+
+static void count_stripes(bool are_expensive)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	world.volume->stripe_sectors = STRIPE;
+	awaiter_init(&awaiter, world.reactor);
+	volume_set_partial_stripes(world.volume, are_expensive, &error, &awaiter.op);
+	cr_assert(zero(int, awaiter_wait(&awaiter)), "%s", error.text);
+}
+
+/* The first sector of the stripe; key sectors are those of the device. */
+static uint64_t stripe(unsigned number)
+{
+	return number * STRIPE - WORLD_DATA_OFFSET;
+}
+
+Test(writeback, counts_stripes_when_they_are_expensive)
+{
+	const struct index *index = &world.set->index;
+
+	cr_assert(zero(int, world_write(stripe(2), STRIPE, A)));
+	cr_expect(eq(ptr, world.volume->stripes, NULL));
+	count_stripes(true);
+	cr_expect(eq(ptr, index->stripes[world.volume->slot], world.volume->stripes));
+	cr_expect(eq(u32, world.volume->stripes->dirty[2], STRIPE));
+	cr_assert(zero(int, world_write(stripe(3) - BLOCK, 2 * BLOCK, A)));
+	cr_expect(eq(u32, world.volume->stripes->dirty[2], STRIPE));
+	cr_expect(eq(u32, world.volume->stripes->dirty[3], BLOCK));
+	write_back();
+	cr_expect(zero(u32, world.volume->stripes->dirty[2]));
+	count_stripes(false);
+	cr_expect(eq(ptr, world.volume->stripes, NULL));
+	cr_expect(eq(ptr, index->stripes[world.volume->slot], NULL));
+}
+
+Test(writeback, counts_stripes_at_an_attach)
+{
+	cr_assert(zero(int, world_write(stripe(2), BLOCK, A)));
+	count_stripes(true);
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	write_back();
+	cr_assert(zero(int, detach()));
+	cr_expect(eq(ptr, world.volume->stripes, NULL));
+	world_attach();
+	cr_assert(ne(ptr, world.volume->stripes, NULL));
+	cr_assert(zero(int, world_write(stripe(5), BLOCK, A)));
+	cr_expect(eq(u32, world.volume->stripes->dirty[5], BLOCK));
+}
+
+/* Slowly: after the first copy there is time to look. */
+Test(writeback, begins_with_full_stripes)
+{
+	cr_assert(zero(int, world_write(stripe(1), BLOCK, A)));
+	cr_assert(zero(int, world_write(stripe(4), STRIPE, A)));
+	cr_assert(zero(int, world_write(stripe(7), STRIPE, A)));
+	cr_assert(zero(int, world_write(stripe(8), BLOCK, A)));
+	count_stripes(true);
+	world.set->idle_max_writeback_rate = false;
+	world.volume->writeback_tunables.percent = 10;
+	world.volume->writeback_tunables.rate_minimum = 8;
+	go(true);
+	while (backing_byte(stripe(4), STRIPE) != A)
+		world_pause();
+	cr_expect(zero(int, backing_byte(stripe(1), BLOCK)));
+	world.volume->writeback_tunables.percent = 0;
+	writeback_look_again(writeback());
+	write_back();
+	cr_expect(eq(int, backing_byte(stripe(7), STRIPE), A));
+	cr_expect(eq(int, backing_byte(stripe(1), BLOCK), A));
+	cr_expect(eq(int, backing_byte(stripe(8), BLOCK), A));
+}
+
+/* A write that would go around the cache is kept where its stripe is dirty in part. */
+Test(writeback, keeps_what_completes_a_stripe)
+{
+	bool is_dirty = false;
+
+	cr_assert(zero(int, world_write(stripe(2), BLOCK, A)));
+	count_stripes(true);
+	world.volume->sequential_cutoff = 4096;
+	cr_assert(zero(int, world_write(stripe(2) + BLOCK, STRIPE - BLOCK, B)));
+	cr_expect(ne(u64, world_place(world.volume, stripe(2) + BLOCK, &is_dirty), 0));
+	cr_expect(is_dirty);
+	cr_assert(zero(int, world_write(stripe(6), STRIPE, B)));
+	cr_expect(zero(u64, world_place(world.volume, stripe(6), NULL)));
+}
