@@ -3,6 +3,7 @@ dist_man_MANS += \
 	man/bcachefuse.8 \
 	man/bcachefuse-control.7 \
 	man/bcachefuse-format.5 \
+	man/bcachefuse-convert.8 \
 	man/bcachefuse-overlay.8 \
 	man/mount.bcachefuse.8 \
 	$(NULL)

@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{ "umount", tool_umount, "unmount and wait until the devices are closed" },
 	{ "format", tool_format, "write the superblocks of new cache and backing devices" },
 	{ "show", tool_show, "print superblocks" },
+	{ "convert", tool_convert, "make a backing device of a plain one, and back" },
 	{ "overlay", tool_overlay, "show an overlay of a mount, or bring it into the members" },
 	{ "status", tool_not_yet, NULL },
 	{ "check", tool_not_yet, NULL },

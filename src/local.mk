@@ -307,6 +307,10 @@ fuse_sources = \
 
 tools_sources = \
 	src/tools/complain.c \
+	src/tools/convert.c \
+	src/tools/convert.h \
+	src/tools/convert_fs.c \
+	src/tools/convert_move.c \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \
 	src/tools/format.c \

@@ -154,6 +154,7 @@ tools_tests = \
 	tests/mount/daemon.tap \
 	tests/mount/umount.tap \
 	tests/tools/completion.tap \
+	tests/tools/convert.tap \
 	tests/tools/format.tap \
 	tests/tools/scripts.tap \
 	tests/tools/show.tap \

@@ -35,6 +35,7 @@ enum {	/* of show: those of bcache-super-show */
 int tool_mount(int argc, char **argv);
 int tool_umount(int argc, char **argv);
 int tool_format(int argc, char **argv);
+int tool_convert(int argc, char **argv);
 int tool_overlay(int argc, char **argv);
 int tool_show(int argc, char **argv);
 /* For commands of later versions: prints that they do not exist yet. */
