@@ -243,6 +243,7 @@ mount_tests = \
 	tests/mount/overlay.tap \
 	tests/mount/polling.tap \
 	tests/mount/requests.tap \
+	tests/mount/rounds.tap \
 	tests/mount/signals.tap \
 	tests/mount/sizes.tap \
 	tests/mount/sysfs.tap \
