@@ -194,13 +194,31 @@ static int say_incomplete(struct daemon *daemon, struct volume *volume, struct e
 				    error);
 }
 
+/* Whoever mounts a device for writing must be told if it lacks a part of its dirty data. */
+static int check_length(const struct volume *volume, struct error *error)
+{
+	typedef unsigned long long ull;
+
+	if (!volume->set || volume->set->is_read_only || volume->dirty_end <= volume->sectors)
+		return 0;
+	return error_set(error, EINVAL,
+			 "%s: is shorter than its dirty data: found %llu sectors, wanted %llu or "
+			 "more; -o ro reads what is there",
+			 device_path(volume->backing), (ull)volume->sectors,
+			 (ull)volume->dirty_end);
+}
+
 int daemon_check_complete(struct daemon *daemon, struct error *error)
 {
 	struct volume *v;
+	int failed;
 
 	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v)) {
 		if (!v->is_exported)
 			return say_incomplete(daemon, v, error);
+		failed = check_length(v, error);
+		if (failed)
+			return failed;
 		if (v->backing && !uuid_is_zero(v->superblock.set_uuid) &&
 		    !daemon_find_set(daemon, v->superblock.set_uuid))
 			member_warn_uncached(device_path(v->backing), &v->superblock);

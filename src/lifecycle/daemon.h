@@ -68,7 +68,10 @@ void daemon_look_at(struct daemon *daemon, const char *const *paths, unsigned co
 		    struct error *error, struct op *op);
 /* Registers the device or file at `path` (register.c). */
 void daemon_register(struct daemon *daemon, const char *path, struct error *error, struct op *op);
-/* 0: every volume is ready.  -ENOENT: one needs a set that is missing, or that refused it. */
+/*
+ * 0: every volume is ready.  -ENOENT: one needs a set that is missing, or that refused it.
+ * -EINVAL: the device of one is shorter than its dirty data.
+ */
 int daemon_check_complete(struct daemon *daemon, struct error *error);
 /* Runs a backing device without its set (kernel: running = 1). */
 void volume_run(struct volume *volume, struct error *error, struct op *op);

@@ -58,7 +58,7 @@ void volume_set_dirty_end(struct volume *volume, uint64_t key_sector)
 	volume->dirty_end = key_sector > volume->data_offset ? key_sector - volume->data_offset : 0;
 	if (volume->dirty_end > volume->sectors)
 		log_warning("%s is read-only: found %llu sectors, but its set has dirty data up to "
-			    "sector %llu; write to its file resize when it is as large again",
+			    "sector %llu",
 			    volume->name, (ull)volume->sectors, (ull)volume->dirty_end);
 }
 
