@@ -432,6 +432,7 @@ check-unit:
 bench_programs = \
 	tests/bench/fuse_limit \
 	tests/bench/lookup \
+	tests/bench/trace \
 	$(NULL)
 EXTRA_PROGRAMS += $(bench_programs)
 # tests/mount/failing.tap needs it, too.
@@ -442,6 +443,8 @@ tests_bench_lookup_SOURCES = tests/bench/lookup.c
 tests_bench_lookup_LDADD = $(ENGINE) $(ENGINE_LIBS)
 tests_bench_slowfile_SOURCES = tests/bench/slowfile.c
 tests_bench_slowfile_LDADD = $(FUSE_LIBS) -lm
+tests_bench_trace_SOURCES = tests/bench/trace.c
+tests_bench_trace_LDADD = -lm
 tests/bench/count_allocations.so: tests/bench/count_allocations.c tests/bench/$(am__dirstamp)
 	$(AM_V_CCLD)$(CC) -std=gnu17 -D_GNU_SOURCE= $(CFLAGS) -fPIC -shared -o $@ \
 		$(srcdir)/tests/bench/count_allocations.c
@@ -450,6 +453,8 @@ EXTRA_DIST += \
 	tests/bench/bench \
 	tests/bench/common.bash \
 	tests/bench/count_allocations.c \
+	tests/bench/hitrate \
+	tests/bench/hitrate.steps \
 	tests/bench/keys \
 	tests/bench/steps \
 	tests/bench/writeback \
