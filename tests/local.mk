@@ -204,6 +204,7 @@ tests_compat_reader_LDADD =
 
 # The real kernel's bcache in a User Mode Linux guest: make check-kernel.
 kernel_tests = \
+	tests/kernel/crossed.tap \
 	tests/kernel/filled.tap \
 	tests/kernel/fresh.tap \
 	tests/kernel/merged.tap \
@@ -239,7 +240,9 @@ mount_tests = \
 	tests/mount/exporter.tap \
 	tests/mount/failing.tap \
 	tests/mount/killed.tap \
+	tests/mount/lives.tap \
 	tests/mount/loop.tap \
+	tests/mount/monitors.tap \
 	tests/mount/overlay.tap \
 	tests/mount/polling.tap \
 	tests/mount/requests.tap \
