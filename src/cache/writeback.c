@@ -85,8 +85,13 @@ static void enter_off(struct writeback *writeback)
 	waitlist_wake_all(&writeback->stopped, 0);
 }
 
+/* One that stops has nothing to wait for. */
 static void enter_idle(struct writeback *writeback)
 {
+	if (writeback->is_stopping) {
+		enter_off(writeback);
+		return;
+	}
 	batch_free(writeback);
 	writeback->state = WRITEBACK_IDLE;
 	if (is_clean(writeback->volume))
@@ -181,7 +186,7 @@ static void scan_step(struct writeback *writeback)
 	set_unlock(writeback->volume->set);
 	if (error == -EAGAIN)
 		return;
-	if (error) {
+	if (error || (writeback->is_stopping && writeback->found_dirty)) {
 		enter_idle(writeback);
 		return;
 	}
@@ -310,6 +315,33 @@ static void idle_step(struct writeback *writeback)
 	scan_step(writeback);
 }
 
+/* Without requests: nothing can become dirty any more.  A detach writes the state itself. */
+static bool last_look_is_due(const struct writeback *writeback)
+{
+	const struct volume *volume = writeback->volume;
+
+	return !writeback->takes_last_look && !volume->is_detaching && is_clean(volume) &&
+	       volume_state(volume) == STATE_DIRTY && !health_error(&volume->set->health);
+}
+
+/* True: writeback is off, or looks for the last time. */
+static bool stops_here(struct writeback *writeback)
+{
+	if (writeback->takes_last_look && writeback->state > WRITEBACK_IDLE &&
+	    writeback->state < WRITEBACK_PAUSE && !health_error(&writeback->volume->set->health))
+		return false;
+	if (last_look_is_due(writeback) && ensure_batch(writeback)) {
+		SIM_SOMETIMES("a volume without dirty data that says dirty is stopped");
+		writeback->takes_last_look = true;
+		begin_pass(writeback);
+		scan_step(writeback);
+		return true;
+	}
+	SIM_SOMETIMES_IF(writeback->state > WRITEBACK_IDLE, "writeback is stopped");
+	enter_off(writeback);
+	return true;
+}
+
 /* False: the state goes on by itself, and comes here when nothing is in flight. */
 static bool ends_here(struct writeback *writeback)
 {
@@ -318,11 +350,8 @@ static bool ends_here(struct writeback *writeback)
 
 	if (is_flying)
 		return false;
-	if (writeback->is_stopping) {
-		SIM_SOMETIMES_IF(writeback->state > WRITEBACK_IDLE, "writeback is stopped");
-		enter_off(writeback);
-		return true;
-	}
+	if (writeback->is_stopping)
+		return stops_here(writeback);
 	if (writeback->state != WRITEBACK_IDLE && !writeback_may_work(writeback) &&
 	    writeback->state != WRITEBACK_MARK) {
 		enter_idle(writeback);
@@ -393,7 +422,7 @@ void writeback_start(struct writeback *writeback)
 	assert(writeback->state == WRITEBACK_OFF && volume->set && op_is_idle(&writeback->op));
 	if (volume->is_flash || volume->set->is_read_only || volume_is_read_only(volume))
 		return;
-	writeback->is_stopping = writeback->has_failed = false;
+	writeback->is_stopping = writeback->takes_last_look = writeback->has_failed = false;
 	writeback->error = (struct error){ 0 };
 	writeback->target_sectors = writeback_target_of(volume);
 	writeback_rate_init(&writeback->rate);

@@ -7,7 +7,8 @@
  *	 |              |                            | `----------next batch------------'
  *	 |              |   nothing was dirty        v end of the volume
  *	 |              +---- MARK (state CLEAN) <---+--- some was ---> PAUSE --> SCAN
- *	 `--- stop, from any state, once nothing is in flight
+ *	 `--- stop, from any state, once nothing is in flight; a volume that says dirty without any
+ *	      dirty data has one pass more, which copies nothing, to become clean before (last look)
  *
  * A pass scans the index in the order of the addresses (SCAN) and collects a batch of dirty
  * extents.  COPY reads them from the cache, many at a time, contiguous ones together, and writes
@@ -116,6 +117,7 @@ struct writeback {
 	struct op op;
 	enum writeback_state state;
 	bool is_stopping;
+	bool takes_last_look;			/* or has taken it */
 	struct timer timer;			/* of the rate, and of a pause */
 	struct waitlist copy_ended;		/* the op itself waits here */
 	struct waitlist stopped;

@@ -160,6 +160,31 @@ Test(writeback, says_clean_when_there_is_nothing_to_copy)
 	cr_expect(zero(u64, writeback()->keys_done));
 }
 
+/* Also while it may not run, and before the next pass is due. */
+Test(writeback, says_clean_before_the_volume_stops)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, BLOCK, B)));
+	cr_assert(eq(int, state_on_disk(), STATE_DIRTY));
+	cr_assert(zero(int, world_stop()));
+	cr_expect(eq(int, state_on_disk(), STATE_CLEAN));
+	world_serve();
+	cr_expect(eq(int, world_read(0, BLOCK), B));
+}
+
+Test(writeback, does_not_say_clean_when_a_dirty_volume_stops)
+{
+	cr_assert(zero(int, world_write(0, 2 * BLOCK, A)));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, BLOCK, B)));
+	cr_assert(zero(int, world_stop()));
+	cr_expect(eq(int, state_on_disk(), STATE_DIRTY));
+	world_serve();
+	cr_expect(eq(u64, dirty(), BLOCK));
+	cr_expect(eq(int, world_read(BLOCK, BLOCK), A));
+}
+
 Test(writeback, makes_dirty_durable_again)
 {
 	cr_assert(zero(int, world_write(0, BLOCK, A)));
