@@ -11,6 +11,9 @@
  *     stays as after a power cut, and volumes with dirty data stay attached.
  * (STOP-3) What fails at a last close, when no caller waits any more, is logged, and the stop of
  *     the daemon reports the first of it: umount then fails, and says why.
+ * (STOP-4) Before a volume leaves the daemon its keys are durable, or its superblock says NONE, or
+ *     the set that has failed has dirty data of it.  Once it has gone nobody sees to VOLUME-3: if
+ *     the set fails later, the next start must find the keys.
  */
 #include <errno.h>
 #include <string.h>
@@ -58,6 +61,32 @@ static int volume_end_flush(struct job *base)
 	return 0;
 }
 
+/* STOP-4.  If it fails the set has failed, and the next step sees to that. */
+static int volume_end_commit(struct job *base)
+{
+	struct cache_set *set = volume_of(base)->set;
+
+	if (!set || set->is_read_only || health_error(&set->health))
+		return 0;
+	set_lock(set);
+	journal_commit(&set->journal, &base->op);
+	set_unlock(set);
+	return 0;
+}
+
+/* What was answered may be gone with the set, without a flush that would have told. */
+static int lost_with_set(struct job *base)
+{
+	const struct volume *volume = volume_of(base);
+	int error = volume->is_mounted_read_only ? 0 : volume_lost_error(volume);
+
+	if (error && !base->error->code)
+		error_set(base->error, -error,
+			  "%s: its set, which has failed, has data of it: %s",
+			  volume->name, volume->set->health.reason.text);
+	return error;
+}
+
 /* One that has just lost its set is left as one that stands alone, too (failure.c). */
 static int volume_end_leave(struct job *base)
 {
@@ -66,6 +95,8 @@ static int volume_end_leave(struct job *base)
 
 	if (volume_set_has_failed(volume) && !volume_needs_set(volume))
 		error = volume_make_alone(volume, &base->op);
+	else
+		error = lost_with_set(base);
 	return error == -EAGAIN ? 0 : error;	/* once: not again, if it cannot be written */
 }
 
@@ -135,6 +166,7 @@ static const struct job_step volume_end_steps[] = {
 	{ "stopping", .start = volume_end_freeze },
 	{ "stopping", .start = volume_end_writeback },
 	{ "stopping", .start = volume_end_flush, .on_error = STEP_REPORTS },
+	{ "stopping", .start = volume_end_commit, .on_error = STEP_IGNORES },
 	{ "stopping", .start = volume_end_leave, .on_error = STEP_REPORTS },
 	{ "destroying the volume", .start = volume_end_destroy, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_watch },

@@ -58,6 +58,8 @@ struct tuner {
 	enum replacement replacement;	/* to which that of `set` changes */
 	unsigned set;			/* the one that is to stop: */
 	uint64_t set_birth;
+	struct plan_volume *stops;	/* the volume that is to stop, */
+	uint64_t volume_birth;		/* and which of that name it was */
 	bool is_flushing[PLAN_VOLUMES_MAX];
 	struct model_op flush[PLAN_VOLUMES_MAX];
 };

@@ -17,7 +17,10 @@
 
 /* ---- what becomes durable by it ---- */
 
-/* Detaching is a flush of a volume (MODEL-6), stopping a set one of all its volumes. */
+/*
+ * Detaching is a flush of a volume (MODEL-6), and so is stopping it; stopping a set is one of all
+ * its volumes.
+ */
 static void flush_begin(struct tuner *tuner, struct plan_volume *v)
 {
 	unsigned i = v - tuner->life->plan->volume;
@@ -96,6 +99,9 @@ static bool stop_volume(struct tuner *tuner, struct plan_volume *v)
 		return false;
 	SIM_SOMETIMES_IF(v->volume->opens, "a volume is stopped that is open");
 	SIM_SOMETIMES_IF(!v->volume->opens, "a volume is stopped that nobody uses");
+	flush_begin(tuner, v);
+	tuner->stops = v;
+	tuner->volume_birth = v->volume->birth;
 	volume_stop(v->volume, &tuner->waiter.error, &tuner->waiter.op);
 	return true;
 }
@@ -339,6 +345,34 @@ static void stopped_badly(struct tuner *tuner, int error)
 		life_set_dies(life, tuner->set);
 }
 
+/* A volume that was open goes later: nothing is promised yet. */
+static bool volume_has_gone(const struct tuner *tuner)
+{
+	const struct volume *volume = tuner->stops->volume;
+
+	return !volume || volume->birth != tuner->volume_birth;
+}
+
+/* Is what the operation was to make durable still on its way? */
+static bool is_promised_later(struct tuner *tuner)
+{
+	if (tuner->doing == SWARM_STOP_SET || tuner->doing == SWARM_UNREGISTER)
+		return !set_has_gone(tuner);
+	return tuner->doing == SWARM_STOP_VOLUME && !volume_has_gone(tuner);
+}
+
+/* Nothing of a volume that has stopped may be left to be written. */
+static void strike_stopped(struct tuner *tuner)
+{
+	struct plan *plan = tuner->life->plan;
+
+	if (tuner->doing != SWARM_STOP_VOLUME || !volume_has_gone(tuner) ||
+	    !plan_late_chance(plan, 60))
+		return;
+	SIM_SOMETIMES("the power is to go soon after a volume has stopped");
+	sim_cut_at_write(sim_writes() + 1 + plan_late_random(plan, 3));
+}
+
 static void operation_ended(struct tuner *tuner, int error)
 {
 	bool is_of_set = tuner->doing == SWARM_STOP_SET || tuner->doing == SWARM_UNREGISTER;
@@ -351,7 +385,9 @@ static void operation_ended(struct tuner *tuner, int error)
 	life_refresh(tuner->life);
 	if (error && is_of_set && set_has_gone(tuner))
 		stopped_badly(tuner, error);
-	flushes_end(tuner, error ?: is_of_set && !set_has_gone(tuner) ? -EBUSY : 0);
+	flushes_end(tuner, error ?: is_promised_later(tuner) ? -EBUSY : 0);
+	if (!error)
+		strike_stopped(tuner);
 	if (v)
 		snprintf(v->label, sizeof(v->label), "%s", error ? "" : tuner->label);
 	if (tuner->doing == SWARM_SETTING && !error && of_plan->setting_changes == 1) {

@@ -76,3 +76,66 @@ Test(stop, of_the_daemon_reports_a_set_that_has_failed)
 	cr_expect(eq(int, stop_daemon(&error), -EIO));
 	cr_expect(strstr(error.text, "made to fail") != NULL, "%s", error.text);
 }
+
+static int stop_the_volume(void)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	awaiter_init(&awaiter, world.reactor);
+	volume_stop(world.volume, &error, &awaiter.op);
+	return awaiter_wait(&awaiter);
+}
+
+/* STOP-4: nobody can write state NONE any more; an old clean copy must not come back. */
+Test(stop, of_a_volume_leaves_no_old_keys_behind_if_its_set_fails_later)
+{
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	cr_assert(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	world.volume->mode = MODE_WRITEAROUND;
+	cr_assert(zero(int, world_write(0, 8, 2)));
+	cr_assert(zero(int, stop_the_volume()));
+	set_lock(world.set);
+	health_fail(&world.set->health, EIO, "made to fail");
+	set_unlock(world.set);
+	cr_expect(eq(int, world_stop(), -EIO));
+	world_serve();
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(eq(int, world_read(0, 8), 2));
+}
+
+static void copy_file(const char *from, const char *to)
+{
+	char command[100];
+
+	snprintf(command, sizeof(command), "cp %s %s", from, to);
+	cr_assert(zero(int, system(command)));
+}
+
+/* STOP-4 */
+Test(stop, of_a_volume_that_succeeded_survives_a_power_cut)
+{
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	cr_assert(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	cr_assert(zero(int, world_write(0, 8, 2)));
+	cr_assert(zero(int, stop_the_volume()));
+	copy_file(world.cache_path, "stopped.cache");
+	copy_file(world.backing_path, "stopped.backing");
+	cr_expect(zero(int, world_stop()));
+	copy_file("stopped.cache", world.cache_path);
+	copy_file("stopped.backing", world.backing_path);
+	unlink("stopped.cache");
+	unlink("stopped.backing");
+	world_serve();
+	cr_expect(eq(ptr, world.volume->set, world.set));
+	cr_expect(eq(int, world_read(0, 8), 2));
+}
+
+/* STOP-4: what was answered, and never flushed, is gone with the set. */
+Test(stop, of_a_volume_with_dirty_data_tells_that_its_set_has_failed)
+{
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	fail_the_set();
+	cr_expect(eq(int, stop_the_volume(), -EIO));
+}
