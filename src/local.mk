@@ -262,6 +262,8 @@ src_libio_a_SOURCES = \
 	src/io/exit_report.h \
 	src/io/lock.c \
 	src/io/mount_table.c \
+	src/io/notify.c \
+	src/io/notify.h \
 	src/io/own_mount.c \
 	src/io/path.c \
 	src/io/process.c \
@@ -301,6 +303,7 @@ fuse_sources = \
 	src/fuse/session_internal.h \
 	src/fuse/session_leave.c \
 	src/fuse/session_mount.c \
+	src/fuse/session_notify.c \
 	src/fuse/transport.c \
 	src/fuse/transport.h \
 	$(NULL)

@@ -30,6 +30,7 @@
 static void session_stop(struct session *session)
 {
 	session->state = SESSION_STOP;
+	session_notify_stopping(session);
 	daemon_stop(&session->daemon, &session->stop_error, &session->op);
 }
 
@@ -103,6 +104,7 @@ void session_jobs(struct session *session)
 {
 	session->state = SESSION_JOBS;
 	timer_cancel(&session->leave_timer);
+	session_notify_done(session);
 	if (!session->say.is_running && !session->leave.is_running && !session->leaves_again)
 		reactor_stop(session->reactor);
 }
@@ -216,6 +218,7 @@ static void session_begin(struct session *session)
 	session_leave_init(session);
 	op_init(&session->op, session->reactor, session_step);
 	session->state = SESSION_LOOK;
+	session_notify_init(session);
 	op_queue(&session->op);
 }
 
@@ -237,6 +240,7 @@ static void session_end(struct session *session)
 	inodes_done(&session->inodes);
 	tree_done(&session->tree);
 	daemon_done(&session->daemon);
+	notify_close(&session->notify);
 }
 
 int session_run(const struct session_setup *setup, struct error *error)

@@ -10,6 +10,7 @@
 #include "fuse/data_file.h"
 #include "fuse/inodes.h"
 #include "fuse/session.h"
+#include "io/notify.h"
 #include "io/own_mount.h"
 #include "io/signals.h"
 
@@ -56,12 +57,24 @@ struct session {
 	struct timer leave_timer;	/* until the next attempt to unmount */
 	struct op leave_again;
 	bool leaves_again, has_told_of_mount;
+	struct notify notify;		/* systemd, if it wants to know */
+	struct op notify_op;
+	struct timer notify_timer;	/* while it starts or stops: until the next message */
+	uint64_t notify_since_ns;
 };
 
 /* ---- session.c ---- */
 
 /* Ends when no job of the blocking thread is running (SESSION-2). */
 void session_jobs(struct session *session);
+
+/* ---- session_notify.c ---- */
+
+void session_notify_init(struct session *session);
+void session_notify_ready(struct session *session);
+void session_notify_stopping(struct session *session);
+/* The reactor is about to stop: no timer is left. */
+void session_notify_done(struct session *session);
 
 /* ---- session_mount.c ---- */
 

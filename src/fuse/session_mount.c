@@ -49,6 +49,7 @@ static void note_version(struct session *session, const struct transport_request
 static void session_ready(struct session *session)
 {
 	session->is_ready = true;
+	session_notify_ready(session);
 	log_info("%s: mounted", session->setup->directory);
 	if (session->setup->ready)
 		session->setup->ready(session->setup->context);
