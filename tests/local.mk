@@ -59,6 +59,7 @@ unit_tests = \
 	tests/unit/test_control_store \
 	tests/unit/test_control_text \
 	tests/unit/test_control_tree \
+	tests/unit/test_convert_move \
 	tests/unit/test_crc64 \
 	tests/unit/test_error \
 	tests/unit/test_escape \
@@ -147,6 +148,11 @@ tests_unit_test_space_bucket_LDFLAGS = $(counted_memory)
 tests_unit_test_space_prio_LDFLAGS = $(counted_memory)
 tests_unit_test_fuse_transport_SOURCES = tests/unit/test_fuse_transport.c src/fuse/transport.c
 tests_unit_test_fuse_transport_LDADD = $(LDADD) $(FUSE_LIBS)
+tests_unit_test_convert_move_SOURCES = \
+	tests/unit/test_convert_move.c \
+	src/tools/convert_move.c \
+	$(NULL)
+tests_unit_test_convert_move_LDADD = $(LDADD) $(UUID_LIBS)
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.

@@ -1,0 +1,283 @@
+/*
+ * Moving a file system in place: the power is cut at any system call, again and again, and each
+ * sector that no sync has made durable may be lost; at the end all is there, and in between the
+ * device is valid only where it is complete.
+ */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tools/convert.h"
+#include "tools/tools.h"
+
+enum {
+	SECTOR = 512,
+	LENGTH_SECTORS = 1700,			/* no multiple of a piece, nor of 4 KiB */
+	OFFSET_SECTORS = DATA_START_DEFAULT,
+	ROOM_SECTORS = 600,
+	DEVICE_SECTORS = OFFSET_SECTORS + LENGTH_SECTORS + ROOM_SECTORS,
+	MAGIC_SECTOR = 2,			/* as of an ext4 */
+	CHANGES_MAX = 4096,
+};
+
+/* ---- the power ---- */
+
+struct change {
+	off_t offset;
+	size_t bytes;
+	char *before, *after;
+};
+
+static struct change changes[CHANGES_MAX];
+static unsigned change_count;
+static int raw = -1;				/* another descriptor of the device */
+static unsigned left;				/* system calls until the power is cut */
+static bool is_counting;
+
+static bool is_cut(void)
+{
+	if (!is_counting || (left && left--))
+		return false;
+	errno = EIO;
+	return true;
+}
+
+ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
+{
+	struct change *c = &changes[change_count];
+
+	if (is_cut())
+		return -1;
+	if (is_counting) {
+		cr_assert(lt(u32, change_count, CHANGES_MAX));
+		*c = (struct change){ offset, bytes, malloc(bytes), malloc(bytes) };
+		cr_assert(eq(i64, pread(raw, c->before, bytes, offset), (ssize_t)bytes));
+		memcpy(c->after, data, bytes);
+		change_count++;
+	}
+	return syscall(SYS_pwrite64, fd, data, bytes, offset);
+}
+
+static void forget_changes(void)
+{
+	for (unsigned i = 0; i < change_count; i++) {
+		free(changes[i].before);
+		free(changes[i].after);
+	}
+	change_count = 0;
+}
+
+int fdatasync(int fd UNUSED)
+{
+	if (is_cut())
+		return -1;
+	forget_changes();
+	return 0;
+}
+
+/* The program says its progress by this. */
+void tool_say(FILE *stream UNUSED, const char *format UNUSED, ...)
+{
+}
+
+static uint64_t seed;
+
+static uint64_t draw(uint64_t below)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (seed >> 33) % below;
+}
+
+static void lose(void)
+{
+	is_counting = false;
+	for (unsigned i = change_count; i--;)
+		pwrite(raw, changes[i].before, changes[i].bytes, changes[i].offset);
+	for (unsigned i = 0; i < change_count; i++)
+		for (size_t at = 0; at < changes[i].bytes; at += SECTOR)
+			if (draw(2))
+				pwrite(raw, changes[i].after + at, SECTOR, changes[i].offset + at);
+	forget_changes();
+}
+
+/* ---- the device ---- */
+
+static char path[] = "test_convert_move_XXXXXX_img";
+static struct superblock_disk superblock;
+
+static void stamp(char sector[SECTOR], uint32_t number)
+{
+	for (unsigned i = 0; i < SECTOR; i += sizeof(number))
+		memcpy(sector + i, &number, sizeof(number));
+}
+
+static void setup(void)
+{
+	static const uint8_t magic[] = SUPERBLOCK_MAGIC_BYTES;
+	char sector[SECTOR];
+
+	raw = mkstemps(path, strlen("_img"));
+	cr_assert(ge(int, raw, 0));
+	cr_assert(zero(int, ftruncate(raw, DEVICE_SECTORS * SECTOR)));
+	for (unsigned i = 0; i < LENGTH_SECTORS; i++) {
+		stamp(sector, i + 1);
+		pwrite(raw, sector, SECTOR, i * SECTOR);
+	}
+	memcpy(superblock.magic, magic, sizeof(magic));
+	memset(superblock.uuid, 7, sizeof(superblock.uuid));
+}
+
+static void teardown(void)
+{
+	close(raw);
+	unlink(path);
+	forget_changes();
+}
+
+TestSuite(convert_move, .init = setup, .fini = teardown, .timeout = 120);
+
+static bool has_number(unsigned at, uint32_t number)
+{
+	char found[SECTOR], wanted[SECTOR];
+
+	cr_assert(eq(i64, pread(raw, found, SECTOR, (off_t)at * SECTOR), SECTOR));
+	stamp(wanted, number);
+	return !memcmp(found, wanted, SECTOR);
+}
+
+static bool is_complete_at(unsigned from)
+{
+	for (unsigned i = 0; i < LENGTH_SECTORS; i++)
+		if (!has_number(from + i, i + 1))
+			return false;
+	return true;
+}
+
+static bool has_superblock(void)
+{
+	char found[SECTOR];
+
+	cr_assert(eq(i64, pread(raw, found, SECTOR, SUPERBLOCK_SECTOR * SECTOR), SECTOR));
+	return !memcmp(found, &superblock, SECTOR);
+}
+
+/* What would be taken for a file system, or for a backing device, is whole. */
+static void expect_no_mixture(void)
+{
+	if (has_number(MAGIC_SECTOR, MAGIC_SECTOR + 1))
+		cr_assert(is_complete_at(0));
+	if (has_superblock())
+		cr_assert(is_complete_at(OFFSET_SECTORS));
+}
+
+static int begin(struct move *move, struct error *error)
+{
+	uint64_t piece;
+
+	cr_assert(ne(u64, move_journal_bytes(ROOM_SECTORS / 8 * 4096, &piece), 0));
+	move->superblock = superblock;
+	move->offset = OFFSET_SECTORS * SECTOR;
+	move->length = LENGTH_SECTORS * SECTOR;
+	move->magic_offset = MAGIC_SECTOR * SECTOR;
+	return move_begin(move, piece, error);
+}
+
+static bool is_done(bool is_back)
+{
+	return is_back ? is_complete_at(0) : has_superblock();
+}
+
+/*
+ * One life of the process; 0: the move has ended.  It may have ended before, when the power was cut
+ * while its record was erased.
+ */
+static int live(bool is_back, unsigned calls)
+{
+	struct error error = { .code = 0 };
+	struct move move = { .is_back = is_back, .quiet = true };
+	int failed = 0;
+
+	cr_assert(zero(int, device_open(&move.device, path, DEVICE_READ_WRITE, &error)), "%s",
+		  error.text);
+	move.journal = move.device;
+	left = calls;
+	is_counting = true;
+	if (move_find(&move) || !is_done(is_back)) {
+		if (!move.sequence)
+			failed = begin(&move, &error);
+		cr_assert(eq(int, move.is_back, is_back));
+		if (!failed)
+			failed = move_run(&move, &error);
+	}
+	if (failed)
+		lose();
+	is_counting = false;
+	forget_changes();
+	move_done(&move);
+	device_close(move.device);
+	return failed;
+}
+
+static void move_through_cuts(bool is_back)
+{
+	unsigned lives = 0;
+
+	while (live(is_back, 1 + draw(lives++ < 40 ? 60 : 400)))
+		expect_no_mixture();
+	cr_assert(is_complete_at(is_back ? 0 : OFFSET_SECTORS));
+	expect_no_mixture();
+}
+
+Test(convert_move, moves_up_and_down)
+{
+	cr_assert(zero(int, live(false, 100000)));
+	cr_expect(has_superblock());
+	cr_expect(is_complete_at(OFFSET_SECTORS));
+	cr_assert(zero(int, live(true, 100000)));
+	cr_expect(is_complete_at(0));
+}
+
+Test(convert_move, loses_nothing_by_power_cuts)
+{
+	for (seed = 1; seed < 40; seed++) {
+		uint64_t before = seed;
+
+		move_through_cuts(false);
+		cr_assert(has_superblock());
+		move_through_cuts(true);
+		seed = before;
+	}
+}
+
+/* The number of system calls of a move without a cut. */
+static unsigned calls_of(bool is_back)
+{
+	cr_assert(zero(int, live(is_back, 100000)));
+	return 100000 - left;
+}
+
+/* The steps of the end are few among many, so each of them is met here. */
+Test(convert_move, loses_nothing_by_a_cut_near_the_end)
+{
+	unsigned calls[2] = { calls_of(false), calls_of(true) };
+
+	for (seed = 1; seed < 12; seed++)
+		for (unsigned before = 0; before < 16; before++)
+			for (unsigned is_back = 0; is_back < 2; is_back++) {
+				uint64_t kept = seed;
+
+				seed = kept * 1000 + before;
+				live(is_back, calls[is_back] - before);
+				expect_no_mixture();
+				cr_assert(zero(int, live(is_back, 100000)));
+				cr_assert(is_complete_at(is_back ? 0 : OFFSET_SECTORS));
+				cr_assert(eq(int, is_done(is_back), true));
+				seed = kept;
+			}
+}
