@@ -4,6 +4,7 @@
 #include "blame.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/numbers.h"
 #include "base/sometimes.h"
@@ -72,15 +73,31 @@ static bool died_for_nothing(const struct life *life, unsigned set)
 	       !life->set[set]->is_stopping;
 }
 
+/* The limit of errors counts transfers that failed, each once; with the time it forgets some. */
+static void check_error_limit(const struct life *life, unsigned set)
+{
+	const struct cache_set *of = life->set[set];
+	uint64_t failed = sim_disk_failed(life->plan->set[set].cache);
+	uint64_t limit = device_tally(of->cache.device)->limit;
+
+	if (strstr(of->health.reason.text, "too many IO errors") && failed < limit)
+		sim_fail("%s died of too many errors: its disk had %llu, the limit is %llu",
+			 life->plan->set[set].name, (unsigned long long)failed,
+			 (unsigned long long)limit);
+}
+
 /* One that has gone since was accused by the tuner that stopped it. */
 void blame_death(struct life *life)
 {
 	life_refresh(life);
-	for (unsigned i = 0; i < life->plan->sets; i++)
-		if (life->set[i] && health_error(&life->set[i]->health) &&
-		    died_for_nothing(life, i))
+	for (unsigned i = 0; i < life->plan->sets; i++) {
+		if (!life->set[i] || !health_error(&life->set[i]->health))
+			continue;
+		if (died_for_nothing(life, i))
 			sim_fail("%s died, and its disk never failed: %s",
 				 life->plan->set[i].name, life->set[i]->health.reason.text);
+		check_error_limit(life, i);
+	}
 }
 
 /* ---- what may be dirty ---- */

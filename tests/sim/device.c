@@ -36,11 +36,13 @@ struct sim_disk {
 	struct list_link link;
 	char name[64];
 	uint64_t number, sectors;
+	uint64_t full_sectors;		/* what it has while it is not made shorter */
 	unsigned logical_block_bytes;
 	unsigned atomic_sectors, slowness;
 	bool can_discard, is_open, lies;
 	struct sim_faults faults;
 	uint64_t full_from_ns, full_until_ns;
+	uint64_t failed;		/* transfers with EIO since it was opened */
 	struct sim_errors errors;
 	unsigned char *media;
 	struct version **newest;	/* by sector */
@@ -55,6 +57,7 @@ struct device {
 	struct list_link link;
 	struct sim_disk *disk;
 	enum device_mode mode;
+	uint64_t sectors;		/* as it was opened, or has been told that it has grown */
 	unsigned block_sectors;
 	unsigned in_flight;
 	bool has_refused_discard;
@@ -171,7 +174,7 @@ static struct sim_disk *disk_new(const char *name, uint64_t sectors, unsigned lo
 
 	snprintf(disk->name, sizeof(disk->name), "%s", name);
 	disk->number = ++world.disk_count;
-	disk->sectors = sectors;
+	disk->sectors = disk->full_sectors = sectors;
 	disk->logical_block_bytes = logical_block_bytes;
 	disk->atomic_sectors = disk->slowness = 1;
 	disk->media = media;
@@ -222,10 +225,22 @@ void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults)
 	disk->faults = *faults;
 }
 
+void sim_disk_set_sectors(struct sim_disk *disk, uint64_t sectors)
+{
+	if (sectors > disk->full_sectors)
+		sim_fail("%s never had so many sectors", disk->name);
+	disk->sectors = sectors;
+}
+
 void sim_disk_set_full(struct sim_disk *disk, uint64_t from_ns, uint64_t until_ns)
 {
 	disk->full_from_ns = from_ns;
 	disk->full_until_ns = until_ns;
+}
+
+uint64_t sim_disk_failed(const struct sim_disk *disk)
+{
+	return disk->failed;
 }
 
 struct sim_errors sim_disk_errors(const struct sim_disk *disk)
@@ -279,8 +294,8 @@ static void disk_free(struct sim_disk *disk)
 		sim_free(v);
 	}
 	list_remove(&disk->link);
-	sim_unmap(disk->media, disk->sectors * SECTOR);
-	sim_unmap(disk->newest, disk->sectors * sizeof(disk->newest[0]));
+	sim_unmap(disk->media, disk->full_sectors * SECTOR);
+	sim_unmap(disk->newest, disk->full_sectors * sizeof(disk->newest[0]));
 	sim_free(disk);
 }
 
@@ -424,6 +439,8 @@ int device_open_below(struct device **opened, const char *path, enum device_mode
 	device_shared_init(&device->shared, device);
 	device->disk = disk;
 	device->mode = mode;
+	device->sectors = disk->sectors;
+	disk->failed = 0;
 	device->block_sectors = 8;
 	snprintf(device->path, sizeof(device->path), "%s", path);
 	disk->is_open = true;
@@ -493,12 +510,13 @@ int device_measure(const struct device *device, uint64_t *sectors, struct error 
 void device_grow(struct device *device, uint64_t sectors)
 {
 	if (sectors != device->disk->sectors)
-		sim_fail("a disk that never grows is said to have grown");
+		sim_fail("%s is said to have grown to another size than it has", device->path);
+	device->sectors = sectors;
 }
 
 uint64_t device_sectors(const struct device *device)
 {
-	return device->disk->sectors;
+	return device->sectors;
 }
 
 uint64_t device_stripe_sectors(const struct device *device UNUSED)
@@ -563,11 +581,10 @@ bool device_can_discard(const struct device *device)
 static void check_range(const struct device *device, const char *what, uint64_t sector,
 			uint64_t sectors)
 {
-	if (!sectors || sector > device->disk->sectors ||
-	    sectors > device->disk->sectors - sector)
+	if (!sectors || sector > device->sectors || sectors > device->sectors - sector)
 		sim_fail("%s of %s beyond its end: %llu + %llu of %llu sectors", what, device->path,
 			 (unsigned long long)sector, (unsigned long long)sectors,
-			 (unsigned long long)device->disk->sectors);
+			 (unsigned long long)device->sectors);
 }
 
 static void check_write(const struct device *device, const char *what)
@@ -821,6 +838,7 @@ static void transfer_fire(struct event *event)
 		break;
 	}
 	error = t->error;
+	t->device->disk->failed += error == -EIO;
 	t->device->in_flight--;
 	waits = t->order.is_metadata && room_takes(t->device, &t->order, error);
 	device_transfer_ended(t->device, &(struct transfer_end){

@@ -79,8 +79,11 @@ bool sim_lags(void);
 /* Its flushes, and FUA, make nothing durable. */
 void sim_disk_set_lies(struct sim_disk *disk, bool lies);
 void sim_disk_set_faults(struct sim_disk *disk, const struct sim_faults *faults);
+/* It is shorter from now on, or as long again as it was, or something between. */
+void sim_disk_set_sectors(struct sim_disk *disk, uint64_t sectors);
 /* From one moment to another there is no space for anything that is written. */
 void sim_disk_set_full(struct sim_disk *disk, uint64_t from_ns, uint64_t until_ns);
+uint64_t sim_disk_failed(const struct sim_disk *disk);	/* transfers, with EIO, since its open */
 struct sim_errors sim_disk_errors(const struct sim_disk *disk);
 uint64_t sim_disk_sectors(const struct sim_disk *disk);
 /* From outside of the engine: what a read would show, and a write that is durable at once. */

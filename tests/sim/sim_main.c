@@ -28,6 +28,8 @@
 
 enum { SEEDS_FOR_ALL_MARKS = 1000 };
 
+enum { SHORTER_PERCENT = 60, SHORTER_SECTORS_MIN = 8, SHORTER_SECTORS_MAX = 1024 };
+
 struct options {
 	bool once, cut_every, deep, verbose, in_process;
 	bool shows_marks, wants_all_marks;
@@ -265,6 +267,94 @@ static void seed_lie(struct seed *seed)
 	life->is_damaged = life->is_lied_to = false;
 }
 
+/* ---- a backing device that is shorter for a while ---- */
+
+static bool may_be_shorter(const struct plan_volume *v)
+{
+	struct superblock_disk disk;
+	struct superblock sb;
+
+	if (!v->disk || v->sectors < 4 * SHORTER_SECTORS_MIN)
+		return false;
+	sim_disk_read(v->disk, &disk, SUPERBLOCK_SECTOR, SUPERBLOCK_BYTES / 512);
+	superblock_decode_unchecked(&sb, &disk);
+	return superblock_state(&sb) != STATE_DIRTY;
+}
+
+static struct plan_volume *find_to_shorten(struct plan *plan)
+{
+	unsigned first = plan_late_random(plan, plan->volumes);
+
+	for (unsigned i = 0; i < plan->volumes; i++) {
+		struct plan_volume *v = &plan->volume[(first + i) % plan->volumes];
+
+		if (may_be_shorter(v))
+			return v;
+	}
+	return NULL;
+}
+
+/* Whatever it has behind the end afterwards, it is not what the cache once had of it. */
+static void lengthen(struct plan_volume *v, uint64_t sectors)
+{
+	static unsigned char data[SHORTER_SECTORS_MAX * 512];
+	struct model_op op = { .bytes = 0 };
+	unsigned more = sectors - v->sectors;
+
+	sim_disk_set_sectors(v->disk, v->data_offset + sectors);
+	model_begin(v->model, &op, MODEL_WRITE, v->sectors * 512, more * 512, true, data);
+	sim_disk_write(v->disk, data, v->data_offset + v->sectors, more);
+	model_end(v->model, &op, 0, NULL);
+	v->sectors = sectors;
+}
+
+/* It grows while it is in use. */
+static void life_grows(struct life *life, struct plan_volume *v, uint64_t sectors)
+{
+	if (!v->volume)
+		return;
+	lengthen(v, sectors);
+	life_waiter_init(life, &life->waiter);
+	volume_measure(v->volume, &life->waiter.error, &life->waiter.op);
+	if (!life_wait_and_expect(life, &life->waiter, START_SECONDS, "growing") ||
+	    life->waiter.result)
+		sim_fail("a backing device cannot grow: %s", life->waiter.error.text);
+	SIM_SOMETIMES_IF(v->volume->set, "a backing device grows while it is in a set");
+}
+
+/*
+ * After a clean stop: a device without dirty data loses its end, is used so, and has an end again,
+ * with other data.
+ */
+static void seed_shorter(struct seed *seed)
+{
+	struct plan *plan = &seed->plan;
+	struct plan_volume *v = find_to_shorten(plan);
+	uint64_t less = 8 * (1 + plan_late_random(plan, SHORTER_SECTORS_MAX / 8));
+	uint64_t sectors;
+
+	if (!v)
+		return;
+	sectors = v->sectors;
+	v->sectors -= min_u64(less, sectors / 4 / 8 * 8);
+	sim_disk_set_sectors(v->disk, v->data_offset + v->sectors);
+	if (!life_start(seed->life, plan))
+		sim_fail("it does not start while a device is shorter");
+	if (plan_late_chance(plan, 50))
+		life_grows(seed->life, v, sectors);
+	if (!life_look_at_all(seed->life) || !life_check(seed->life) || !life_stop(seed->life))
+		sim_fail("the power went without a cause");
+	seed_stop(seed);
+	if (v->sectors == sectors)
+		return;
+	lengthen(v, sectors);
+	if (!life_start(seed->life, plan) || !life_look_at_all(seed->life) ||
+	    !life_stop(seed->life))
+		sim_fail("the power went without a cause");
+	seed_stop(seed);
+	SIM_SOMETIMES("a backing device was shorter for a while");
+}
+
 static uint64_t seed_run(uint64_t number, const struct options *options, unsigned char fill)
 {
 	struct seed seed;
@@ -292,6 +382,8 @@ static uint64_t seed_run(uint64_t number, const struct options *options, unsigne
 	    !life_check(seed.life) || !life_stop(seed.life))
 		sim_fail("the power went without a cause");
 	seed_stop(&seed);
+	if (plan_late_chance(&seed.plan, SHORTER_PERCENT))
+		seed_shorter(&seed);
 	if (sim_chance(10))
 		seed_lie(&seed);
 	if (options->verbose)
