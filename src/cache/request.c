@@ -112,7 +112,7 @@ static void start_flush(struct request *request)
 /* After the set has failed during the flush, that of the backing device alone is repeated. */
 static void flushed(struct request *request, int error)
 {
-	const struct volume *volume = request->volume;
+	struct volume *volume = request->volume;
 
 	if (error && request->flushes_set && volume_set_has_failed(volume) &&
 	    !flush_needs_set(volume)) {
@@ -120,8 +120,9 @@ static void flushed(struct request *request, int error)
 		start_flush(request);
 		return;
 	}
-	request_finish(request, error && request->flushes_set ?
-					volume_lost_error(volume) ?: error : error);
+	if (error && request->flushes_set)
+		error = volume_lost_error(volume) ?: error;
+	request_finish(request, volume_tell_users(volume, error));
 }
 
 /* ---- the op ---- */

@@ -77,6 +77,34 @@ int volume_lost_error(const struct volume *volume)
 	return health_error(&volume->set->health) == -ENOSPC ? -ENOSPC : -EIO;
 }
 
+/* ---- failed flushes (VOLUME-4) ---- */
+
+static uint64_t flush_failures(const struct volume *volume)
+{
+	return volume->backing ? device_counts(volume->backing)->flush_failures : 0;
+}
+
+int volume_flush_error(const struct volume *volume, uint64_t heard)
+{
+	return flush_failures(volume) == heard ? 0 : -EIO;
+}
+
+int volume_tell_users(struct volume *volume, int error)
+{
+	int earlier = volume_flush_error(volume, volume->users_heard);
+
+	SIM_SOMETIMES_IF(earlier && !error, "a flush tells of one that failed before");
+	volume->users_heard = flush_failures(volume);
+	if (earlier)
+		volume_tell_detach(volume);
+	return error ? error : earlier;
+}
+
+void volume_tell_detach(struct volume *volume)
+{
+	volume->detach_heard = flush_failures(volume);
+}
+
 /* ---- statistics ---- */
 
 void volume_count(struct volume *volume, enum stats_counter counter, uint64_t n)

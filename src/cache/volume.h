@@ -15,6 +15,10 @@
  *     reads and writes use the backing device alone, and nothing is answered as written or
  *     flushed before state NONE is durable in the superblock (ORDER-18).  Nothing becomes dirty
  *     in a failed set, so that does not change again.  A volume with dirty data stays in the set.
+ * (VOLUME-4) After a failed flush the backing device may have lost any write that was answered
+ *     since the one before, and the next flush succeeds all the same.  So whoever asked for the
+ *     failed one (writeback, a discard, a FUA write, which may be a flush, too), the next flush by
+ *     a user fails, once; and the next detach.
  */
 #pragma once
 
@@ -103,6 +107,10 @@ struct volume {
 	uint64_t dirty_end;			/* of dirty data behind the end; 0: none */
 	struct error attach_error;		/* why the set refused it; code 0: it did not */
 
+	/* device_counts()->flush_failures of which have heard, by a failure (VOLUME-4): */
+	uint64_t users_heard;
+	uint64_t detach_heard;			/* this, or what the users have heard */
+
 	/* admission: which requests may run (VOLUME-1) */
 	bool is_exported;			/* bcacheN exists: attached, or runs uncached */
 	unsigned opens;				/* open handles */
@@ -178,6 +186,13 @@ bool volume_needs_set(const struct volume *volume);
 bool volume_reads_failed_set(const struct volume *volume);
 /* 0, or the error of requests that only the failed set of the volume could serve. */
 int volume_lost_error(const struct volume *volume);
+
+/* -EIO: since the count that was heard a flush of the backing device has failed (VOLUME-4). */
+int volume_flush_error(const struct volume *volume, uint64_t heard) MUST_CHECK;
+/* A flush by a user ends with `error`, 0 or not: with what error is it answered? */
+int volume_tell_users(struct volume *volume, int error) MUST_CHECK;
+/* A detach ends, and has told. */
+void volume_tell_detach(struct volume *volume);
 
 /* Initializes a volume that is not attached; `backing` is NULL for a flash-only volume. */
 void volume_init(struct volume *volume, struct daemon *daemon, struct reactor *reactor,

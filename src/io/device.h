@@ -46,6 +46,7 @@ struct device_counts {
 	uint64_t errors[TRANSFER_KINDS];
 	int last_error[TRANSFER_KINDS];		/* as -errno; 0: none yet */
 	enum transfer_kind last_failed;		/* kind of the last one that failed */
+	uint64_t flush_failures;		/* of flushes and FUA writes; never forgotten */
 	uint64_t latency[TRANSFER_KINDS][LATENCY_CLASSES];
 	uint64_t latency_sum_ns[TRANSFER_KINDS];
 };

@@ -51,6 +51,7 @@ void device_transfer_ended(struct device *device, const struct transfer_end *end
 	    (end->is_again && end->error == -ENOSPC))		/* ROOM-2 */
 		return;
 	counts->errors[kind]++;
+	counts->flush_failures += kind == TRANSFER_FLUSH || end->fua;
 	counts->last_error[kind] = end->error;
 	counts->last_failed = kind;
 	waitlist_wake_all(&shared->failed, 0);

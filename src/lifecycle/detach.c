@@ -63,6 +63,7 @@ static void detach_thaw(struct job *base)
 
 	assert(volume->is_detaching);
 	volume->is_detaching = volume->detach_is_final = false;
+	volume_tell_detach(volume);
 	volume_thaw(volume);
 }
 
@@ -84,6 +85,17 @@ static int detach_flush(struct job *base)
 	assert(volume->is_frozen && !volume->in_flight && !volume_dirty_bytes(volume));
 	device_flush(volume->backing, &base->op);
 	return 0;
+}
+
+/* Users hear it, too, by their next flush (VOLUME-4). */
+static int detach_look_back(struct job *base)
+{
+	const struct volume *volume = detaching_of(base)->volume;
+
+	if (!volume_flush_error(volume, volume->detach_heard))
+		return 0;
+	return error_set(base->error, EIO, "a flush of %s had failed: what was written before may "
+			 "be lost", device_path(volume->backing));
 }
 
 /*
@@ -132,6 +144,7 @@ static const struct job_step detach_steps[] = {
 	{ "detaching", .start = detach_freeze, .undo = detach_thaw },
 	{ "detaching", .start = detach_stop_writeback, .undo = detach_start_writeback },
 	{ "writing to the backing device", .start = detach_flush },
+	{ "writing to the backing device", .start = detach_look_back },
 	{ "writing to the backing device", .start = detach_write_superblock },
 	{ "detaching", .start = detach_leave },
 	{ "retiring the slot", .start = detach_write_table, .on_error = STEP_IGNORES },

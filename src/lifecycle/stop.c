@@ -61,6 +61,12 @@ static int volume_end_flush(struct job *base)
 	return 0;
 }
 
+/* Nobody can flush it any more and hear of one that failed (VOLUME-4). */
+static int volume_end_look_back(struct job *base)
+{
+	return volume_flush_error(volume_of(base), volume_of(base)->users_heard);
+}
+
 /* STOP-4.  If it fails the set has failed, and the next step sees to that. */
 static int volume_end_commit(struct job *base)
 {
@@ -166,6 +172,7 @@ static const struct job_step volume_end_steps[] = {
 	{ "stopping", .start = volume_end_freeze },
 	{ "stopping", .start = volume_end_writeback },
 	{ "stopping", .start = volume_end_flush, .on_error = STEP_REPORTS },
+	{ "stopping", .start = volume_end_look_back, .on_error = STEP_REPORTS },
 	{ "stopping", .start = volume_end_commit, .on_error = STEP_IGNORES },
 	{ "stopping", .start = volume_end_leave, .on_error = STEP_REPORTS },
 	{ "destroying the volume", .start = volume_end_destroy, .on_error = STEP_REPORTS },

@@ -216,6 +216,13 @@ static bool cache_is_to_blame(const struct slot *slot, int error)
 	return slot->request.kind != REQUEST_READ || is_unknown(slot);
 }
 
+/* BLAME-4 */
+static bool tells_of_earlier(const struct slot *slot)
+{
+	return slot->request.kind == REQUEST_FLUSH &&
+	       disk_failed(slot->v->disk, max_u64(slot->life->started_ns, slot->v->told_ns));
+}
+
 static bool may_be_answered(const struct slot *slot, int error)
 {
 	const struct plan_volume *v = slot->v;
@@ -229,7 +236,8 @@ static bool may_be_answered(const struct slot *slot, int error)
 		return false;
 	if (slot->request.volume->io_disable)
 		return disk_failed(v->disk, slot->life->started_ns);
-	return disk_said(v->disk, error, slot->started_ns) || cache_is_to_blame(slot, error);
+	return disk_said(v->disk, error, slot->started_ns) || cache_is_to_blame(slot, error) ||
+	       (error == -EIO && tells_of_earlier(slot));
 }
 
 /* BLAME-3: otherwise the cache, when it comes back, would show what it had before. */
@@ -268,8 +276,13 @@ void blame_end(const struct slot *slot, int error)
 			 "a volume of a set that has failed is flushed");
 	if (!error && !life->is_read_only)
 		check_is_alone(slot);
-	if (!error || may_be_answered(slot, error))
+	if (!error)
 		return;
+	if (may_be_answered(slot, error)) {
+		if (request->kind == REQUEST_FLUSH && !request->volume->io_disable)
+			slot->v->told_ns = sim_now();
+		return;
+	}
 	sim_fail("%s of volume %u, bytes %llu + %llu: error %d, which nobody is to blame for%s%s",
 		 life_kind_names[request->kind], slot->v->model->id,
 		 (unsigned long long)request->offset, (unsigned long long)request->bytes, error,

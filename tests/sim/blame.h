@@ -27,6 +27,8 @@
  * (BLAME-2) A set fails only because of an error of its cache device.
  * (BLAME-3) Once the set has failed, a change or a flush of a clean volume is answered after its
  *     superblock says NONE.
+ * (BLAME-4) A flush also tells of what failed on the backing device since the last flush that told
+ *     something (VOLUME-4): that need not have been during the request.
  */
 #pragma once
 

@@ -1,12 +1,29 @@
 /* How volumes and sets stop, and who hears of it when one of them has failed. */
 #include "cache_world.h"
 
+#include "io/device_internal.h"
+
+/* ---- a backing device whose next flush fails ---- */
+
+static int fail_syncs;
+
+int fdatasync(int fd)
+{
+	(void)fd;
+	if (!fail_syncs)
+		return 0;
+	fail_syncs--;
+	errno = EIO;
+	return -1;
+}
+
 static void setup(void)
 {
 	world_begin_with(8, MODE_WRITEBACK);
 }
 
 TestSuite(stop, .init = setup, .fini = world_end, .timeout = 60);
+TestSuite(failed_flush, .init = setup, .fini = world_end, .timeout = 60);
 
 static void fail_the_set(void)
 {
@@ -138,4 +155,87 @@ Test(stop, of_a_volume_with_dirty_data_tells_that_its_set_has_failed)
 	cr_assert(zero(int, world_write(0, 8, 1)));
 	fail_the_set();
 	cr_expect(eq(int, stop_the_volume(), -EIO));
+}
+
+/* ---- failed flushes (VOLUME-4) ---- */
+
+/* A device without a page cache, which would tell by itself; returns a descriptor of it. */
+static int serve_from_memory(void)
+{
+	int fd;
+
+	cr_assert(zero(int, world_stop()));
+	fd = world_move_to_memory(world.backing_path);
+	world_serve();
+	world.volume->backing->direct = true;
+	return fd;
+}
+
+/* A write that is answered, and then a flush for writeback that fails: the write may be lost. */
+static void fail_flush_of_writeback(void)
+{
+	cr_assert(zero(int, world_write(64, 8, 1)));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	fail_syncs = 1;
+	world.volume->writeback_tunables.running = true;
+	world.volume->writeback_tunables.percent = 0;
+	world.volume->writeback_tunables.delay = 0;
+	writeback_look_again(&world.volume->writeback);
+	while (!world.volume->writeback.write_errors)
+		world_pause();
+	cr_assert(zero(int, fail_syncs));
+}
+
+Test(failed_flush, is_told_once_by_the_next_flush_if_it_was_for_writeback)
+{
+	int fd = serve_from_memory();
+
+	fail_flush_of_writeback();
+	cr_expect(eq(int, world_ask(REQUEST_FLUSH, 0, 0), -EIO));
+	cr_expect(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	close(fd);
+}
+
+Test(failed_flush, is_told_by_the_stop_of_the_volume_if_nobody_was_told)
+{
+	int fd = serve_from_memory();
+
+	fail_flush_of_writeback();
+	cr_expect(eq(int, stop_the_volume(), -EIO));
+	close(fd);
+}
+
+/* A flush that failed is told by itself, and no second time. */
+Test(failed_flush, is_told_no_second_time)
+{
+	int fd = serve_from_memory();
+
+	fail_syncs = 1;
+	cr_expect(eq(int, world_ask(REQUEST_FLUSH, 0, 0), -EIO));
+	cr_expect(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	cr_expect(zero(int, stop_the_volume()));
+	close(fd);
+}
+
+static int detach_the_volume(void)
+{
+	struct awaiter awaiter;
+	struct error error = { .code = 0 };
+
+	awaiter_init(&awaiter, world.reactor);
+	volume_detach(world.volume, &error, &awaiter.op);
+	return awaiter_wait(&awaiter);
+}
+
+/* The users are told, too. */
+Test(failed_flush, is_told_once_by_a_detach_and_by_a_flush)
+{
+	int fd = serve_from_memory();
+
+	fail_flush_of_writeback();
+	cr_expect(eq(int, detach_the_volume(), -EIO));
+	cr_expect(zero(int, detach_the_volume()));
+	cr_expect(eq(int, world_ask(REQUEST_FLUSH, 0, 0), -EIO));
+	close(fd);
 }
