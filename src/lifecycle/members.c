@@ -53,10 +53,13 @@ static uint64_t usable_buckets(const struct superblock *sb)
 	return sb->buckets - sb->first_bucket - superblock_fresh_journal_buckets(sb);
 }
 
+enum { BTREE_BUCKETS_TO_START = 8 };
+
 /* Buckets that a fresh set needs: two priority tables, root, table of volumes, and a btree list. */
 static uint64_t fresh_buckets(const struct superblock *sb)
 {
-	return 2 * (uint64_t)superblock_prio_parts(sb) + BUCKETS_TO_START + BTREE_BUCKETS_FIRST;
+	return 2 * (uint64_t)superblock_prio_parts(sb) + BTREE_BUCKETS_TO_START +
+	       BTREE_BUCKETS_FIRST;
 }
 
 int member_check_cache(const char *path, const struct superblock *sb, struct error *error)

@@ -44,17 +44,14 @@ unsigned space_unused(struct space *space, enum bucket_use use)
 
 int space_bootstrap(struct space *space, struct error *error)
 {
-	assert(space->marks_valid && !space->is_running);
-	for (enum bucket_use use = USE_PRIO; use <= USE_BTREE; use++) {
-		unsigned size = space->free[use].size;
-		unsigned wanted = use == USE_PRIO ? size : min_u64(size, BUCKETS_TO_START);
+	const struct bucket_ring *prio = &space->free[USE_PRIO];
 
-		top_up(space, use, size);
-		if (space->free[use].count < wanted)
-			return error_set(error, ENOSPC,
-					 "only %u unused buckets to start with, wanted %u",
-					 space->free[use].count, wanted);
-	}
+	assert(space->marks_valid && !space->is_running);
+	for (enum bucket_use use = USE_PRIO; use <= USE_BTREE; use++)
+		top_up(space, use, space->free[use].size);
+	if (prio->count < prio->size)
+		return error_set(error, ENOSPC, "only %u unused buckets to start with, wanted %u",
+				 prio->count, prio->size);
 	return 0;
 }
 

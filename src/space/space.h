@@ -347,9 +347,11 @@ int space_survey_extent(struct space *space, uint64_t ptr, unsigned sectors, boo
 			struct error *error) LOCKED MUST_CHECK;
 /*
  * At the start of a set, after space_gc_end(): puts unused buckets on the lists for PRIO and BTREE.
- * They need no table (ORDER-1), since no pointer to them exists.  -ENOSPC if there are too few.
+ * They need no table (ORDER-1), since no pointer to them exists.  -ENOSPC if there are too few for
+ * one table, with which refill makes others free: a set that ran has kept so many (SPACE-5).  Where
+ * all others have data none is left for BTREE, and a replay that needs some makes a checkpoint
+ * first (RECOVER-3).
  */
-enum { BUCKETS_TO_START = 8 };	/* of BTREE; of PRIO: one table */
 int space_bootstrap(struct space *space, struct error *error) LOCKED MUST_CHECK;
 /* Before refill runs: how many buckets of `use` can be taken now. */
 unsigned space_unused(struct space *space, enum bucket_use use) LOCKED;

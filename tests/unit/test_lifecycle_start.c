@@ -450,6 +450,53 @@ Test(start, a_replay_that_uses_up_all_buckets_goes_on_after_a_refill, .timeout =
 	crafted_daemon_end();
 }
 
+/* All buckets but `left` have data, and the journal has keys that overwrite the first of them. */
+static unsigned make_full(unsigned left, bool dirty)
+{
+	enum { AN_ENTRY = 100, FAR = 1 << 24 };
+	struct bkey keys[600];
+	unsigned first, count = 0;
+
+	crafted_make_used(&c, &of_1m, 2048, 1);
+	first = crafted_data_bucket(&c);
+	for (unsigned bucket = first; bucket < of_1m.buckets - left; bucket++, count++) {
+		keys[count] = bkey_with_pointer(
+			bkey_of(0, FAR + (count + 1) * 2048, 2048),
+			pointer_of(0, crafted_bucket_sector(&c, bucket), 0));
+		bkey_set_dirty(&keys[count], dirty);
+	}
+	crafted_add_set(&c, keys, count);
+	crafted_add_entry(&c, NULL, 0);
+	crafted_add_entry(&c, keys, AN_ENTRY);
+	return count;
+}
+
+/* Clean data make room for the metadata that a start and what follows need. */
+Test(start, a_set_all_of_whose_buckets_have_clean_data_starts)
+{
+	unsigned leaves, count = make_full(1, false);
+
+	registers(false);
+	cr_expect(le(u32, count_extents(&leaves), count));
+	crafted_daemon_end();
+	registers(false);
+	crafted_daemon_end();
+}
+
+/* No bucket can be made free before data are written back: nothing is lost, all can be read. */
+Test(start, a_set_all_of_whose_buckets_have_dirty_data_starts)
+{
+	unsigned leaves, count = make_full(1, true);
+
+	registers(false);
+	cr_expect(eq(u32, count_extents(&leaves), count));
+	cr_expect(eq(u64, the_set()->index.dirty_sectors[0], count * UINT64_C(2048)));
+	crafted_daemon_end();
+	registers(false);
+	cr_expect(eq(u32, count_extents(&leaves), count));
+	crafted_daemon_end();
+}
+
 enum { BIG_LEAF_KEYS = (2048 * 512 - sizeof(struct bset_disk)) / 24 };
 
 /* As large as its bucket, which is four nodes of ours, and full: any insert must split it. */

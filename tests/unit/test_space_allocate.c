@@ -393,13 +393,13 @@ static const char *start_with(unsigned unused)
 	return failed ? error.text : NULL;
 }
 
-Test(take, needs_some_unused_buckets_to_start_with)
+Test(take, needs_unused_buckets_for_a_table_to_start_with)
 {
 	cr_expect(eq(str, (char *)start_with(0),
 		     "only 0 unused buckets to start with, wanted 1"));
-	cr_expect(eq(str, (char *)start_with(8),
-		     "only 7 unused buckets to start with, wanted 8"));
-	cr_expect(zero(ptr, (void *)start_with(9)));
+	cr_expect(zero(ptr, (void *)start_with(1)));
+	cr_expect(eq(u32, space.free[USE_PRIO].count, 1));
+	cr_expect(zero(u32, space.free[USE_BTREE].count));
 	cr_expect(zero(ptr, (void *)start_with(100)));
 	cr_expect(eq(u32, space.free[USE_PRIO].count, space.free[USE_PRIO].size));
 	cr_expect(eq(u32, space.free[USE_BTREE].count, space.free[USE_BTREE].size));
