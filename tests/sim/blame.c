@@ -223,6 +223,21 @@ static bool tells_of_earlier(const struct slot *slot)
 	       disk_failed(slot->v->disk, max_u64(slot->life->started_ns, slot->v->told_ns));
 }
 
+/* BLAME-4.  What fails while the request is in flight may be told by the next one. */
+static void check_has_told(const struct slot *slot)
+{
+	const struct plan_volume *v = slot->v;
+	struct sim_errors errors;
+
+	if (slot->request.kind != REQUEST_FLUSH || !v->disk)
+		return;
+	errors = sim_disk_errors(v->disk);
+	if (errors.flush_ns < slot->started_ns && errors.flush_ns > slot->life->started_ns &&
+	    errors.flush_ns > v->seen_ns && errors.flush_ns > v->told_ns)
+		sim_fail("flush of volume %u: one had failed before, and nobody was told",
+			 v->model->id);
+}
+
 static bool may_be_answered(const struct slot *slot, int error)
 {
 	const struct plan_volume *v = slot->v;
@@ -274,8 +289,10 @@ void blame_end(const struct slot *slot, int error)
 			 "a set fails during a write, and that succeeds");
 	SIM_SOMETIMES_IF(!error && request->kind == REQUEST_FLUSH && slot->was_in_dead,
 			 "a volume of a set that has failed is flushed");
-	if (!error && !life->is_read_only)
+	if (!error && !life->is_read_only) {
 		check_is_alone(slot);
+		check_has_told(slot);
+	}
 	if (!error)
 		return;
 	if (may_be_answered(slot, error)) {

@@ -28,7 +28,8 @@
  * (BLAME-3) Once the set has failed, a change or a flush of a clean volume is answered after its
  *     superblock says NONE.
  * (BLAME-4) A flush also tells of what failed on the backing device since the last flush that told
- *     something (VOLUME-4): that need not have been during the request.
+ *     something (VOLUME-4): that need not have been during the request.  It must tell of a flush
+ *     that had failed, for whoever it was.
  */
 #pragma once
 

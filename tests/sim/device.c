@@ -839,6 +839,8 @@ static void transfer_fire(struct event *event)
 	}
 	error = t->error;
 	t->device->disk->failed += error == -EIO;
+	if (error == -EIO && (t->kind == TRANSFER_FLUSH || t->fua))
+		t->device->disk->errors.flush_ns = world.now;
 	t->device->in_flight--;
 	waits = t->order.is_metadata && room_takes(t->device, &t->order, error);
 	device_transfer_ended(t->device, &(struct transfer_end){

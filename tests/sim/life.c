@@ -254,8 +254,12 @@ void life_set_dies(struct life *life, unsigned set)
 static void volume_refresh(struct life *life, struct plan_volume *v)
 {
 	v->volume = v->is_flash ? find_flash(life) : find_volume(life, v->uuid);
-	if (v->volume)
-		memcpy(v->uuid, v->volume->uuid, sizeof(v->uuid));
+	if (!v->volume)
+		return;
+	memcpy(v->uuid, v->volume->uuid, sizeof(v->uuid));
+	if (v->birth != v->volume->birth)	/* what failed before is no matter of this one's */
+		v->seen_ns = sim_now();
+	v->birth = v->volume->birth;
 }
 
 void life_refresh(struct life *life)

@@ -41,6 +41,7 @@ struct plan_volume {
 	uint64_t hot[4];		/* where requests like to go */
 	uint64_t last_end;
 	uint64_t told_ns;		/* when a flush was last answered an error (BLAME-4) */
+	uint64_t birth, seen_ns;	/* of the volume that is there, and since when */
 	bool says_clean;		/* plan_forget_dirty(), and no start has mended it yet */
 	struct volume *volume;		/* while it is there (life_refresh()) */
 	/* How it was left, as far as that is certain: */

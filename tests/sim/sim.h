@@ -55,6 +55,7 @@ struct sim_faults {
 
 struct sim_errors {
 	uint64_t io_ns, no_space_ns;	/* when it said so last; 0: not since the last cut */
+	uint64_t flush_ns;		/* and when a flush, or a FUA write, failed last */
 };
 
 void sim_start(uint64_t seed);
