@@ -25,11 +25,11 @@ static const struct command commands[] = {
 	{ "show", tool_show, "print superblocks" },
 	{ "convert", tool_convert, "make a backing device of a plain one, and back" },
 	{ "overlay", tool_overlay, "show an overlay of a mount, or bring it into the members" },
+	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
 	{ "status", tool_not_yet, NULL },
 	{ "check", tool_not_yet, NULL },
 	{ "dump", tool_not_yet, NULL },
 	{ "repair", tool_not_yet, NULL },
-	{ "flush", tool_not_yet, NULL },
 	{ "export", tool_not_yet, NULL },
 };
 

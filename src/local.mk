@@ -316,6 +316,7 @@ tools_sources = \
 	src/tools/convert_move.c \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \
+	src/tools/flush.c \
 	src/tools/format.c \
 	src/tools/format.h \
 	src/tools/format_check.c \
@@ -335,6 +336,10 @@ tools_sources = \
 	src/tools/overlay.c \
 	src/tools/overlay.h \
 	src/tools/overlay_commit.c \
+	src/tools/offline.c \
+	src/tools/offline.h \
+	src/tools/progress.c \
+	src/tools/progress.h \
 	src/tools/remount.c \
 	src/tools/serve.c \
 	src/tools/show.c \

@@ -118,6 +118,7 @@ unit_tests = \
 	tests/unit/test_space_relocate \
 	tests/unit/test_superblock \
 	tests/unit/test_time_stats \
+	tests/unit/test_tools_progress \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
 	$(NULL)
@@ -153,6 +154,7 @@ tests_unit_test_convert_move_SOURCES = \
 	src/tools/convert_move.c \
 	$(NULL)
 tests_unit_test_convert_move_LDADD = $(LDADD) $(UUID_LIBS)
+tests_unit_test_tools_progress_SOURCES = tests/unit/test_tools_progress.c src/tools/progress.c
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.
@@ -259,6 +261,7 @@ mount_tests = \
 	tests/mount/sizes.tap \
 	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
+	tests/tools/flush.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
 EXTRA_DIST += \

@@ -18,6 +18,8 @@ enum {	/* of most commands */
 	TOOL_DONE = 0,
 	TOOL_REFUSED = 1,
 	TOOL_USAGE = 2,
+	TOOL_TROUBLE = 3,	/* ran to its end, and found or left trouble */
+	TOOL_UNFINISHED = 4,	/* stopped before its end */
 };
 enum {	/* of mount and umount: those of mount(8) */
 	MOUNT_DONE = 0,
@@ -38,6 +40,7 @@ int tool_format(int argc, char **argv);
 int tool_convert(int argc, char **argv);
 int tool_overlay(int argc, char **argv);
 int tool_show(int argc, char **argv);
+int tool_flush(int argc, char **argv);
 /* For commands of later versions: prints that they do not exist yet. */
 int tool_not_yet(int argc, char **argv);
 
