@@ -11,6 +11,7 @@
 #include "io/device_shared.h"
 
 #define RETRY_NS UINT64_C(500000000)
+#define PATIENCE_NS UINT64_C(30000000000)	/* ROOM-3 */
 
 struct room_wait {
 	struct write_order order;
@@ -54,15 +55,23 @@ static void room_counts(struct room *room, struct device *device, bool is_again,
 		log_info("%s: there is room again", device_path(device));
 }
 
+static bool has_patience(const struct room *room, uint64_t now_ns)
+{
+	return now_ns < room->until_ns &&
+	       (!room->writes || now_ns - room->short_since_ns < PATIENCE_NS);
+}
+
 bool room_takes(struct device *device, const struct write_order *order, int error)
 {
 	struct room *room = &device_shared(device)->room;
 	struct reactor *reactor = order->op->home;
 	struct room_wait *wait;
-	bool waits = error == -ENOSPC && clock_ns(reactor) < room->until_ns;
+	bool waits = error == -ENOSPC && has_patience(room, clock_ns(reactor));
 
 	assert(order->is_metadata);
 	wait = waits ? calloc(1, sizeof(*wait)) : NULL;
+	if (!room->writes)
+		room->short_since_ns = clock_ns(reactor);
 	room_counts(room, device, order->is_again, wait, error);
 	if (!wait)
 		return false;

@@ -12,6 +12,8 @@
  * (ROOM-1) The memory of a write stays as it is until its op arrives (device.h), so it is written
  *     again from there, and as a whole: nobody knows how much of it was written.
  * (ROOM-2) Only the first failure of a write is counted as an error of the device.
+ * (ROOM-3) A shortage that lasts longer than half a minute ends the set, since a process in fsync()
+ *     must not hang for ever.  What is not durable by then was never answered as durable.
  */
 #pragma once
 
@@ -39,6 +41,7 @@ struct room {
 	struct op op;		/* awaits the timer while there are any */
 	struct timer timer;
 	uint64_t until_ns;	/* they wait until then; 0: not at all */
+	uint64_t short_since_ns;	/* the first of `writes` has come then */
 	unsigned writes;	/* that wait, or are being tried again */
 	uint64_t shortages;	/* how often the first of them has come */
 };

@@ -86,6 +86,23 @@ Test(room, is_waited_for_until_the_set_ends)
 	cr_expect(not(device_is_short_of_room(device)));
 }
 
+/* ROOM-3 */
+Test(room, is_waited_for_half_a_minute)
+{
+	struct room *room = &device_shared(device)->room;
+	const uint64_t half_minute = UINT64_C(30000000000), now = clock_ns(reactor);
+
+	device_wait_for_room(device, FOR_EVER);
+	room->writes = 1;
+	room->short_since_ns = now - half_minute;
+	cr_expect(not(is_taken(-ENOSPC)));
+	room->short_since_ns = now - half_minute + 1;
+	op_await(&awaiter.op);
+	cr_expect(is_taken(-ENOSPC));
+	cr_expect(zero(int, awaiter_wait(&awaiter)));
+	cr_expect(is_written());
+}
+
 Test(room, is_waited_for_no_longer_when_the_set_fails)
 {
 	uint64_t began = clock_ns(reactor);
