@@ -5,6 +5,8 @@ dist_man_MANS += \
 	man/bcachefuse-format.5 \
 	man/bcachefuse-convert.8 \
 	man/bcachefuse-flush.8 \
+	man/bcachefuse-ctl.8 \
 	man/bcachefuse-overlay.8 \
+	man/bcachefuse-status.8 \
 	man/mount.bcachefuse.8 \
 	$(NULL)

@@ -314,6 +314,7 @@ tools_sources = \
 	src/tools/convert.h \
 	src/tools/convert_fs.c \
 	src/tools/convert_move.c \
+	src/tools/ctl.c \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \
 	src/tools/flush.c \
@@ -324,6 +325,8 @@ tools_sources = \
 	src/tools/holders.c \
 	src/tools/json.c \
 	src/tools/json.h \
+	src/tools/live.c \
+	src/tools/live.h \
 	src/tools/member.c \
 	src/tools/member.h \
 	src/tools/mount.c \
@@ -343,6 +346,9 @@ tools_sources = \
 	src/tools/remount.c \
 	src/tools/serve.c \
 	src/tools/show.c \
+	src/tools/status.c \
+	src/tools/status.h \
+	src/tools/status_read.c \
 	src/tools/tools.h \
 	src/tools/umount.c \
 	$(NULL)

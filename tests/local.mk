@@ -116,6 +116,7 @@ unit_tests = \
 	tests/unit/test_space_prio \
 	tests/unit/test_space_refill \
 	tests/unit/test_space_relocate \
+	tests/unit/test_status \
 	tests/unit/test_superblock \
 	tests/unit/test_time_stats \
 	tests/unit/test_tools_progress \
@@ -155,6 +156,12 @@ tests_unit_test_convert_move_SOURCES = \
 	$(NULL)
 tests_unit_test_convert_move_LDADD = $(LDADD) $(UUID_LIBS)
 tests_unit_test_tools_progress_SOURCES = tests/unit/test_tools_progress.c src/tools/progress.c
+tests_unit_test_status_SOURCES = \
+	tests/unit/test_status.c \
+	src/tools/live.c \
+	src/tools/mounted.c \
+	src/tools/mounts.c \
+	src/tools/status_read.c
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.
@@ -259,6 +266,7 @@ mount_tests = \
 	tests/mount/rounds.tap \
 	tests/mount/signals.tap \
 	tests/mount/sizes.tap \
+	tests/mount/status.tap \
 	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
 	tests/tools/flush.tap \

@@ -1,0 +1,35 @@
+/*
+ * The control files of daemons that run: how commands find, read and write them.
+ *
+ * (LIVE-1) A control file that is gone, since its set or volume is, reads as an empty text; no
+ *     command takes that for a number.
+ * (LIVE-2) A value is written by one write(), which is one command to the daemon.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+enum { LIVE_MOUNTS_MAX = 64, LIVE_TEXT_BYTES = 4096 };
+
+struct live_mounts {
+	char *points[LIVE_MOUNTS_MAX];
+	unsigned count;
+};
+
+/* The mount on `directory`; NULL: all mounts of ours, at least one.  0 or -errno. */
+int live_find(const char *directory, struct live_mounts *mounts, struct error *error) MUST_CHECK;
+void live_done(struct live_mounts *mounts);
+
+/* Is it the errno of a mount whose daemon has died, or is just dying? */
+bool live_is_dead(int code);
+/* The whole file, a sentence if it cannot be read; to be freed.  NULL after an error. */
+char *live_read_all(const char *path, struct error *error);
+/* The first line of the file `point`/`directory`/`name`, without its newline (LIVE-1). */
+const char *live_read(char text[LIVE_TEXT_BYTES], const char *point, const char *directory,
+		      const char *name);
+/* Writes the value (LIVE-2); a refusal says the sentence of last_error. */
+int live_write(const char *point, const char *path, const char *value,
+	       struct error *error) MUST_CHECK;

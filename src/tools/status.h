@@ -1,0 +1,57 @@
+/*
+ * The status of a mount, as `bcachefuse status` prints it.
+ *
+ * Numbers come from one reading of DIR/metrics, so they are from one moment; words (state, cache
+ * mode) and the ratios of hits come from the control files just after it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum { STATUS_TEXT_BYTES = 128, STATUS_SENTENCE_BYTES = 512 };
+
+/* In the order in which they are printed: the last 5 minutes, hour and day, and since the start. */
+enum { STATUS_PERIODS = 4 };
+
+struct status_set {
+	char uuid[STATUS_TEXT_BYTES];
+	bool is_running;
+	uint64_t size_bytes;
+	/* Shares of the buckets, in percent. */
+	double unused_percent, clean_percent, dirty_percent, metadata_percent;
+};
+
+struct status_volume {
+	char name[STATUS_TEXT_BYTES], uuid[STATUS_TEXT_BYTES];
+	char set[STATUS_TEXT_BYTES];		/* empty: none */
+	char backing[STATUS_TEXT_BYTES];	/* empty: a flash-only volume */
+	char state[STATUS_TEXT_BYTES], mode[STATUS_TEXT_BYTES];
+	bool is_detaching;
+	bool is_held;		/* nothing is written back: read-only, or writeback_running is 0 */
+	bool is_inconsistent;
+	uint64_t size_bytes, dirty_bytes, dirty_target_bytes, rate_bytes;
+	int hit_percent[STATUS_PERIODS];	/* -1: there were no reads */
+};
+
+/* `id` never changes from release to release. */
+struct status_trouble {
+	const char *id;
+	char place[STATUS_SENTENCE_BYTES];
+	char sentence[STATUS_SENTENCE_BYTES];
+};
+
+struct status {
+	const char *directory;
+	struct status_set *sets;
+	struct status_volume *volumes;
+	struct status_trouble *troubles;
+	unsigned set_count, volume_count, trouble_count;
+};
+
+int status_read(struct status *status, const char *directory, struct error *error) MUST_CHECK;
+/* As status_read(), from a text of metrics, without the control files. */
+void status_parse(struct status *status, const char *metrics);
+void status_done(struct status *status);

@@ -1,0 +1,278 @@
+/*
+ * Reads the status of a mount: its metrics, line by line, then control files of each volume.
+ */
+#include "tools/status.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "tools/live.h"
+
+static const char *const period_names[STATUS_PERIODS] = {
+	"stats_five_minute", "stats_hour", "stats_day", "stats_total",
+};
+
+/* Returns the array with room for one more, which is zero. */
+static void *grow(void *array, unsigned count, size_t bytes)
+{
+	char *grown = realloc(array, (count + 1) * bytes);
+
+	assert(grown);
+	memset(grown + count * bytes, 0, bytes);
+	return grown;
+}
+
+static struct status_set *set_of(struct status *status, const char *uuid)
+{
+	for (unsigned i = 0; i < status->set_count; i++)
+		if (!strcmp(status->sets[i].uuid, uuid))
+			return &status->sets[i];
+	status->sets = grow(status->sets, status->set_count, sizeof(*status->sets));
+	snprintf(status->sets[status->set_count].uuid, STATUS_TEXT_BYTES, "%.*s",
+		 STATUS_TEXT_BYTES - 1, uuid);
+	return &status->sets[status->set_count++];
+}
+
+static struct status_volume *volume_of(struct status *status, const char *name)
+{
+	struct status_volume *volume;
+
+	for (unsigned i = 0; i < status->volume_count; i++)
+		if (!strcmp(status->volumes[i].name, name))
+			return &status->volumes[i];
+	status->volumes = grow(status->volumes, status->volume_count, sizeof(*status->volumes));
+	volume = &status->volumes[status->volume_count++];
+	snprintf(volume->name, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1, name);
+	for (unsigned i = 0; i < STATUS_PERIODS; i++)
+		volume->hit_percent[i] = -1;
+	return volume;
+}
+
+static void add_trouble(struct status *status, const char *id, const char *place,
+			const char *sentence)
+{
+	struct status_trouble *trouble;
+
+	for (unsigned i = 0; i < status->trouble_count; i++)
+		if (status->troubles[i].id == id && !strcmp(status->troubles[i].place, place))
+			return;
+	status->troubles = grow(status->troubles, status->trouble_count,
+				sizeof(*status->troubles));
+	trouble = &status->troubles[status->trouble_count++];
+	trouble->id = id;
+	snprintf(trouble->place, sizeof(trouble->place), "%s", place);
+	snprintf(trouble->sentence, sizeof(trouble->sentence), "%s", sentence);
+}
+
+/* ---- metrics ---- */
+
+/* Copies the value of a label, as it is escaped there.  False: the line has no such label. */
+static bool label_of(const char *line, const char *label, char *text, size_t room)
+{
+	const char *found = strstr(line, label);
+	size_t length = 0;
+
+	if (!found)
+		return false;
+	found += strlen(label);
+	while (found[length] && found[length] != '"')
+		length += found[length] == '\\' && found[length + 1] ? 2 : 1;
+	snprintf(text, room, "%.*s", (int)length, found);
+	return true;
+}
+
+static void take_of_set(struct status_set *set, const char *metric, double value)
+{
+	if (!strcmp(metric, "running"))
+		set->is_running = value > 0;
+	else if (!strcmp(metric, "size_bytes"))
+		set->size_bytes = value;
+	else if (!strcmp(metric, "unused_percent"))
+		set->unused_percent = value;
+	else if (!strcmp(metric, "clean_percent"))
+		set->clean_percent = value;
+	else if (!strcmp(metric, "dirty_percent"))
+		set->dirty_percent = value;
+	else if (!strcmp(metric, "metadata_percent"))
+		set->metadata_percent = value;
+}
+
+static void take_of_volume(struct status_volume *volume, const char *metric, double value)
+{
+	enum { STATE_INCONSISTENT = 3 };
+
+	if (!strcmp(metric, "size_bytes"))
+		volume->size_bytes = value;
+	else if (!strcmp(metric, "dirty_bytes"))
+		volume->dirty_bytes = value;
+	else if (!strcmp(metric, "dirty_target_bytes"))
+		volume->dirty_target_bytes = value;
+	else if (!strcmp(metric, "writeback_rate_bytes"))
+		volume->rate_bytes = value;
+	else if (!strcmp(metric, "detaching"))
+		volume->is_detaching = value > 0;
+	else if (!strcmp(metric, "state"))
+		volume->is_inconsistent = value == STATE_INCONSISTENT;
+}
+
+/* A line is NAME{LABELS} VALUE; a label may contain a space, the value does not. */
+static void take_line(struct status *status, const char *line)
+{
+	char metric[64], label[STATUS_SENTENCE_BYTES];
+	const char *space = strrchr(line, ' ');
+	double value = space ? strtod(space, NULL) : 0;
+
+	if (!space)
+		return;
+	if (sscanf(line, "bcachefuse_set_%63[a-z_]", metric) == 1 &&
+	    label_of(line, "{set=\"", label, sizeof(label)))
+		take_of_set(set_of(status, label), metric, value);
+	else if (sscanf(line, "bcachefuse_volume_%63[a-z_]", metric) == 1 &&
+		 label_of(line, "{volume=\"", label, sizeof(label)))
+		take_of_volume(volume_of(status, label), metric, value);
+	else if (!strncmp(line, "bcachefuse_device_errors_total{", 31) && value > 0 &&
+		 label_of(line, "{device=\"", label, sizeof(label)))
+		add_trouble(status, "device-errors", label,
+			    "the device has answered errors; metrics and last_error say which");
+}
+
+static void find_troubles(struct status *status)
+{
+	for (unsigned i = 0; i < status->set_count; i++)
+		if (!status->sets[i].is_running)
+			add_trouble(status, "set-not-running", status->sets[i].uuid,
+				    "the set has failed, or is starting");
+	for (unsigned i = 0; i < status->volume_count; i++)
+		if (status->volumes[i].is_inconsistent)
+			add_trouble(status, "volume-inconsistent", status->volumes[i].name,
+				    "the volume was started without its dirty data");
+}
+
+void status_parse(struct status *status, const char *metrics)
+{
+	autofree char *copy = strdup(metrics);
+	char *rest = copy, *line;
+
+	assert(copy);
+	while ((line = strsep(&rest, "\n")))
+		if (*line != '#')
+			take_line(status, line);
+	find_troubles(status);
+}
+
+/* ---- control files ---- */
+
+/* The last part of where a link points to; empty if there is none. */
+static void read_link(const char *point, const char *directory, const char *name,
+		      char text[STATUS_TEXT_BYTES])
+{
+	autofree char *path = NULL;
+	char target[PATH_MAX];
+	const char *slash;
+	ssize_t length;
+
+	if (asprintf(&path, "%s/%s/%s", point, directory, name) < 0)
+		abort();
+	length = readlink(path, target, sizeof(target) - 1);
+	target[length > 0 ? length : 0] = '\0';
+	slash = strrchr(target, '/');
+	snprintf(text, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
+		 slash ? slash + 1 : target);
+}
+
+/* The file has all modes, the chosen one in brackets. */
+static void read_mode(const char *point, const char *directory, char mode[STATUS_TEXT_BYTES])
+{
+	char text[LIVE_TEXT_BYTES];
+	const char *open = strchr(live_read(text, point, directory, "cache_mode"), '[');
+
+	mode[0] = '\0';
+	if (open)
+		snprintf(mode, STATUS_TEXT_BYTES, "%.*s", (int)strcspn(open + 1, "]"), open + 1);
+}
+
+static void read_hits(struct status_volume *volume, const char *point, const char *directory)
+{
+	char text[LIVE_TEXT_BYTES], stats[PATH_MAX];
+
+	for (unsigned i = 0; i < STATUS_PERIODS; i++) {
+		snprintf(stats, sizeof(stats), "%s/%s", directory, period_names[i]);
+		if (strtoull(live_read(text, point, stats, "cache_hits"), NULL, 10) +
+		    strtoull(live_read(text, point, stats, "cache_misses"), NULL, 10))
+			volume->hit_percent[i] =
+				atoi(live_read(text, point, stats, "cache_hit_ratio"));
+	}
+}
+
+/* A detach writes back all the same, but not on a read-only mount. */
+static bool is_held(const char *point, const char *directory, bool is_detaching)
+{
+	char text[LIVE_TEXT_BYTES];
+	struct statvfs info;
+
+	if (!statvfs(point, &info) && info.f_flag & ST_RDONLY)
+		return true;
+	return !is_detaching &&
+	       !strcmp(live_read(text, point, directory, "writeback_running"), "0");
+}
+
+/* What the words behind the comma of `state` mean. */
+static void find_troubles_of_state(struct status *status, const struct status_volume *volume)
+{
+	if (strstr(volume->state, "writing back fails"))
+		add_trouble(status, "writeback-fails", volume->name,
+			    "dirty data cannot be written to the backing device");
+	if (strstr(volume->state, "waits for room"))
+		add_trouble(status, "set-waits-for-room", volume->name,
+			    "the file system below the cache is full: make room there");
+	if (strstr(volume->state, "has failed"))
+		add_trouble(status, "volume-set-failed", volume->name,
+			    "dirty data answer errors until the set is back");
+}
+
+static void read_volume(struct status *status, struct status_volume *volume)
+{
+	char directory[STATUS_TEXT_BYTES + 32], text[LIVE_TEXT_BYTES];
+
+	snprintf(directory, sizeof(directory), "sys/block/%s/bcache", volume->name);
+	read_link(status->directory, directory, "cache", volume->set);
+	snprintf(volume->backing, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
+		 live_read(text, status->directory, directory, "backing_dev_name"));
+	snprintf(volume->uuid, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
+		 live_read(text, status->directory, directory, "backing_dev_uuid"));
+	snprintf(volume->state, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
+		 live_read(text, status->directory, directory, "state"));
+	read_mode(status->directory, directory, volume->mode);
+	volume->is_held = is_held(status->directory, directory, volume->is_detaching);
+	read_hits(volume, status->directory, directory);
+	find_troubles_of_state(status, volume);
+}
+
+int status_read(struct status *status, const char *directory, struct error *error)
+{
+	autofree char *path = NULL, *metrics = NULL;
+
+	*status = (struct status){ .directory = directory };
+	if (asprintf(&path, "%s/metrics", directory) < 0)
+		abort();
+	metrics = live_read_all(path, error);
+	if (!metrics)
+		return -error->code;
+	status_parse(status, metrics);
+	for (unsigned i = 0; i < status->volume_count; i++)
+		read_volume(status, &status->volumes[i]);
+	return 0;
+}
+
+void status_done(struct status *status)
+{
+	free(status->sets);
+	free(status->volumes);
+	free(status->troubles);
+	*status = (struct status){ 0 };
+}
