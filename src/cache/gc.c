@@ -121,7 +121,7 @@ static LOCKED void begin(struct gc *gc)
 	gc->began_ns = gc->last_begin_ns = now;
 	gc->nodes = gc->keys = gc->key_words = gc->data_sectors = 0;
 	gc->given_back = set->index.nodes_given_back;
-	gc->rewrites_before = gc->rewrites;
+	gc->rewrites_before = set->index.rewrites;
 	gc->found_remains = false;
 	memset(gc->is_stale, 0, sizeof(gc->is_stale));
 	gc_windows_begin(&gc->windows);
@@ -147,7 +147,7 @@ static LOCKED void clear(struct gc *gc)
  */
 static LOCKED void want_another(struct gc *gc)
 {
-	bool are_removed = gc->rewrites > gc->rewrites_before ||
+	bool are_removed = gc->set->index.rewrites > gc->rewrites_before ||
 			   gc->set->index.nodes_given_back > gc->given_back;
 
 	SIM_SOMETIMES_IF(gc->found_remains && are_removed,

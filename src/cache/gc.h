@@ -41,7 +41,7 @@ struct gc {
 	struct gc_move move;
 	bool is_stale[INDEX_LEVELS_MAX];	/* interior nodes on the path: to be rewritten */
 	uint64_t given_back;		/* index->nodes_given_back when the run began */
-	uint64_t rewrites_before;	/* `rewrites` at that time */
+	uint64_t rewrites_before;	/* index->rewrites at that time */
 	bool found_remains;		/* keys of a volume that has gone, in this run */
 	bool is_stopping;
 	bool rewrites_all;		/* gc_always_rewrite: each leaf */

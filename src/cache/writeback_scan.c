@@ -70,19 +70,24 @@ static LOCKED bool scan_leaf(struct writeback *writeback, const struct part *par
 	return true;
 }
 
-/* The stripes that are scanned, or the next ones; they begin with a block of the volume. */
+/*
+ * The stripes that are scanned, or the next ones; they begin with a block of the volume.  An extent
+ * that crosses the end of the last ones was added whole, so the scan goes on behind it.
+ */
 static LOCKED bool find_full_stripes(struct writeback *writeback)
 {
 	const struct volume *volume = writeback->volume;
 	uint64_t start;
 
-	if (writeback->full_at < writeback->full_end)
-		return true;
-	if (!volume->stripes ||
-	    !stripes_next_full(volume->stripes, writeback->full_end, &start, &writeback->full_end))
-		return false;
-	start = max_u64(start, volume->data_offset);
-	writeback->full_at = start - (start - volume->data_offset) % volume->block_sectors;
+	while (writeback->full_at >= writeback->full_end) {
+		if (!volume->stripes ||
+		    !stripes_next_full(volume->stripes, writeback->full_end, &start,
+				       &writeback->full_end))
+			return false;
+		start = max_u64(start, volume->data_offset);
+		start -= (start - volume->data_offset) % volume->block_sectors;
+		writeback->full_at = max_u64(writeback->full_at, start);
+	}
 	return true;
 }
 
