@@ -16,7 +16,7 @@
 #include "base/sometimes.h"
 #include "blame.h"
 
-enum { SECTOR = 512, SLOTS_TO_SPARE = 8, WAIT_NS = 1000000,
+enum { SECTOR = 512, SLOTS_TO_SPARE = 20, WAIT_NS = 1000000,
        GAP_NS_MAX = 50000000 };
 
 /* Volumes that attach need slots, too, and none is ever used again. */

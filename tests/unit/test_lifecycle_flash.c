@@ -250,7 +250,7 @@ Test(flash, volumes_that_are_destroyed_leave_no_keys)
 }
 
 /* The second one finds the buckets empty: else a set of such volumes alone would stay full. */
-Test(flash, volumes_that_are_destroyed_give_their_buckets_back_by_themselves)
+Test(flash, destroyed_volumes_give_their_buckets_back)
 {
 	struct space *space = &world.set->cache.space;
 	uint64_t available;

@@ -187,7 +187,7 @@ static void fail_flush_of_writeback(void)
 	cr_assert(zero(int, fail_syncs));
 }
 
-Test(failed_flush, is_told_once_by_the_next_flush_if_it_was_for_writeback)
+Test(failed_flush, of_writeback_is_told_by_the_next_flush)
 {
 	int fd = serve_from_memory();
 
