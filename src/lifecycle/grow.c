@@ -56,7 +56,8 @@ int dirty_end_go_on(struct dirty_end *find, struct op *op)
 void volume_set_dirty_end(struct volume *volume, uint64_t key_sector)
 {
 	volume->dirty_end = key_sector > volume->data_offset ? key_sector - volume->data_offset : 0;
-	if (volume->dirty_end > volume->sectors)
+	/* Before there is a mount, daemon_check_complete() says so. */
+	if (volume->dirty_end > volume->sectors && volume->daemon->directory)
 		log_warning("%s is read-only: found %llu sectors, but its set has dirty data up to "
 			    "sector %llu",
 			    volume->name, (ull)volume->sectors, (ull)volume->dirty_end);
