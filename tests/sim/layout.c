@@ -244,6 +244,7 @@ bool layout_read(struct layout *layout, struct sim_disk *cache)
 	add_prio_table(layout);
 	see_pointer(layout, ring.uuids.ptr);
 	raise_generation(layout, ring.root.ptr);
+	raise_generation(layout, ring.uuids.ptr);
 	layout->root = bucket_of(layout, ring.root.ptr);
 	layout->uuids = bucket_of(layout, ring.uuids.ptr);
 	add_node(layout, &ring.root, ring.root_level);
