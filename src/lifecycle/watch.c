@@ -67,7 +67,9 @@ static void watch_tell(struct watch *watch)
 		  device_path(watch->device), kind_names[kind],
 		  strerror(-counts->last_error[kind]), errors);
 	log_warning("%s", note.text);
-	daemon_note_error(watch->daemon, &note);
+	/* That the set waits for room says more, and must stay where users look. */
+	if (!device_is_short_of_room(watch->device))
+		daemon_note_error(watch->daemon, &note);
 }
 
 static void cache_has_too_many(struct cache_set *set)
