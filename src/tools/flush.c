@@ -495,6 +495,7 @@ int tool_flush(int argc, char **argv)
 		progress_end(&flush.progress);
 	if (flush.list)
 		fclose(flush.list);
+	code = flush_report(&flush, result, &error);
 	free(flush.volume);
-	return flush_report(&flush, result, &error);
+	return code;
 }
