@@ -80,10 +80,12 @@ take_down() {
 trap take_down EXIT
 trap 'exit 130' INT TERM HUP PIPE
 
-# is_gone PID: a zombie that nobody waits for is.
+# is_gone PID: a zombie that nobody waits for is, and one that is reaped while we look at it.
 is_gone() {
+	local state
 	kill -0 "$1" 2>/dev/null || return 0
-	[ "$(cut -d ' ' -f 3 "/proc/$1/stat" 2>/dev/null)" = Z ]
+	state=$(cut -d ' ' -f 3 "/proc/$1/stat" 2>/dev/null)
+	[ "${state:-Z}" = Z ]
 }
 
 # wait_gone PID: until the process has ended, for ten seconds at most.
