@@ -206,6 +206,7 @@ lifecycle_sources = \
 control_sources = \
 	src/control/control.h \
 	src/control/daemon_files.c \
+	src/control/daemon_metrics.c \
 	src/control/device_files.c \
 	src/control/device_metrics.c \
 	src/control/facts.c \
@@ -217,6 +218,7 @@ control_sources = \
 	src/control/metrics.h \
 	src/control/set_files.c \
 	src/control/set_internal_files.c \
+	src/control/set_metrics.c \
 	src/control/stats_files.c \
 	src/control/store.c \
 	src/control/text.c \
@@ -230,6 +232,7 @@ control_sources = \
 	src/control/tunables.c \
 	src/control/tunables.h \
 	src/control/volume_files.c \
+	src/control/volume_metrics.c \
 	src/control/writeback_files.c \
 	src/control/writeback_files.h \
 	$(NULL)

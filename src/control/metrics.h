@@ -5,8 +5,22 @@
 #pragma once
 
 #include "control/text.h"
-#include "lifecycle/daemon.h"
+
+struct daemon;
 
 void metrics_print(struct daemon *daemon, struct text *text);
-/* The part of it about devices (device_metrics.c). */
+
+/* ---- its parts ---- */
+
+enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
+
+/*
+ * HELP and TYPE of bcachefuse_OF_NAME: once for each name, before its samples, all of which follow
+ * together.
+ */
+void metrics_head(const char *of, const char *name, const char *help, enum metric_kind kind,
+		  struct text *text);
+void daemon_metrics_print(const struct daemon *daemon, struct text *text);
+void volume_metrics_print(struct daemon *daemon, struct text *text);
+void set_metrics_print(struct daemon *daemon, struct text *text);
 void device_metrics_print(struct daemon *daemon, struct text *text);

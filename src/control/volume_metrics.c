@@ -1,0 +1,217 @@
+/*
+ * Metrics of volumes: bcachefuse_volume_NAME, a sample for each volume.
+ */
+#include "control/metrics.h"
+
+#include "base/escape.h"
+#include "base/units.h"
+#include "lifecycle/daemon.h"
+
+enum {
+	SECTOR_BYTES = 512,
+	QUOTED_LABEL_BYTES = 5 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \\x1b */
+};
+#define NS_PER_SECOND 1e9
+
+struct volume_metric {
+	const char *name, *help;
+	enum metric_kind kind;
+	double (*value)(const struct volume *volume);
+	bool of_flash;		/* also for flash-only volumes */
+};
+
+static double volume_bytes(const struct volume *volume)
+{
+	return (double)volume->sectors * SECTOR_BYTES;
+}
+
+static double volume_dirty(const struct volume *volume)
+{
+	return volume_dirty_bytes(volume);
+}
+
+static double volume_target(const struct volume *volume)
+{
+	return volume->set ? (double)writeback_target_of(volume) * SECTOR_BYTES : 0;
+}
+
+static double volume_writeback_rate(const struct volume *volume)
+{
+	return (double)writeback_current_rate(&volume->writeback) * SECTOR_BYTES;
+}
+
+static double volume_written_back(const struct volume *volume)
+{
+	return (double)volume->writeback.sectors_done * SECTOR_BYTES;
+}
+
+static double volume_writeback_errors(const struct volume *volume)
+{
+	return volume->writeback.read_errors + volume->writeback.write_errors;
+}
+
+static double volume_detaching(const struct volume *volume)
+{
+	return volume->is_detaching;
+}
+
+static double volume_state_number(const struct volume *volume)
+{
+	return volume_state(volume);
+}
+
+static double volume_io_errors(const struct volume *volume)
+{
+	return device_errors(volume->backing);
+}
+
+static double volume_opens(const struct volume *volume)
+{
+	return volume->opens;
+}
+
+static double volume_under_way(const struct volume *volume)
+{
+	return volume->traffic.under_way;
+}
+
+/* Only the total is a counter; the other periods decay (cache/stats.h). */
+static double total_of(const struct stats *stats, enum stats_counter counter)
+{
+	return stats_value(stats, STATS_TOTAL, counter);
+}
+
+static double volume_hits(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_HITS);
+}
+
+static double volume_misses(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_MISSES);
+}
+
+static double volume_bypass_hits(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_BYPASS_HITS);
+}
+
+static double volume_bypass_misses(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_BYPASS_MISSES);
+}
+
+static double volume_bypassed(const struct volume *volume)
+{
+	return total_of(&volume->stats, STATS_BYPASSED_SECTORS) * SECTOR_BYTES;
+}
+
+static double volume_reads(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_READ].requests;
+}
+
+static double volume_read_bytes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_READ].bytes;
+}
+
+/* With the number of reads it gives the average latency, as in /proc/diskstats. */
+static double volume_read_seconds(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_READ].ns / NS_PER_SECOND;
+}
+
+static double volume_writes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_WRITE].requests;
+}
+
+static double volume_written_bytes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_WRITE].bytes;
+}
+
+static double volume_write_seconds(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_WRITE].ns / NS_PER_SECOND;
+}
+
+static double volume_flushes(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_FLUSH].requests;
+}
+
+static double volume_flush_seconds(const struct volume *volume)
+{
+	return volume->traffic.of[TRAFFIC_FLUSH].ns / NS_PER_SECOND;
+}
+
+static const struct volume_metric volume_metrics[] = {
+	{ "size_bytes", "Size of the volume.", METRIC_GAUGE, volume_bytes, true },
+	{ "dirty_bytes", "Dirty data: data that only the cache holds.", METRIC_GAUGE,
+	  volume_dirty, true },
+	{ "dirty_target_bytes", "Dirty data beyond this are written back faster.", METRIC_GAUGE,
+	  volume_target, false },
+	{ "writeback_rate_bytes", "Bytes per second at which dirty data are written back.",
+	  METRIC_GAUGE, volume_writeback_rate, false },
+	{ "written_back_bytes_total", "Dirty data that were written back, and are clean since.",
+	  METRIC_COUNTER, volume_written_back, false },
+	{ "writeback_errors_total", "Extents that could not be written back, and stay dirty.",
+	  METRIC_COUNTER, volume_writeback_errors, false },
+	{ "detaching", "1: dirty data are written back in order to detach the volume.",
+	  METRIC_GAUGE, volume_detaching, false },
+	{ "state", "0 no cache, 1 clean, 2 dirty, 3 inconsistent.", METRIC_GAUGE,
+	  volume_state_number, false },
+	{ "open_handles", "Open handles of the volume.", METRIC_GAUGE, volume_opens, true },
+	{ "requests_under_way", "Requests in flight.", METRIC_GAUGE, volume_under_way,
+	  true },
+	{ "backing_errors_total", "I/O errors of the backing device.", METRIC_COUNTER,
+	  volume_io_errors, false },
+	{ "cache_hits_total", "Reads answered from the cache alone.", METRIC_COUNTER, volume_hits,
+	  false },
+	{ "cache_misses_total", "Reads that needed data from the backing device.", METRIC_COUNTER,
+	  volume_misses, false },
+	{ "cache_bypass_hits_total", "Bypassed reads whose data were in the cache.", METRIC_COUNTER,
+	  volume_bypass_hits, false },
+	{ "cache_bypass_misses_total", "Bypassed reads whose data were not all in the cache.",
+	  METRIC_COUNTER, volume_bypass_misses, false },
+	{ "bypassed_bytes_total", "Bytes that bypassed the cache.", METRIC_COUNTER,
+	  volume_bypassed, false },
+	{ "reads_total", "Reads completed.", METRIC_COUNTER, volume_reads, true },
+	{ "read_bytes_total", "Bytes read.", METRIC_COUNTER, volume_read_bytes, true },
+	{ "read_seconds_total", "Total time of all reads.", METRIC_COUNTER, volume_read_seconds,
+	  true },
+	{ "writes_total", "Writes completed.", METRIC_COUNTER, volume_writes, true },
+	{ "written_bytes_total", "Bytes written.", METRIC_COUNTER, volume_written_bytes, true },
+	{ "write_seconds_total", "Total time of all writes.", METRIC_COUNTER, volume_write_seconds,
+	  true },
+	{ "flushes_total", "Flushes completed.", METRIC_COUNTER, volume_flushes, true },
+	{ "flush_seconds_total", "Total time of all flushes.", METRIC_COUNTER, volume_flush_seconds,
+	  true },
+};
+
+/* A volume is named by number, UUID and label: the number may change from mount to mount. */
+static void print_volume_metric(struct daemon *daemon, const struct volume_metric *metric,
+				struct text *text)
+{
+	char uuid[40], label[QUOTED_LABEL_BYTES];
+
+	metrics_head("volume", metric->name, metric->help, metric->kind, text);
+	for (const struct volume *volume = daemon_first_volume(daemon); volume;
+	     volume = daemon_next_volume(daemon, volume)) {
+		if (volume->is_flash && !metric->of_flash)
+			continue;
+		escape_quoted(label, sizeof(label), volume->label);
+		text_print(text,
+			   "bcachefuse_volume_%s{volume=\"%s\",uuid=\"%s\",label=\"%s\"} %.17g\n",
+			   metric->name, volume->name, units_print_uuid(uuid, volume->uuid),
+			   label, metric->value(volume));
+	}
+}
+
+void volume_metrics_print(struct daemon *daemon, struct text *text)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(volume_metrics); i++)
+		print_volume_metric(daemon, &volume_metrics[i], text);
+}
