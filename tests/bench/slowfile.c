@@ -5,7 +5,8 @@
  *   -s   average seek, 8000 at first          -r   half a rotation, 4170
  *   -b   what passes below the head, 150      -S   a gap that is still sequential, 1 MiB
  *   -c   a volatile write cache: a write costs its transfer alone, a flush a seek
- *   -f   while NAME.read exists, reads fail with EIO; NAME.write: writes and flushes
+ *   -f   while NAME.read exists, reads fail with EIO; NAME.write: writes and flushes.  If NAME.read
+ *        has lines, "OFFSET BYTES", only reads of these ranges fail
  *
  * One thread is the one head: requests are served one after the other, in their order.
  * The time of each is that of its transfer, and, unless it begins at or a
@@ -168,6 +169,28 @@ static bool fails(const struct disk *disk, const char *kind)
 	return !access(path, F_OK);
 }
 
+/* Does the file with bad ranges name one that the read touches, or is it empty? */
+static bool read_fails(const struct disk *disk, uint64_t offset, uint64_t bytes)
+{
+	unsigned long long from, length;
+	bool is_empty = true, is_bad = false;
+	char path[4096];
+	FILE *ranges;
+
+	if (!disk->failing)
+		return false;
+	snprintf(path, sizeof(path), "%s.read", disk->failing);
+	ranges = fopen(path, "re");
+	if (!ranges)
+		return false;
+	while (!is_bad && fscanf(ranges, "%llu %llu", &from, &length) == 2) {
+		is_empty = false;
+		is_bad = from < offset + bytes && offset < from + length;
+	}
+	fclose(ranges);
+	return is_bad || is_empty;
+}
+
 static void disk_read(fuse_req_t request, fuse_ino_t inode, size_t bytes, off_t at,
 		      struct fuse_file_info *file)
 {
@@ -184,7 +207,7 @@ static void disk_read(fuse_req_t request, fuse_ino_t inode, size_t bytes, off_t 
 	if (bytes)
 		serve(disk, offset, bytes, false);
 	got = pread(disk->fd, disk->buffer, bytes, offset);
-	if (fails(disk, "read"))
+	if (read_fails(disk, offset, bytes))
 		fuse_reply_err(request, EIO);
 	else if (got < 0)
 		fuse_reply_err(request, errno);
