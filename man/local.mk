@@ -4,6 +4,7 @@ dist_man_MANS += \
 	man/bcachefuse-control.7 \
 	man/bcachefuse-format.5 \
 	man/bcachefuse-convert.8 \
+	man/bcachefuse-export.8 \
 	man/bcachefuse-flush.8 \
 	man/bcachefuse-ctl.8 \
 	man/bcachefuse-overlay.8 \

@@ -320,6 +320,11 @@ tools_sources = \
 	src/tools/ctl.c \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \
+	src/tools/export.c \
+	src/tools/export_copy.c \
+	src/tools/export_copy.h \
+	src/tools/export_output.c \
+	src/tools/export_output.h \
 	src/tools/flush.c \
 	src/tools/format.c \
 	src/tools/format.h \
@@ -347,6 +352,8 @@ tools_sources = \
 	src/tools/progress.c \
 	src/tools/progress.h \
 	src/tools/remount.c \
+	src/tools/rescue_map.c \
+	src/tools/rescue_map.h \
 	src/tools/serve.c \
 	src/tools/show.c \
 	src/tools/status.c \

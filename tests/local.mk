@@ -120,6 +120,7 @@ unit_tests = \
 	tests/unit/test_superblock \
 	tests/unit/test_time_stats \
 	tests/unit/test_tools_progress \
+	tests/unit/test_tools_rescue_map \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
 	$(NULL)
@@ -156,6 +157,9 @@ tests_unit_test_convert_move_SOURCES = \
 	$(NULL)
 tests_unit_test_convert_move_LDADD = $(LDADD) $(UUID_LIBS)
 tests_unit_test_tools_progress_SOURCES = tests/unit/test_tools_progress.c src/tools/progress.c
+tests_unit_test_tools_rescue_map_SOURCES = \
+	tests/unit/test_tools_rescue_map.c \
+	src/tools/rescue_map.c
 tests_unit_test_status_SOURCES = \
 	tests/unit/test_status.c \
 	src/tools/live.c \
@@ -269,6 +273,7 @@ mount_tests = \
 	tests/mount/status.tap \
 	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
+	tests/tools/export.tap \
 	tests/tools/flush.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)

@@ -1,0 +1,363 @@
+/*
+ * bcachefuse export: copies a volume out of members that are only read.
+ *
+ * The engine runs as for a mount with -o ro (tools/offline.h), so the copy is what such a mount
+ * shows, also of a set with dirty data after a crash.  A range that can be read nowhere does not
+ * end it: it is left out, and written into a map (tools/rescue_map.h).
+ *
+ *	members --offline--> the volume --> COPY --> end of the output --> map
+ *
+ * Errors of devices do not stop the volume or its set, however many there are.
+ */
+#include "tools/tools.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "tools/export_copy.h"
+#include "tools/member.h"
+#include "tools/offline.h"
+#include "tools/progress.h"
+
+static const char usage_text[] =
+	"Usage: bcachefuse export [OPTION]... VOLUME MEMBER...\n"
+	"Copies a volume out of its members, which are only read.  VOLUME is its name (bcache0),\n"
+	"its UUID, its label, or its backing device; the members are the cache device and the\n"
+	"backing device, in any order.\n"
+	"\n"
+	"  -o, --output=FILE    write there; \"-\", as without it: to standard output\n"
+	"  -m, --map=FILE       write the map there, not to the output's name with \".map\"\n"
+	"  -f, --force          overwrite an existing file, or a block device\n"
+	"  -q, --quiet          no progress\n"
+	"      --progress=json  progress as JSON, an object a line\n"
+	"  -h, --help           print this help\n"
+	"\n"
+	"Ranges that cannot be read are holes of the output; the map, in the format of GNU\n"
+	"ddrescue, says which they are.\n"
+	"\n"
+	"Examples:\n"
+	"  bcachefuse export -o disk.img bcache0 /dev/nvme0n1p3 /dev/sdb\n"
+	"  bcachefuse export -o rescued.img -m rescued.map root cache.img backing.img\n"
+	"  bcachefuse export bcache0 cache.img backing.img | zstd >disk.img.zst\n"
+	"\n"
+	"Exit codes: 0 all is copied, 1 refused or failed, 2 usage error, 3 some ranges cannot be\n"
+	"read, 4 interrupted.\n";
+
+struct export {
+	struct offline_work work;
+	/* from the command line */
+	const char *volume_name, *output_path, *map_path;
+	bool force;
+	enum progress_style style;
+	/* the run */
+	bool has_begun;
+	struct export_output output;
+	struct rescue_map map;
+	struct export_copy copy;
+	struct progress progress;
+	char name[64], uuid[40];	/* of the volume, for the report */
+};
+
+/* ---- the volume ---- */
+
+static bool is_named(const struct volume *volume, const char *name)
+{
+	uint8_t uuid[16];
+
+	return !strcmp(volume->name, name) || (*name && !strcmp(volume->label, name)) ||
+	       (volume->backing && !strcmp(device_path(volume->backing), name)) ||
+	       (!units_parse_uuid(name, uuid) && !memcmp(uuid, volume->uuid, sizeof(uuid)));
+}
+
+static int say_no_volume(const struct export *export, const struct daemon *daemon,
+			 struct error *error)
+{
+	const struct volume *volume = daemon_first_volume(daemon);
+	char list[ERROR_TEXT_BYTES / 2] = "", uuid[40];
+	size_t length = 0;
+
+	for (; volume && length < sizeof(list); volume = daemon_next_volume(daemon, volume))
+		length += snprintf(list + length, sizeof(list) - length, "%s%s (%s)",
+				   length ? ", " : "", volume->name,
+				   volume->label[0] ? volume->label :
+						      units_print_uuid(uuid, volume->uuid));
+	return error_set(error, ENOENT, "there is no volume \"%s\"; the members have %s",
+			 export->volume_name, length ? list : "none");
+}
+
+static int find_volume(const struct export *export, const struct daemon *daemon,
+		       struct volume **found, struct error *error)
+{
+	struct volume *volume = daemon_first_volume(daemon);
+
+	*found = NULL;
+	for (; volume; volume = daemon_next_volume(daemon, volume)) {
+		if (!is_named(volume, export->volume_name))
+			continue;
+		if (*found)
+			return error_set(error, EINVAL, "both %s and %s are \"%s\": give a name or "
+					 "a UUID", (*found)->name, volume->name,
+					 export->volume_name);
+		*found = volume;
+	}
+	return *found ? 0 : say_no_volume(export, daemon, error);
+}
+
+/* A rescue goes on, however many errors there are. */
+static void lift_error_limits(const struct volume *volume)
+{
+	if (volume->backing)
+		device_set_error_limit(volume->backing, UINT64_MAX, 0);
+	if (volume->set)
+		device_set_error_limit(volume->set->cache.device, UINT64_MAX, 0);
+}
+
+/* ---- the work ---- */
+
+static int export_begin(struct export *export, struct daemon *daemon, struct error *error)
+{
+	struct volume *volume;
+	int result = find_volume(export, daemon, &volume, error);
+
+	if (result)
+		return result;
+	lift_error_limits(volume);
+	snprintf(export->name, sizeof(export->name), "%s", volume->name);
+	units_print_uuid(export->uuid, volume->uuid);
+	result = export_output_begin(&export->output, volume->sectors * 512, error);
+	if (!result)
+		result = copy_begin(&export->copy, volume, &export->output, &export->map, error);
+	if (result)
+		return result;
+	progress_begin(&export->progress, "export", export->style, stderr,
+		       clock_ns(daemon->reactor));
+	progress_phase(&export->progress, "copying", export->output.size,
+		       clock_ns(daemon->reactor));
+	export->has_begun = true;
+	return 0;
+}
+
+static int export_step(struct offline_work *work, struct daemon *daemon, struct op *op,
+		       struct error *error)
+{
+	struct export *export = container_of(work, struct export, work);
+	int result = export->has_begun ? 0 : export_begin(export, daemon, error);
+
+	if (!result)
+		result = copy_step(&export->copy, op, error);
+	if (export->has_begun) {
+		export->progress.errors = export->copy.failures;
+		progress_update(&export->progress, export->output.at, clock_ns(daemon->reactor));
+	}
+	return result ? result : export_output_end(&export->output, error);
+}
+
+static void export_print_now(struct offline_work *work)
+{
+	struct export *export = container_of(work, struct export, work);
+
+	if (export->has_begun)
+		progress_print(&export->progress, export->progress.printed_ns);
+}
+
+/* ---- the map ---- */
+
+static int check_map(const struct export *export, const char *const *members, unsigned count,
+		     struct error *error)
+{
+	const char *map = export->map_path;
+
+	if (access(map, F_OK))
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		if (member_check_distinct(members[i], map, NULL))
+			return error_set(error, EINVAL, "%s: is the member %s, which is only read",
+					 map, members[i]);
+	if (member_check_distinct(export->output_path, map, NULL))
+		return error_set(error, EINVAL, "%s: is the output, too", map);
+	if (export->force)
+		return 0;
+	return error_set(error, EEXIST, "%s: exists already; --force overwrites it", map);
+}
+
+/* By default beside the output, if that is a file: then *own is to be freed. */
+static int choose_map(struct export *export, char **own, const char *const *members, unsigned count,
+		      struct error *error)
+{
+	if (!export->map_path && export->output.kind == OUTPUT_FILE) {
+		if (asprintf(own, "%s.map", export->output_path) < 0)
+			return error_set(error, ENOMEM, "no memory for the name of the map");
+		export->map_path = *own;
+	}
+	return export->map_path ? check_map(export, members, count, error) : 0;
+}
+
+/* Of an export without trouble only where it was asked for, or another one would stay. */
+static bool map_is_wanted(const struct export *export, const char *own)
+{
+	return export->map_path &&
+	       (export->map_path != own || export->map.count || !access(own, F_OK) ||
+		export->output.at < export->output.size);
+}
+
+static int write_map(const struct export *export, struct error *error)
+{
+	FILE *file = fopen(export->map_path, "we");
+	bool is_bad;
+
+	if (!file)
+		return error_set(error, errno, "%s: %s", export->map_path, strerror(errno));
+	rescue_map_print(&export->map, file, export->output.at, export->output.size);
+	is_bad = fflush(file) || ferror(file) || (fsync(fileno(file)) && errno != EINVAL);
+	if (fclose(file) || is_bad)
+		return error_set(error, EIO, "%s: could not be written", export->map_path);
+	return 0;
+}
+
+/* ---- the command ---- */
+
+static int export_parse(struct export *export, int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "map", required_argument, NULL, 'm' },
+		{ "force", no_argument, NULL, 'f' },
+		{ "quiet", no_argument, NULL, 'q' },
+		{ "progress", required_argument, NULL, 'P' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "o:m:fqh", long_options, NULL)) != -1)
+		switch (option) {
+		case 'o':
+			export->output_path = optarg;
+			break;
+		case 'm':
+			export->map_path = optarg;
+			break;
+		case 'f':
+			export->force = true;
+			break;
+		case 'q':
+			export->style = PROGRESS_NONE;
+			break;
+		case 'P':
+			if (strcmp(optarg, "json")) {
+				tool_complain("export", "--progress=%s: only json is known",
+					      optarg);
+				return TOOL_USAGE;
+			}
+			export->style = PROGRESS_JSON;
+			break;
+		case 'h':
+			fputs(usage_text, stdout);
+			return -1;
+		default:
+			fputs(usage_text, stderr);
+			return TOOL_USAGE;
+		}
+	if (argc - optind >= 2) {
+		export->volume_name = argv[optind++];
+		return TOOL_DONE;
+	}
+	tool_complain("export", "name the volume, and the members: its cache device and its "
+		      "backing device");
+	return TOOL_USAGE;
+}
+
+static int report_unreadable(const struct export *export)
+{
+	const struct rescue_map *map = &export->map;
+	char bad[UNITS_TEXT_BYTES];
+
+	tool_complain("export", "%s (%s): %s in %u range%s cannot be read (%s); %s%s", export->name,
+		      export->uuid, units_print_size(bad, map->bytes), map->count,
+		      map->count > 1 ? "s" : "", strerror(-export->copy.last_error),
+		      export->map_path ? "which they are: " : "--map=FILE says which they are",
+		      export->map_path ? export->map_path : "");
+	return TOOL_TROUBLE;
+}
+
+/* That nobody reads a stream any more needs no words: it was the reader's wish. */
+static int export_report(const struct export *export, int result, const struct error *error)
+{
+	const struct export_output *output = &export->output;
+	char at[UNITS_TEXT_BYTES], size[UNITS_TEXT_BYTES];
+
+	if (result == -EPIPE && output->kind == OUTPUT_STREAM)
+		return TOOL_UNFINISHED;
+	if (result && result != -EINTR) {
+		tool_complain("export", "%s", error->text);
+		return TOOL_REFUSED;
+	}
+	units_print_size(at, output->at);
+	units_print_size(size, output->size);
+	if (result) {
+		tool_say(stderr, "NOT FINISHED: %s of %s were copied", at, size);
+		return TOOL_UNFINISHED;
+	}
+	if (export->map.count)
+		return report_unreadable(export);
+	if (output->kind != OUTPUT_STREAM)
+		tool_say(stdout, "%s (%s): %s copied to %s", export->name, export->uuid, size,
+			 output->path);
+	return TOOL_DONE;
+}
+
+/* The map is written last, so it names no range that the output does not have. */
+static int export_run(struct export *export, const char *const *members, unsigned count)
+{
+	struct error error = { 0 };
+	autofree char *own_map = NULL;
+	bool has_failed;
+	int result = offline_check_members(members, count, false, &error);
+
+	if (!result)
+		result = export_output_open(&export->output, export->output_path, export->force,
+					    members, count, &error);
+	if (!result)
+		result = choose_map(export, &own_map, members, count, &error);
+	if (!result)
+		result = offline_run(members, count, true, &export->work, &error);
+	if (export->has_begun)
+		progress_end(&export->progress);
+	if (result == -EINTR && export->has_begun && export_output_end(&export->output, &error))
+		result = -error.code;
+	has_failed = (result && result != -EINTR) || !export->has_begun;
+	if (!has_failed && map_is_wanted(export, own_map) && write_map(export, &error))
+		result = -error.code;
+	export_output_close(&export->output, has_failed);
+	return export_report(export, result, &error);
+}
+
+int tool_export(int argc, char **argv)
+{
+	struct export *export = calloc(1, sizeof(*export));
+	int code;
+
+	if (!export) {
+		tool_complain("export", "no memory");
+		return TOOL_REFUSED;
+	}
+	export->work = (struct offline_work){ export_step, export_print_now };
+	export->style = progress_style_of_stream(stderr);
+	export->output_path = "-";
+	export->output.fd = -1;
+	code = export_parse(export, argc, argv);
+	if (!code) {
+		log_open(LOG_TO_STDERR, LOG_LEVEL_WARNING);
+		code = export_run(export, (const char *const *)argv + optind, argc - optind);
+	}
+	copy_done(&export->copy);
+	rescue_map_done(&export->map);
+	free(export);
+	return code < 0 ? TOOL_DONE : code;
+}
