@@ -6,7 +6,7 @@ build_packages="build-essential autoconf automake libtool pkg-config libfuse3-de
 	liburing-dev uuid-dev libblkid-dev libisal-dev"
 test_packages="libcriterion-dev clang libclang-rt-dev user-mode-linux bcache-tools
 	busybox-static fio e2fsprogs xfsprogs zstd nbdkit libnbd-bin qemu-system-common mandoc
-	procps prometheus-node-exporter python3 strace"
+	procps prometheus-node-exporter python3 strace gddrescue"
 
 # A command that fails unasked ends the script (-e), in functions and subshells too (-E), and is
 # named.  A variable without a value is named by bash itself (-u).
