@@ -60,15 +60,17 @@ static void failed(struct writeback *writeback, uint64_t start, uint64_t sectors
 
 /*
  * Whole blocks of both devices, and inside the volume?  All extents are, unless their set is
- * damaged or the backing device has become shorter.
+ * damaged or the backing device has become shorter.  An extent may end within a block of the
+ * volume: one that was the last block, and short, before the backing device grew.
  */
 static bool can_be_copied(struct writeback *writeback, const struct bkey *key)
 {
 	const struct volume *volume = writeback->volume;
+	unsigned logical_sectors = device_logical_block_bytes(volume->backing) / 512;
 
 	return bkey_start(key) >= volume->data_offset &&
 	       bkey_end(key) - volume->data_offset <= volume->sectors &&
-	       volume_has_blocks(volume, bkey_start(key), bkey_sectors(key)) &&
+	       bkey_start(key) % logical_sectors == 0 && bkey_end(key) % logical_sectors == 0 &&
 	       cache_device_has_blocks(cache_device_of(volume->set, key->ptr), key->ptr,
 				       bkey_sectors(key));
 }

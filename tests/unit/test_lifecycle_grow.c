@@ -157,3 +157,29 @@ Test(size, that_suffices_for_dirty_data_lets_all_write)
 	cr_expect(not(volume_is_read_only(world.volume)));
 	cr_expect(eq(int, world_read(END - LESS - 8, 8), FIRST));
 }
+
+/* The rest of the block has nothing to write back. */
+Test(size, that_grows_lets_a_short_last_block_be_written_back)
+{
+	struct error error = { .code = 0 };
+
+	world = (struct world){ .reactor = test_reactor(), .blocking = blocking_new(&error) };
+	world.data = buffer_new(WORLD_REQUEST_BYTES);
+	world_format_cache(1, 0);
+	world_format_backing(8, END + 3, MODE_WRITEBACK);
+	world_serve();
+	world_attach();
+	cr_assert(zero(int, world_write(END, 3, FIRST)));
+	cr_expect(eq(u64, volume_dirty_bytes(world.volume), 3 * 512));
+	make_file(END + MORE);
+	cr_expect(zero(int, measure()), "%s", said.text);
+	cr_expect(eq(int, world_read(END, 3), FIRST));
+	world.volume->writeback_tunables.running = true;
+	world.volume->writeback_tunables.percent = 0;
+	writeback_look_again(&world.volume->writeback);
+	for (unsigned i = 0; i < 3000 && volume_dirty_bytes(world.volume); i++)
+		world_pause();
+	cr_expect(zero(u64, volume_dirty_bytes(world.volume)), "%s",
+		  world.volume->writeback.error.text);
+	cr_expect(eq(int, world_read(END, 3), FIRST));
+}
