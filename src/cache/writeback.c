@@ -106,9 +106,10 @@ static void enter_pause(struct writeback *writeback, uint64_t ns)
 	timer_start(&writeback->timer, ns, &writeback->op);
 }
 
-static uint64_t flush_errors(const struct writeback *writeback)
+/* Those of FUA writes, too, and never forgotten when the counts of errors are. */
+static uint64_t flush_failures(const struct writeback *writeback)
 {
-	return device_counts(writeback->volume->backing)->errors[TRANSFER_FLUSH];
+	return device_counts(writeback->volume->backing)->flush_failures;
 }
 
 static void begin_batch(struct writeback *writeback)
@@ -116,7 +117,7 @@ static void begin_batch(struct writeback *writeback)
 	writeback->state = WRITEBACK_SCAN;
 	writeback->batch->count = writeback->batch->next = 0;
 	writeback->batch->has_kind = writeback->batch->is_complete = false;
-	writeback->batch->flush_errors = flush_errors(writeback);
+	writeback->batch->flush_failures = flush_failures(writeback);
 }
 
 static void begin_pass(struct writeback *writeback)
@@ -396,7 +397,7 @@ static void writeback_step(struct op *op)
 	case WRITEBACK_FLUSH:
 		writeback->batch->next = 0;
 		/* A device may tell a failure once, to whoever asks first, and drop what it had. */
-		if (!error && flush_errors(writeback) != writeback->batch->flush_errors)
+		if (!error && flush_failures(writeback) != writeback->batch->flush_failures)
 			error = -EIO;
 		if (error)
 			flush_failed(writeback, error);

@@ -107,7 +107,7 @@ struct writeback_batch {
 	struct writeback_copy copy[WRITEBACK_COPIES_MAX];
 	uint64_t started, written, ended;
 	uint64_t flying_sectors;
-	uint64_t flush_errors;			/* of the backing device when the batch began */
+	uint64_t flush_failures;		/* of the backing device when the batch began */
 	struct insert insert;
 	struct bkey expected[INSERT_KEYS_MAX];
 };

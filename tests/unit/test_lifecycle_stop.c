@@ -6,10 +6,16 @@
 /* ---- a backing device whose next flush fails ---- */
 
 static int fail_syncs;
+static bool fail_fua;
 
 int fdatasync(int fd)
 {
 	(void)fd;
+	if (fail_fua) {
+		fail_fua = false;
+		device_transfer_ended(world.volume->backing, &(struct transfer_end){
+			.kind = TRANSFER_WRITE, .fua = true, .error = -EIO });
+	}
 	if (!fail_syncs)
 		return 0;
 	fail_syncs--;
@@ -171,6 +177,14 @@ static int serve_from_memory(void)
 	return fd;
 }
 
+static void write_back(void)
+{
+	world.volume->writeback_tunables.running = true;
+	world.volume->writeback_tunables.percent = 0;
+	world.volume->writeback_tunables.delay = 0;
+	writeback_look_again(&world.volume->writeback);
+}
+
 /* A write that is answered, and then a flush for writeback that fails: the write may be lost. */
 static void fail_flush_of_writeback(void)
 {
@@ -178,10 +192,7 @@ static void fail_flush_of_writeback(void)
 	world.volume->mode = MODE_WRITETHROUGH;
 	cr_assert(zero(int, world_write(0, 8, 1)));
 	fail_syncs = 1;
-	world.volume->writeback_tunables.running = true;
-	world.volume->writeback_tunables.percent = 0;
-	world.volume->writeback_tunables.delay = 0;
-	writeback_look_again(&world.volume->writeback);
+	write_back();
 	while (!world.volume->writeback.write_errors)
 		world_pause();
 	cr_assert(zero(int, fail_syncs));
@@ -194,6 +205,23 @@ Test(failed_flush, of_writeback_is_told_by_the_next_flush)
 	fail_flush_of_writeback();
 	cr_expect(eq(int, world_ask(REQUEST_FLUSH, 0, 0), -EIO));
 	cr_expect(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	close(fd);
+}
+
+/* The device was told by a FUA write that what it had is lost, and tells the flush nothing. */
+Test(failed_flush, of_a_fua_write_keeps_dirty_what_was_being_written_back)
+{
+	int fd = serve_from_memory();
+
+	cr_assert(zero(int, world_write(64, 8, 1)));
+	fail_fua = true;
+	write_back();
+	while (fail_fua)
+		world_pause();
+	for (unsigned i = 0; i < 10; i++)
+		world_pause();
+	cr_expect(eq(u64, world.volume->writeback.write_errors, 1));
+	cr_expect(eq(u64, volume_dirty_bytes(world.volume), 8 * 512));
 	close(fd);
 }
 
