@@ -46,7 +46,10 @@ struct move {
 
 /* The bytes that the journal takes with the largest pieces that fit into `room`; 0: none do. */
 uint64_t move_journal_bytes(uint64_t room, uint64_t *piece);
-/* Is there a record of a move on `journal`?  Then it is read, to go on with move_run(). */
+/*
+ * Is there a record of a move on `journal`, that has changed the device?  Then it is read, to go on
+ * with move_run().
+ */
 bool move_find(struct move *move);
 /* Begins a move, whose journal is at the end of `journal`; nothing is changed before that. */
 int move_begin(struct move *move, uint64_t piece, struct error *error) MUST_CHECK;

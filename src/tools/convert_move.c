@@ -20,6 +20,9 @@
  *     turn.  So at any moment one record and its slot are whole.
  * (CONVERT-3) The last sector makes the device valid.  Its content tells whether it was written:
  *     then the device may be in use again, and only the records are erased.
+ * (CONVERT-4) The note makes the device invalid, first of all by the one sector that made it valid.
+ *     Before that the device may be used, although there is a record: then the head in the journal
+ *     is old, and the move begins anew.
  */
 #include <assert.h>
 #include <errno.h>
@@ -206,6 +209,45 @@ static void record_take(struct move *move, const struct record_disk *disk)
 	memcpy(move->id, disk->id, sizeof(move->id));
 }
 
+static void note_fill(const struct move *move, struct note_disk *note)
+{
+	memset(note, 0, sizeof(*note));
+	memcpy(note->text, note_text, sizeof(note_text));
+	memcpy(note->id, move->id, sizeof(note->id));
+}
+
+/* The sector that made the device valid before the move. */
+static uint64_t first_sector(const struct move *move)
+{
+	return move->is_back ? SUPERBLOCK_OFFSET : move->magic_offset;
+}
+
+/* Does that sector have what the note has there?  Down, the note is followed by zeros. */
+static bool has_note(const struct move *move)
+{
+	union {
+		struct note_disk note;
+		char bytes[SUPERBLOCK_OFFSET + 512];
+	} blank = { .bytes = { 0 } };
+	uint64_t at = first_sector(move);
+	char found[512];
+
+	assert(at + sizeof(found) <= sizeof(blank));
+	note_fill(move, &blank.note);
+	return !device_read_now(move->device, found, at / 512, 1) &&
+	       !memcmp(found, blank.bytes + at, sizeof(found));
+}
+
+/*
+ * CONVERT-4.  A journal in a file may be that of another device, whose head nobody else has: that
+ * one is not written again (check_device()).
+ */
+static bool has_begun(const struct move *move)
+{
+	return move->journal != move->device || move->state != MOVE_MOVING || move->bytes ||
+	       has_note(move);
+}
+
 bool move_find(struct move *move)
 {
 	struct record_disk copies[2];
@@ -220,7 +262,7 @@ bool move_find(struct move *move)
 			best = &copies[i];
 	if (best)
 		record_take(move, best);
-	return best;
+	return best && has_begun(move);
 }
 
 static int records_erase(struct move *move)
@@ -256,6 +298,7 @@ int move_begin(struct move *move, uint64_t piece, struct error *error)
 	move->area = records_at(move) + 2 * BLOCK_BYTES - journal_bytes(piece);
 	move->state = MOVE_MOVING;
 	move->position = move->is_back ? HEAD_BYTES : move->length;
+	move->bytes = 0;
 	uuid_generate(move->id);
 	assert(move->length >= 2 * HEAD_BYTES);
 	assert(move->journal != move->device || move->area >= move->offset + move->length);
@@ -282,13 +325,6 @@ static int head_read(struct move *move)
 		failed = error_set(move->error, EUCLEAN, "%s: the journal is damaged",
 				   device_path(move->journal));
 	return failed;
-}
-
-static void note_fill(const struct move *move, struct note_disk *note)
-{
-	memset(note, 0, sizeof(*note));
-	memcpy(note->text, note_text, sizeof(note_text));
-	memcpy(note->id, move->id, sizeof(note->id));
 }
 
 bool move_is_half_way(struct device *device)
@@ -320,6 +356,28 @@ static int check_device(struct move *move)
 	return failed;
 }
 
+/*
+ * Has the device been used since the record of the beginning?  In a file the head may be old then;
+ * and where pieces have moved, the note is durable.
+ */
+static int check_note(struct move *move)
+{
+	bool is_old;
+	int failed;
+
+	if (has_note(move))
+		return 0;
+	failed = io(move, move->device, false, move->buffer, move->is_back ? move->offset : 0,
+		    PIECE_MIN_BYTES);
+	is_old = memcmp(move->buffer, move->head, PIECE_MIN_BYTES);
+	if (!failed && (is_old || move->bytes))
+		failed = error_set(move->error, EINVAL, "%s: was changed since its conversion "
+				   "was begun, and the journal has old data of it: remove that, or "
+				   "write zeros to the last 8 KiB of %s",
+				   device_path(move->device), device_path(move->journal));
+	return failed;
+}
+
 /* Nobody can use the device from now on.  Down, its data begin behind the superblock. */
 static int note_write(struct move *move)
 {
@@ -328,7 +386,11 @@ static int note_write(struct move *move)
 	int failed;
 
 	note_fill(move, (struct note_disk *)blank);
-	failed = io(move, move->device, true, blank, 0, bytes);
+	failed = io(move, move->device, true, blank + first_sector(move), first_sector(move), 512);
+	if (!failed)
+		failed = flush_one(move, move->device);		/* CONVERT-4 */
+	if (!failed)
+		failed = io(move, move->device, true, blank, 0, bytes);
 	if (!failed)
 		failed = flush_one(move, move->device);
 	buffer_free(blank);
@@ -420,6 +482,8 @@ static int body_move(struct move *move)
 	time_t said = time(NULL);
 	int failed = move->journal == move->device ? 0 : check_device(move);
 
+	if (!failed)
+		failed = check_note(move);
 	if (!failed)
 		failed = note_write(move);
 	if (!failed)

@@ -201,6 +201,7 @@ static int live(bool is_back, unsigned calls)
 {
 	struct error error = { .code = 0 };
 	struct move move = { .is_back = is_back, .quiet = true };
+	bool is_found;
 	int failed = 0;
 
 	cr_assert(zero(int, device_open(&move.device, path, DEVICE_READ_WRITE, &error)), "%s",
@@ -208,8 +209,10 @@ static int live(bool is_back, unsigned calls)
 	move.journal = move.device;
 	left = calls;
 	is_counting = true;
-	if (move_find(&move) || !is_done(is_back)) {
-		if (!move.sequence)
+	is_found = move_find(&move);
+	if (is_found || !is_done(is_back)) {
+		move.is_back = is_found ? move.is_back : is_back;
+		if (!is_found)
 			failed = begin(&move, &error);
 		cr_assert(eq(int, move.is_back, is_back));
 		if (!failed)
@@ -281,4 +284,58 @@ Test(convert_move, loses_nothing_by_a_cut_near_the_end)
 				cr_assert(eq(int, is_done(is_back), true));
 				seed = kept;
 			}
+}
+
+/* Calls until the record is durable, and nothing else is: three writes with a sync each but one. */
+enum { CALLS_OF_RECORD = 5, NEW = 1 << 20 };
+
+/* The power is cut between the record and the note, and the file system is used, and changes. */
+static void use_after_the_record(bool is_back)
+{
+	char sector[SECTOR];
+	unsigned at = (is_back ? OFFSET_SECTORS : 0) + 3;
+
+	cr_assert(ne(int, live(is_back, CALLS_OF_RECORD), 0));
+	stamp(sector, NEW);
+	pwrite(raw, sector, SECTOR, at * SECTOR);
+	cr_assert(zero(int, live(is_back, 100000)));
+	at = (is_back ? 0 : OFFSET_SECTORS) + 3;
+	cr_expect(has_number(at, NEW));
+	stamp(sector, 3 + 1);
+	pwrite(raw, sector, SECTOR, at * SECTOR);
+	cr_expect(is_complete_at(is_back ? 0 : OFFSET_SECTORS));
+}
+
+/* CONVERT-4 */
+Test(convert_move, begins_anew_on_a_device_that_was_used_after_the_record)
+{
+	use_after_the_record(false);
+	use_after_the_record(true);
+}
+
+/* Made anew in the middle of a move that was given up, but for its end. */
+Test(convert_move, does_not_go_on_where_the_note_is_gone)
+{
+	char sector[SECTOR];
+
+	cr_assert(ne(int, live(false, 25), 0));
+	for (unsigned i = 0; i < LENGTH_SECTORS; i++) {
+		stamp(sector, i + 1);
+		pwrite(raw, sector, SECTOR, i * SECTOR);
+	}
+	cr_expect(eq(int, live(false, 100000), -EINVAL));
+	cr_expect(is_complete_at(0));
+}
+
+/* CONVERT-4 */
+Test(convert_move, leaves_nothing_valid_when_the_note_is_torn)
+{
+	for (seed = 1; seed < 40; seed++) {
+		cr_assert(ne(int, live(false, CALLS_OF_RECORD + seed % 4), 0));
+		expect_no_mixture();
+		cr_assert(zero(int, live(false, 100000)));
+		cr_assert(ne(int, live(true, CALLS_OF_RECORD + seed % 4), 0));
+		expect_no_mixture();
+		cr_assert(zero(int, live(true, 100000)));
+	}
 }
