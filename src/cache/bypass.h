@@ -3,12 +3,16 @@
  *
  * A read that is bypassed still shows what is cached, but does not keep what it missed.  A
  * write that is bypassed goes to the backing device alone, and takes older data out of the
- * cache.  Writes that become dirty data have a limit of their own, which is lower (write.c).
+ * cache.  Writes that become dirty data have a limit of their own, which is lower
+ * (wants_writeback() in write_way.c).
  *
  * The rules, of which the first one that applies decides, are the kernel's, but for its rule about
  * read-ahead, which FUSE does not tell us of:
  *
- *	the volume is detaching, or its set stops or is read-only	around
+ *	a flash-only volume: writes are never bypassed			into the cache
+ *	    and reads keep nothing, since all of it is cached		around
+ *	the volume is detaching, or its set is read-only; or, for a
+ *	    read, its set stops						around
  *	the mode is none; or writearound, for a write			around
  *	more than IN_USE_BYPASS_ABOVE percent of the buckets are in use	around
  *	it is no multiple of the set's blocks				around

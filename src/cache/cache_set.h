@@ -1,6 +1,6 @@
 /*
  * A cache set: one cache device, its journal, buckets and index, and the lock
- * that guards these three.
+ * that guards these (and gc, the location of the table of volumes, the health).
  *
  *	    cache_set
  *	    |- journal   recent index changes  \
@@ -54,7 +54,7 @@ struct cache_set {
 	uint64_t birth;				/* const: no other volume or set has it */
 	struct reactor *reactor;		/* const */
 	struct cache_device cache;		/* its only one */
-	struct health health;			/* lock to set; read without, it only gets worse */
+	struct health health;			/* lock to set; read without: it is final */
 	struct journal journal;			/* lock */
 	struct index index;			/* lock */
 	struct gc gc;				/* lock */
@@ -62,8 +62,8 @@ struct cache_set {
 	struct failure *failure;		/* reactor: of lifecycle; NULL: it never ran */
 	struct watch *watch;			/* reactor: for errors of the cache device */
 	enum failure_action on_failure;			/* reactor */
-	struct waitlist left;			/* reactor: failed; for a volume to say NONE */
-	struct waitlist when_idle;		/* reactor: for ops of all of these to be idle */
+	struct waitlist left;			/* reactor: failed; until NONE is durable */
+	struct waitlist when_idle;		/* reactor: an op of these has become idle */
 	struct list volumes;			/* reactor: attached ones and flash-only ones */
 	struct uuid_entry *uuids;		/* reactor: the table of volumes */
 	unsigned uuid_slots;			/* const */

@@ -1,5 +1,5 @@
 /*
- * Which nodes gc has merged or rewritten, while it passes them.
+ * Chooses the nodes that gc merges or rewrites, while it passes them.
  *
  * On each level there is a window of the siblings that gc has passed last.  It grows while
  * all of them fit into one node.  When the next one does not, or begins below another

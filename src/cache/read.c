@@ -7,7 +7,7 @@
  *	 |  `-waits for a node-.         | a cache read failed and some of it
  *	 |  ^------------------'         | was clean
  *	 |                               v
- *	 `-----start again------------ UNDER: all of it from the backing device
+ *	 `-----start again----- WHOLE_BACKING: all of it from the backing device
  *
  * A gap that is not aligned to the volume's blocks (kernels cut extents anywhere)
  * cannot be read alone from a backing device that transfers whole blocks only.  Then

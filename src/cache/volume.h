@@ -15,10 +15,10 @@
  *     reads and writes use the backing device alone, and nothing is answered as written or
  *     flushed before state NONE is durable in the superblock (ORDER-18).  Nothing becomes dirty
  *     in a failed set, so that does not change again.  A volume with dirty data stays in the set.
- * (VOLUME-4) After a failed flush the backing device may have lost any write that was answered
- *     since the one before, and the next flush succeeds all the same.  So whoever asked for the
- *     failed one (writeback, a discard, a FUA write, which may be a flush, too), the next flush by
- *     a user fails, once; and the next detach.
+ * (VOLUME-4) After a failed flush the backing device may have lost every write that was answered
+ *     since the last successful flush, and the next flush may succeed all the same.  So each
+ *     failed flush or FUA write of the backing device is reported, whoever has started it: once
+ *     to a user, by the next fsync, and once to the next detach.  (As errseq_t in the kernel.)
  */
 #pragma once
 
@@ -107,9 +107,9 @@ struct volume {
 	uint64_t dirty_end;			/* of dirty data behind the end; 0: none */
 	struct error attach_error;		/* why the set refused it; code 0: it did not */
 
-	/* device_counts()->flush_failures of which have heard, by a failure (VOLUME-4): */
-	uint64_t users_heard;
-	uint64_t detach_heard;			/* this, or what the users have heard */
+	/* VOLUME-4: the value of device_counts()->flush_failures that was last reported ... */
+	uint64_t users_heard;			/* ... to a user, by a failed fsync */
+	uint64_t detach_heard;			/* ... to a detach; a failed fsync sets it, too */
 
 	/* admission: which requests may run (VOLUME-1) */
 	bool is_exported;			/* bcacheN exists: attached, or runs uncached */

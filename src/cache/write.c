@@ -13,7 +13,7 @@
  * follows a failure on the backing device that dirty data survive; it waits for a node.
  *
  * An error of the cache device is no error of a write that the backing device can take.
- * Data that were to go back and cannot be written go around the cache instead.  If the
+ * Dirty data that cannot be written go around the cache instead.  If the
  * set has failed, a volume without dirty data is written directly (VOLUME-3; the request
  * waits for the superblock), and a write that the backing device has already, has
  * succeeded.  A volume with dirty data refuses writes then: keys would be needed.
@@ -177,7 +177,7 @@ static void backing_step(struct op *op)
 	op_arrive(&write->op, 0);
 }
 
-/* Comes again after a wait for a bucket, which only data wait for that go back. */
+/* Called again after a wait for a bucket; only dirty data wait for one. */
 static void start_data(struct cache_write *write)
 {
 	struct cache_set *set = write->volume->set;
@@ -310,7 +310,7 @@ static void not_dirty(struct cache_write *write, int cache_error)
 
 /*
  * The set failed while it took the keys, or made them durable.  The backing device has the data,
- * unless they were to go back; then a volume that has no dirty data is written directly.
+ * unless they are dirty data; then a volume that has no dirty data is written directly.
  */
 static void keys_failed(struct cache_write *write, int error)
 {

@@ -74,7 +74,8 @@ static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 	write->way = WRITE_BACK;
 	if (write->is_promised)
 		return 0;
-	/* Once: of the others, only those that the cache could not take come again. */
+	/* Decided once, since streams are counted: one that comes here again has its promise, or
+	 * has `bypass` set by not_dirty(), or is of a flash-only volume, which never has it. */
 	write->bypass = write->bypass || decide_bypass(write);
 	if (wants_writeback(write, set)) {
 		if (promise(write, set))

@@ -7,8 +7,9 @@
  *	 |              |                            | `----------next batch------------'
  *	 |              |   nothing was dirty        v end of the volume
  *	 |              +---- MARK (state CLEAN) <---+--- some was ---> PAUSE --> SCAN
- *	 `--- stop, from any state, once nothing is in flight; a volume that says dirty without any
- *	      dirty data has one pass more, which copies nothing, to become clean before (last look)
+ *	 `--- stop, from any state, once nothing is in flight.  A volume whose superblock says DIRTY
+ *	      although nothing is dirty has one more pass first (the last look), which finds
+ *	      nothing and writes CLEAN.
  *
  * A pass scans the index in the order of the addresses (SCAN) and collects a batch of dirty
  * extents.  COPY reads them from the cache, many at a time, contiguous ones together, and writes
@@ -24,7 +25,7 @@
  *	a write into the cache		its newer key stays dirty, since the swap fails
  *	a change of the backing device	waits until the copy has ended (RANGE-3); if it comes before
  *					the swap, the extent stays dirty (WRITEBACK-5)
- *	a write in flight		no copy begins there, the next pass will see
+ *	a write in flight		no copy begins there; the next pass tries again
  *	a read				reads the cache; a fill has nothing to do with dirty data
  *
  * (WRITEBACK-1) A key turns clean only after a flush of the backing device that began after its

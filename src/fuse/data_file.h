@@ -2,11 +2,12 @@
  * Requests to the volume files bcacheN, in the raw FUSE protocol, between the transport and
  * the cache.
  *
- * These few kinds of requests decide about speed, so they bypass libfuse and are never
- * copied: the payload of a WRITE is written to the device from where it arrived, and the
+ * These few kinds of requests decide about speed, so they bypass libfuse, and
+ * their data are not copied on the way to and from the device, except for a WRITE that is not
+ * aligned to blocks: the payload of a WRITE is written to the device from where it arrived, and the
  * reply to a READ is sent from where the device put the data.
  *
- * A volume behaves like a disk: its size is fixed; a write beyond the end fails with
+ * A volume behaves like a disk: no write changes its size; a write beyond the end fails with
  * ENOSPC, one across the end is short; a read there is short or empty.
  *
  * (DATAFILE-1) Every request that was taken is answered exactly once.

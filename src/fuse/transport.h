@@ -16,8 +16,8 @@
  * (TRANSPORT-1) Each delivered request ends exactly once, by a reply, by transport_release() or by
  *     transport_pass_to_library().  Its memory stays in place until then.
  * (TRANSPORT-2) Requests are delivered, and replies are called for, on the reactor's thread.
- * (TRANSPORT-3) No part is copied but the structs of replies: the data of a WRITE and of a READ
- *     stay where the kernel or the device has put them.
+ * (TRANSPORT-3) The transport copies no part but the structs of replies: the data of a WRITE
+ *     and of a READ stay where the kernel or the device has put them.
  */
 #pragma once
 

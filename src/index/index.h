@@ -12,8 +12,11 @@
  * node has `keys`, its live children, and `dead`, the pointers to children that were
  * replaced and the records of freed nodes: gc must know how old they are.
  *
- * (INDEX-1) A key is inserted only after its data were written.  Its copy is added to the
- *     journal in the same critical section.
+ * (INDEX-1) A key is inserted only after its data were written.  If it is journaled, it is
+ *     added to the open journal entry in the same critical section.  Journaled are keys of
+ *     writes, and holes of discards and purges.  Others are not, since losing them is
+ *     harmless: keys of fills (FILL-1), clean keys of writeback (ORDER-15), keys of moving gc
+ *     (MOVE-2).  A replayed key pins the entry that it was read from.
  * (INDEX-2) A bset is written only after a flush of the cache device that began after its
  *     newest key was inserted (ORDER-25).  All bsets are written FUA.
  * (INDEX-3) A parent points to a child only when the child's first bset is durable
@@ -73,7 +76,9 @@ struct node {
 	struct run open;		/* leaf: keys not written yet */
 	unsigned open_words;		/* of `open` */
 	struct run dead;		/* interior node: dead pointers that are still on disk */
-	uint64_t newest_key;		/* flush ticket taken at the newest insert (INDEX-2) */
+	/* Taken at the newest insert: a bset with that key is written after a flush that covers it
+	 * (INDEX-2). */
+	uint64_t flush_ticket;
 	uint64_t inserted,		/* number of keys inserted since it was read */
 		settled;		/* the first so many of them are durable in it */
 	struct journal_pin pin;		/* of the oldest entry with a key in `open` */
@@ -194,7 +199,7 @@ struct insert {
 	 * the range of keys[i] at least; the owner keeps the array in place.  NULL: in any case. */
 	const struct bkey *expected;
 	bool may_drop;		/* a fill: drop keys rather than wait for long */
-	bool may_not_plan;	/* moving gc: and rather than replace a full leaf; see had_plan */
+	bool may_not_plan;	/* moving gc: drop them, too, rather than replace a full leaf */
 	const bool *cancelled;	/* NULL, or a flag: once true, no further key is inserted */
 	uint64_t replayed;	/* replay: the journal entry to pin; otherwise 0 */
 	/* results */
@@ -205,7 +210,9 @@ struct insert {
 	struct op op;
 	enum insert_state state;	/* for the simulator's report of ops that wait */
 	unsigned next;		/* the next key to insert; its front may be cut already */
-	bool had_plan;		/* a leaf was full before, or is where it has ended */
+	/* A full leaf was found: a fill may have one plan for that; moving gc has stopped there,
+	 * and rewrites that leaf. */
+	bool had_plan;
 	unsigned waits;		/* of a fill: for leaves, so far */
 };
 

@@ -43,7 +43,8 @@ struct node_write {
 	unsigned char *buffer;		/* OPEN_RUN_BYTES_MAX */
 	unsigned sectors;
 	uint64_t at;			/* sector on the device */
-	uint64_t newest_key, inserted;	/* of the leaf, when the write started */
+	uint64_t flush_ticket;		/* of the leaf, when the write started */
+	uint64_t inserted;		/* leaf->inserted then: these keys are in it */
 	struct journal_pin pin;		/* taken over from the leaf */
 };
 
@@ -150,10 +151,10 @@ static void leaf_write_go_on(struct node_write *write)
 	unsigned head = index->setup.block_sectors;
 
 	if (write->state != LEAF_WRITE_TAIL &&
-	    !device_flush_covers(index->setup.device, write->newest_key)) {
+	    !device_flush_covers(index->setup.device, write->flush_ticket)) {
 		SIM_SOMETIMES("a leaf's write flushes its data first");
 		write->state = LEAF_WRITE_FLUSH;
-		device_flush_wait(index->setup.device, write->newest_key, &write->op);
+		device_flush_wait(index->setup.device, write->flush_ticket, &write->op);
 		return;
 	}
 	if (write->state == LEAF_WRITE_TAIL || write->sectors == head) {
@@ -179,7 +180,7 @@ bool leaf_write_start(struct index *index, struct node *leaf)
 	write->sectors = node_encode(index, leaf, &leaf->open, write->buffer, OPEN_RUN_BYTES_MAX);
 	write->node = leaf;
 	write->at = pointer_sector(leaf->key.ptr) + leaf->written_sectors;
-	write->newest_key = leaf->newest_key;
+	write->flush_ticket = leaf->flush_ticket;
 	write->inserted = leaf->inserted;
 	leaf->written_sectors += write->sectors;
 	assert(leaf->written_sectors <= leaf->sectors);		/* INDEX-4 */

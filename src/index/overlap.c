@@ -118,7 +118,7 @@ void leaf_insert(struct index *index, struct node *leaf, const struct bkey *k)
 	if (have_open_tail)
 		add_open(leaf, &open_tail);
 	index_count_dirty(index, k, 1);
-	leaf->newest_key = device_flush_ticket(index->setup.device);
+	leaf->flush_ticket = device_flush_ticket(index->setup.device);
 	leaf->inserted++;
 }
 

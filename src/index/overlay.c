@@ -110,7 +110,7 @@ static LOCKED int lay_over(struct index *index, struct node *leaf, const struct 
 	count_dirty(index, &leaf->open, 1);
 	run_done(&leaf->keys);
 	leaf->open_words = run_words(&leaf->open);
-	leaf->newest_key = device_flush_ticket(index->setup.device);
+	leaf->flush_ticket = device_flush_ticket(index->setup.device);
 	leaf->inserted += part->count;
 	return 0;
 }

@@ -3,7 +3,8 @@
  *
  * Where partial stripes are expensive (RAID 5: the rest must be read, to compute the parity),
  * writeback writes first the stripes that are dirty as a whole, and writes into one that is
- * dirty in part are kept, so that it becomes whole.
+ * dirty in part go into the cache as dirty data even if they would bypass it, so that it
+ * becomes whole.
  *
  *	counted by their changes | not counted yet
  *	-------------------------+----------------

@@ -3,17 +3,21 @@
  *
  * An op has a step function, a pending count (`awaited`), and the first error among the
  * completions.  Whatever the op starts (a transfer, a timer, another op, a place in a
- * waitlist) adds one to the count by op_await(); its completion takes one off by
- * op_arrive(): "the op arrives".  When the count drops to zero, the op is queued on its
- * home reactor, which calls the step.  A step runs to its end without interruption, and
+ * waitlist) raises its pending count by op_await().  When that ends, op_arrive() lowers the
+ * count and keeps the first error: one completion has arrived.  At zero the op is queued on
+ * its home reactor, which calls the step.  A step runs to its end without interruption, and
  * waits by returning.
  *
  * (OP-1) A step runs only when the pending count is zero, and never inside another step.
  * (OP-2) Only the thread of the home reactor runs an op, counts what it awaits and lets it
  *     arrive.  Other threads hand it over: a waker by op_wake(), all others by reactor_post().
- * (OP-3) An op is in one list at a time.  Waitlists are first come, first served.
- * (OP-4) A woken op asks again from the start.  Nothing was changed on its behalf while
- *     it waited, so asking again is always correct.
+ * (OP-3) An op is in one list at a time.  A waitlist is woken in the order of arrival.  That
+ *     does not reserve the resource: an op that runs before the woken one may take it, and
+ *     the woken one waits again, at the end of the list.
+ * (OP-4) A woken op calls the function again that has answered -EAGAIN.  That function has
+ *     taken nothing for it meanwhile; what the op had taken before (places, pins, transfers
+ *     in flight) it keeps.  Exceptions, which hand the resource over: range_take(), and the
+ *     turns of jobs.
  *
  * One protocol for waiting: a function that may make an op wait answers
  *
@@ -77,8 +81,8 @@ bool reactor_is_here(const struct reactor *reactor);
 void reactor_post(struct op *op, int error);
 
 /*
- * Lets an op arrive that waited in a list, or for what another op has done.  It may live on another
- * reactor than its waker; the waker may hold the set lock.
+ * Lowers the pending count of an op that waited in a list, or for what another op has done.  It may
+ * live on another reactor than its waker; the waker may hold the set lock.
  */
 static inline void op_wake(struct op *op, int error)
 {

@@ -178,7 +178,8 @@ static LOCKED void wait_for_open(struct journal *journal, struct op *op)
 	waitlist_join(&journal->open_waiters, op);
 	journal->write_wanted = true;
 	SIM_SOMETIMES_IF(is_writing(journal), "a commit waits for the entry after the next");
-	SIM_SOMETIMES_IF(journal->state == JOURNAL_ROOM, "a commit comes to an entry without room");
+	SIM_SOMETIMES_IF(journal->state == JOURNAL_BUCKET,
+			 "a commit comes to an entry without room");
 	timer_cancel(&journal->delay);
 	journal_kick(journal);
 }

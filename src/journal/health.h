@@ -3,8 +3,9 @@
  *
  * Code that finds that the set cannot continue (a journal write failed, a node is
  * corrupt) calls health_fail() and returns the error.  The cache layer's failure op
- * watches, and wakes all waiters of the set.  Every function that may make an op wait
- * asks health_error() first, so that nothing waits in a failed set (LESSON-3).
+ * watches, and wakes all waiters of the set.  Every function of journal, space and index
+ * that may make an op wait asks health_error() first, so that nothing waits in a failed
+ * set (LESSON-3).
  *
  * health_fail() is called with the set lock held; health_error() may be called without
  * it, since a failure is never taken back.

@@ -18,7 +18,7 @@
  * (JOURNAL-4) An entry enters the last free bucket only if its own last_sequence frees
  *     another one; otherwise it waits for leaf writes.  So even a full ring can record
  *     durably that entries are no longer needed, and after any power cut one bucket is
- *     free for replay.
+ *     free for replay: only then may an entry enter it without freeing another (RECOVER-3).
  * (JOURNAL-5) The header of an entry has the roots (struct journal_roots) as they are when
  *     the entry is closed.
  *
@@ -44,7 +44,7 @@
 
 struct journal_pin {
 	uint64_t sequence;	/* of the pinned entry; 0: none */
-	bool is_busy;		/* const: the pin of a write or a plan, not of a leaf */
+	bool is_busy;		/* const: its owner is being written, so pressure skips it */
 	struct list_link link;	/* in the entry's `pins` */
 };
 
@@ -62,7 +62,7 @@ struct journal_roots {
 
 enum journal_state {
 	JOURNAL_IDLE,		/* no write is wanted */
-	JOURNAL_ROOM,		/* the open entry waits for a free bucket (JOURNAL-4) */
+	JOURNAL_BUCKET,		/* the open entry waits for a free bucket of the ring (JOURNAL-4) */
 	JOURNAL_FLUSH,		/* the closed entry waits for the flush before it */
 	JOURNAL_WRITE,		/* its FUA write is in flight */
 };

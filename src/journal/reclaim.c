@@ -117,7 +117,7 @@ bool journal_is_under_pressure(const struct journal *journal)
 {
 	unsigned needed = 0;
 
-	if (journal->state == JOURNAL_ROOM && !waitlist_empty(&journal->reclaimed))
+	if (journal->state == JOURNAL_BUCKET && !waitlist_empty(&journal->reclaimed))
 		return true;
 	if ((journal->open - journal->oldest) * 2 > journal->entries_mask)
 		return true;

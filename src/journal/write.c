@@ -28,7 +28,7 @@ void journal_kick(struct journal *journal)
 {
 	if (journal->state != JOURNAL_IDLE || !journal->accepts || !journal->write_wanted)
 		return;
-	journal->state = JOURNAL_ROOM;
+	journal->state = JOURNAL_BUCKET;
 	op_queue(&journal->writer);
 }
 
@@ -144,7 +144,7 @@ void journal_writer_step(struct op *op)
 	error = op_take_error(op) ?: health_error(journal->setup.health);
 	if (error)
 		writer_failed(journal, error);
-	else if (journal->state == JOURNAL_ROOM)
+	else if (journal->state == JOURNAL_BUCKET)
 		begin_entry(journal);
 	else if (journal->state == JOURNAL_FLUSH)
 		write_entry(journal);

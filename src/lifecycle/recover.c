@@ -4,7 +4,7 @@
  * Three tables at the end of this file say how: recover_steps for a set that was in use,
  * read_steps for one that is mounted read-only, fresh_steps for one that was never used.
  *
- * (RECOVER-1) Nothing is allocated before WALK has shown every pointer on the disk to
+ * (RECOVER-1) Nothing is allocated before recover_walk() has shown every pointer on the disk to
  *     space/survey.c, since until then no bucket is known to be unused.  If pointers
  *     contradict each other the set is refused, and nothing has been written.
  * (RECOVER-2) Replay needs no journal room: roots are switched in memory only, and one
@@ -13,8 +13,8 @@
  * (RECOVER-3) If unused buckets run out, all leaves are written, and an entry whose
  *     last_sequence is the entry being replayed makes that progress durable; then
  *     refill may run, and finds more buckets.
- * (RECOVER-4) With -o ro, recovery ends after REPLAY, without a write: all keys of the
- *     journal are merged into one run, which OVERLAY applies to the leaves in memory.
+ * (RECOVER-4) With -o ro, recovery ends after the replay, without a write: all keys of the
+ *     journal are merged into one run, which recover_lay_over() applies to the leaves in memory.
  */
 #include "lifecycle/recover.h"
 

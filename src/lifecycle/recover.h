@@ -1,5 +1,5 @@
 /*
- * Shared by the files of recovery: recover.c has the states and the roots, recover_walk.c
+ * Shared by the files of recovery: recover.c has the tables of steps and the roots, recover_walk.c
  * looks at every leaf, recover_replay.c inserts the journal's keys, recover_fresh.c makes a
  * set that was never used.
  */

@@ -1,6 +1,6 @@
 /*
- * REPLAY, CHECKPOINT and CLEAN: inserts the keys of the journal in order, such that this
- * needs no journal room (RECOVER-2) and makes progress with few buckets (RECOVER-3).
+ * The replay: inserts the keys of the journal in order, such that this needs no journal room (see
+ * RECOVER-2) and makes progress with few buckets (RECOVER-3, checkpoints); then writes all leaves.
  */
 #include "lifecycle/recover.h"
 

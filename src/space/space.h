@@ -21,7 +21,8 @@
  *     (ORDER-2).
  * (SPACE-4) A generation is at most GENERATIONS_BEHIND ahead of the oldest pointer into
  *     the bucket.  On disk the distance may be one more, see survey.c.
- * (SPACE-5) free[PRIO] holds exactly the buckets of one table.
+ * (SPACE-5) free[PRIO] has room for exactly the buckets of one table, and is full whenever a
+ *     table is begun.
  * (SPACE-6) Whatever looks at every bucket is a sweep: a step handles at most slice_buckets
  *     of them, and requests run between the steps.  So any bucket may change while a sweep
  *     is half done, before its cursor or behind it; each sweep says why that does no harm.
@@ -330,7 +331,7 @@ bool space_move_wants(const struct space *space, const struct bkey *k) LOCKED;
 int space_move_allocate(struct space *space, enum move_kind kind, const struct bkey *k,
 			uint64_t *ptr) LOCKED MUST_CHECK;
 void space_move_end(struct space *space) LOCKED;
-/* Can few buckets become dirty, or metadata, before none is left for dirty data? */
+/* Are so few buckets available that dirty writes will soon be refused? */
 bool space_is_short(const struct space *space) LOCKED;
 
 /* ---- the start of a set ---- */

@@ -182,9 +182,9 @@ Test(leaf_write, flushes_the_data_of_its_keys_first)
 	insert.is_journaled = false;		/* the journal flushes them, too */
 	insert_start(&insert);
 	cr_assert(zero(int, awaiter_wait(&ix.awaiter)));
-	cr_assert(not(device_flush_covers(ix.device, root()->newest_key)));
+	cr_assert(not(device_flush_covers(ix.device, root()->flush_ticket)));
 	ix_clean();
-	cr_expect(device_flush_covers(ix.device, root()->newest_key));
+	cr_expect(device_flush_covers(ix.device, root()->flush_ticket));
 }
 
 Test(leaf_write, is_one_at_a_time_for_each_leaf)

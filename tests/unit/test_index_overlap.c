@@ -331,14 +331,14 @@ Test(leaf_insert, counts_the_words_of_a_tail)
 	cr_expect(eq(u32, leaf->open_words, 2 + 3));
 }
 
-Test(leaf_insert, takes_a_flush_ticket_for_its_newest_key)
+Test(leaf_insert, takes_a_flush_ticket_for_its_flush_ticket)
 {
 	device_shared(device)->flush.started = 5;
 	insert('a', 0, 8);
-	cr_expect(eq(u64, leaf->newest_key, 5));
+	cr_expect(eq(u64, leaf->flush_ticket, 5));
 	device_shared(device)->flush.started = 6;
 	insert('b', 20, 28);
-	cr_expect(eq(u64, leaf->newest_key, 6));
+	cr_expect(eq(u64, leaf->flush_ticket, 6));
 }
 
 Test(leaf_insert, notes_when_the_open_run_began)

@@ -294,7 +294,7 @@ Test(journal, enters_its_last_free_bucket_only_when_that_frees_another)
 	add(99);
 	begin_commit(&awaiter);
 	let_writer_begin();
-	cr_expect(eq(int, journal.state, JOURNAL_ROOM));
+	cr_expect(eq(int, journal.state, JOURNAL_BUCKET));
 	cr_expect(eq(u64, journal.durable, 12));
 	unpin(&leaf);
 	cr_expect(zero(int, awaiter_wait(&awaiter)));

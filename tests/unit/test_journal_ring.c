@@ -27,7 +27,7 @@ static bool is_idle(void)
 static void expect_waits_for_room(void)
 {
 	let_writer_begin();
-	cr_expect(eq(int, journal.state, JOURNAL_ROOM));
+	cr_expect(eq(int, journal.state, JOURNAL_BUCKET));
 	cr_expect(not(waitlist_empty(&journal.reclaimed)));
 	cr_expect(is_under_pressure());
 }
