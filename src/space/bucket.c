@@ -17,6 +17,7 @@ enum {
 	BATCH_MAX = 4096,
 	OPEN_LIMIT_MIN = 4,
 	BUCKETS_PER_LIST_ENTRY = 64,
+	BUCKETS_PER_FREE_ENTRY = 256,	/* in advance, for data: as many as the kernel's driver */
 	BUCKETS_PER_ENTRY_AT_MOST = 4,	/* if many buckets are empty */
 	GC_FRACTION = 16,		/* a gc after writes of 1/16 of the cache */
 	AGING_ROUNDS = 1024,		/* while the whole cache is read or written once */
@@ -57,11 +58,12 @@ bool ring_pop(struct bucket_ring *ring, uint32_t *bucket)
 static bool make_lists(struct space *space)
 {
 	uint64_t share = space->setup.buckets / BUCKETS_PER_LIST_ENTRY;
+	uint64_t free_share = space->setup.buckets / BUCKETS_PER_FREE_ENTRY;
 	uint64_t most = min_u64(space->setup.buckets / BUCKETS_PER_ENTRY_AT_MOST, BATCH_MAX);
 	unsigned parts = space->setup.prio_parts;
 
-	space->data_min = space->data_target = clamp_u64(share, DATA_LIST_MIN, BATCH_MAX);
-	space->batch_min = max_u64(clamp_u64(share, BATCH_MIN, BATCH_MAX), 2 * parts);
+	space->data_min = space->data_target = clamp_u64(free_share, DATA_LIST_MIN, BATCH_MAX);
+	space->batch_min = max_u64(clamp_u64(free_share, BATCH_MIN, BATCH_MAX), 2 * parts);
 	return ring_init(&space->free[USE_PRIO], parts) &&	/* SPACE-5 */
 	       ring_init(&space->free[USE_BTREE],
 			 clamp_u64(share, BTREE_LIST_MIN, BTREE_LIST_MAX)) &&
