@@ -63,7 +63,7 @@ static bool transfer_waits_for_room(const struct transfer *transfer, int error)
 {
 	uint64_t done = transfer->bytes - transfer->left;
 	struct write_order order = {
-		.data = transfer->data - done,
+		.data = done ? transfer->data - done : transfer->data,	/* a flush has none */
 		.sector = (transfer->offset - done) / 512,
 		.sectors = transfer->bytes / 512,
 		.fua = transfer->fua,
