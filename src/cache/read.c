@@ -24,6 +24,9 @@
  * is read from the backing device as a whole (ORDER-26).  With `errors` = readonly such a set
  * is read as before, as long as these nodes tell where the data are.
  *
+ * Nor is the backing device read where a node of the index is lost (INDEX-6), unless the volume is
+ * clean: the read fails.
+ *
  * A read proceeds in batches: the transfers that one step started.  The next step
  * runs when all of them have ended, so an error belongs to the current batch, and
  * whether earlier batches were clean or dirty does not matter for it.
@@ -89,8 +92,9 @@ static void read_backing(struct cache_read *read, uint64_t start, uint64_t secto
 static void backing_step(struct op *op)
 {
 	struct cache_read *read = container_of(op, struct cache_read, backing_op);
+	int error = op_take_error(op);
 
-	read->backing_error = op_take_error(op);
+	read->backing_error = read->backing_error ?: error;
 	op_arrive(&read->op, 0);
 }
 
@@ -172,6 +176,15 @@ static bool is_outdated(const struct cache_read *read, const struct bkey *key)
 	       !read->volume->is_flash;
 }
 
+/*
+ * Dirty data may have been in a node that is lost, so that the backing device is no answer; clean
+ * data of a volume that says CLEAN are there.
+ */
+static bool is_lost(const struct cache_read *read, const struct lookup *found)
+{
+	return found->is_lost && volume_needs_set(read->volume);
+}
+
 /* A set that has failed, and is still read, is looked up in memory. */
 static LOCKED int look_up_one(struct cache_read *read, uint64_t sectors, struct lookup *found)
 {
@@ -198,6 +211,10 @@ static LOCKED int look_up(struct cache_read *read)
 
 		if (error)
 			return error;
+		if (is_lost(read, &found)) {
+			read->backing_error = -EIO;
+			return 0;
+		}
 		if (found.is_hit && !is_outdated(read, &found.key))
 			take_hit(read, &found);
 		else if (!take_gap(read, &found))
@@ -233,7 +250,7 @@ static bool range_may_be_dirty(const struct cache_read *read)
 	for (; !may_be && at < end; at += found.sectors) {
 		found = (struct lookup){ .is_hit = false };
 		may_be = index_peek(&volume->set->index, volume->slot, at, end - at, &found) ||
-			 (found.is_hit && bkey_is_dirty(&found.key));
+			 found.is_lost || (found.is_hit && bkey_is_dirty(&found.key));
 	}
 	set_unlock(volume->set);
 	SIM_SOMETIMES_IF(!may_be && volume_needs_set(volume),

@@ -58,9 +58,15 @@ bool volume_set_has_failed(const struct volume *volume)
 	return volume->set && health_error(&volume->set->health);
 }
 
+/* Dirty data of which no key is known any more are not counted. */
+static bool may_have_lost_dirty(const struct volume *volume)
+{
+	return volume->set && volume->set->index.nodes_lost && volume_state(volume) != STATE_CLEAN;
+}
+
 bool volume_needs_set(const struct volume *volume)
 {
-	return volume->is_flash || volume_dirty_bytes(volume);
+	return volume->is_flash || volume_dirty_bytes(volume) || may_have_lost_dirty(volume);
 }
 
 bool volume_reads_failed_set(const struct volume *volume)

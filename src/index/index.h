@@ -24,6 +24,10 @@
  * (INDEX-4) A leaf whose blocks have no room for more keys counts as full, and a plan
  *     (split.c) replaces it.  So a dirty leaf can always be written in place.
  * (INDEX-5) A frozen node is read, but neither changed nor evicted.
+ * (INDEX-6) A node that cannot be read fails the set, since no key of it may be missing.  Only a
+ *     rescue (setup.rescues) goes on: the node is lost, and stands in memory for all that its
+ *     parent's key says it covers, like a leaf of no keys but the journal's.  A lookup says which
+ *     gaps are in it: there may have been dirty data.
  *
  * All functions are called with the set lock held, and the set lock guards all fields,
  * unless it says otherwise.
@@ -83,6 +87,7 @@ struct node {
 		settled;		/* the first so many of them are durable in it */
 	struct journal_pin pin;		/* of the oldest entry with a key in `open` */
 	struct node_write *write;	/* the write in flight; NULL: none */
+	bool is_lost;			/* INDEX-6; of any level */
 	bool is_frozen;			/* INDEX-5: a plan replaces it, or is writing it */
 	bool is_appended;		/* parents: a plan is appending a bset to its log */
 	bool write_wanted;		/* write it again when the write in flight ends */
@@ -104,6 +109,7 @@ struct index_setup {
 	unsigned volumes;		/* slots of the table of volumes */
 	size_t memory_bytes;		/* for nodes */
 	bool memory_only;		/* -o ro: no inserts, no writes (overlay.c) */
+	bool rescues;			/* INDEX-6; memory_only, too */
 };
 
 struct node_read;
@@ -142,6 +148,7 @@ struct index {
 	bool *is_gone;			/* by volume: retired, so its keys are unusable */
 	uint64_t splits, rewrites, nodes_given_back, nodes_written, leaves_written, sectors_written;
 	uint64_t nodes_read;
+	uint64_t nodes_lost;		/* INDEX-6 */
 	uint64_t pressure_writes;	/* leaves written to make room in the journal */
 	struct time_stats read_times;	/* of a node */
 	struct time_stats split_times;	/* of a plan that replaces nodes */
@@ -157,6 +164,7 @@ void index_done(struct index *index);
 
 struct lookup {
 	bool is_hit;		/* an extent; else nothing is cached */
+	bool is_lost;		/* no extent, but a node is lost that may have had one (INDEX-6) */
 	struct bkey key;	/* a hit: the extent, cut to the range asked for */
 	uint64_t sectors;	/* number of sectors from `start` on for which this holds */
 };
@@ -249,7 +257,10 @@ struct position {
  */
 int index_leaf(struct index *index, struct position from, struct node **leaf,
 	       struct op *op) LOCKED MUST_CHECK;
-/* As index_leaf(), and returns the whole path: path[0] is the leaf, path[root level] the root. */
+/*
+ * As index_leaf(), and returns the whole path: path[0] is the leaf, path[root level] the root.  A
+ * node that is lost takes the places of those below it, too.
+ */
 int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
 	       struct op *op) LOCKED MUST_CHECK;
 

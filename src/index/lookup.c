@@ -14,6 +14,12 @@ bool index_key_is_usable(const struct index *index, const struct bkey *k)
 	       !space_staleness(index->setup.space, k->ptr);
 }
 
+static void lost_path(struct node *lost, struct node *path[INDEX_LEVELS_MAX])
+{
+	for (unsigned level = lost->level; level--;)
+		path[level] = lost;
+}
+
 /* Nodes cannot change while the set lock is held, so the path is consistent as a whole. */
 int index_path(struct index *index, struct position from, struct node *path[INDEX_LEVELS_MAX],
 	       struct op *op)
@@ -27,7 +33,9 @@ int index_path(struct index *index, struct position from, struct node *path[INDE
 		unsigned at;
 
 		path[node->level] = node;
-		if (!node->level)
+		if (node->is_lost)
+			lost_path(node, path);
+		if (!node->level || node->is_lost)
 			return 0;
 		at = run_find(&node->keys, from.volume, from.sector);
 		if (at == node->keys.count) {
@@ -98,6 +106,7 @@ static LOCKED void look_up_in_leaf(const struct index *index, const struct node 
 	const struct bkey *k;
 
 	answer->is_hit = false;
+	answer->is_lost = leaf->is_lost;
 	node_walk_begin_at(&walk, leaf, from);
 	sectors = sectors_in_leaf(leaf, from, sectors);
 	while ((k = node_walk_next(&walk))) {
@@ -113,6 +122,7 @@ static LOCKED void look_up_in_leaf(const struct index *index, const struct node 
 			return;
 		}
 		answer->is_hit = true;
+		answer->is_lost = false;
 		answer->key = *k;
 		bkey_cut_front(&answer->key, start);
 		if (bkey_end(&answer->key) > start + sectors)

@@ -1,8 +1,8 @@
 /*
  * The cache of nodes in memory: a hash table by location, with lru eviction.
  *
- * (NODE-1) A node is evicted only if it is clean, is not the root, is not being read,
- *     written, replaced or appended to, and no op waits for it.
+ * (NODE-1) A node is evicted only if it is clean, is not the root, is not lost, is not being
+ *     read, written, replaced or appended to, and no op waits for it.
  */
 #include <errno.h>
 #include <string.h>
@@ -105,7 +105,8 @@ void node_touch(struct index *index, struct node *node)
 
 static bool may_be_forgotten(const struct index *index, const struct node *node)
 {
-	return node != index->root && node->state == NODE_READY && !node->is_frozen &&
+	return node != index->root && node->state == NODE_READY && !node->is_lost &&
+	       !node->is_frozen &&
 	       !node->is_appended && !node->counted_sectors && !node->write &&
 	       !node_is_dirty(node) && waitlist_empty(&node->waiting);
 }

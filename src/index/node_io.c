@@ -5,18 +5,19 @@
  *
  * node_decode.c makes keys of the bytes.  A large log is parsed in several steps, so that
  * other ops get their turn.  A damaged node makes the set fail, with the kernel's error
- * message.
+ * message, or is lost (INDEX-6).
  */
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/numbers.h"
 #include "base/sometimes.h"
 #include "index/internal.h"
 #include "index/node_decode.h"
 #include "space/space.h"
 
-enum { PARSE_BYTES_A_STEP = 256 << 10 };
+enum { PARSE_BYTES_A_STEP = 256 << 10, NODES_LOST_TOLD = 10 };
 
 struct node_read {
 	struct op op;
@@ -223,6 +224,21 @@ static LOCKED void read_failed(struct node_read *read)
 	node_forget(index, node);
 }
 
+/* INDEX-6 */
+static LOCKED void node_is_lost(struct node_read *read)
+{
+	struct index *index = read->index;
+	struct node *node = read->node;
+
+	assert(index->setup.memory_only);
+	if (index->nodes_lost < NODES_LOST_TOLD)
+		log_warning("%s: index node lost: %s", device_path(index->setup.device),
+			    read->fault.text);
+	node->keys.count = node->dead.count = 0;
+	node->is_lost = true;
+	index->nodes_lost++;
+}
+
 /* After a node larger than ours, frees the memory it needed. */
 static void give_memory_back(struct node_read *read)
 {
@@ -238,10 +254,13 @@ static LOCKED void read_ended(struct node_read *read, int failed)
 	give_memory_back(read);
 	SIM_SOMETIMES_IF(failed, "a node cannot be read");
 	SIM_SOMETIMES_IF(!failed && node->level, "an interior node is read");
-	if (failed) {
+	if (failed && (!index->setup.rescues || read->fault.code == ENOMEM)) {
 		read_failed(read);
 	} else {
-		count_read(read);
+		if (failed)
+			node_is_lost(read);
+		else
+			count_read(read);
 		node->state = NODE_READY;
 		waitlist_wake_all(&node->waiting, 0);
 	}

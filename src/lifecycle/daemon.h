@@ -24,6 +24,7 @@
 
 struct daemon_options {
 	bool read_only;
+	bool rescues;			/* ... and goes on without lost index nodes (INDEX-6) */
 	struct shadow *overlay;		/* beneath which members are opened; may be NULL */
 	size_t node_memory_bytes;	/* for the index nodes of each set; 0: default */
 	unsigned slice_buckets;		/* that a sweep looks at in a step (SPACE-6); 0: default */

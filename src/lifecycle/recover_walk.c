@@ -102,6 +102,14 @@ static LOCKED int check_dead_children(const struct recover *recover, const struc
 	return 0;
 }
 
+/* Of a node that is lost (INDEX-6), no key is known. */
+static LOCKED int mark_content(struct recover *recover, const struct node *node)
+{
+	if (node->is_lost)
+		return 0;
+	return node->level ? check_dead_children(recover, node) : mark_leaf(recover, node);
+}
+
 /* Marks the nodes of the path that are not marked yet, from the root down. */
 static LOCKED int mark_path(struct recover *recover)
 {
@@ -110,10 +118,9 @@ static LOCKED int mark_path(struct recover *recover)
 	for (unsigned level = walk->levels; level--;) {
 		const struct node *node = walk->path[level];
 
-		if (!index_walk_is_new(walk, level))
+		if (!index_walk_is_new(walk, level) || level < node->level)
 			continue;
-		if (mark_node(recover, node) || (!level && mark_leaf(recover, node)) ||
-		    (level && check_dead_children(recover, node)))
+		if (mark_node(recover, node) || mark_content(recover, node))
 			return -EINVAL;
 	}
 	return 0;

@@ -244,6 +244,7 @@ static void register_cache(struct registering *job)
 		registering_end(job, error);
 		return;
 	}
+	set->index.setup.rescues = daemon->options.rescues;
 	if (daemon->options.slice_buckets)
 		set->cache.space.setup.slice_buckets = daemon->options.slice_buckets;
 	job->set = set;

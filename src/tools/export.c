@@ -62,6 +62,7 @@ struct export {
 	struct export_copy copy;
 	struct progress progress;
 	char name[64], uuid[40];	/* of the volume, for the report */
+	uint64_t nodes_lost;
 };
 
 /* ---- the volume ---- */
@@ -139,6 +140,7 @@ static int export_begin(struct export *export, struct daemon *daemon, struct err
 		       clock_ns(daemon->reactor));
 	progress_phase(&export->progress, "copying", export->output.size,
 		       clock_ns(daemon->reactor));
+	export->nodes_lost = volume->set ? volume->set->index.nodes_lost : 0;
 	export->has_begun = true;
 	return 0;
 }
@@ -278,6 +280,10 @@ static int report_unreadable(const struct export *export)
 	const struct rescue_map *map = &export->map;
 	char bad[UNITS_TEXT_BYTES];
 
+	if (export->nodes_lost)
+		tool_complain("export", "%s: %" PRIu64 " node(s) of the index are lost: what they "
+			      "may have covered counts as unreadable, but for what the journal has",
+			      export->name, export->nodes_lost);
 	tool_complain("export", "%s (%s): %s in %u range%s cannot be read (%s); %s%s", export->name,
 		      export->uuid, units_print_size(bad, map->bytes), map->count,
 		      map->count > 1 ? "s" : "", strerror(-export->copy.last_error),
@@ -326,7 +332,7 @@ static int export_run(struct export *export, const char *const *members, unsigne
 	if (!result)
 		result = choose_map(export, &own_map, members, count, &error);
 	if (!result)
-		result = offline_run(members, count, true, &export->work, &error);
+		result = offline_run(members, count, OFFLINE_RESCUE, &export->work, &error);
 	if (export->has_begun)
 		progress_end(&export->progress);
 	if (result == -EINTR && export->has_begun && export_output_end(&export->output, &error))

@@ -490,7 +490,7 @@ int tool_flush(int argc, char **argv)
 	members = (const char *const *)argv + optind;
 	result = offline_check_members(members, argc - optind, true, &error);
 	if (!result)
-		result = offline_run(members, argc - optind, false, &flush.work, &error);
+		result = offline_run(members, argc - optind, OFFLINE_WRITE, &flush.work, &error);
 	if (flush.has_begun)
 		progress_end(&flush.progress);
 	if (flush.list)

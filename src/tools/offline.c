@@ -141,10 +141,11 @@ static void offline_close(struct offline *offline)
 		reactor_free(offline->reactor);
 }
 
-int offline_run(const char *const *members, unsigned count, bool read_only,
+int offline_run(const char *const *members, unsigned count, enum offline_way way,
 		struct offline_work *work, struct error *error)
 {
-	const struct daemon_options options = { .read_only = read_only };
+	const struct daemon_options options = { .read_only = way != OFFLINE_WRITE,
+						.rescues = way == OFFLINE_RESCUE };
 	struct offline offline = { .members = members, .count = count, .work = work };
 	int result = offline_open(&offline, error);
 

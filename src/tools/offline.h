@@ -26,11 +26,17 @@ struct offline_work {
 	void (*print_now)(struct offline_work *work);
 };
 
+enum offline_way {
+	OFFLINE_WRITE,
+	OFFLINE_READ,			/* as with -o ro: nothing is written */
+	OFFLINE_RESCUE,			/* likewise, without index nodes that are lost (INDEX-6) */
+};
+
 /*
  * 0: done, and all is durable.  -EINTR: a signal ended it early, all is durable.  Other -errno and
  * the reason: it failed, or something could not be made durable.
  */
-int offline_run(const char *const *members, unsigned count, bool read_only,
+int offline_run(const char *const *members, unsigned count, enum offline_way way,
 		struct offline_work *work, struct error *error) MUST_CHECK;
 
 /* For commands that take members: each exists, none is named twice or mounted by us. */

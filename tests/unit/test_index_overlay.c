@@ -195,3 +195,58 @@ Test(overlay, ends_a_leaf_where_its_last_key_ends)
 	expect_dirty(1, 8 + 4);
 	cr_expect(not(node_is_dirty(ix_leaf(1, end))));
 }
+
+/* ---- INDEX-6: a node that is lost ---- */
+
+static void reopen_without_root(bool rescues)
+{
+	const struct bkey root = ix.index.root->key;
+	unsigned char *zeros = buffer_new(IX_BLOCK_SECTORS * 512);
+
+	memset(zeros, 0, IX_BLOCK_SECTORS * 512);
+	device_write(ix.device, zeros, pointer_sector(root.ptr), IX_BLOCK_SECTORS, true,
+		     &ix.awaiter.op);
+	cr_assert(zero(int, awaiter_wait(&ix.awaiter)));
+	buffer_free(zeros);
+	index_done(&ix.index);
+	ix_init_index(true);
+	ix.index.setup.rescues = rescues;
+	cr_assert(eq(int, ix_open_root(&root, 0), rescues ? 0 : -EINVAL));
+}
+
+/* What is asked for, and for how far that holds: "hit 4", "lost 16" or "gap 3". */
+static void expect_found(uint64_t sector, const char *kind, uint64_t sectors)
+{
+	struct lookup found;
+
+	cr_assert(zero(int, ix_lookup(1, sector, 16, &found)));
+	cr_expect(eq(str, found.is_hit ? "hit" : found.is_lost ? "lost" : "gap", (char *)kind));
+	cr_expect(eq(u64, found.sectors, sectors));
+}
+
+Test(overlay, is_all_that_is_known_of_a_node_that_is_lost)
+{
+	reopen_without_root(true);
+	cr_expect(eq(u64, ix.index.nodes_lost, 1));
+	add(ix_extent(1, 20, 24, true));
+	cr_expect(eq(u32, apply(), 1));
+	expect_dirty(1, 4);
+	expect_found(0, "lost", 16);
+	expect_found(16, "lost", 4);
+	expect_found(20, "hit", 4);
+	expect_found(24, "lost", 16);
+}
+
+Test(overlay, knows_its_gaps_of_a_node_that_is_not_lost)
+{
+	reopen();
+	expect_found(0, "hit", 8);
+	expect_found(16, "gap", 16);
+}
+
+Test(overlay, of_a_node_that_cannot_be_read_fails_the_set_unless_it_rescues)
+{
+	reopen_without_root(false);
+	cr_expect(zero(u64, ix.index.nodes_lost));
+	cr_expect(ne(int, health_error(&ix.health), 0));
+}
