@@ -1,11 +1,11 @@
 /*
  * Plans: replace nodes that are full, or that gc wants rewritten or merged, by new ones.
  *
- *	PREPARE --all---> FLUSH --> NODES --> SWITCH --> PARENT --> (ROOT) --> FREE
- *	 |  ^             data of    new       commit     parent's   entry that
- *	 +--+             the keys   nodes,    to the     bset       names the
- *	 waits for        durable    children  parent     durable    new root
- *	 a resource                  first
+ *	PREPARE --all---> FLUSH --> NODES --> SWITCH --> (TAIL) --> PARENT --> (ROOT) --> FREE
+ *	 |  ^             data of    new       commit     parent's   parent's   entry that
+ *	 +--+             the keys   nodes,    to the     bset but   bset       names the
+ *	 waits for        durable    children  parent     its first  durable    new root
+ *	 a resource                  first                block
  *
  *	              parent                          parent
  *	                |          leaf is full       /    \
@@ -29,6 +29,8 @@
  *     replaced, all old buckets wait for a durable entry that names the new root.
  * (SPLIT-3) Only one plan at a time appends to a parent, so that its log has no gaps.
  * (SPLIT-4) The freed records and the pointers to the new nodes are in one bset (ORDER-23).
+ * (SPLIT-5) The first block of that bset is written last, as of a leaf's: a bset that a power cut
+ *     has torn fails its checksum, and then the parent with all below it cannot be read.
  */
 #include "index/split.h"
 
@@ -334,6 +336,9 @@ static void plan_step(struct op *op)
 			/* fall through */
 		case PLAN_SWITCH:
 			plan_switch_over(plan);
+			break;
+		case PLAN_TAIL:
+			plan_write_parent(plan);
 			break;
 		case PLAN_PARENT:
 			plan_thaw(plan);

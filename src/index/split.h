@@ -25,6 +25,7 @@ enum plan_state {
 	PLAN_FLUSH,
 	PLAN_NODES,
 	PLAN_SWITCH,
+	PLAN_TAIL,
 	PLAN_PARENT,
 	PLAN_ROOT
 };
@@ -60,6 +61,7 @@ struct plan {
 	struct level_plan at[INDEX_LEVELS_MAX];
 	struct node *parent;		/* of the top old node; NULL: that is the root */
 	unsigned parent_sectors;	/* room in its log that is promised to this plan */
+	uint64_t parent_at;		/* sector on the device, of its bset */
 	unsigned char *parent_buffer;	/* OPEN_RUN_BYTES_MAX */
 	struct new_node root;		/* above a root that was split */
 	struct journal_pin pin;		/* for the carried keys */
@@ -132,6 +134,8 @@ void plan_replace_children(struct run *run, const struct level_plan *at);
 
 /* Lookups use the new nodes from here on; the parent's bset is being written. */
 void plan_switch_over(struct plan *plan) LOCKED;
+/* The first block of the parent's bset; the others are durable (SPLIT-5). */
+void plan_write_parent(struct plan *plan) LOCKED;
 /* It is durable: thaws the new nodes, and frees the old ones. */
 void plan_thaw(struct plan *plan) LOCKED;
 /* A durable entry names the current root: frees the buckets that waited for it. */

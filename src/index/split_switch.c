@@ -45,21 +45,47 @@ static LOCKED void encode_new_children(struct plan *plan)
 	assert(sectors == plan->parent_sectors);
 }
 
+void plan_write_parent(struct plan *plan)
+{
+	const struct index_setup *setup = &plan->index->setup;
+
+	plan->state = PLAN_PARENT;
+	device_write_metadata(setup->device, plan->parent_buffer, plan->parent_at,
+			      min_u64(setup->block_sectors, plan->parent_sectors), true,
+			      &plan->op);
+}
+
+/* All blocks of the parent's bset but the first, without which it does not exist (SPLIT-5). */
+static LOCKED void write_tail(struct plan *plan)
+{
+	const struct index_setup *setup = &plan->index->setup;
+	unsigned head = setup->block_sectors;
+
+	SIM_RARELY("a bset of a parent has several blocks",
+		   "test_index_split/writes_the_first_block_of_a_parents_bset_last");
+	plan->state = PLAN_TAIL;
+	device_write_metadata(setup->device, plan->parent_buffer + head * 512,
+			      plan->parent_at + head, plan->parent_sectors - head, true,
+			      &plan->op);
+}
+
 /* One bset with the freed records and the new pointers, written FUA behind the parent's log. */
 static LOCKED void append_to_parent(struct plan *plan)
 {
 	struct index *index = plan->index;
 	struct node *parent = plan->parent;
-	uint64_t sector = pointer_sector(parent->key.ptr) + parent->written_sectors;
 
+	plan->parent_at = pointer_sector(parent->key.ptr) + parent->written_sectors;
 	encode_new_children(plan);
 	plan_replace_children(&parent->keys, &plan->at[plan->top]);
 	parent->counted_sectors -= plan->parent_sectors;
 	parent->written_sectors += plan->parent_sectors;
 	parent->is_appended = true;	/* SPLIT-3 */
-	device_write_metadata(index->setup.device, plan->parent_buffer, sector,
-			      plan->parent_sectors, true, &plan->op);
 	index->sectors_written += plan->parent_sectors;
+	if (plan->parent_sectors > index->setup.block_sectors)
+		write_tail(plan);
+	else
+		plan_write_parent(plan);
 }
 
 /* The journal is the parent of the root: its next entry names the new one (ORDER-4). */

@@ -1,6 +1,8 @@
 /* Plans: full nodes are replaced by new ones, which hold the same and more. */
 #include "index_world.h"
 
+#include "index/split.h"
+
 enum {
 	NODE_WORDS = (IX_BUCKET_SECTORS * 512 - sizeof(struct bset_disk)) / 8,
 	KEYS_OF_ONE = NODE_WORDS * 4 / 5 / BKEY_WORDS_MAX,	/* as many as are not split */
@@ -222,6 +224,53 @@ Test(plan, leaves_a_parent_that_can_be_read_again)
 	cr_expect(eq(u32, root()->written_sectors, 3 * IX_BLOCK_SECTORS));
 	cr_expect(eq(u32, root()->keys.count, 2));
 	cr_expect(eq(u32, root()->dead.count, 4));
+	expect_keys(KEYS_OF_ONE + 1);
+}
+
+static bool writes_a_tail(void)
+{
+	for (unsigned i = 0; i < PLANS_MAX; i++)
+		if (ix.index.plans[i].state == PLAN_TAIL)
+			return true;
+	return false;
+}
+
+static bool tail_is_written(void)
+{
+	return !writes_a_tail();
+}
+
+/* Is there a bset behind the log of this node, as it was when it had `sectors`? */
+static bool has_bset_at(uint64_t ptr, unsigned sectors)
+{
+	struct bset_disk *set = buffer_new(512);
+	bool has;
+
+	cr_assert(zero(int, device_read_now(ix.device, set, pointer_sector(ptr) + sectors, 1)));
+	has = le64_get(set->magic) == (IX_MAGIC ^ BSET_MAGIC);
+	buffer_free(set);
+	return has;
+}
+
+/* SPLIT-5: a leaf of a kernel's size becomes so many that their pointers fill several blocks. */
+Test(plan, writes_the_first_block_of_a_parents_bset_last)
+{
+	uint64_t parent;
+
+	ix.index.setup.block_sectors = 1;
+	split_root();
+	parent = root()->key.ptr;
+	cr_assert(eq(u32, root()->written_sectors, 1));
+	ix.index.setup.node_sectors = 2;
+	ix_enter();
+	cr_assert(zero(int, ix_begin_rewrite(1, 0, 0)));
+	ix_leave();
+	ix_run_until(writes_a_tail);
+	cr_expect(not(has_bset_at(parent, 1)));
+	ix_run_until(tail_is_written);
+	cr_assert(zero(int, awaiter_wait(&ix.awaiter)));
+	cr_expect(has_bset_at(parent, 1));
+	cr_expect(lt(u32, 2, root()->written_sectors));
 	expect_keys(KEYS_OF_ONE + 1);
 }
 
