@@ -3,7 +3,8 @@
  *
  * (DEVICE-3) With the page cache, a failed flush may have dropped the data, while the next
  *     flush would succeed.  So the first failure of a flush is kept, and all later flushes
- *     report it.
+ *     report it.  A FUA write is a write and a sync there: a write that is refused, as by a full
+ *     file system, has dropped nothing.
  */
 #include "io/device_internal.h"
 
@@ -247,9 +248,11 @@ static int device_flush_ended(struct transfer *transfer, int error)
 	return device_flush_result(transfer->device, error);
 }
 
-/* A file in memory is never written back: one that finds no space has lost nothing. */
+/* Only its sync may have lost something; a file in memory is never written back. */
 static int device_fua_ended(struct transfer *transfer, int error)
 {
+	if (error && transfer->syncs_after && !transfer->is_syncing)
+		return error;
 	if (error == -ENOSPC && transfer->device->is_in_memory)
 		return error;
 	return device_flush_ended(transfer, error);
@@ -264,6 +267,8 @@ void device_write_start(struct device *device, const struct write_order *order)
 	transfer->data = (char *)order->data;
 	transfer->bytes = (uint64_t)order->sectors * SECTOR_BYTES;
 	transfer->fua = order->fua;
+	transfer->syncs_after = order->fua && !device->direct && !device->is_in_memory &&
+				!device->shadow;
 	transfer->is_metadata = order->is_metadata;
 	transfer->is_again = order->is_again;
 	transfer->ended = order->fua ? device_fua_ended : NULL;

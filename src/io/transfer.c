@@ -120,7 +120,7 @@ static void transfer_prepare_data(struct transfer *transfer, struct io_uring_sqe
 	else
 		io_uring_prep_write_fixed(sqe, transfer->fd, transfer->data, bytes,
 					  transfer->offset, index);
-	if (transfer->fua)
+	if (transfer->fua && !transfer->syncs_after)
 		/* A device with FUA may get a single write; for others the kernel adds a flush. */
 		sqe->rw_flags = RWF_DSYNC;
 }
@@ -157,7 +157,7 @@ static void transfer_submit(struct transfer *transfer)
 {
 	struct io_uring_sqe *sqe = reactor_sqe(transfer->op->home, &transfer->completion);
 
-	switch (transfer->kind) {
+	switch (transfer->is_syncing ? TRANSFER_FLUSH : transfer->kind) {
 	case TRANSFER_READ:
 	case TRANSFER_WRITE:
 		transfer_prepare_data(transfer, sqe);
@@ -177,11 +177,21 @@ void transfer_start(struct transfer *transfer)
 {
 	if (transfer->shadow)
 		shadow_start(transfer->shadow, transfer);
-	else if (transfer_is_at_once(transfer))
+	else if (transfer_is_at_once(transfer) && !transfer->is_syncing)
 		reactor_complete(transfer->op->home, &transfer->completion,
 				 transfer_now(transfer));
 	else
 		transfer_submit(transfer);
+}
+
+static void transfer_is_complete(struct transfer *transfer)
+{
+	if (transfer->is_syncing || !transfer->syncs_after) {
+		transfer_end(transfer, 0);
+		return;
+	}
+	transfer->is_syncing = true;
+	transfer_submit(transfer);
 }
 
 /* A partial transfer: an error if nothing was transferred, else continues with the rest. */
@@ -192,7 +202,7 @@ static void transfer_continue(struct transfer *transfer, unsigned bytes)
 	transfer->offset += bytes;
 	transfer->left -= bytes;
 	if (!transfer->left)
-		transfer_end(transfer, 0);
+		transfer_is_complete(transfer);
 	else if (!bytes)
 		transfer_end(transfer, -EIO);
 	else
@@ -209,6 +219,8 @@ static void transfer_done(struct completion *completion, int result)
 		transfer_start(transfer);
 	else if (result < 0)
 		transfer_end(transfer, result);
+	else if (transfer->is_syncing)
+		transfer_is_complete(transfer);
 	else if (transfer->kind == TRANSFER_READ || transfer->kind == TRANSFER_WRITE)
 		transfer_continue(transfer, result);
 	else

@@ -20,6 +20,7 @@ struct transfer {
 	struct completion completion;
 	enum transfer_kind kind;
 	bool fua;
+	bool syncs_after, is_syncing;	/* FUA is a sync of its own (DEVICE-3), which has begun */
 	bool is_metadata, is_again;	/* a write that may wait for room, or has */
 	bool at_once;			/* the file is in memory: do not use a worker thread */
 	int fd;

@@ -9,9 +9,9 @@
 
 #include "awaiter.h"
 #include "io/buffer.h"
-#include "io/device.h"
+#include "io/device_internal.h"
 
-enum { SECTORS = 8192, SECTOR_BYTES = 512, PIECE_SECTORS = 2048 };
+enum { SECTORS = 8192, PIECE_SECTORS = 2048 };
 
 static char *path;
 static struct reactor *reactor;
@@ -184,6 +184,60 @@ Test(device, flushes)
 	device_flush(device, &awaiter.op);
 	cr_expect(eq(int, awaiter_wait(&awaiter), 0));
 	cr_expect(zero(int, device_flush_now(device)));
+}
+
+/* ---- FUA writes through the page cache (DEVICE-3) ---- */
+
+static void use_page_cache(void)
+{
+	cr_assert(zero(int, fcntl(device->fd, F_SETFL, 0)));
+	device->direct = device->is_in_memory = false;
+}
+
+static int write_durably(void)
+{
+	uint8_t *data = buffer_new(8 * SECTOR_BYTES);
+	int error;
+
+	device_write(device, data, 8, 8, true, &awaiter.op);
+	error = awaiter_wait(&awaiter);
+	buffer_free(data);
+	return error;
+}
+
+/* Another file answers what is written meanwhile. */
+static int write_durably_to(const char *other)
+{
+	int fd = device->fd, error;
+
+	device->fd = open(other, O_RDWR | O_CLOEXEC);
+	cr_assert(ge(int, device->fd, 0));
+	error = write_durably();
+	close(device->fd);
+	device->fd = fd;
+	return error;
+}
+
+static int flush(void)
+{
+	device_flush(device, &awaiter.op);
+	return awaiter_wait(&awaiter);
+}
+
+Test(device, that_was_full_for_a_write_can_be_flushed)
+{
+	use_page_cache();
+	cr_expect(eq(int, write_durably_to("/dev/full"), -ENOSPC));
+	cr_expect(zero(int, flush()));
+	cr_expect(zero(int, write_durably()));
+}
+
+Test(device, that_could_not_sync_a_write_fails_for_ever)
+{
+	use_page_cache();
+	cr_expect(eq(int, write_durably_to("/dev/null"), -EINVAL));	/* it takes no sync */
+	cr_expect(eq(int, flush(), -EINVAL));
+	cr_expect(eq(int, write_durably(), -EINVAL));
 }
 
 Test(device, discards_to_zeroes_in_a_file)
