@@ -326,6 +326,8 @@ tools_sources = \
 	src/tools/export_output.c \
 	src/tools/export_output.h \
 	src/tools/flush.c \
+	src/tools/flush_compare.c \
+	src/tools/flush_compare.h \
 	src/tools/format.c \
 	src/tools/format.h \
 	src/tools/format_check.c \

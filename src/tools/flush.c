@@ -4,11 +4,11 @@
  * It is the writeback of the daemon (cache/writeback.h) without a limit, so data turn clean only
  * after the backing device was flushed, and the volumes say so in their superblocks at the end.
  *
- *	WRITE --all is clean, or little enough--> end
- *	  `-- two passes in a row failed, without progress --> LIST --> end
+ *	WRITE --all is clean, or little enough--> (COMPARE) --> end
+ *	  `-- two passes in a row failed, without progress --> (COMPARE) --> LIST --> end
  *
  * A volume is given up when it cannot get any further: its data stay dirty, and LIST writes down
- * which they are.
+ * which they are.  COMPARE, if it is wanted, has a file of its own (flush_compare.h).
  */
 #include "tools/tools.h"
 
@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/numbers.h"
 #include "base/units.h"
+#include "tools/flush_compare.h"
 #include "tools/offline.h"
 #include "tools/progress.h"
 
@@ -33,6 +34,7 @@ static const char usage_text[] =
 	"where it was when it is called again.\n"
 	"\n"
 	"  -p, --to-percent=N      stop once no more than N % of the cache are dirty\n"
+	"  -c, --compare           write clean data of the cache that differ, too\n"
 	"  -l, --list-failed=FILE  write there what stays dirty because of errors\n"
 	"  -q, --quiet             no progress\n"
 	"      --progress=json     progress as JSON, an object a line\n"
@@ -64,14 +66,16 @@ struct flush {
 	unsigned to_percent;
 	const char *list_path;
 	enum progress_style style;
+	bool compares;
 	/* the run */
-	bool has_begun, is_listing;
+	bool has_begun, has_written, is_listing;
 	struct flush_volume *volume;
 	unsigned volumes;
 	uint64_t total, left;		/* dirty bytes: at first, and now */
 	uint64_t unreachable;		/* those whose backing device is not there */
 	struct progress progress;
 	struct timer timer;
+	struct flush_compare compare;
 	FILE *list;
 	struct cache_set *listed;
 	struct index_walk walk;
@@ -355,18 +359,11 @@ static int list_step(struct flush *flush, struct daemon *daemon, struct op *op,
 
 /* ---- the work ---- */
 
-static int flush_step(struct offline_work *work, struct daemon *daemon, struct op *op,
-		      struct error *error)
+/* 0: nothing can be written back any more, or so little is dirty.  -EAGAIN: `op` waits. */
+static int write_step(struct flush *flush, struct daemon *daemon, struct op *op)
 {
-	struct flush *flush = container_of(work, struct flush, work);
-	int result = flush->has_begun ? 0 : flush_begin(flush, daemon, error);
-	bool has_ended;
+	bool has_ended = all_have_ended(flush, daemon);
 
-	if (result)
-		return result;
-	if (flush->is_listing)
-		return list_step(flush, daemon, op, error);
-	has_ended = all_have_ended(flush, daemon);
 	flush->left = dirty_of_all(flush);
 	flush->progress.errors = errors_of_all(daemon);
 	progress_update(&flush->progress, flush->total - min_u64(flush->total, flush->left),
@@ -375,6 +372,37 @@ static int flush_step(struct offline_work *work, struct daemon *daemon, struct o
 		timer_start(&flush->timer, POLL_NS, op);
 		return -EAGAIN;
 	}
+	flush->has_written = true;
+	if (!flush->compares)
+		return 0;
+	compare_begin(&flush->compare, daemon);
+	progress_phase(&flush->progress, "comparing", compare_total(daemon) * 512,
+		       clock_ns(daemon->reactor));
+	return 0;
+}
+
+static int compare_step(struct flush *flush, struct daemon *daemon, struct op *op)
+{
+	progress_update(&flush->progress, compare_passed(&flush->compare) * 512,
+			clock_ns(daemon->reactor));
+	return compare_go_on(&flush->compare, op);
+}
+
+static int flush_step(struct offline_work *work, struct daemon *daemon, struct op *op,
+		      struct error *error)
+{
+	struct flush *flush = container_of(work, struct flush, work);
+	int result = flush->has_begun ? 0 : flush_begin(flush, daemon, error);
+
+	if (result)
+		return result;
+	if (flush->is_listing)
+		return list_step(flush, daemon, op, error);
+	result = flush->has_written ? 0 : write_step(flush, daemon, op);
+	if (!result && flush->compares)
+		result = compare_step(flush, daemon, op);
+	if (result)
+		return result;
 	progress_end(&flush->progress);
 	say_given_up(flush);
 	if (!flush->list_path || !flush->left)
@@ -397,6 +425,7 @@ static int flush_parse(struct flush *flush, int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "to-percent", required_argument, NULL, 'p' },
+		{ "compare", no_argument, NULL, 'c' },
 		{ "list-failed", required_argument, NULL, 'l' },
 		{ "quiet", no_argument, NULL, 'q' },
 		{ "progress", required_argument, NULL, 'P' },
@@ -406,7 +435,7 @@ static int flush_parse(struct flush *flush, int argc, char **argv)
 	uint64_t percent;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "p:l:qh", long_options, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "p:cl:qh", long_options, NULL)) != -1)
 		switch (option) {
 		case 'p':
 			if (units_parse_number(optarg, &percent) || percent < 1 || percent > 100) {
@@ -415,6 +444,9 @@ static int flush_parse(struct flush *flush, int argc, char **argv)
 				return TOOL_USAGE;
 			}
 			flush->to_percent = percent;
+			break;
+		case 'c':
+			flush->compares = true;
 			break;
 		case 'l':
 			flush->list_path = optarg;
@@ -452,10 +484,22 @@ static bool has_given_up(const struct flush *flush)
 	return any;
 }
 
+static void say_compared(const struct flush_compare *compare)
+{
+	char all[UNITS_TEXT_BYTES], differed[UNITS_TEXT_BYTES], failed[UNITS_TEXT_BYTES];
+
+	tool_say(stdout, "%s of clean data compared: %s differed, and were written%s%s",
+		 units_print_size(all, compare->compared * 512),
+		 units_print_size(differed, compare->differed * 512),
+		 compare->failed ? "; failed: " : "",
+		 compare->failed ? units_print_size(failed, compare->failed * 512) : "");
+}
+
 static int flush_report(const struct flush *flush, int result, const struct error *error)
 {
 	char done[UNITS_TEXT_BYTES], left[UNITS_TEXT_BYTES];
 	uint64_t stays = flush->left + flush->unreachable;
+	int code = flush->compare.failed ? TOOL_TROUBLE : TOOL_DONE;
 
 	if (result && result != -EINTR)
 		tool_complain("flush", "%s", error->text);
@@ -468,12 +512,14 @@ static int flush_report(const struct flush *flush, int result, const struct erro
 			 "goes on", done, left);
 		return TOOL_UNFINISHED;
 	}
+	if (flush->has_written && flush->compares)
+		say_compared(&flush->compare);
 	if (!stays) {
 		tool_say(stdout, "clean: %s written back, nothing is dirty", done);
-		return TOOL_DONE;
+		return code;
 	}
 	tool_say(stdout, "%s written back, %s still dirty", done, left);
-	return flush->unreachable || has_given_up(flush) ? TOOL_TROUBLE : TOOL_DONE;
+	return flush->unreachable || has_given_up(flush) ? TOOL_TROUBLE : code;
 }
 
 int tool_flush(int argc, char **argv)
@@ -496,6 +542,8 @@ int tool_flush(int argc, char **argv)
 	if (flush.list)
 		fclose(flush.list);
 	code = flush_report(&flush, result, &error);
+	if (flush.has_written && flush.compares)
+		compare_done(&flush.compare);
 	free(flush.volume);
 	return code;
 }
