@@ -103,7 +103,7 @@ enum write_state {
 	WRITE_DURABLE,	/* FUA: for the journal entry with its keys */
 };
 
-enum write_way { WRITE_BACK, WRITE_THROUGH, WRITE_AROUND, WRITE_DIRECT };	/* see write.c */
+enum write_way { WRITE_DIRTY, WRITE_THROUGH, WRITE_AROUND, WRITE_DIRECT };	/* see write.c */
 
 struct cache_write {
 	struct volume *volume;

@@ -111,7 +111,7 @@ static LOCKED void add_extent(struct cache_write *write, const struct place *pla
 					  place->ptr);
 
 	assert(place->sectors % cache->superblock.block_sectors == 0);
-	bkey_set_dirty(&k, write->way == WRITE_BACK);
+	bkey_set_dirty(&k, write->way == WRITE_DIRTY);
 	insert->keys[insert->count++] = k;
 	write->pinned[write->pinned_count++] = place->ptr;
 	device_write(cache->device, write->data + (write->at - write->start) * 512,
@@ -131,7 +131,7 @@ static LOCKED int allocate(struct cache_write *write)
 	while (write->at < end) {
 		struct stream stream = { volume->slot, write->at, write->task,
 					 volume->block_sectors, volume->is_flash };
-		bool dirty = write->way == WRITE_BACK;
+		bool dirty = write->way == WRITE_DIRTY;
 		bool last_key = write->insert.count + 2 >= INSERT_KEYS_MAX;
 		struct place place;
 		int error = -EAGAIN;
@@ -183,11 +183,11 @@ static void start_data(struct cache_write *write)
 	struct cache_set *set = write->volume->set;
 	int error = 0;
 
-	if (write->way != WRITE_BACK)
+	if (write->way != WRITE_DIRTY)
 		write_backing(write);
 	if (write->way == WRITE_AROUND && !write->insert.count)
 		add_hole(write, write->start, write->start + write->sectors);
-	if (write->way == WRITE_BACK || write->way == WRITE_THROUGH) {
+	if (write->way == WRITE_DIRTY || write->way == WRITE_THROUGH) {
 		set_lock(set);
 		error = allocate(write);
 		set_unlock(set);
@@ -318,7 +318,7 @@ static void keys_failed(struct cache_write *write, int error)
 
 	if (write->backing_error || !volume_set_has_failed(volume) || volume->is_flash)
 		finish(write, write->backing_error ?: volume_lost_error(volume) ?: error);
-	else if (write->way == WRITE_BACK)
+	else if (write->way == WRITE_DIRTY)
 		decide_again(write);
 	else
 		finish(write, volume_lost_error(volume));
@@ -332,7 +332,7 @@ static void data_arrived(struct cache_write *write, int cache_error)
 		finish(write, write->backing_error);
 		return;
 	}
-	if (write->way == WRITE_BACK && cache_error) {
+	if (write->way == WRITE_DIRTY && cache_error) {
 		not_dirty(write, cache_error);
 		return;
 	}
@@ -366,7 +366,7 @@ static void keys_are_in(struct cache_write *write, int error)
 		return;
 	}
 	error = write->backing_error;
-	if (!error && write->at < write->start + write->sectors && write->way == WRITE_BACK) {
+	if (!error && write->at < write->start + write->sectors && write->way == WRITE_DIRTY) {
 		write->insert.count = 0;
 		write->state = WRITE_DATA;
 		op_queue(&write->op);

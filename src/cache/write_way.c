@@ -71,7 +71,7 @@ static LOCKED int choose_way(struct cache_write *write, struct cache_set *set)
 {
 	struct volume *volume = write->volume;
 
-	write->way = WRITE_BACK;
+	write->way = WRITE_DIRTY;
 	if (write->is_promised)
 		return 0;
 	/* Decided once, since streams are counted: one that comes here again has its promise, or
@@ -112,7 +112,7 @@ int cache_write_decide(struct cache_write *write)
 	set_lock(set);
 	error = choose_way(write, set);
 	set_unlock(set);
-	if (!error && write->way == WRITE_BACK && !volume->is_flash) {
+	if (!error && write->way == WRITE_DIRTY && !volume->is_flash) {
 		volume->dirty_writes += !write->is_dirty_write;
 		write->is_dirty_write = true;
 		error = volume_make_dirty(volume, &write->op);
@@ -130,7 +130,7 @@ int cache_write_look(struct cache_write *write)
 	struct lookup found;
 	int error = 0;
 
-	if (write->way == WRITE_DIRECT || write->way == WRITE_BACK)
+	if (write->way == WRITE_DIRECT || write->way == WRITE_DIRTY)
 		return 0;
 	error = writeback_begin_change(&volume->writeback, write->start, end, &write->op);
 	if (error)
