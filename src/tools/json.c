@@ -125,3 +125,12 @@ void json_bool(struct json *json, const char *name, bool value)
 	begin_value(json, name);
 	fputs(value ? "true" : "false", json->stream);
 }
+
+void json_command(struct json *json, const char *command)
+{
+	json_open_object(json, "bcachefuse");
+	json_string(json, "command", command);
+	json_number(json, "schema", 1);
+	json_string(json, "version", PACKAGE_VERSION);
+	json_close_object(json);
+}

@@ -20,6 +20,9 @@ struct json {
 void json_start(struct json *json, FILE *stream);
 void json_end(struct json *json);
 
+/* The head of each output: `"bcachefuse": {"command": ..., "schema": 1, "version": ...}`. */
+void json_command(struct json *json, const char *command);
+
 /* `name` is NULL in arrays and at the top level. */
 void json_open_object(struct json *json, const char *name);
 void json_close_object(struct json *json);

@@ -73,11 +73,7 @@ static void show_json(struct shadow *shadow)
 
 	json_start(&json, stdout);
 	json_open_object(&json, NULL);
-	json_open_object(&json, "bcachefuse");
-	json_string(&json, "command", "overlay");
-	json_number(&json, "schema", 1);
-	json_string(&json, "version", PACKAGE_VERSION);
-	json_close_object(&json);
+	json_command(&json, "overlay");
 	json_string(&json, "file", shadow_path(shadow));
 	json_string(&json, "state", state_names[shadow_state(shadow)]);
 	json_open_array(&json, "members");

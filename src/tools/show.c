@@ -27,7 +27,7 @@ static const char usage_text[] =
 	"Prints the superblock of each device or file as bcache-super-show does.\n"
 	"\n"
 	"  -f, --force  keep going if the checksum is wrong\n"
-	"      --json   print an array with an object for each device\n"
+	"      --json   print one object, with an element for each device\n"
 	"  -h, --help   print this help\n"
 	"\n"
 	"Exit codes: 0 success, 1 usage error, 2 no superblock or a damaged one,\n"
@@ -393,7 +393,9 @@ static int show_all(struct show *show, char **paths, int count)
 	show->with_names = count > 1;
 	if (show->as_json) {
 		json_start(&show->json, stdout);
-		json_open_array(&show->json, NULL);
+		json_open_object(&show->json, NULL);
+		json_command(&show->json, "show");
+		json_open_array(&show->json, "devices");
 	}
 	for (int i = 0; i < count; i++) {
 		int code;
@@ -406,6 +408,7 @@ static int show_all(struct show *show, char **paths, int count)
 	}
 	if (show->as_json) {
 		json_close_array(&show->json);
+		json_close_object(&show->json);
 		json_end(&show->json);
 	}
 	return worst;
