@@ -199,9 +199,29 @@ struct journal_found {
 	unsigned count;
 	struct journal_entry_disk **entries;	/* oldest needed .. newest, no gap; owned */
 	unsigned current;			/* ring index of the newest */
+	unsigned newest_end;			/* where that one ends in its bucket, in sectors */
 	uint64_t bucket_newest[JOURNAL_BUCKETS_MAX];
 };
 /* -errno and the reason, as "journal entries A-B missing! (replaying S-E)". */
 int journal_read(struct journal_found *found, const struct journal_setup *setup,
 		 bool gap_at_start_allowed, struct error *error) MUST_CHECK;
+
+enum journal_fault {
+	JOURNAL_FAULT_READ,		/* of a bucket: entries in it are not known */
+	JOURNAL_FAULT_NONE,		/* there is no entry at all */
+	JOURNAL_FAULT_GAP,		/* durable entries are missing */
+	JOURNAL_FAULT_ENTRY,		/* one has nonsense in it, with a right checksum */
+};
+struct journal_faults {
+	/* 0: goes on without what is at fault.  -errno: ends the reading. */
+	int (*take)(struct journal_faults *faults, enum journal_fault kind,
+		    const struct error *fault);
+};
+/*
+ * As journal_read(), for those who want all that can be had: each fault is reported.  Afterwards
+ * there may be gaps between the entries, and keys in them that bkey_decode() refuses.
+ */
+int journal_read_all(struct journal_found *found, const struct journal_setup *setup,
+		     bool gap_at_start_allowed, struct journal_faults *faults,
+		     struct error *error) MUST_CHECK;
 void journal_found_done(struct journal_found *found);

@@ -16,6 +16,8 @@
  *
  * A bucket is read through a window of fixed size, since the size of a bucket comes from
  * the superblock, and may be larger than memory.
+ *
+ * The first fault ends the reading, unless there is somebody who takes the faults.
  */
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +51,15 @@ struct reading {
 	uint64_t newest;
 	uint64_t unreachable;		/* the newest valid entry after a bad one; 0: none */
 	struct journal_found *found;
+	struct journal_faults *faults;	/* NULL: the first one ends the reading */
 };
+
+/* 0: the reading goes on without what is at fault. */
+static int fault(const struct reading *reading, enum journal_fault kind, const struct error *error)
+{
+	return reading->faults ? reading->faults->take(reading->faults, kind, error) :
+				 -error->code;
+}
 
 static int by_first_sequence_down(const void *a, const void *b)
 {
@@ -72,6 +82,13 @@ static uint64_t bucket_sector(const struct journal_setup *setup, unsigned index)
 	return setup->buckets[index] * setup->bucket_sectors;
 }
 
+static int say_unreadable(const struct reading *reading, unsigned index, int failed,
+			  struct error *error)
+{
+	return error_set(error, -failed, "journal io error: bucket %llu: %s",
+			 (unsigned long long)reading->setup->buckets[index], strerror(-failed));
+}
+
 static int read_first_blocks(struct reading *reading, struct error *error)
 {
 	const struct journal_setup *setup = reading->setup;
@@ -81,12 +98,14 @@ static int read_first_blocks(struct reading *reading, struct error *error)
 		int failed = device_read_now(setup->device, reading->window,
 					     bucket_sector(setup, i), setup->block_sectors);
 
-		if (failed)
-			return error_set(error, -failed, "journal io error: bucket %llu: %s",
-					 (unsigned long long)setup->buckets[i], strerror(-failed));
 		reading->candidates[i].index = i;
-		if (le64_get(entry->magic) == (setup->set_magic ^ JOURNAL_MAGIC))
+		if (failed) {
+			say_unreadable(reading, i, failed, error);
+			if (fault(reading, JOURNAL_FAULT_READ, error))
+				return -error->code;
+		} else if (le64_get(entry->magic) == (setup->set_magic ^ JOURNAL_MAGIC)) {
 			reading->candidates[i].first_sequence = le64_get(entry->sequence);
+		}
 	}
 	qsort(reading->candidates, setup->bucket_count, sizeof(*reading->candidates),
 	      by_first_sequence_down);
@@ -170,6 +189,8 @@ static int take_entry(struct reading *reading, unsigned index,
 	if (sequence > reading->newest) {
 		reading->newest = sequence;
 		reading->needed_from = le64_get(entry->last_sequence);
+		if (reading->faults)	/* what is beyond it is reported by check_entries() */
+			reading->needed_from = min_u64(reading->needed_from, sequence);
 		reading->found->current = index;
 	}
 	return sequence < reading->needed_from ? 0 : keep(reading, entry, error);
@@ -188,9 +209,7 @@ static int move_window(struct reading *reading, unsigned index, unsigned at, str
 	reading->window_sectors = min_u64(WINDOW_SECTORS, setup->bucket_sectors - at);
 	failed = device_read_now(setup->device, reading->window, bucket_sector(setup, index) + at,
 				 reading->window_sectors);
-	return failed ? error_set(error, -failed, "journal io error: bucket %llu: %s",
-				  (unsigned long long)setup->buckets[index],
-				  strerror(-failed)) : 0;
+	return failed ? say_unreadable(reading, index, failed, error) : 0;
 }
 
 /* *entry: the valid entry at sector `at` of the bucket, or NULL. */
@@ -256,6 +275,8 @@ static int read_bucket(struct reading *reading, unsigned index, uint64_t before,
 			return failed;
 		at += round_up(journal_entry_bytes(le32_get(entry->words)),
 			       setup->block_sectors * 512) / 512;
+		if (before == reading->newest)
+			reading->found->newest_end = at;
 		if (before >= newest) {
 			newest = before;
 			newest_end = at;
@@ -279,11 +300,11 @@ static int check_unreachable(const struct reading *reading, struct error *error)
 {
 	if (reading->unreachable <= reading->newest)
 		return 0;
-	return error_set(error, EIO,
-			 "journal entries %llu-%llu missing! (found entry %llu behind them)",
-			 (unsigned long long)reading->newest + 1,
-			 (unsigned long long)reading->unreachable - 1,
-			 (unsigned long long)reading->unreachable);
+	error_set(error, EIO, "journal entries %llu-%llu missing! (found entry %llu behind them)",
+		  (unsigned long long)reading->newest + 1,
+		  (unsigned long long)reading->unreachable - 1,
+		  (unsigned long long)reading->unreachable);
+	return fault(reading, JOURNAL_FAULT_GAP, error);
 }
 
 static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, struct error *error)
@@ -293,13 +314,15 @@ static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, 
 	for (unsigned i = 0; i < reading->count; i++) {
 		uint64_t sequence = le64_get(reading->entries[i]->sequence);
 
-		if (sequence != wanted && !(i == 0 && gap_at_start_allowed))
-			return error_set(error, EIO,
-					 "journal entries %llu-%llu missing! (replaying %llu-%llu)",
-					 (unsigned long long)wanted,
-					 (unsigned long long)sequence - 1,
-					 (unsigned long long)reading->needed_from,
-					 (unsigned long long)reading->newest);
+		if (sequence != wanted && !(i == 0 && gap_at_start_allowed)) {
+			error_set(error, EIO,
+				  "journal entries %llu-%llu missing! (replaying %llu-%llu)",
+				  (unsigned long long)wanted, (unsigned long long)sequence - 1,
+				  (unsigned long long)reading->needed_from,
+				  (unsigned long long)reading->newest);
+			if (fault(reading, JOURNAL_FAULT_GAP, error))
+				return -error->code;
+		}
 		wanted = sequence + 1;
 	}
 	return 0;
@@ -308,12 +331,38 @@ static int check_gaps(const struct reading *reading, bool gap_at_start_allowed, 
 static int check_entries(const struct reading *reading, struct error *error)
 {
 	for (unsigned i = 0; i < reading->count; i++) {
-		int failed = journal_entry_check(reading->entries[i], error);
-
-		if (failed)
-			return failed;
+		if (journal_entry_check(reading->entries[i], error) &&
+		    fault(reading, JOURNAL_FAULT_ENTRY, error))
+			return -error->code;
 	}
 	return 0;
+}
+
+static int say_none(const struct reading *reading, struct error *error)
+{
+	error_set(error, EINVAL, "no journal entries found in %u journal buckets",
+		  reading->setup->bucket_count);
+	return fault(reading, JOURNAL_FAULT_NONE, error);
+}
+
+/* All that were found, in order and without those that are not needed. */
+static int check_found(struct reading *reading, bool gap_at_start_allowed, struct error *error)
+{
+	sort_entries(reading);
+	if (!reading->count)
+		return error_set(error, EINVAL,
+				 "bad journal entry %llu: found last_seq %llu, wanted at most %llu",
+				 (unsigned long long)reading->newest,
+				 (unsigned long long)reading->needed_from,
+				 (unsigned long long)reading->newest);
+	return check_gaps(reading, gap_at_start_allowed, error) ?: check_entries(reading, error);
+}
+
+/* A read error in the middle of a bucket: the others may have what is needed. */
+static int pass_over(const struct reading *reading, int failed, const struct error *error)
+{
+	return failed && failed != -ENOMEM && failed != -EFBIG ?
+	       fault(reading, JOURNAL_FAULT_READ, error) : failed;
 }
 
 static int read_all(struct reading *reading, bool gap_at_start_allowed, struct error *error)
@@ -329,6 +378,7 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 			break;
 		failed = read_bucket(reading, candidate->index, candidate->first_sequence - 1,
 				     error);
+		failed = pass_over(reading, failed, error);
 		if (failed)
 			return failed;
 		if (candidate->first_sequence < reading->needed_from) {
@@ -341,27 +391,20 @@ static int read_all(struct reading *reading, bool gap_at_start_allowed, struct e
 		}
 	}
 	if (!reading->newest)
-		return error_set(error, EINVAL, "no journal entries found in %u journal buckets",
-				 reading->setup->bucket_count);
-	failed = read_next_bucket(reading, error) ?: check_unreachable(reading, error);
-	if (failed)
-		return failed;
-	sort_entries(reading);
-	if (!reading->count)
-		return error_set(error, EINVAL,
-				 "bad journal entry %llu: found last_seq %llu, wanted at most %llu",
-				 (unsigned long long)reading->newest,
-				 (unsigned long long)reading->needed_from,
-				 (unsigned long long)reading->newest);
-	return check_gaps(reading, gap_at_start_allowed, error) ?: check_entries(reading, error);
+		return say_none(reading, error);
+	failed = pass_over(reading, read_next_bucket(reading, error), error) ?:
+		 check_unreachable(reading, error);
+	return failed ? failed : check_found(reading, gap_at_start_allowed, error);
 }
 
-int journal_read(struct journal_found *found, const struct journal_setup *setup,
-		 bool gap_at_start_allowed, struct error *error)
+static int read_journal(struct journal_found *found, const struct journal_setup *setup,
+			bool gap_at_start_allowed, struct journal_faults *faults,
+			struct error *error)
 {
 	struct reading reading = {
 		.setup = setup,
 		.found = found,
+		.faults = faults,
 		.window = buffer_try_new(min_u64(WINDOW_SECTORS, setup->bucket_sectors) * 512),
 	};
 	int failed;
@@ -375,6 +418,19 @@ int journal_read(struct journal_found *found, const struct journal_setup *setup,
 	if (failed)
 		journal_found_done(found);
 	return failed;
+}
+
+int journal_read(struct journal_found *found, const struct journal_setup *setup,
+		 bool gap_at_start_allowed, struct error *error)
+{
+	return read_journal(found, setup, gap_at_start_allowed, NULL, error);
+}
+
+int journal_read_all(struct journal_found *found, const struct journal_setup *setup,
+		     bool gap_at_start_allowed, struct journal_faults *faults,
+		     struct error *error)
+{
+	return read_journal(found, setup, gap_at_start_allowed, faults, error);
 }
 
 void journal_found_done(struct journal_found *found)
