@@ -131,6 +131,19 @@ index_sources = \
 	src/index/walk.c \
 	$(NULL)
 
+check_sources = \
+	src/check/against.c \
+	src/check/check.h \
+	src/check/extents.c \
+	src/check/faults.c \
+	src/check/generations.c \
+	src/check/internal.h \
+	src/check/members.c \
+	src/check/nodes.c \
+	src/check/roots.c \
+	src/check/set.c \
+	$(NULL)
+
 cache_sources = \
 	src/cache/bypass.c \
 	src/cache/bypass.h \
@@ -245,6 +258,7 @@ src_libengine_a_SOURCES = \
 	$(journal_sources) \
 	$(space_sources) \
 	$(index_sources) \
+	$(check_sources) \
 	$(cache_sources) \
 	$(lifecycle_sources) \
 	$(control_sources) \
@@ -312,6 +326,9 @@ fuse_sources = \
 	$(NULL)
 
 tools_sources = \
+	src/tools/check.c \
+	src/tools/check.h \
+	src/tools/check_report.c \
 	src/tools/complain.c \
 	src/tools/convert.c \
 	src/tools/convert.h \
@@ -333,6 +350,10 @@ tools_sources = \
 	src/tools/format_check.c \
 	src/tools/format_options.c \
 	src/tools/holders.c \
+	src/tools/inspect.c \
+	src/tools/inspect.h \
+	src/tools/interrupt.c \
+	src/tools/interrupt.h \
 	src/tools/json.c \
 	src/tools/json.h \
 	src/tools/live.c \
