@@ -371,6 +371,8 @@ fuzz_set_sources = \
 	tests/fuzz/damage.c \
 	tests/fuzz/damage.h \
 	tests/fuzz/fuzz_set.c \
+	tests/fuzz/inspect.c \
+	tests/fuzz/inspect.h \
 	tests/fuzz/judge.c \
 	tests/fuzz/judge.h \
 	tests/fuzz/layout.c \

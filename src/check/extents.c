@@ -121,12 +121,28 @@ static void judge_extent(struct check *check, const struct bkey *k)
 		check->watch->extent(check->watch, check, k);
 }
 
+/* A bucket with dirty data is never given to others, so their pointer does not become stale. */
+static void judge_stale(struct check *check, const struct bkey *k)
+{
+	char text[BKEY_TEXT_BYTES];
+	struct error error;
+
+	if (!bkey_is_dirty(k) || !has_volume(check, k) ||
+	    uuid_is_retired(check->volume[bkey_volume(k)].entry.uuid))
+		return;
+	error_set(&error, EINVAL, "extent %s is dirty, and %u generations stale",
+		  bkey_print(text, k), check_staleness(check, k->ptr));
+	check_report_extent(check, CHECK_EXTENT_STALE, k, &error);
+}
+
 /* Without a table of volumes, nothing is known of any of them. */
 static void take_extent(struct check *check, const struct bkey *k)
 {
-	if (!check->has_table || !check_has_place(check, k) || check_staleness(check, k->ptr))
+	if (!check->has_table || !check_has_place(check, k))
 		return;
-	if (check->walk == WALK_JUDGE)
+	if (check_staleness(check, k->ptr))
+		judge_stale(check, k);
+	else if (check->walk == WALK_JUDGE)
 		judge_extent(check, k);
 	else if (has_volume(check, k))
 		check_compare_extent(check, k);

@@ -54,5 +54,11 @@ unsigned check_staleness(struct check *check, uint64_t ptr);
 /* A fault of one extent. */
 void check_report_extent(struct check *check, enum check_id id, const struct bkey *k,
 			 const struct error *error);
+/* Is its place on a device that no set has?  A miss's placeholder has no place at all. */
+static inline bool check_points_elsewhere(const struct bkey *k)
+{
+	return bkey_sectors(k) && bkey_pointers(k) && !pointer_is_usable(k->ptr) &&
+	       pointer_device(k->ptr) != POINTER_DEVICE_NONE;
+}
 /* Does the key have data, in a bucket that there is? */
 bool check_has_place(const struct check *check, const struct bkey *k);

@@ -51,6 +51,21 @@ static int take_node_fault(struct node_faults *faults, const struct error *error
 	return 0;
 }
 
+/* Copies on other devices count where there is none on the set's own. */
+static void see_key(struct node_faults *faults, const struct bkey *k)
+{
+	const struct looked_at *node = container_of(faults, struct looked_at, faults);
+	char text[BKEY_TEXT_BYTES];
+	struct error error;
+
+	if (!check_points_elsewhere(k))
+		return;
+	error_set(&error, EINVAL, "leaf in bucket %llu: extent %s: the set has no such device",
+		  (unsigned long long)space_bucket_of(&node->check->space, node->key.ptr),
+		  bkey_print(text, k));
+	check_report_extent(node->check, CHECK_EXTENT_ELSEWHERE, k, &error);
+}
+
 /* ---- one node ---- */
 
 static bool was_walked(struct looked_at *node, enum check_walk walk)
@@ -86,6 +101,7 @@ static int decode_node(struct looked_at *node)
 	int result;
 
 	node->faults.take = take_node_fault;
+	node->faults.see = node->level ? NULL : see_key;
 	decode->bytes = node->check->node_bytes;
 	decode->key = node->key;
 	decode->level = node->level;

@@ -173,6 +173,7 @@ static void take_generation(struct check *check, const struct journal_entry_disk
 			    const struct bkey *k)
 {
 	struct bucket_range range = space_range(&check->space);
+	char text[BKEY_TEXT_BYTES];
 	struct error error;
 
 	if (bkey_check(k, &range, &error)) {
@@ -180,6 +181,12 @@ static void take_generation(struct check *check, const struct journal_entry_disk
 			     (unsigned long long)le64_get(entry->sequence));
 		check_report_extent(check, CHECK_JOURNAL_ENTRY_BAD, k, &error);
 		return;
+	}
+	if (check_points_elsewhere(k)) {
+		error_set(&error, EINVAL, "journal entry %llu: extent %s: the set has no such "
+			  "device", (unsigned long long)le64_get(entry->sequence),
+			  bkey_print(text, k));
+		check_report_extent(check, CHECK_EXTENT_ELSEWHERE, k, &error);
 	}
 	if (!check_has_place(check, k))
 		return;
@@ -314,6 +321,21 @@ static void look_for_uuid(struct check *check, unsigned number)
 	}
 }
 
+/* The table has no checksum: what no implementation writes shows that it is not one. */
+static void look_at_volume(struct check *check, unsigned number)
+{
+	const struct uuid_entry *entry = &check->volume[number].entry;
+
+	if (entry->flags & ~(uint32_t)UUID_FLASH_ONLY)
+		check_say(check, CHECK_UUIDS_BAD, "volume %u has flags %x, wanted 0 or 1", number,
+			  entry->flags);
+	else if (entry->flags && entry->sectors > INT64_MAX / 512)
+		check_say(check, CHECK_UUIDS_BAD, "volume %u has %llu sectors, wanted at most %llu",
+			  number, (unsigned long long)entry->sectors,
+			  (unsigned long long)INT64_MAX / 512);
+	look_for_uuid(check, number);
+}
+
 static void decode_uuids(struct check *check, const void *table, unsigned bytes)
 {
 	bool is_old = le32_get(newest_entry(check)->version) < JOURNAL_VERSION;
@@ -328,7 +350,7 @@ static void decode_uuids(struct check *check, const void *table, unsigned bytes)
 			uuid_entry_decode_v0(entry, &old[i]);
 		else
 			uuid_entry_decode(entry, &now[i]);
-		look_for_uuid(check, i);
+		look_at_volume(check, i);
 	}
 	check->has_table = true;
 }

@@ -116,6 +116,8 @@ static int decode_keys(struct node_decode *decode, const struct bset_disk *set)
 			continue;
 		}
 		run_add(&decode->set, &k);
+		if (decode->faults->see)
+			decode->faults->see(decode->faults, &k);
 		before.key = k;
 		if (bkey_sectors(&k))
 			before.extent = k;

@@ -19,6 +19,8 @@
 
 struct node_faults {
 	int (*take)(struct node_faults *faults, const struct error *fault);
+	/* Each sound key as it is on disk, also those that later ones hide.  NULL: not wanted. */
+	void (*see)(struct node_faults *faults, const struct bkey *k);
 };
 
 struct node_decode {

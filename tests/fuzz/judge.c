@@ -10,6 +10,7 @@
 
 #include "base/numbers.h"
 #include "cache/request.h"
+#include "inspect.h"
 #include "io/reactor.h"
 #include "lifecycle/daemon.h"
 
@@ -614,11 +615,16 @@ static void keep_looks(struct judge *judge)
 
 static enum verdict judge_lives(struct judge *judge)
 {
+	uint64_t faults = inspect_set(judge->path, judge->paths, judge->out);
 	bool was_read_only = live_read_only(judge);
 
 	keep_looks(judge);
-	if (!live_read_write(judge))
+	if (!live_read_write(judge)) {
+		if (!faults)
+			sim_fail("refused, and a check finds nothing: %s",
+				 judge->error.text);	/* JUDGE-7 */
 		return was_read_only ? VERDICT_READ_ONLY : VERDICT_REFUSED;
+	}
 	live_again(judge, "read-write again", false);
 	live_again(judge, "read-only afterwards", true);
 	return VERDICT_READ_WRITE;

@@ -9,6 +9,11 @@
  * (JUDGE-2) The engine never uses more than a gigabyte of memory.
  * (JUDGE-3) A set that is refused, or mounted read-only, is not written to.
  *
+ * Before, an offline check looks at it (src/check):
+ *
+ * (JUDGE-6) It ends, writes nothing, gives all its memory back, and its sentences are such, too.
+ * (JUDGE-7) Of a set that is refused in any of the mounts it says that something is wrong.
+ *
  * And the damage does not get worse:
  *
  * (JUDGE-4) A set that mounted read-write mounts again, and has the same volumes.

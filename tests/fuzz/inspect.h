@@ -1,0 +1,9 @@
+/*
+ * An offline check of a damaged set (JUDGE-6).
+ */
+#pragma once
+
+#include <stdint.h>
+
+/* The number of faults and of things that could not be looked at; `out` (a FILE) is told of each. */
+uint64_t inspect_set(const char *const *paths, unsigned count, void *out);
