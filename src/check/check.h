@@ -8,11 +8,11 @@
  * which a set starts (space/survey.c), so what the engine would refuse is found.  But nothing
  * ends the run: what cannot be read is reported, and what lies behind it is left out.
  *
- * (CHECK-1) Nothing is written.
- * (CHECK-2) Time and memory are bounded by the size of the devices, whatever the bytes are: each
+ * (VERIFY-1) Nothing is written.
+ * (VERIFY-2) Time and memory are bounded by the size of the devices, whatever the bytes are: each
  *     bucket is read as a node at most once, the levels of nodes are few, and each fault is
  *     passed on at once.
- * (CHECK-3) What is reported has one of the kinds of faults.c, whose names never change.
+ * (VERIFY-3) What is reported has one of the kinds of faults.c, whose names never change.
  */
 #pragma once
 
@@ -68,7 +68,7 @@ enum check_id {
 };
 
 struct check_kind {
-	const char *name;		/* in the report; never changes (CHECK-3) */
+	const char *name;		/* in the report; never changes (VERIFY-3) */
 	enum check_severity severity;
 	const char *meaning;		/* for the data */
 	const char *remedy;

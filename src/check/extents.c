@@ -264,9 +264,9 @@ void check_volumes(struct check *check)
 			continue;
 		units_print_size(size, volume->dirty_sectors * 512);
 		if (!volume->backing)
-			check_say(check, CHECK_BACKING_ABSENT, "volume %u: its backing device %s is "
-				  "not among the members; the cache has %s of it that are dirty", i,
-				  units_print_uuid(uuid, entry->uuid), size);
+			check_say(check, CHECK_BACKING_ABSENT, "volume %u: its backing device %s "
+				  "is not among the members; the cache has %s of it that are "
+				  "dirty", i, units_print_uuid(uuid, entry->uuid), size);
 		else if (volume->dirty_sectors &&
 			 superblock_state(&volume->backing->sb) == STATE_CLEAN)
 			check_say(check, CHECK_VOLUME_SAYS_CLEAN, "volume %u: %s says that it is "

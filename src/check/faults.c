@@ -119,7 +119,7 @@ static const struct check_kind kinds[CHECK_IDS] = {
 
 const struct check_kind *check_kind(enum check_id id)
 {
-	assert(id < CHECK_IDS && kinds[id].name);	/* CHECK-3 */
+	assert(id < CHECK_IDS && kinds[id].name);	/* VERIFY-3 */
 	return &kinds[id];
 }
 

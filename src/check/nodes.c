@@ -2,7 +2,7 @@
  * Walks over all nodes from the root down, leaf by leaf from left to right.
  *
  * A node with a fault is taken as far as it can be read, and the walk goes on.  No walk reads a
- * bucket twice (CHECK-2): the survey refuses a second pointer to a node, too.
+ * bucket twice (VERIFY-2): the survey refuses a second pointer to a node, too.
  *
  *	WALK_LEARN     takes generations from pointers (generations.c)
  *	WALK_JUDGE     looks for faults, and is the one that reports them

@@ -76,8 +76,8 @@ void check_set(struct check *check, const struct check_member *cache)
 {
 	check->cache = cache;
 	if (cache->sb.members != 1)
-		check_say(check, CHECK_SUPERBLOCK_BAD, "found a set of %u cache devices, wanted one",
-			  cache->sb.members);
+		check_say(check, CHECK_SUPERBLOCK_BAD, "found a set of %u cache devices, wanted "
+			  "one", cache->sb.members);
 	if (!superblock_is_sync(&cache->sb)) {
 		look_at_unused(check);
 		return;

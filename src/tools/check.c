@@ -17,8 +17,8 @@
 
 static const char usage_text[] =
 	"Usage: bcachefuse check [OPTION]... MEMBER...\n"
-	"Looks for faults in a set: its cache device and its backing devices, in any order, none of\n"
-	"which may be in use.  Nothing is written to them.\n"
+	"Looks for faults in a set: its cache device and its backing devices, in any order, none\n"
+	"of which may be in use.  Nothing is written to them.\n"
 	"\n"
 	"  -s, --super-only        look at superblocks only\n"
 	"  -a, --against-backing   compare clean data with the backing devices, too\n"

@@ -5,5 +5,5 @@
 
 #include <stdint.h>
 
-/* The number of faults and of things that could not be looked at; `out` (a FILE) is told of each. */
+/* How many faults, and things that could not be looked at; `out` (a FILE) is told of each. */
 uint64_t inspect_set(const char *const *paths, unsigned count, void *out);
