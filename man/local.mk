@@ -3,6 +3,7 @@ dist_man_MANS += \
 	man/bcachefuse.8 \
 	man/bcachefuse-control.7 \
 	man/bcachefuse-format.5 \
+	man/bcachefuse-check.8 \
 	man/bcachefuse-convert.8 \
 	man/bcachefuse-export.8 \
 	man/bcachefuse-flush.8 \

@@ -273,6 +273,7 @@ mount_tests = \
 	tests/mount/status.tap \
 	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
+	tests/tools/check.tap \
 	tests/tools/export.tap \
 	tests/tools/flush.tap \
 	$(NULL)

@@ -11,8 +11,10 @@
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tools/inspect.h"
+#include "tools/member.h"
 #include "tools/tools.h"
 
 static const char usage_text[] =
@@ -106,6 +108,25 @@ static int check_run_code(const struct check_run *run)
 	return code;
 }
 
+static int open_lost(struct check_run *run, const char *const *paths, unsigned count,
+		     struct error *error)
+{
+	int failed = 0;
+
+	if (!run->lost_path)
+		return 0;
+	if (!access(run->lost_path, F_OK))
+		failed = member_check_output(run->lost_path, paths, count, error);
+	if (failed)
+		return failed;
+	run->lost = fopen(run->lost_path, "we");
+	if (!run->lost)
+		return error_set(error, errno, "%s: %s", run->lost_path, strerror(errno));
+	fputs("# backing device, first sector of the volume, sectors (512 bytes), dirty or "
+	      "unknown\n", run->lost);
+	return 0;
+}
+
 /* False: it could not be written. */
 static bool close_lost(struct check_run *run)
 {
@@ -124,7 +145,8 @@ static int check_members(struct check_run *run, const char *const *paths, unsign
 	struct error error;
 	int code = CHECK_COULD_NOT_LOOK;
 
-	if (inspect_open(&inspect, paths, count, &error)) {
+	if (inspect_open(&inspect, paths, count, &error) ||
+	    open_lost(run, paths, count, &error)) {
 		tool_complain("check", "%s", error.text);
 		inspect_close(&inspect);
 		return code;
@@ -210,19 +232,12 @@ int tool_check(int argc, char **argv)
 
 	if (code)
 		return code < 0 ? CHECK_CLEAN : code;
-	if (run.lost_path) {
-		run.lost = fopen(run.lost_path, "we");
-		if (!run.lost) {
-			tool_complain("check", "%s: %s", run.lost_path, strerror(errno));
-			return CHECK_COULD_NOT_LOOK;
-		}
-		fputs("# backing device, first sector of the volume, sectors (512 bytes), "
-		      "dirty or unknown\n", run.lost);
-	}
 	signal(SIGPIPE, SIG_DFL);
 	interrupt_begin(&run.interrupt);
 	progress_begin(&run.progress, "check", run.style, stderr, now_ns());
 	code = check_members(&run, (const char *const *)argv + optind, argc - optind);
 	interrupt_end(&run.interrupt);
-	return close_lost(&run) ? code : code | CHECK_COULD_NOT_LOOK;
+	if (fflush(stdout) || !close_lost(&run))
+		code |= CHECK_COULD_NOT_LOOK;
+	return code;
 }

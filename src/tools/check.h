@@ -19,7 +19,7 @@ struct check_run {
 	struct check_watch watch;
 	struct check check;
 	/* from the command line */
-	bool super_only, as_json, is_quiet;
+	bool super_only, as_json;
 	const char *lost_path;
 	enum progress_style style;
 	/* the run */

@@ -87,6 +87,16 @@ int member_check_distinct(const char *one, const char *other, struct error *erro
 	return error_set(error, EINVAL, "%s: named twice, also as %s", one, other);
 }
 
+int member_check_output(const char *path, const char *const *members, unsigned count,
+			struct error *error)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (member_check_distinct(members[i], path, NULL))
+			return error_set(error, EINVAL, "%s: is the member %s, which is only read",
+					 path, members[i]);
+	return 0;
+}
+
 /*
  * A device node may exist without a device behind it: an empty card reader, a loop device without a
  * file.

@@ -20,6 +20,10 @@ bool member_has_magic(const struct superblock_disk *disk);
 /* Refuses two paths of one device. */
 int member_check_distinct(const char *one, const char *other, struct error *error) MUST_CHECK;
 
+/* Refuses a file to be written that is one of the members, which are only read. */
+int member_check_output(const char *path, const char *const *members, unsigned count,
+			struct error *error) MUST_CHECK;
+
 /*
  * -ENODEV: the file or device does not exist, or has no medium or nothing connected.  -ENOTCONN: it
  * is on a mount whose daemon died.  0: it exists; opening it may still fail.
