@@ -70,6 +70,7 @@ io_sources = \
 	src/io/mount_table.h \
 	src/io/op.h \
 	src/io/own_mount.h \
+	src/io/patches.h \
 	src/io/path.h \
 	src/io/poll_window.h \
 	src/io/process.h \
@@ -282,6 +283,7 @@ src_libio_a_SOURCES = \
 	src/io/notify.c \
 	src/io/notify.h \
 	src/io/own_mount.c \
+	src/io/patches.c \
 	src/io/path.c \
 	src/io/process.c \
 	src/io/reactor.c \

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "io/device_shared.h"
+#include "io/patches.h"
 #include "io/shadow.h"
 
 enum {
@@ -26,6 +27,7 @@ struct device {
 	enum device_mode mode;
 	struct shadow *overlay;		/* as it was opened with; may be NULL */
 	struct shadow_member *shadow;	/* its section there; NULL: no overlay, or none yet */
+	const struct patches *patches;	/* seen by blocking reads; NULL: none */
 	struct stat stat;
 	uint64_t sectors;
 	unsigned logical_block_bytes;

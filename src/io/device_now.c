@@ -89,9 +89,21 @@ static int device_move_now(struct device *device, bool write, char *data, uint64
 	return device_move_bounced(device, write, data, offset, bytes);
 }
 
-int device_read_now(struct device *device, void *data, uint64_t sector, unsigned sectors)
+static int device_read_itself(struct device *device, void *data, uint64_t sector, unsigned sectors)
 {
 	return device_move_now(device, false, data, sector, sectors);
+}
+
+int device_read_now(struct device *device, void *data, uint64_t sector, unsigned sectors)
+{
+	if (!device->patches)
+		return device_read_itself(device, data, sector, sectors);
+	return patches_read(device->patches, data, sector, sectors, device_read_itself, device);
+}
+
+void device_set_patches(struct device *device, const struct patches *patches)
+{
+	device->patches = patches;
 }
 
 int device_write_now(struct device *device, const void *data, uint64_t sector, unsigned sectors)
