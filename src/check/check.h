@@ -88,6 +88,8 @@ struct check_fault {
 	const char *path;		/* of the member; NULL: of none */
 	bool has_bucket, has_range;
 	uint64_t bucket;
+	struct bkey node;		/* has_bucket: the pointer to it, and its level */
+	unsigned level;
 	struct position from, to;	/* the range in which it is felt: sectors as in keys */
 	enum check_loss loss;
 	struct error error;		/* the sentence */

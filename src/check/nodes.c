@@ -33,6 +33,8 @@ static void node_fault(const struct looked_at *node, enum check_id id, const str
 
 	fault.has_bucket = fault.has_range = true;
 	fault.bucket = space_bucket_of(&node->check->space, node->key.ptr);
+	fault.node = node->key;
+	fault.level = node->level;
 	fault.from = node->from;
 	fault.to = (struct position){ bkey_volume(&node->key), bkey_end(&node->key) };
 	fault.loss = LOSS_POSSIBLE;
