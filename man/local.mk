@@ -10,6 +10,7 @@ dist_man_MANS += \
 	man/bcachefuse-ctl.8 \
 	man/bcachefuse-overlay.8 \
 	man/bcachefuse-show.8 \
+	man/bcachefuse-repair.8 \
 	man/bcachefuse-status.8 \
 	man/mount.bcachefuse.8 \
 	$(NULL)

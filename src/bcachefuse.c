@@ -26,12 +26,12 @@ static const struct command commands[] = {
 	{ "convert", tool_convert, "make a backing device of a plain one, and back" },
 	{ "overlay", tool_overlay, "show an overlay of a mount, or bring it into the members" },
 	{ "check", tool_check, "look for faults in a set that is not mounted" },
+	{ "repair", tool_repair, "mend what check finds, with a way back" },
 	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
 	{ "export", tool_export, "copy a volume out of members that are only read" },
 	{ "status", tool_status, "print what mounted sets are doing, and whether they are well" },
 	{ "ctl", tool_ctl, "read and write control files of a mounted set" },
 	{ "dump", tool_not_yet, NULL },
-	{ "repair", tool_not_yet, NULL },
 };
 
 /* The names by which mount(8) and umount(8) call the program. */

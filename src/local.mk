@@ -145,6 +145,20 @@ check_sources = \
 	src/check/set.c \
 	$(NULL)
 
+repair_sources = \
+	src/repair/backing.c \
+	src/repair/compare.c \
+	src/repair/internal.h \
+	src/repair/journal.c \
+	src/repair/leaves.c \
+	src/repair/look.c \
+	src/repair/plan.c \
+	src/repair/priorities.c \
+	src/repair/repair.h \
+	src/repair/superblock.c \
+	src/repair/uuids.c \
+	$(NULL)
+
 cache_sources = \
 	src/cache/bypass.c \
 	src/cache/bypass.h \
@@ -260,6 +274,7 @@ src_libengine_a_SOURCES = \
 	$(space_sources) \
 	$(index_sources) \
 	$(check_sources) \
+	$(repair_sources) \
 	$(cache_sources) \
 	$(lifecycle_sources) \
 	$(control_sources) \
@@ -377,6 +392,12 @@ tools_sources = \
 	src/tools/progress.c \
 	src/tools/progress.h \
 	src/tools/remount.c \
+	src/tools/repair.c \
+	src/tools/repair.h \
+	src/tools/repair_apply.c \
+	src/tools/repair_copy.c \
+	src/tools/repair_report.c \
+	src/tools/repair_undo.c \
 	src/tools/rescue_map.c \
 	src/tools/rescue_map.h \
 	src/tools/serve.c \

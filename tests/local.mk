@@ -276,6 +276,7 @@ mount_tests = \
 	tests/tools/check.tap \
 	tests/tools/export.tap \
 	tests/tools/flush.tap \
+	tests/tools/repair.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
 EXTRA_DIST += \

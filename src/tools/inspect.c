@@ -51,8 +51,8 @@ static int may_look(const char *const *paths, unsigned number, struct error *err
 	return failed ? failed : refuse_mounted(paths[number], error);
 }
 
-int inspect_open(struct inspect *inspect, const char *const *paths, unsigned count,
-		 struct error *error)
+static int inspect_open_as(struct inspect *inspect, enum device_mode mode,
+			   const char *const *paths, unsigned count, struct error *error)
 {
 	*inspect = (struct inspect){
 		.member = calloc(count, sizeof(*inspect->member)),
@@ -64,13 +64,14 @@ int inspect_open(struct inspect *inspect, const char *const *paths, unsigned cou
 		struct check_member *member = &inspect->member[i];
 		int failed = may_look(paths, i, error);
 
-		if (!failed)
+		inspect->claim[i] = -1;
+		if (!failed && mode == DEVICE_READ_ONLY)
 			failed = claim(paths[i], &inspect->claim[i], error);
 		if (failed)
 			return failed;
 		inspect->count++;
 		member->path = paths[i];
-		failed = device_open(&member->device, paths[i], DEVICE_READ_ONLY, &member->error);
+		failed = device_open(&member->device, paths[i], mode, &member->error);
 		if (failed)
 			member->device = NULL;
 		if (failed == -EBUSY) {
@@ -79,6 +80,18 @@ int inspect_open(struct inspect *inspect, const char *const *paths, unsigned cou
 		}
 	}
 	return 0;
+}
+
+int inspect_open(struct inspect *inspect, const char *const *paths, unsigned count,
+		 struct error *error)
+{
+	return inspect_open_as(inspect, DEVICE_READ_ONLY, paths, count, error);
+}
+
+int inspect_open_alone(struct inspect *inspect, const char *const *paths, unsigned count,
+		       struct error *error)
+{
+	return inspect_open_as(inspect, DEVICE_READ_WRITE, paths, count, error);
 }
 
 void inspect_close(struct inspect *inspect)

@@ -20,4 +20,7 @@ struct inspect {
  */
 int inspect_open(struct inspect *inspect, const char *const *paths, unsigned count,
 		 struct error *error) MUST_CHECK;
+/* As inspect_open(), for those who write in the end: nobody else has a member open. */
+int inspect_open_alone(struct inspect *inspect, const char *const *paths, unsigned count,
+		       struct error *error) MUST_CHECK;
 void inspect_close(struct inspect *inspect);

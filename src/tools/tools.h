@@ -41,6 +41,7 @@ int tool_convert(int argc, char **argv);
 int tool_overlay(int argc, char **argv);
 int tool_show(int argc, char **argv);
 int tool_check(int argc, char **argv);
+int tool_repair(int argc, char **argv);
 int tool_flush(int argc, char **argv);
 int tool_export(int argc, char **argv);
 int tool_status(int argc, char **argv);

@@ -4,6 +4,9 @@
  * usage: make_damage list               prints "CASE<tab>SET<tab>SENTENCE" for each case
  *        make_damage make CASE CACHE    that damage
  *        make_damage fuzz SEED CACHE    chance's damage, the same for the same seed; says what
+ *        make_damage destroy PART CACHE fills all of that part with noise: superblock,
+ *                                       journal-bucket (the newest), journal, priorities, uuids,
+ *                                       leaf, inner, root
  *        make_damage clean BACKING      its superblock says clean, whatever the cache has of it
  *
  * The sentence is what the refusal must contain.  "-": the set mounts, and reading ends, well or
@@ -1055,6 +1058,61 @@ static void fuzz(uint64_t seed)
 	}
 }
 
+/* ---- destruction ---- */
+
+static void fill_with_noise(void *area, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / 8; i++)
+		((le64 *)area)[i] = le64_of(random_next());
+}
+
+static uint8_t *journal_bucket(unsigned number)
+{
+	return image.bytes + (image.sizes.first_bucket + number) * image.sizes.bucket_bytes;
+}
+
+/* A node of the level, not the root; of leaves one in the middle. */
+static const struct node *node_of(unsigned level)
+{
+	unsigned count = 0, wanted;
+
+	for (unsigned i = 1; i < image.node_count; i++)
+		count += image.nodes[i].level == level;
+	wanted = count / 2;
+	for (unsigned i = 1; i < image.node_count; i++)
+		if (image.nodes[i].level == level && !wanted--)
+			return &image.nodes[i];
+	die("no such node");
+}
+
+static void destroy(const char *part)
+{
+	unsigned long newest_bucket = ((uint8_t *)newest() - journal_bucket(0)) /
+				      image.sizes.bucket_bytes;
+
+	random_state = 1;
+	if (!strcmp(part, "superblock"))
+		fill_with_noise((void *)image.sb, SUPERBLOCK_BYTES);
+	else if (!strcmp(part, "journal-bucket"))
+		fill_with_noise(journal_bucket(newest_bucket), image.sizes.bucket_bytes);
+	else if (!strcmp(part, "journal"))
+		fill_with_noise(journal_bucket(0),
+				le16_get(image.sb->keys) * (size_t)image.sizes.bucket_bytes);
+	else if (!strcmp(part, "priorities"))
+		for (unsigned i = 0; i < image.part_count; i++)
+			fill_with_noise(image.parts[i], image.sizes.meta_bytes);
+	else if (!strcmp(part, "uuids"))
+		fill_with_noise(image.uuids, image.uuids_bytes);
+	else if (!strcmp(part, "leaf"))
+		fill_with_noise(node_of(0)->bytes, node_of(0)->size);
+	else if (!strcmp(part, "inner"))
+		fill_with_noise(node_of(1)->bytes, node_of(1)->size);
+	else if (!strcmp(part, "root"))
+		fill_with_noise(image.nodes[0].bytes, image.nodes[0].size);
+	else
+		die("no such part");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "list")) {
@@ -1073,13 +1131,17 @@ int main(int argc, char **argv)
 		fuzz(strtoull(argv[2], NULL, 0));
 		return 0;
 	}
+	if (argc == 4 && !strcmp(argv[1], "destroy")) {
+		destroy(argv[2]);
+		return 0;
+	}
 	if (argc == 4 && !strcmp(argv[1], "make"))
 		for (size_t i = 0; i < sizeof(damages) / sizeof(*damages); i++)
 			if (!strcmp(damages[i].name, argv[2])) {
 				damages[i].make(damages[i].value);
 				return 0;
 			}
-	fputs("usage: make_damage list | make CASE CACHE | fuzz SEED CACHE | clean BACKING\n",
-	      stderr);
+	fputs("usage: make_damage list | make CASE CACHE | fuzz SEED CACHE | destroy PART CACHE |"
+	      " clean BACKING\n", stderr);
 	return 2;
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Each layer includes only itself and the layers below it; libraries are seen by one layer only.
 srcdir=${srcdir:-$(dirname "$0")/../..}
-layers='base format io journal space index check cache lifecycle control fuse tools'
+layers='base format io journal space index check repair cache lifecycle control fuse tools'
 cd "$srcdir/src" || exit 1
 bad=$(grep -rn --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include' . | awk -v layers="$layers" '
 	BEGIN {

@@ -10,7 +10,7 @@ chance='rand|rand_r|srand|random|srandom|drand48|getrandom|getentropy|arc4random
 files='open|openat|openat2|creat|fopen|fdopen|opendir|pread|pwrite|preadv|pwritev|mmap|ioctl'
 files="$files|fsync|fdatasync|fallocate|ftruncate|poll|select|epoll_wait"
 processes='fork|vfork|system|popen|clone|io_uring_[a-z_]*'
-engine='base format journal space index check cache lifecycle control fuse'
+engine='base format journal space index check repair cache lifecycle control fuse'
 
 search() {
 	pattern=$1

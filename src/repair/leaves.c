@@ -1,0 +1,131 @@
+/*
+ * Puts empty leaves in the place of those that cannot be read.
+ *
+ *	parent   [ a | b | c ]			  [ a | b | c ]
+ *	leaves   keys  ????  keys      becomes    keys  none  keys
+ *
+ * The leaf is written whole, in its own bucket, so its parent stays as it is.  Its keys are gone:
+ * the range that its parent gives it is read from the backing devices, but for keys that the
+ * journal has.  If only a part of its log is damaged, all of it goes as well: later bsets may have
+ * replaced keys of earlier ones, and nothing tells which.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/crc64.h"
+#include "base/numbers.h"
+#include "format/bset.h"
+#include "io/buffer.h"
+#include "repair/internal.h"
+
+/* Any but 0; the same each time, so that a plan can be compared with another. */
+static uint64_t sequence_of(const struct repair *repair, const struct bkey *key)
+{
+	uint64_t sequence = crc64(key, sizeof(*key));
+
+	return (sequence ^ superblock_set_magic(&repair->check.cache->sb)) | 1;
+}
+
+/* What the superblock of its backing device says. */
+static enum check_loss loss_in(const struct check *check, unsigned number)
+{
+	const struct check_volume *volume;
+
+	if (number >= check->volumes)
+		return LOSS_NONE;
+	volume = &check->volume[number];
+	if (uuid_is_zero(volume->entry.uuid) || uuid_is_retired(volume->entry.uuid))
+		return LOSS_NONE;
+	if (volume->entry.flags & UUID_FLASH_ONLY)
+		return LOSS_DIRTY;
+	return volume->backing && superblock_state(&volume->backing->sb) == STATE_CLEAN ?
+	       LOSS_CLEAN : LOSS_POSSIBLE;
+}
+
+/* The part of the range in one volume, within its ends. */
+static int add_loss_in(struct repair *repair, const struct check_fault *fault, unsigned number,
+		       struct error *error)
+{
+	const struct check *check = &repair->check;
+	const struct check_volume *volume = &check->volume[number];
+	enum check_loss loss = loss_in(check, number);
+	struct position from = { number, 0 }, to = { number, check_volume_end(check, number) };
+
+	if (volume->backing)
+		from.sector = volume->backing->sb.data_offset;
+	if (number == fault->from.volume)
+		from.sector = max_u64(from.sector, fault->from.sector);
+	if (number == fault->to.volume)
+		to.sector = min_u64(to.sector, fault->to.sector);
+	if (loss == LOSS_NONE || from.sector >= to.sector)
+		return 0;
+	return repair_add_loss(repair, from, to, loss, error);
+}
+
+static int add_losses(struct repair *repair, const struct check_fault *fault, struct error *error)
+{
+	int failed = 0;
+
+	for (unsigned i = fault->from.volume;
+	     i <= fault->to.volume && i < repair->check.volumes && !failed; i++)
+		failed = add_loss_in(repair, fault, i, error);
+	return failed;
+}
+
+static int plan_leaf(struct repair *repair, const struct check_fault *fault, struct error *error)
+{
+	const struct bkey *key = &fault->node;
+	unsigned sectors = bkey_sectors(key);
+	struct bset_disk *set;
+	int failed;
+
+	if (!repair_step_new(repair, fault, "put an empty leaf there; what the journal has of "
+			     "these sectors stays"))
+		return repair_no_memory(error);
+	set = buffer_try_new(sectors * 512);
+	if (!set)
+		return repair_no_memory(error);
+	memset(set, 0, sectors * 512);
+	bset_seal(set, 0, sequence_of(repair, key), superblock_set_magic(&repair->check.cache->sb),
+		  key->ptr);
+	failed = repair_add_write(repair, repair_cache(repair), pointer_sector(key->ptr), set,
+				  sectors, error) ?: add_losses(repair, fault, error);
+	buffer_free(set);
+	return failed;
+}
+
+/* Each leaf has one step, however many faults it has. */
+static bool has_leaf(const struct repair *repair, unsigned before, const struct bkey *key)
+{
+	for (unsigned i = 0; i < before; i++) {
+		const struct check_fault *fault = &repair->fault[i];
+
+		if ((fault->id == CHECK_NODE_BAD || fault->id == CHECK_NODE_UNREADABLE) &&
+		    fault->node.ptr == key->ptr)
+			return true;
+	}
+	return false;
+}
+
+int repair_leaves(struct repair *repair, const struct check_fault *fault, struct error *error)
+{
+	int failed = 0;
+
+	if (!repair->check.has_table)
+		return repair_refuse(error, "%s", fault->error.text);
+	for (unsigned i = 0; i < repair->faults && !failed; i++) {
+		const struct check_fault *bad = &repair->fault[i];
+
+		if (bad->id != CHECK_NODE_BAD && bad->id != CHECK_NODE_UNREADABLE)
+			continue;
+		if (bad->level)
+			return repair_refuse(error, "bucket %llu: a node of level %u, which leads "
+					     "to others: %s; \"bcachefuse export\" can still read "
+					     "what other nodes lead to",
+					     (unsigned long long)bad->bucket, bad->level,
+					     bad->error.text);
+		if (!has_leaf(repair, i, &bad->node))
+			failed = plan_leaf(repair, bad, error);
+	}
+	return failed;
+}
