@@ -1,4 +1,4 @@
-/* Compares clean data in the cache with a backing device: is it the one that they are of? */
+/* Compares clean data in the cache with a backing device, to see whether they are its own. */
 #include <string.h>
 
 #include "base/numbers.h"

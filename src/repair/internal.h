@@ -32,8 +32,8 @@ bool repair_is_faulty(const struct repair *repair, unsigned member);
 unsigned repair_cache(const struct repair *repair);
 
 /*
- * Compares clean data of the volume in the cache with the member.  After a power cut a few may differ
- * (HOLE-1); on another device most do.
+ * Compares clean data of the volume in the cache with the member.  After a power cut a few may
+ * differ, since they are newer in the cache; on another device most do.
  */
 struct repair_likeness {
 	unsigned same, differ;		/* sectors */

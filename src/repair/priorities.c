@@ -74,7 +74,8 @@ static bool is_available(const struct table *table, uint64_t number)
 /* The first part lies where the journal says; the others in buckets to which nothing points. */
 static int choose_buckets(struct table *table, struct error *error)
 {
-	unsigned parts = table->check->space.setup.prio_parts, member = table->check->cache->sb.member;
+	unsigned parts = table->check->space.setup.prio_parts;
+	unsigned member = table->check->cache->sb.member;
 	uint64_t first = le64_get(repair_newest_entry(table->repair)->prio_bucket[member]);
 	uint64_t next = table->check->space.setup.buckets;
 
@@ -87,8 +88,8 @@ static int choose_buckets(struct table *table, struct error *error)
 		if (is_available(table, next))
 			table->part[table->parts++] = next;
 	if (table->parts < parts)
-		return repair_refuse(error, "no bucket is unused: the table of priorities needs %u, "
-				     "and found %u", parts, table->parts);
+		return repair_refuse(error, "no bucket is unused: the table of priorities needs "
+				     "%u, and found %u", parts, table->parts);
 	return 0;
 }
 
@@ -125,7 +126,7 @@ static int check_apart(const struct table *table, struct error *error)
 	return 0;
 }
 
-/* The backing devices have them; after a power cut they may be older there (HOLE-1). */
+/* The backing devices have them; after a power cut they may be older there. */
 static int add_dropped(const struct table *table, struct error *error)
 {
 	const struct run *clean = &table->repair->clean;
@@ -166,8 +167,8 @@ int repair_priorities(struct repair *repair, const struct check_fault *fault, st
 	int failed;
 
 	if (!repair->check.has_root || !repair->check.has_table)
-		return repair_refuse(error, "%s; the journal names no root or table of volumes that "
-				     "could be read, either", fault->error.text);
+		return repair_refuse(error, "%s; the journal names no root or table of volumes "
+				     "that could be read, either", fault->error.text);
 	table.part = calloc(repair->check.space.setup.prio_parts, sizeof(*table.part));
 	if (!table.part)
 		return repair_no_memory(error);

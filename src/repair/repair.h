@@ -75,7 +75,7 @@ struct repair {
 	struct check_member *member;
 	unsigned members;
 	uint8_t new_uuid[16];		/* for a cache device that has lost its own */
-	uint64_t data_offset;		/* of a backing device that has lost its own; 0: not known */
+	uint64_t data_offset;		/* of a backing device that has lost it; 0: not known */
 	struct repair_watch *watch;
 	/* the plan */
 	struct repair_step *step;

@@ -35,7 +35,8 @@ bool repair_is_faulty(const struct repair *repair, unsigned member)
 	for (unsigned i = 0; i < repair->faults; i++) {
 		const struct check_fault *fault = &repair->fault[i];
 
-		if ((fault->id == CHECK_SUPERBLOCK_BAD || fault->id == CHECK_SUPERBLOCK_UNREADABLE) &&
+		if ((fault->id == CHECK_SUPERBLOCK_BAD ||
+		     fault->id == CHECK_SUPERBLOCK_UNREADABLE) &&
 		    !strcmp(fault->path, repair->member[member].path))
 			return true;
 	}

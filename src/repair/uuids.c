@@ -137,7 +137,7 @@ static bool is_left(const struct uuids *uuids, unsigned number)
 	return uuids->slot[number].kind == SLOT_UNUSED && volume_of(uuids, number)->extents;
 }
 
-/* Could its keys be those of a flash-only volume?  Others begin with their backing device's data. */
+/* Could it be a flash-only volume?  Others begin where the data of their backing device do. */
 static bool is_flash_only(const struct uuids *uuids, unsigned number)
 {
 	const struct check_volume *volume = &uuids->repair->check.volume[number];

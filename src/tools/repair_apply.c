@@ -50,8 +50,8 @@ static int apply_some(struct repair_run *run, bool superblocks, unsigned *made,
 		if (is_superblock(repair_patch(&run->repair, i)) != superblocks)
 			continue;
 		if (!repair_goes_on(run, *made))
-			return error_set(error, EINTR, "NOT FINISHED: stopped after %u of %u writes; "
-					 "--apply-undo=%s takes them back", *made,
+			return error_set(error, EINTR, "NOT FINISHED: stopped after %u of %u "
+					 "writes; --apply-undo=%s takes them back", *made,
 					 run->repair.writes, run->undo_path);
 		failed = apply_write(run, i, error);
 		if (failed)

@@ -99,8 +99,8 @@ static int copy_member(struct copy *copy, const struct check_member *member, str
 	int failed = copy_path(copy->run, member, &copy->path);
 
 	if (failed == -ENOTDIR)
-		return error_set(error, ENOTDIR, "%s: give a directory for the copies of %u members",
-				 copy->run->copy_path, copy->run->repair.members);
+		return error_set(error, ENOTDIR, "%s: give a directory for the copies of %u "
+				 "members", copy->run->copy_path, copy->run->repair.members);
 	if (failed)
 		return error_set(error, ENOMEM, "no memory for a path");
 	copy->fd = open(copy->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

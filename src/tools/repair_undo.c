@@ -225,7 +225,7 @@ struct undo {
 	uint64_t size;
 	const struct undo_header_disk *header;
 	const struct undo_member_disk *member;
-	int place[UNDO_MEMBERS_MAX];	/* of each of its members, among those of the command line */
+	int place[UNDO_MEMBERS_MAX];	/* of its members, in the order of the command line */
 	bool is_written[UNDO_MEMBERS_MAX];
 };
 
@@ -265,8 +265,8 @@ static int check_file(struct undo *undo, const char *path, struct error *error)
 	sum = crc64_seeded(~sum, undo->header, sizeof(*undo->header));
 	if (le64_get(undo->header->bytes) != undo->size ||
 	    sum != le64_get(*(const le64 *)(undo->bytes + undo->size - 8)))
-		return error_set(error, EINVAL, "%s: it is not whole: the repair was stopped before "
-				 "it wrote to the members", path);
+		return error_set(error, EINVAL, "%s: it is not whole: the repair was stopped "
+				 "before it wrote to the members", path);
 	undo->member = (const void *)(undo->header + 1);
 	return 0;
 }
