@@ -118,8 +118,8 @@ static int plan_backing(struct repair *repair, const struct check_fault *fault, 
 		superblock_set_mode(&sb, MODE_WRITEBACK);
 	superblock_set_state(&sb, is_dirty ? STATE_DIRTY : STATE_CLEAN);
 	superblock_encode(&sb);
-	if (!repair_step_new(repair, fault, "rebuild the superblock of the backing device of volume "
-			     "%u, %s; its data begin at sector %llu, as %s", number,
+	if (!repair_step_new(repair, fault, "rebuild the superblock of the backing device of "
+			     "volume %u, %s; its data begin at sector %llu, as %s", number,
 			     is_dirty ? "dirty" : "clean", (unsigned long long)sb.data_offset,
 			     is_there ? "it says" : repair->data_offset ? "you say" :
 			     "its first key does"))
