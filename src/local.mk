@@ -148,6 +148,7 @@ check_sources = \
 repair_sources = \
 	src/repair/backing.c \
 	src/repair/compare.c \
+	src/repair/inner.c \
 	src/repair/internal.h \
 	src/repair/journal.c \
 	src/repair/leaves.c \
@@ -155,6 +156,8 @@ repair_sources = \
 	src/repair/plan.c \
 	src/repair/priorities.c \
 	src/repair/repair.h \
+	src/repair/scan.c \
+	src/repair/scan.h \
 	src/repair/superblock.c \
 	src/repair/uuids.c \
 	$(NULL)

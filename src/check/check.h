@@ -174,5 +174,7 @@ static inline bool check_member_is_cache(const struct check_member *member)
 {
 	return member->is_known && !superblock_is_backing(&member->sb);
 }
+/* Did the walk come to this bucket as a node? */
+bool check_has_visited(const struct check *check, uint64_t bucket);
 /* Sectors that a key of the volume may reach; UINT64_MAX: not known. */
 uint64_t check_volume_end(const struct check *check, unsigned number);

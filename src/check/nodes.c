@@ -77,6 +77,11 @@ static bool was_walked(struct looked_at *node, enum check_walk walk)
 	return node->check->bucket[space_bucket_of(&node->check->space, node->key.ptr)] & bit;
 }
 
+bool check_has_visited(const struct check *check, uint64_t bucket)
+{
+	return check->bucket[bucket] & BUCKET_WALKED << WALK_JUDGE;
+}
+
 /* Does this walk come to the bucket for the first time, and may a node be there? */
 static bool is_to_be_visited(struct looked_at *node)
 {

@@ -47,5 +47,5 @@ int repair_look(struct repair *repair, struct error *error) MUST_CHECK;
 /* Each plans one kind.  0: a step was added. */
 typedef int repair_kind_plan(struct repair *repair, const struct check_fault *fault,
 			     struct error *error);
-repair_kind_plan repair_superblock, repair_backing, repair_priorities, repair_leaves, repair_uuids,
-	repair_journal;
+repair_kind_plan repair_superblock, repair_backing, repair_priorities, repair_nodes, repair_uuids,
+	repair_inner, repair_journal;

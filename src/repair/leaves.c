@@ -94,38 +94,37 @@ static int plan_leaf(struct repair *repair, const struct check_fault *fault, str
 	return failed;
 }
 
+static bool is_of_node(const struct check_fault *fault)
+{
+	return fault->id == CHECK_NODE_BAD || fault->id == CHECK_NODE_UNREADABLE;
+}
+
 /* Each leaf has one step, however many faults it has. */
 static bool has_leaf(const struct repair *repair, unsigned before, const struct bkey *key)
 {
 	for (unsigned i = 0; i < before; i++) {
-		const struct check_fault *fault = &repair->fault[i];
-
-		if ((fault->id == CHECK_NODE_BAD || fault->id == CHECK_NODE_UNREADABLE) &&
-		    fault->node.ptr == key->ptr)
+		if (is_of_node(&repair->fault[i]) && repair->fault[i].node.ptr == key->ptr)
 			return true;
 	}
 	return false;
 }
 
-int repair_leaves(struct repair *repair, const struct check_fault *fault, struct error *error)
+/* An inner node comes first: leaves below it are reached when it is there. */
+int repair_nodes(struct repair *repair, const struct check_fault *fault, struct error *error)
 {
 	int failed = 0;
 
 	if (!repair->check.has_table)
 		return repair_refuse(error, "%s", fault->error.text);
-	for (unsigned i = 0; i < repair->faults && !failed; i++) {
-		const struct check_fault *bad = &repair->fault[i];
+	for (unsigned i = 0; i < repair->faults; i++) {
+		struct check_fault bad = repair->fault[i];
 
-		if (bad->id != CHECK_NODE_BAD && bad->id != CHECK_NODE_UNREADABLE)
-			continue;
-		if (bad->level)
-			return repair_refuse(error, "bucket %llu: a node of level %u, which leads "
-					     "to others: %s; \"bcachefuse export\" can still read "
-					     "what other nodes lead to",
-					     (unsigned long long)bad->bucket, bad->level,
-					     bad->error.text);
-		if (!has_leaf(repair, i, &bad->node))
-			failed = plan_leaf(repair, bad, error);
+		if (is_of_node(&bad) && bad.level)
+			return repair_inner(repair, &bad, error);
 	}
+	for (unsigned i = 0; i < repair->faults && !failed; i++)
+		if (is_of_node(&repair->fault[i]) &&
+		    !has_leaf(repair, i, &repair->fault[i].node))
+			failed = plan_leaf(repair, &repair->fault[i], error);
 	return failed;
 }

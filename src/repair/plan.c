@@ -27,8 +27,8 @@ static const struct {
 	{ CHECK_VOLUME_UNKNOWN, repair_uuids },
 	{ CHECK_EXTENT_WITHOUT_VOLUME, repair_uuids },
 	{ CHECK_PRIORITIES_BAD, repair_priorities },
-	{ CHECK_NODE_UNREADABLE, repair_leaves },
-	{ CHECK_NODE_BAD, repair_leaves },
+	{ CHECK_NODE_UNREADABLE, repair_nodes },
+	{ CHECK_NODE_BAD, repair_nodes },
 };
 
 int repair_no_memory(struct error *error)
