@@ -34,6 +34,7 @@ enum {	/* beside the mode bits of a file */
 	CONTROL_LONG = 01000,		/* it may be longer than a page */
 	CONTROL_OF_PARTITION = 02000,	/* exists only if the member is a partition */
 	CONTROL_OF_KEYS = 04000,	/* read piece by piece (key_dump.h) instead of by show() */
+	CONTROL_OF_BUCKETS = 010000,	/* likewise */
 };
 
 /* The subject of a control file. */

@@ -1,5 +1,6 @@
 /*
- * Walks over the leaves of the index, one in a step, as far as the reader wants.
+ * Walks over the leaves of the index, one in a step, or over the buckets, a slice of them in a
+ * step, as far as the reader wants.
  */
 #include "control/key_dump.h"
 
@@ -11,11 +12,11 @@
 
 static void key_dump_step(struct op *op);
 
-void key_dump_init(struct key_dump *dump, const struct cache_set *set,
+void key_dump_init(struct key_dump *dump, enum dump_content content, const struct cache_set *set,
 		   void (*ready)(struct key_dump *dump, int error))
 {
-	*dump = (struct key_dump){ .daemon = set->daemon, .set_birth = set->birth,
-				   .ready = ready };
+	*dump = (struct key_dump){ .content = content, .daemon = set->daemon,
+				   .set_birth = set->birth, .ready = ready };
 	op_init(&dump->op, set->reactor, key_dump_step);
 	index_walk_begin(&dump->walk);
 }
@@ -33,6 +34,8 @@ static struct cache_set *find_set(const struct key_dump *dump)
 
 	return set && set->is_running ? set : NULL;
 }
+
+/* ---- keys ---- */
 
 static void print_leaf(struct key_dump *dump, const struct node *leaf) LOCKED
 {
@@ -64,6 +67,88 @@ static int next_leaf(struct key_dump *dump, struct cache_set *set)
 	return error;
 }
 
+/* ---- buckets ---- */
+
+static bool is_in_table(const struct space *space, const uint32_t *table, uint32_t number) LOCKED
+{
+	for (unsigned part = 0; part < space->setup.prio_parts; part++)
+		if (table[part] == number)
+			return true;
+	return false;
+}
+
+static const char *use_of_metadata(const struct cache_set *set, uint32_t number) LOCKED
+{
+	const struct space *space = &set->cache.space;
+
+	if (bkey_pointers(&set->uuid_bucket) &&
+	    space_bucket_of(space, set->uuid_bucket.ptr) == number)
+		return "volumes";
+	return is_in_table(space, space->table, number) ? "priorities" : "index";
+}
+
+/* As marks have it: those of data are of the last gc, or later. */
+static const char *use_of_bucket(const struct cache_set *set, uint32_t number) LOCKED
+{
+	static const char *const uses[] = {
+		[MARK_NONE] = "free", [MARK_RECLAIMABLE] = "clean", [MARK_DIRTY] = "dirty",
+	};
+	const struct space *space = &set->cache.space;
+	enum bucket_mark mark = space->bucket[number].mark;
+
+	if (number < space->setup.first_bucket)
+		return "superblock";
+	if (number < space->setup.first_bucket + space->setup.journal_buckets)
+		return "journal";
+	return mark == MARK_METADATA ? use_of_metadata(set, number) : uses[mark];
+}
+
+/* Do both make the same line?  Metadata are looked at one by one. */
+static bool is_alike(const struct cache_set *set, uint64_t a, uint64_t b) LOCKED
+{
+	const struct bucket *x = &set->cache.space.bucket[a], *y = &set->cache.space.bucket[b];
+
+	return x->mark == y->mark && x->generation == y->generation && x->oldest == y->oldest &&
+	       x->prio == y->prio && use_of_bucket(set, a) == use_of_bucket(set, b);
+}
+
+static void next_buckets(struct key_dump *dump, struct cache_set *set)
+{
+	const struct space *space = &set->cache.space;
+	uint64_t first, next = dump->next_bucket, end;
+
+	set_lock(set);
+	end = min_u64(next + space->setup.slice_buckets, space->setup.buckets);
+	while (next < end) {
+		first = next++;
+		while (next < end && is_alike(set, first, next))
+			next++;
+		text_print(&dump->text, "%llu %llu %s %u %u %u\n", (unsigned long long)first,
+			   (unsigned long long)(next - first), use_of_bucket(set, first),
+			   space->bucket[first].generation, space->bucket[first].oldest,
+			   space->bucket[first].prio);
+	}
+	set_unlock(set);
+	dump->next_bucket = next;
+}
+
+/* ---- both ---- */
+
+static bool is_complete(const struct key_dump *dump, const struct cache_set *set)
+{
+	return dump->content == DUMP_KEYS ? dump->walk.is_complete :
+					    dump->next_bucket >= set->cache.superblock.buckets;
+}
+
+/* 0; -EAGAIN: the op waits; -errno: the set failed. */
+static int next_part(struct key_dump *dump, struct cache_set *set)
+{
+	if (dump->content == DUMP_KEYS)
+		return next_leaf(dump, set);
+	next_buckets(dump, set);
+	return 0;
+}
+
 static void key_dump_ends(struct key_dump *dump, int error)
 {
 	dump->wanted = 0;
@@ -78,11 +163,11 @@ static void key_dump_step(struct op *op)
 
 	if (!error && !set)
 		error = -ENODEV;
-	if (error || dump->text.used >= dump->wanted || dump->walk.is_complete) {
+	if (error || dump->text.used >= dump->wanted || is_complete(dump, set)) {
 		key_dump_ends(dump, error);
 		return;
 	}
-	error = next_leaf(dump, set);
+	error = next_part(dump, set);
 	if (error == -EAGAIN)
 		return;
 	if (error)
@@ -110,6 +195,7 @@ int key_dump_read(struct key_dump *dump, uint64_t offset, size_t bytes)
 		text_done(&dump->text);
 		dump->text_offset = 0;
 		index_walk_begin(&dump->walk);
+		dump->next_bucket = 0;
 	}
 	if (offset < dump->text_offset || offset > dump->text_offset + dump->text.used)
 		return -ESPIPE;

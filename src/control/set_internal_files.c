@@ -85,6 +85,11 @@ static void show_keys(const struct control_subject *subject, struct text *text)
 			   run_facts_take(subject->set).open_keys);
 }
 
+static void show_buckets(const struct control_subject *subject, struct text *text)
+{
+	text_print(text, "%" PRIu64 " buckets\n", subject->set->cache.superblock.buckets);
+}
+
 static void show_btree_nodes(const struct control_subject *subject, struct text *text)
 {
 	text_number(text, set_facts_take(subject->set).nodes);
@@ -398,6 +403,9 @@ const struct control_file control_set_internal_files[] = {
 	  "longest time to replace index nodes by new ones" },
 	{ "btree_used_percent", 0444, show_used_percent, NULL,
 	  "how full the index nodes are, as of the last garbage collection" },
+	{ "buckets", 0400 | CONTROL_OF_BUCKETS, show_buckets, NULL,
+	  "a line for each run of equal buckets: the first one, how many, their use as the last "
+	  "garbage collection found it, generation, the oldest pointer's generation, priority" },
 	{ "cache_read_races", 0444, show_read_races, NULL,
 	  "always 0: buckets are pinned while they are read" },
 	{ "copy_gc_enabled", 0644, show_copy_gc, store_copy_gc,

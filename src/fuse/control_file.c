@@ -19,7 +19,7 @@ struct control_handle {
 	struct handle handle;
 	struct text snapshot;
 	bool is_shown;
-	bool has_dump;			/* internal/keys: instead of the snapshot */
+	bool has_dump;			/* internal/keys, buckets: instead of the snapshot */
 	struct key_dump dump;
 	struct inodes *inodes;
 	fuse_req_t request;		/* the read that the dump works for; NULL: none */
@@ -59,7 +59,7 @@ static void control_handle_free(struct handle *handle)
 	free(control);
 }
 
-/* Some bytes of internal/keys are made: the read is answered. */
+/* Some bytes of the dump are made: the read is answered. */
 static void dump_ready(struct key_dump *dump, int error)
 {
 	struct control_handle *handle = container_of(dump, struct control_handle, dump);
@@ -105,9 +105,11 @@ static void control_file_open(fuse_req_t request, fuse_ino_t number, struct fuse
 	assert(handle);
 	handle_open(inodes_of(request), &handle->handle, control_handle_free);
 	handle->inodes = inodes_of(request);
-	handle->has_dump = node.file->mode & CONTROL_OF_KEYS;
+	handle->has_dump = node.file->mode & (CONTROL_OF_KEYS | CONTROL_OF_BUCKETS);
 	if (handle->has_dump)
-		key_dump_init(&handle->dump, node.subject.set, dump_ready);
+		key_dump_init(&handle->dump, node.file->mode & CONTROL_OF_KEYS ? DUMP_KEYS :
+										 DUMP_BUCKETS,
+			      node.subject.set, dump_ready);
 	file->fh = (uintptr_t)handle;
 	/*
 	 * No page cache, which would keep an old text, and end it at the size that stat() reported.

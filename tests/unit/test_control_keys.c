@@ -1,4 +1,4 @@
-/* The dump of keys: whole, however it is read, also of nodes that are not in memory. */
+/* The dumps of keys and of buckets: whole, however read, also of nodes that are not in memory. */
 #include "cache_world.h"
 #include "control/key_dump.h"
 
@@ -19,7 +19,7 @@ static void setup(void)
 {
 	world_begin_with(8, MODE_WRITEBACK);
 	world.volume->writeback_tunables.running = false;
-	key_dump_init(&dump, world.set, dumped);
+	key_dump_init(&dump, DUMP_KEYS, world.set, dumped);
 }
 
 static void teardown(void)
@@ -123,7 +123,7 @@ Test(keys, of_nodes_that_are_not_in_memory_are_read)
 	world_serve();
 	world.volume->writeback_tunables.running = false;
 	key_dump_done(&dump);
-	key_dump_init(&dump, world.set, dumped);
+	key_dump_init(&dump, DUMP_KEYS, world.set, dumped);
 	read_all(after, sizeof(after), 4000);
 	cr_expect(eq(str, after, before));
 }
@@ -159,4 +159,52 @@ Test(keys, of_a_set_that_failed_are_an_error)
 {
 	world_kill_set();
 	cr_expect(eq(int, read_some(0, 100, NULL), -EIO));
+}
+
+/* ---- buckets ---- */
+
+static void begin_buckets(void)
+{
+	key_dump_done(&dump);
+	key_dump_init(&dump, DUMP_BUCKETS, world.set, dumped);
+}
+
+struct bucket_count {
+	unsigned long long buckets, journal, index, dirty;
+};
+
+/* The runs follow one another without a gap. */
+static struct bucket_count count_buckets(const char *text)
+{
+	struct bucket_count count = { 0 };
+	unsigned long long first, buckets;
+	char use[16];
+
+	for (; *text; text = strchr(text, '\n') + 1) {
+		cr_assert(eq(int, sscanf(text, "%llu %llu %15s", &first, &buckets, use), 3));
+		cr_assert(eq(u64, first, count.buckets));
+		count.buckets += buckets;
+		count.journal += strcmp(use, "journal") ? 0 : buckets;
+		count.index += strcmp(use, "index") ? 0 : buckets;
+		count.dirty += strcmp(use, "dirty") ? 0 : buckets;
+	}
+	return count;
+}
+
+Test(keys, and_buckets_are_all_listed)
+{
+	static char text[1 << 20], pieces[1 << 20];
+	const struct superblock *sb = &world.set->cache.superblock;
+	struct bucket_count count;
+
+	cr_assert(zero(int, world_write(64, 8, 1)));
+	begin_buckets();
+	read_all(text, sizeof(text), 1 << 19);
+	count = count_buckets(text);
+	cr_expect(eq(u64, count.buckets, sb->buckets));
+	cr_expect(eq(u64, count.journal, sb->journal_buckets));
+	cr_expect(lt(u64, 0, count.index));
+	cr_expect(eq(u64, count.dirty, 1));
+	read_all(pieces, sizeof(pieces), 30);	/* from the beginning again */
+	cr_expect(eq(str, pieces, text));
 }
