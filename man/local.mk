@@ -8,6 +8,7 @@ dist_man_MANS += \
 	man/bcachefuse-export.8 \
 	man/bcachefuse-flush.8 \
 	man/bcachefuse-ctl.8 \
+	man/bcachefuse-map.8 \
 	man/bcachefuse-overlay.8 \
 	man/bcachefuse-show.8 \
 	man/bcachefuse-repair.8 \

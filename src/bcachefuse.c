@@ -30,6 +30,7 @@ static const struct command commands[] = {
 	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
 	{ "export", tool_export, "copy a volume out of members that are only read" },
 	{ "status", tool_status, "print what mounted sets are doing, and whether they are well" },
+	{ "map", tool_map, "show what is where in a cache, as pictures" },
 	{ "ctl", tool_ctl, "read and write control files of a mounted set" },
 	{ "dump", tool_not_yet, NULL },
 };

@@ -374,10 +374,22 @@ tools_sources = \
 	src/tools/inspect.h \
 	src/tools/interrupt.c \
 	src/tools/interrupt.h \
+	src/tools/hilbert.c \
+	src/tools/hilbert.h \
 	src/tools/json.c \
 	src/tools/json.h \
 	src/tools/live.c \
 	src/tools/live.h \
+	src/tools/map.c \
+	src/tools/map.h \
+	src/tools/map_json.c \
+	src/tools/map_lines.c \
+	src/tools/map_model.c \
+	src/tools/map_mount.c \
+	src/tools/map_picture.c \
+	src/tools/map_source.h \
+	src/tools/map_svg.c \
+	src/tools/map_text.c \
 	src/tools/member.c \
 	src/tools/member.h \
 	src/tools/mount.c \

@@ -64,6 +64,7 @@ unit_tests = \
 	tests/unit/test_error \
 	tests/unit/test_escape \
 	tests/unit/test_fuse_transport \
+	tests/unit/test_hilbert \
 	tests/unit/test_index_check \
 	tests/unit/test_index_decode \
 	tests/unit/test_index_insert \
@@ -109,6 +110,7 @@ unit_tests = \
 	tests/unit/test_list \
 	tests/unit/test_log \
 	tests/unit/test_options \
+	tests/unit/test_map \
 	tests/unit/test_numbers \
 	tests/unit/test_prio \
 	tests/unit/test_space_allocate \
@@ -160,6 +162,16 @@ tests_unit_test_tools_progress_SOURCES = tests/unit/test_tools_progress.c src/to
 tests_unit_test_tools_rescue_map_SOURCES = \
 	tests/unit/test_tools_rescue_map.c \
 	src/tools/rescue_map.c
+tests_unit_test_hilbert_SOURCES = tests/unit/test_hilbert.c src/tools/hilbert.c
+tests_unit_test_map_SOURCES = \
+	tests/unit/test_map.c \
+	src/tools/complain.c \
+	src/tools/hilbert.c \
+	src/tools/map_lines.c \
+	src/tools/map_model.c \
+	src/tools/map_picture.c \
+	src/tools/map_svg.c \
+	src/tools/map_text.c
 tests_unit_test_status_SOURCES = \
 	tests/unit/test_status.c \
 	src/tools/live.c \
@@ -277,6 +289,7 @@ mount_tests = \
 	tests/tools/export.tap \
 	tests/tools/flush.tap \
 	tests/tools/repair.tap \
+	tests/tools/map.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
 EXTRA_DIST += \

@@ -44,6 +44,7 @@ int tool_check(int argc, char **argv);
 int tool_repair(int argc, char **argv);
 int tool_flush(int argc, char **argv);
 int tool_export(int argc, char **argv);
+int tool_map(int argc, char **argv);
 int tool_status(int argc, char **argv);
 int tool_ctl(int argc, char **argv);
 /* For commands of later versions: prints that they do not exist yet. */
