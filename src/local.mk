@@ -384,6 +384,7 @@ tools_sources = \
 	src/tools/map.h \
 	src/tools/map_json.c \
 	src/tools/map_lines.c \
+	src/tools/map_members.c \
 	src/tools/map_model.c \
 	src/tools/map_mount.c \
 	src/tools/map_picture.c \

@@ -290,6 +290,7 @@ mount_tests = \
 	tests/tools/flush.tap \
 	tests/tools/repair.tap \
 	tests/tools/map.tap \
+	tests/tools/map_members.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
 EXTRA_DIST += \

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@
 
 #include "tools/live.h"
 #include "tools/map_source.h"
+#include "tools/member.h"
 #include "tools/tools.h"
 
 static const char usage_text[] =
@@ -156,6 +158,18 @@ static int write_all(const struct map_options *options, const struct map_page *p
 
 /* ---- the command ---- */
 
+static int check_outputs(const struct map_options *options, const char *const *members,
+			 unsigned count, struct error *error)
+{
+	const char *const outputs[] = { options->svg, options->html };
+	int failed = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(outputs) && !failed; i++)
+		if (outputs[i] && strcmp(outputs[i], "-"))
+			failed = member_check_output(outputs[i], members, count, error);
+	return failed;
+}
+
 static bool is_directory(const char *path)
 {
 	struct stat info;
@@ -180,16 +194,18 @@ static int draw(const struct map_options *options, const struct map_sets *sets)
 	return TOOL_REFUSED;
 }
 
-static int run_map(const struct map_options *options, char *const *arguments, unsigned count)
+static int run_map(const struct map_options *options, const char *const *arguments,
+		   unsigned count)
 {
 	struct map_sets sets = { .count = 0 };
 	struct error error = { 0 };
 	int code = TOOL_DONE, drawn;
 
-	if (count > 1 || (count && !is_directory(arguments[0]))) {
-		tool_complain("map", "wanted one directory at most");
-		code = TOOL_USAGE;
-	} else if (map_read_mounts(&sets, arguments[0], &error))
+	if (check_outputs(options, arguments, count, &error))
+		code = TOOL_REFUSED;
+	else if (count > 1 || (count && !is_directory(arguments[0])))
+		code = map_read_members(&sets, arguments, count, options->is_quiet, &error);
+	else if (map_read_mounts(&sets, arguments[0], &error))
 		code = TOOL_REFUSED;
 	if (code == TOOL_DONE || code == TOOL_TROUBLE) {
 		drawn = draw(options, &sets);
@@ -251,5 +267,6 @@ int tool_map(int argc, char **argv)
 
 	if (code)
 		return code < 0 ? TOOL_DONE : code;
-	return run_map(&options, argv + optind, argc - optind);
+	signal(SIGPIPE, SIG_DFL);
+	return run_map(&options, (const char *const *)argv + optind, argc - optind);
 }

@@ -16,6 +16,12 @@ void map_sets_done(struct map_sets *sets);
 
 /* The sets of the mount on `directory`; NULL: of all mounts. */
 int map_read_mounts(struct map_sets *sets, const char *directory, struct error *error) MUST_CHECK;
+/*
+ * The sets of these members.  An exit code: TOOL_DONE, or another and the reason; there are maps
+ * with TOOL_DONE and with TOOL_TROUBLE.
+ */
+int map_read_members(struct map_sets *sets, const char *const *paths, unsigned count,
+		     bool is_quiet, struct error *error) MUST_CHECK;
 
 /* ---- map_lines.c: pure ---- */
 

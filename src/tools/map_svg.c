@@ -313,11 +313,27 @@ static void put_columns(FILE *stream, const struct map_volume *volume, unsigned 
 	fputs("\"/>\n", stream);
 }
 
+enum { NAME_SHOWN = 50 };
+
+/* The end of a long name says most. */
+static const char *end_of_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length <= NAME_SHOWN)
+		return name;
+	name += length - NAME_SHOWN + strlen("...");
+	while ((*name & 0xc0) == 0x80)		/* the rest of a character */
+		name++;
+	return name;
+}
+
 static void put_volume_head(FILE *stream, const struct map_volume *volume, int y)
 {
+	const char *name = end_of_name(volume->name);
 	char size[UNITS_TEXT_BYTES], clean[UNITS_TEXT_BYTES], dirty[UNITS_TEXT_BYTES];
 
-	print_line(stream, MARGIN, y, "b", "%s", volume->name);
+	print_line(stream, MARGIN, y, "b", "%s%s", name == volume->name ? "" : "...", name);
 	print_line(stream, MARGIN + COLUMN_WIDTH, y, "r", "clean %s, dirty %s in the cache, of %s",
 		   size_text(clean, volume->clean_sectors), size_text(dirty, volume->dirty_sectors),
 		   volume->sectors ? size_text(size, volume->sectors) : "an unknown size");

@@ -218,7 +218,7 @@ static void print_volume(FILE *stream, const struct map_volume *volume, bool col
 {
 	char size[UNITS_TEXT_BYTES], clean[UNITS_TEXT_BYTES], dirty[UNITS_TEXT_BYTES];
 
-	tool_say(stream, "volume %s, %s: clean %s, dirty %s in the cache", volume->name,
+	tool_say(stream, "%s, %s: clean %s, dirty %s in the cache", volume->name,
 		 volume->sectors ? size_text(size, volume->sectors) : "of unknown size",
 		 size_text(clean, volume->clean_sectors), size_text(dirty, volume->dirty_sectors));
 	if (colours && volume->stretches)
