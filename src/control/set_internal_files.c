@@ -270,6 +270,26 @@ static void show_reclaimed_buckets(const struct control_subject *subject, struct
 	text_number(text, set_facts_take(subject->set).journal_buckets_reclaimed);
 }
 
+/* Also those whose backing device is not registered, and those not retired yet. */
+static void show_volumes(const struct control_subject *subject, struct text *text)
+{
+	const struct cache_set *set = subject->set;
+	char uuid[40];
+
+	for (unsigned i = 0; i < set->uuid_slots; i++) {
+		const struct uuid_entry *entry = &set->uuids[i];
+
+		if (uuid_is_zero(entry->uuid) || uuid_is_retired(entry->uuid))
+			continue;
+		text_print(text, "%u %s %s %" PRIu64 " %s\n", i,
+			   units_print_uuid(uuid, entry->uuid),
+			   entry->flags & UUID_FLASH_ONLY ? "flash" : "backed",
+			   entry->flags & UUID_FLASH_ONLY ? entry->sectors : 0, entry->label);
+	}
+	if (!text->used)		/* CONTROL-1 */
+		text_print(text, "\n");
+}
+
 /* Returns at once: gc runs in the background, as in the kernel. */
 static int store_trigger_gc(struct control_store *store)
 {
@@ -439,6 +459,9 @@ const struct control_file control_set_internal_files[] = {
 	{ "reclaimed_journal_buckets", 0444, show_reclaimed_buckets, NULL,
 	  "journal buckets that were reclaimed" },
 	{ "trigger_gc", 0200, NULL, store_trigger_gc, "any text: starts a garbage collection" },
+	{ "volumes", 0400 | CONTROL_LONG, show_volumes, NULL,
+	  "a line for each volume of the set's table: its number in keys, UUID, kind (backed or "
+	  "flash), sectors if it is flash-only, label" },
 	{ "writeback_keys_done", 0444, show_keys_done, NULL,
 	  "extents that were written back and are clean since" },
 	{ "writeback_keys_failed", 0444, show_keys_failed, NULL,

@@ -4,7 +4,7 @@
  * A picture is made in memory first, so a full disk or a set that cannot be read leaves the file
  * as it was, or says that it is not whole.
  *
- * (MAP-FILE-1) A file that is there is replaced only if it is a picture: a member that was named
+ * (DRAW-3) A file that is there is replaced only if it is a picture: a member that was named
  *     in the place of FILE by mistake stays as it is.
  */
 #include "tools/map.h"
@@ -72,7 +72,7 @@ void map_sets_done(struct map_sets *sets)
 
 /* ---- files ---- */
 
-/* MAP-FILE-1 */
+/* DRAW-3 */
 static bool is_picture(int fd, const struct stat *info)
 {
 	static const char *const begins[] = { "<?xml", "<!DOCTYPE html" };

@@ -8,9 +8,9 @@
  * A source says what each bucket is used for, and passes on all extents of the index; what is
  * live, dirty or stale is decided here, so both sources mean the same (map_model.c).
  *
- * (MAP-1) An extent is live if its pointer has the generation of its bucket, the bucket has no
+ * (DRAW-1) An extent is live if its pointer has the generation of its bucket, the bucket has no
  *     metadata, and the set has its volume.  All others are left out.
- * (MAP-2) Each bucket has one kind: the kinds' counts add up to all buckets.
+ * (DRAW-2) Each bucket has one kind: the kinds' counts add up to all buckets.
  */
 #pragma once
 
@@ -87,6 +87,8 @@ int map_init(struct map *map, uint64_t buckets, unsigned bucket_sectors,
 void map_done(struct map *map);
 /* Before the extents.  `sectors` is 0 if it is not known where the volume ends. */
 struct map_volume *map_add_volume(struct map *map, unsigned number, uint64_t sectors);
+/* The name of one that has no backing device here. */
+void map_name_absent(struct map_volume *volume, const char *label);
 void map_take_extent(struct map *map, const struct map_extent *extent);
 enum map_kind map_kind(const struct map_bucket *bucket);
 extern const char *const map_kind_names[MAP_KINDS];

@@ -39,23 +39,17 @@ static uint64_t now_ns(void)
 
 /* ---- volumes ---- */
 
-static void describe(struct map_volume *map, const struct check_volume *volume, unsigned number)
+static void describe(struct map_volume *map, const struct check_volume *volume)
 {
 	const char *label = volume->entry.label;
-	bool is_flash = volume->entry.flags & UUID_FLASH_ONLY;
 
-	map->is_flash = is_flash;
+	map->is_flash = volume->entry.flags & UUID_FLASH_ONLY;
 	units_print_uuid(map->uuid, volume->entry.uuid);
-	if (volume->backing && *label)
-		snprintf(map->name, MAP_NAME_BYTES, "%s on %.200s", label, volume->backing->path);
-	else if (volume->backing)
-		snprintf(map->name, MAP_NAME_BYTES, "%.255s", volume->backing->path);
-	else if (*label)
-		snprintf(map->name, MAP_NAME_BYTES, "%s (%s)", label,
-			 is_flash ? "flash-only" : "its backing device is not here");
+	if (!volume->backing)
+		map_name_absent(map, label);
 	else
-		snprintf(map->name, MAP_NAME_BYTES, "volume %u (%s)", number,
-			 is_flash ? "flash-only" : "its backing device is not here");
+		snprintf(map->name, MAP_NAME_BYTES, "%s%s%.200s", label, *label ? " on " : "",
+			 volume->backing->path);
 }
 
 static void add_volume(struct map_run *run, const struct check *check, unsigned number)
@@ -69,7 +63,7 @@ static void add_volume(struct map_run *run, const struct check *check, unsigned 
 		sectors = device_sectors(volume->backing->device);
 	else if (volume->entry.flags & UUID_FLASH_ONLY)
 		sectors = volume->entry.sectors;
-	describe(map_add_volume(run->map, number, sectors), volume, number);
+	describe(map_add_volume(run->map, number, sectors), volume);
 }
 
 /* Before the first extent, when the table of volumes was read. */
@@ -83,7 +77,7 @@ static void begin_volumes(struct map_run *run, const struct check *check)
 
 /* ---- what check passes on ---- */
 
-/* MAP-1 was decided there: here all generations are 0. */
+/* DRAW-1 was decided there: here all generations are 0. */
 static void map_run_extent(struct check_watch *watch, const struct check *check,
 			   const struct bkey *k)
 {

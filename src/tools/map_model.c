@@ -63,6 +63,16 @@ struct map_volume *map_add_volume(struct map *map, unsigned number, uint64_t sec
 	return volume;
 }
 
+void map_name_absent(struct map_volume *volume, const char *label)
+{
+	const char *why = volume->is_flash ? "flash-only" : "its backing device is not here";
+
+	if (*label)
+		snprintf(volume->name, MAP_NAME_BYTES, "%.40s (%s)", label, why);
+	else
+		snprintf(volume->name, MAP_NAME_BYTES, "volume %u (%s)", volume->number, why);
+}
+
 /* Extents come in order, so mostly it is the same as before. */
 static struct map_volume *volume_of(struct map *map, unsigned number)
 {
@@ -137,10 +147,10 @@ void map_take_extent(struct map *map, const struct map_extent *extent)
 		return;
 	bucket = &map->bucket[number];
 	if (bucket->use > MAP_STALE)
-		return;				/* MAP-1 */
+		return;				/* DRAW-1 */
 	bucket->use = MAP_STALE;
 	if (!volume || extent->generation != bucket->generation)
-		return;				/* MAP-1 */
+		return;				/* DRAW-1 */
 	*(extent->is_dirty ? &bucket->dirty_sectors : &bucket->clean_sectors) += extent->sectors;
 	take_addresses(volume, extent);
 }

@@ -1,9 +1,9 @@
 /*
- * The map of sets that are mounted, from control files of the daemon: internal/buckets for the
- * use of all buckets, then internal/keys for the extents.
+ * The map of sets that are mounted, from control files of the daemon: internal/volumes, then
+ * internal/buckets for the use of all buckets, then internal/keys for the extents.
  *
  * The daemon goes on meanwhile.  A key that has changed in between counts as it was when it was
- * read; one whose bucket was reused after the buckets were read is left out (MAP-1).
+ * read; one whose bucket was reused after the buckets were read is left out (DRAW-1).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -36,7 +36,8 @@ static int say_errno(const struct mounted_set *set, const char *name, struct err
 
 /* Calls `take` for each line of the file.  -EINVAL if that did not understand one. */
 static int each_line(const struct mounted_set *set, const char *name,
-		     bool (*take)(struct map *map, const char *line), struct error *error)
+		     bool (*take)(const struct mounted_set *set, const char *line),
+		     struct error *error)
 {
 	autofree char *path = NULL, *line = NULL;
 	bool is_known = true;
@@ -51,7 +52,7 @@ static int each_line(const struct mounted_set *set, const char *name,
 		return say_errno(set, name, error);
 	errno = 0;
 	while (is_known && getline(&line, &room, file) > 0)
-		is_known = *line == '\n' || take(set->map, line);
+		is_known = *line == '\n' || take(set, line);
 	if (ferror(file))
 		failed = say_errno(set, name, error);
 	else if (!is_known)
@@ -61,75 +62,84 @@ static int each_line(const struct mounted_set *set, const char *name,
 	return failed;
 }
 
+static bool take_bucket(const struct mounted_set *set, const char *line)
+{
+	return map_take_bucket_line(set->map, line);
+}
+
+static bool take_key(const struct mounted_set *set, const char *line)
+{
+	return map_take_key_line(set->map, line);
+}
+
 /* ---- volumes ---- */
 
-/* The directory block/NAME of what bdevN, or volumeN, leads to. */
-static void read_volume(const struct mounted_set *set, const char *link, unsigned number,
-			bool is_flash)
+/* In the directory of the set: bdevN or volumeN; nothing, if its backing device is not here. */
+static void link_of(char link[PATH_BYTES], const struct mounted_set *set, unsigned number,
+		    bool is_flash, const char *behind)
 {
-	char directory[2 * PATH_BYTES], text[LIVE_TEXT_BYTES];
-	struct map_volume *volume;
-	uint64_t sectors = 0;
-
-	snprintf(directory, sizeof(directory), "%s/%s/..", set->directory, link);
-	if (units_parse_number(live_read(text, set->point, directory, "size"), &sectors))
-		return;
-	volume = map_add_volume(set->map, number, sectors);
-	volume->is_flash = is_flash;
-	snprintf(directory, sizeof(directory), "%s/%s", set->directory, link);
-	snprintf(volume->name, MAP_NAME_BYTES, "%.255s",
-		 live_read(text, set->point, directory, "backing_dev_name"));
-	snprintf(volume->uuid, sizeof(volume->uuid), "%.39s",
-		 live_read(text, set->point, directory, "backing_dev_uuid"));
+	snprintf(link, PATH_BYTES, "%.400s/%s%u%s", set->directory, is_flash ? "volume" : "bdev",
+		 number, behind);
 }
 
-/* The name of the volume's file; beside it, that of the backing device. */
-static void name_volume(const struct mounted_set *set, const char *link, bool is_flash)
+/* The name of the volume's file, to which the link leads; empty: there is none. */
+static void read_name(char name[MAP_NAME_BYTES], const struct mounted_set *set, const char *link)
 {
-	struct map_volume *volume = set->map->volume[set->map->volumes - 1];
-	char path[3 * PATH_BYTES], target[PATH_BYTES], backing[MAP_NAME_BYTES];
-	const char *leads_to = is_flash ? "" : "/dev";
-	const char *name;
+	char path[3 * PATH_BYTES], target[PATH_BYTES], *end;
 	ssize_t length;
 
-	snprintf(path, sizeof(path), "%s/%s/%s%s", set->point, set->directory, link, leads_to);
+	snprintf(path, sizeof(path), "%s/%s", set->point, link);
 	length = readlink(path, target, sizeof(target) - 1);
-	if (length <= 0)
-		return;
-	target[length] = '\0';
-	if (is_flash && length > (ssize_t)strlen("/bcache"))
-		target[length - strlen("/bcache")] = '\0';
-	name = strrchr(target, '/');
-	name = name ? name + 1 : target;
-	strcpy(backing, volume->name);
-	if (*backing)
-		snprintf(volume->name, MAP_NAME_BYTES, "%.40s on %.200s", name, backing);
-	else
-		snprintf(volume->name, MAP_NAME_BYTES, "%.255s", name);
+	target[length > 0 ? length : 0] = '\0';
+	end = strstr(target, "/bcache");
+	while (end && end[strlen("/bcache")])		/* as of bcache0 */
+		end = strstr(end + 1, "/bcache");
+	if (end)
+		*end = '\0';
+	end = strrchr(target, '/');
+	snprintf(name, MAP_NAME_BYTES, "%.250s", end ? end + 1 : target);
 }
 
-static int read_volumes(const struct mounted_set *set, struct error *error)
+static void name_volume(struct map_volume *volume, const struct mounted_set *set,
+			const char *label)
 {
-	char path[2 * PATH_BYTES];
-	struct dirent *entry;
-	DIR *directory;
+	char link[PATH_BYTES], name[MAP_NAME_BYTES], text[LIVE_TEXT_BYTES];
 
-	snprintf(path, sizeof(path), "%s/%s", set->point, set->directory);
-	directory = opendir(path);
-	if (!directory)
-		return say_errno(set, "..", error);
-	while ((entry = readdir(directory))) {
-		unsigned number, before = set->map->volumes;
-		bool is_flash = sscanf(entry->d_name, "volume%u", &number) == 1;
+	link_of(link, set, volume->number, volume->is_flash, volume->is_flash ? "" : "/dev");
+	read_name(name, set, link);
+	link_of(link, set, volume->number, volume->is_flash, "");
+	if (!*name)
+		map_name_absent(volume, label);
+	else if (volume->is_flash)
+		snprintf(volume->name, MAP_NAME_BYTES, "%.255s", name);
+	else
+		snprintf(volume->name, MAP_NAME_BYTES, "%.40s on %.200s", name,
+			 live_read(text, set->point, link, "backing_dev_name"));
+}
 
-		if (!is_flash && sscanf(entry->d_name, "bdev%u", &number) != 1)
-			continue;
-		read_volume(set, entry->d_name, number, is_flash);
-		if (set->map->volumes > before)
-			name_volume(set, entry->d_name, is_flash);
-	}
-	closedir(directory);
-	return 0;
+static bool take_volume(const struct mounted_set *set, const char *line)
+{
+	char uuid[40], kind[8], link[PATH_BYTES], text[LIVE_TEXT_BYTES];
+	struct map_volume *volume;
+	uint64_t sectors, size;
+	unsigned number;
+	bool is_flash;
+	int behind = 0;
+
+	if (sscanf(line, "%u %39s %7s %" SCNu64 " %n", &number, uuid, kind, &sectors,
+		   &behind) != 4 || !behind)
+		return false;
+	is_flash = !strcmp(kind, "flash");
+	link_of(link, set, number, is_flash, "/..");
+	if (!is_flash && !units_parse_number(live_read(text, set->point, link, "size"), &size))
+		sectors = size;
+	volume = map_add_volume(set->map, number, sectors);
+	volume->is_flash = is_flash;
+	strcpy(volume->uuid, uuid);
+	snprintf(text, sizeof(text), "%.40s", line + behind);
+	text[strcspn(text, "\n")] = '\0';
+	name_volume(volume, set, text);
+	return true;
 }
 
 /* ---- a set ---- */
@@ -180,11 +190,11 @@ static int read_set(struct map_sets *sets, const char *point, const char *uuid,
 		sets->count--;
 		return failed;
 	}
-	failed = read_volumes(&set, error);
+	failed = each_line(&set, "volumes", take_volume, error);
 	if (!failed)
-		failed = each_line(&set, "buckets", map_take_bucket_line, error);
+		failed = each_line(&set, "buckets", take_bucket, error);
 	if (!failed)
-		failed = each_line(&set, "keys", map_take_key_line, error);
+		failed = each_line(&set, "keys", take_key, error);
 	return failed;
 }
 

@@ -67,7 +67,7 @@ Test(map, bucket_with_any_dirty_data_is_dirty)
 	cr_expect(eq(u64, map.bucket[7].dirty_sectors, 8));
 }
 
-/* MAP-1 */
+/* DRAW-1 */
 Test(map, extent_of_an_old_generation_is_stale)
 {
 	struct map_volume *volume = volume_of_sectors(1000);
@@ -78,14 +78,14 @@ Test(map, extent_of_an_old_generation_is_stale)
 	cr_expect(eq(u64, volume->dirty_sectors, 0));
 }
 
-/* MAP-1 */
+/* DRAW-1 */
 Test(map, extent_of_no_volume_is_stale)
 {
 	extent(0, 8, true, 7);
 	cr_expect(eq(int, map_kind(&map.bucket[7]), MAP_STALE));
 }
 
-/* MAP-1 */
+/* DRAW-1 */
 Test(map, extent_in_a_bucket_of_metadata_is_left_out)
 {
 	volume_of_sectors(1000);
@@ -100,7 +100,7 @@ Test(map, extent_behind_all_buckets_is_left_out)
 	extent(0, 8, true, BUCKETS);
 }
 
-/* MAP-2 */
+/* DRAW-2 */
 Test(map, figures_are_those_of_all_buckets)
 {
 	struct map_figures figures;
