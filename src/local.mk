@@ -22,6 +22,8 @@ base_sources = \
 	src/base/error.h \
 	src/base/escape.c \
 	src/base/escape.h \
+	src/base/latency.c \
+	src/base/latency.h \
 	src/base/list.h \
 	src/base/log.c \
 	src/base/log.h \

@@ -98,6 +98,7 @@ unit_tests = \
 	tests/unit/test_journal_read \
 	tests/unit/test_journal_ring \
 	tests/unit/test_journal_unreadable \
+	tests/unit/test_latency \
 	tests/unit/test_lifecycle_attach \
 	tests/unit/test_lifecycle_failure \
 	tests/unit/test_lifecycle_flash \

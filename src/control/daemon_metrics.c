@@ -4,8 +4,6 @@
  */
 #include "control/metrics.h"
 
-#include <inttypes.h>
-
 #include "io/step_times.h"
 #include "lifecycle/daemon.h"
 
@@ -63,24 +61,13 @@ static void print_daemon_metric(const struct daemon *daemon, const struct daemon
 	text_print(text, "bcachefuse_daemon_%s %.17g\n", metric->name, metric->value(daemon));
 }
 
-/* A histogram counts in each line all that is shorter than the line's bound. */
 static void print_steps(const struct step_times *times, struct text *text)
 {
-	uint64_t count = 0;
-
 	text_print(text, "# HELP bcachefuse_step_seconds Steps of the event loop, during each of "
 			 "which no request makes progress.\n"
 			 "# TYPE bcachefuse_step_seconds histogram\n");
-	for (unsigned i = 0; i < STEP_CLASSES - 1; i++) {
-		count += times->counts[i];
-		text_print(text, "bcachefuse_step_seconds_bucket{le=\"%.9g\"} %" PRIu64 "\n",
-			   ((uint64_t)STEP_CLASS_NS << i) / NS_PER_SECOND, count);
-	}
-	count += times->counts[STEP_CLASSES - 1];
-	text_print(text, "bcachefuse_step_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n"
-			 "bcachefuse_step_seconds_sum %.17g\n"
-			 "bcachefuse_step_seconds_count %" PRIu64 "\n",
-		   count, times->sum_ns / NS_PER_SECOND, count);
+	metrics_histogram("bcachefuse_step_seconds", "", times->counts, STEP_CLASSES, STEP_CLASS_NS,
+			  times->sum_ns, text);
 	text_print(text, "# HELP bcachefuse_step_seconds_max The longest step since a set was "
 			 "started.\n# TYPE bcachefuse_step_seconds_max gauge\n"
 			 "bcachefuse_step_seconds_max %.17g\n",

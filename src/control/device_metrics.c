@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,8 +14,6 @@
 #include "cache/cache_set.h"
 #include "cache/volume.h"
 #include "lifecycle/daemon.h"
-
-#define NS_PER_SECOND 1e9
 
 static const char *const transfer_kinds[TRANSFER_KINDS] = {
 	[TRANSFER_READ] = "read",
@@ -34,28 +33,16 @@ static void print_device_errors(struct device *device, const char *label, const 
 			 "\n", label, kind_name, device_counts(device)->errors[kind]);
 }
 
-/*
- * A histogram of Prometheus is cumulative: the line of each bound counts all that took no longer.
- */
 static void print_device_latency(struct device *device, const char *label, const char *kind_name,
 				 enum transfer_kind kind, struct text *text)
 {
-	const struct device_counts *counts = device_counts(device);
-	uint64_t count = 0;
+	const struct latency *latency = &device_counts(device)->latency[kind];
+	autofree char *labels = NULL;
 
-	for (unsigned i = 0; i < LATENCY_CLASSES - 1; i++) {
-		count += counts->latency[kind][i];
-		text_print(text, "bcachefuse_device_seconds_bucket{device=\"%s\",kind=\"%s\","
-				 "le=\"%.9g\"} %" PRIu64 "\n", label, kind_name,
-			   ((uint64_t)LATENCY_CLASS_NS << i) / NS_PER_SECOND, count);
-	}
-	count += counts->latency[kind][LATENCY_CLASSES - 1];
-	text_print(text, "bcachefuse_device_seconds_bucket{device=\"%s\",kind=\"%s\","
-			 "le=\"+Inf\"} %" PRIu64 "\n"
-			 "bcachefuse_device_seconds_sum{device=\"%s\",kind=\"%s\"} %.17g\n"
-			 "bcachefuse_device_seconds_count{device=\"%s\",kind=\"%s\"} %" PRIu64 "\n",
-		   label, kind_name, count, label, kind_name,
-		   counts->latency_sum_ns[kind] / NS_PER_SECOND, label, kind_name, count);
+	if (asprintf(&labels, "device=\"%s\",kind=\"%s\"", label, kind_name) < 0)
+		abort();
+	metrics_histogram("bcachefuse_device_seconds", labels, latency->counts, LATENCY_CLASSES,
+			  LATENCY_CLASS_NS, latency->sum_ns, text);
 }
 
 static void print_of_device(struct device *device, print_device *print, struct text *text)

@@ -11,11 +11,37 @@
  */
 #include "control/metrics.h"
 
+#include <inttypes.h>
+
+#define NS_PER_SECOND 1e9
+
 void metrics_head(const char *of, const char *name, const char *help, enum metric_kind kind,
 		  struct text *text)
 {
 	text_print(text, "# HELP bcachefuse_%s_%s %s\n# TYPE bcachefuse_%s_%s %s\n", of, name, help,
 		   of, name, kind == METRIC_COUNTER ? "counter" : "gauge");
+}
+
+/*
+ * A histogram of Prometheus is cumulative: the sample of each bound counts all that took no longer.
+ */
+void metrics_histogram(const char *name, const char *labels, const uint64_t *counts,
+		       unsigned classes, uint64_t first_ns, uint64_t sum_ns, struct text *text)
+{
+	const char *open = *labels ? "{" : "", *comma = *labels ? "," : "";
+	const char *close = *labels ? "}" : "";
+	uint64_t count = 0;
+
+	for (unsigned i = 0; i < classes - 1; i++) {
+		count += counts[i];
+		text_print(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, labels,
+			   comma, (first_ns << i) / NS_PER_SECOND, count);
+	}
+	count += counts[classes - 1];
+	text_print(text, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, labels, comma,
+		   count);
+	text_print(text, "%s_sum%s%s%s %.17g\n%s_count%s%s%s %" PRIu64 "\n", name, open, labels,
+		   close, sum_ns / NS_PER_SECOND, name, open, labels, close, count);
 }
 
 /* The whole text is made in one step, so all of it is from one moment. */

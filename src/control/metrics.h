@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 #include "control/text.h"
 
 struct daemon;
@@ -20,6 +22,13 @@ enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
  */
 void metrics_head(const char *of, const char *name, const char *help, enum metric_kind kind,
 		  struct text *text);
+/*
+ * The samples of a histogram `name`: one for each class, the first of which ends at `first_ns` and
+ * each other one at twice that of the one before, but the last one, which has no end.  `labels`:
+ * a="b",c="d", or empty.
+ */
+void metrics_histogram(const char *name, const char *labels, const uint64_t *counts,
+		       unsigned classes, uint64_t first_ns, uint64_t sum_ns, struct text *text);
 void daemon_metrics_print(const struct daemon *daemon, struct text *text);
 void volume_metrics_print(struct daemon *daemon, struct text *text);
 void set_metrics_print(struct daemon *daemon, struct text *text);

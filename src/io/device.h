@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/latency.h"
 #include "io/error_tally.h"
 #include "io/op.h"
 
@@ -31,11 +32,7 @@ enum device_mode {
 /* The kinds of transfers, which errors and latencies are counted by. */
 enum transfer_kind { TRANSFER_READ, TRANSFER_WRITE, TRANSFER_FLUSH, TRANSFER_DISCARD };
 
-enum {
-	TRANSFER_KINDS = TRANSFER_DISCARD + 1,
-	LATENCY_CLASSES = 20,		/* the last one: everything longer */
-	LATENCY_CLASS_NS = 8192,	/* upper bound of the first; each is twice the one before */
-};
+enum { TRANSFER_KINDS = TRANSFER_DISCARD + 1 };
 
 /*
  * What a device has done for ops, by kind.  Each transfer is counted where it ends, so an error
@@ -47,8 +44,7 @@ struct device_counts {
 	int last_error[TRANSFER_KINDS];		/* as -errno; 0: none yet */
 	enum transfer_kind last_failed;		/* kind of the last one that failed */
 	uint64_t flush_failures;		/* of flushes and FUA writes; never forgotten */
-	uint64_t latency[TRANSFER_KINDS][LATENCY_CLASSES];
-	uint64_t latency_sum_ns[TRANSFER_KINDS];
+	struct latency latency[TRANSFER_KINDS];
 };
 
 struct congestion;

@@ -19,15 +19,6 @@ void device_shared_init(struct device_shared *shared, struct device *device)
 	room_init(&shared->room);
 }
 
-static unsigned latency_class(uint64_t ns)
-{
-	unsigned class = 0;
-
-	for (ns /= LATENCY_CLASS_NS; ns && class < LATENCY_CLASSES - 1; ns /= 2)
-		class++;
-	return class;
-}
-
 /* A write with FUA, like those of the journal, waits for the medium however little it has to do. */
 static bool shows_congestion(const struct transfer_end *end)
 {
@@ -41,8 +32,7 @@ void device_transfer_ended(struct device *device, const struct transfer_end *end
 	enum transfer_kind kind = end->kind;
 	uint64_t ns = end->ended_ns - end->started_ns;
 
-	counts->latency[kind][latency_class(ns)]++;
-	counts->latency_sum_ns[kind] += ns;
+	latency_add(&counts->latency[kind], ns);
 	if (shows_congestion(end))
 		congestion_add(&shared->congestion, kind == TRANSFER_WRITE, ns, end->ended_ns);
 	error_tally_count(&shared->tally,
