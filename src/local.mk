@@ -170,6 +170,8 @@ cache_sources = \
 	src/cache/cache_device.h \
 	src/cache/cache_set.c \
 	src/cache/cache_set.h \
+	src/cache/dirty_age.c \
+	src/cache/dirty_age.h \
 	src/cache/fill.c \
 	src/cache/fill.h \
 	src/cache/gc.c \

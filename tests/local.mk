@@ -37,6 +37,7 @@ unit_tests = \
 	tests/unit/test_bkey \
 	tests/unit/test_bset \
 	tests/unit/test_cache_bypass \
+	tests/unit/test_cache_dirty_age \
 	tests/unit/test_cache_fill \
 	tests/unit/test_cache_flash \
 	tests/unit/test_cache_gc \

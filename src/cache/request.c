@@ -199,12 +199,25 @@ static void begin_on_volume(struct request *request)
 		take_range(request);
 }
 
+/* As long as nothing better is known; an empty request stays at that. */
+static enum traffic_way way_of_kind(enum request_kind kind)
+{
+	static const enum traffic_way ways[] = {
+		[REQUEST_READ] = TRAFFIC_READ_HIT, [REQUEST_WRITE] = TRAFFIC_WRITE_BYPASS,
+		[REQUEST_FLUSH] = TRAFFIC_WAY_FLUSH, [REQUEST_DISCARD] = TRAFFIC_WAY_DISCARD,
+		[REQUEST_ZERO] = TRAFFIC_WAY_DISCARD,
+	};
+
+	return ways[kind];
+}
+
 void request_start(struct request *request)
 {
 	const struct volume *volume = request->volume;
 
 	request->state = REQUEST_BEGIN;
 	request->skew = 0;
+	request->way = way_of_kind(request->kind);
 	request->began_ns = clock_ns(volume->reactor);
 	list_add_last(&request->volume->requests, &request->link);
 	request->range = (struct range){ .start = 0 };

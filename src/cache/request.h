@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "cache/ranges.h"
+#include "cache/traffic.h"
 #include "index/index.h"
 #include "io/op.h"
 
@@ -171,6 +172,7 @@ struct request {
 	void *context;			/* the caller's */
 	/* READ, when done: the requested bytes begin at data + skew. */
 	unsigned skew;
+	enum traffic_way way;		/* when done, without an error */
 
 	/* private to request*.c */
 	struct op op;

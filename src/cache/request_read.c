@@ -53,6 +53,16 @@ static void count_read(struct request *request)
 		volume_count(request->volume, STATS_BYPASSED_SECTORS, read->sectors);
 }
 
+/* A flash-only volume has nothing but the cache; its gaps are zeros. */
+static enum traffic_way way_of_read(const struct request *request)
+{
+	if (request->volume->is_flash)
+		return TRAFFIC_READ_HIT;
+	if (request->read.bypass)
+		return TRAFFIC_READ_BYPASS;
+	return request->read.missed ? TRAFFIC_READ_MISS : TRAFFIC_READ_HIT;
+}
+
 /* Caches the first gap of a read, if it consists of whole blocks of the set. */
 static void fill_gap(struct request *request)
 {
@@ -72,6 +82,7 @@ void request_read_ended(struct request *request, int error)
 
 	if (!error) {
 		count_read(request);
+		request->way = way_of_read(request);
 		if (volume->set)
 			fill_gap(request);
 	}

@@ -140,6 +140,24 @@ void request_write_start(struct request *request, uint64_t from, uint64_t to)
 		request_written(request, 0);
 }
 
+static enum traffic_way way_of_write(const struct cache_write *write)
+{
+	static const enum traffic_way ways[] = {
+		[WRITE_BACK] = TRAFFIC_WRITE_BACK, [WRITE_THROUGH] = TRAFFIC_WRITE_THROUGH,
+		[WRITE_AROUND] = TRAFFIC_WRITE_BYPASS, [WRITE_DIRECT] = TRAFFIC_WRITE_BYPASS,
+	};
+
+	return ways[write->way];
+}
+
+/* A write has one chunk. */
+static void request_all_written(struct request *request)
+{
+	if (request->kind == REQUEST_WRITE)
+		request->way = way_of_write(&request->write);
+	request_written(request, 0);
+}
+
 void request_write_step(struct request *request, int error)
 {
 	if (error)
@@ -149,5 +167,5 @@ void request_write_step(struct request *request, int error)
 	else if (next_chunk(request))
 		start_chunk(request);
 	else
-		request_written(request, 0);
+		request_all_written(request);
 }

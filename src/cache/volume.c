@@ -53,6 +53,15 @@ uint64_t volume_dirty_bytes(const struct volume *volume)
 	return volume->set ? volume->set->index.dirty_sectors[volume->slot] * 512 : 0;
 }
 
+uint64_t volume_dirty_age_ns(const struct volume *volume)
+{
+	uint64_t since_ns = volume->writeback.age.since_ns;
+
+	if (!volume_dirty_bytes(volume) && !volume->dirty_writes)
+		return 0;
+	return since_ns ? clock_ns(volume->reactor) - since_ns : UINT64_MAX;
+}
+
 bool volume_set_has_failed(const struct volume *volume)
 {
 	return volume->set && health_error(&volume->set->health);

@@ -177,6 +177,11 @@ static inline enum backing_state volume_state(const struct volume *volume)
 bool volume_is_read_only(const struct volume *volume);
 /* Amount of dirty data, which only the cache holds. */
 uint64_t volume_dirty_bytes(const struct volume *volume);
+/*
+ * No dirty data are older (dirty_age.h); 0: there are none.  UINT64_MAX: some may be from before the
+ * volume was attached or mounted.  Not of a flash-only volume.
+ */
+uint64_t volume_dirty_age_ns(const struct volume *volume);
 
 /* Is the volume in a set that has failed? */
 bool volume_set_has_failed(const struct volume *volume);

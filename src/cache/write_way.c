@@ -113,6 +113,8 @@ int cache_write_decide(struct cache_write *write)
 	error = choose_way(write, set);
 	set_unlock(set);
 	if (!error && write->way == WRITE_DIRTY && !volume->is_flash) {
+		if (!volume->dirty_writes && !volume_dirty_bytes(volume))
+			dirty_age_restart(&volume->writeback.age, clock_ns(volume->reactor));
 		volume->dirty_writes += !write->is_dirty_write;
 		write->is_dirty_write = true;
 		error = volume_make_dirty(volume, &write->op);

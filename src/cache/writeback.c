@@ -19,6 +19,7 @@
 #define SHORT_NS (NS_PER_SECOND / 20)		/* any other pause */
 
 static void writeback_step(struct op *op);
+static void swap(struct writeback *writeback);
 
 void writeback_init(struct writeback *writeback, struct volume *volume)
 {
@@ -123,8 +124,9 @@ static void begin_batch(struct writeback *writeback)
 static void begin_pass(struct writeback *writeback)
 {
 	writeback->is_careful = writeback->has_failed;
-	writeback->found_dirty = writeback->has_failed = false;
+	writeback->found_dirty = writeback->has_failed = writeback->lost_count = false;
 	writeback->is_at_end = false;
+	dirty_age_begin_pass(&writeback->age, clock_ns(writeback->volume->reactor));
 	writeback->at = writeback->volume->data_offset;
 	writeback->full_at = writeback->full_end = writeback->at;
 	begin_batch(writeback);
@@ -160,6 +162,8 @@ static void end_pass(struct writeback *writeback)
 {
 	struct volume *volume = writeback->volume;
 
+	if (!writeback->lost_count)
+		dirty_age_end_pass(&writeback->age);
 	if (writeback->has_failed && !writeback->is_careful)
 		log_error("%s", writeback->error.text);
 	if (!writeback->has_failed)
@@ -232,11 +236,17 @@ static void copy_step(struct writeback *writeback)
 		writeback->state = WRITEBACK_FLUSH;
 		device_flush(writeback->volume->backing, &writeback->op);
 	} else {
-		next_batch(writeback);
+		batch->next = 0;
+		swap(writeback);		/* nothing, and goes on with the next batch */
 	}
 }
 
 /* ---- SWAP ---- */
+
+static void leave_dirty(struct writeback *writeback, const struct bkey *k)
+{
+	dirty_age_leave(&writeback->age, bkey_start(k), bkey_end(k));
+}
 
 /* Inserts the next keys without the dirty bit; not journaled (doc/ordering.md, ORDER-15). */
 static void swap(struct writeback *writeback)
@@ -250,8 +260,10 @@ static void swap(struct writeback *writeback)
 	for (; batch->next < batch->count && insert->count < INSERT_KEYS_MAX; batch->next++) {
 		const struct writeback_key *k = &batch->key[batch->next];
 
-		if (!k->is_copied)
+		if (!k->is_copied) {
+			leave_dirty(writeback, &k->key);
 			continue;
+		}
 		batch->expected[insert->count] = k->key;
 		insert->keys[insert->count] = k->key;
 		bkey_set_dirty(&insert->keys[insert->count++], false);
@@ -264,12 +276,26 @@ static void swap(struct writeback *writeback)
 	}
 }
 
+/* Some keys, or parts of them, had changed.  It is not known which, so all count as left. */
+static void leave_if_changed(struct writeback *writeback)
+{
+	const struct writeback_batch *batch = writeback->batch;
+	uint64_t sectors = 0;
+
+	for (unsigned i = 0; i < batch->insert.count; i++)
+		sectors += bkey_sectors(&batch->expected[i]);
+	for (unsigned i = 0; i < batch->insert.count && batch->insert.inserted_sectors < sectors; i++)
+		leave_dirty(writeback, &batch->expected[i]);
+}
+
 static void swapped(struct writeback *writeback, int error)
 {
 	const struct insert *insert = &writeback->batch->insert;
 	struct cache_set *set = writeback->volume->set;
 
 	writeback->has_failed |= error;
+	writeback->lost_count |= error;
+	leave_if_changed(writeback);
 	SIM_SOMETIMES_IF(insert->collisions, "what was written back has changed meanwhile");
 	writeback->keys_done += insert->count - insert->collisions;
 	writeback->keys_failed += insert->collisions;
@@ -284,7 +310,7 @@ static void flush_failed(struct writeback *writeback, int error)
 {
 	SIM_RARELY("the backing device cannot be flushed after copies",
 		   "test_lifecycle_stop/of_writeback_is_told_by_the_next_flush");
-	writeback->has_failed = true;
+	writeback->has_failed = writeback->lost_count = true;
 	writeback->write_errors++;
 	error_set(&writeback->error, -error,
 		  "%s: what was written to the backing device could not be flushed, and stays "
@@ -425,6 +451,7 @@ void writeback_start(struct writeback *writeback)
 	if (volume->is_flash || volume->set->is_read_only || volume_is_read_only(volume))
 		return;
 	writeback->is_stopping = writeback->takes_last_look = writeback->has_failed = false;
+	writeback->age = (struct dirty_age){ .since_ns = 0 };
 	writeback->error = (struct error){ 0 };
 	writeback->target_sectors = writeback_target_of(volume);
 	writeback_rate_init(&writeback->rate);

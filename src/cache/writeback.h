@@ -47,6 +47,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "cache/dirty_age.h"
 #include "cache/ranges.h"
 #include "cache/writeback_rate.h"
 #include "index/index.h"
@@ -131,6 +132,8 @@ struct writeback {
 	bool found_dirty;
 	bool has_failed;			/* a transfer failed in this pass */
 	bool is_careful;			/* it failed in the last one: small copies */
+	bool lost_count;			/* it may have left extents dirty unknowingly */
+	struct dirty_age age;
 	/* for users */
 	struct writeback_rate rate;
 	uint64_t target_sectors;		/* as of the last update of the rate */
@@ -167,6 +170,11 @@ bool writeback_is_unlimited(const struct writeback *writeback);
  */
 int writeback_begin_change(struct writeback *writeback, uint64_t start, uint64_t end,
 			   struct op *op) MUST_CHECK;
+/* Is a pass under way, and not a pause between two? */
+static inline bool writeback_is_active(const struct writeback *writeback)
+{
+	return writeback->state > WRITEBACK_IDLE && writeback->state < WRITEBACK_PAUSE;
+}
 /* Sectors a second; WRITEBACK_RATE_MAX: no limit. */
 uint64_t writeback_current_rate(const struct writeback *writeback);
 /* The dirty data that the volume may have before it is written back faster. */

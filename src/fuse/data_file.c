@@ -110,9 +110,11 @@ static void data_reply(struct data_request *data, int error)
 static void data_end(struct data_request *data, int error)
 {
 	struct traffic *traffic = &data->request.volume->traffic;
+	uint64_t now_ns = clock_ns(data->files->reactor);
 
-	traffic_end(traffic, data->traffic, error ? 0 : data->bytes, data->began_ns,
-		    clock_ns(data->files->reactor));
+	traffic_end(traffic, data->traffic, error ? 0 : data->bytes, data->began_ns, now_ns);
+	if (!error)
+		traffic_succeeded(traffic, data->request.way, data->began_ns, now_ns);
 	data_reply(data, error);
 }
 

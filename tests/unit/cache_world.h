@@ -38,6 +38,7 @@ struct world {
 	struct volume *volume;		/* of the backing device */
 	unsigned char *data;		/* of the next request, and of the last one */
 	unsigned skew;			/* where what was read begins */
+	enum traffic_way way;		/* of the last request */
 };
 
 static struct world world;
@@ -244,6 +245,7 @@ static inline void world_answered(struct request *request, int error)
 	struct asked *asked = request->context;
 
 	world.skew = request->skew;
+	world.way = asked->request.way;
 	op_arrive(&asked->awaiter.op, error);
 }
 

@@ -127,3 +127,47 @@ Test(request, that_writes_in_part_of_a_block_keeps_the_rest)
 	cr_expect(eq(int, world_byte(3, 9), 2));
 	cr_expect(eq(int, world_byte(12, 4), 1));
 }
+
+Test(request, that_writes_tells_its_way)
+{
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	cr_expect(eq(int, world.way, TRAFFIC_WRITE_BACK));
+	world.volume->mode = MODE_WRITETHROUGH;
+	cr_assert(zero(int, world_write(8, 8, 1)));
+	cr_expect(eq(int, world.way, TRAFFIC_WRITE_THROUGH));
+	world.volume->mode = MODE_WRITEAROUND;
+	cr_assert(zero(int, world_write(16, 8, 1)));
+	cr_expect(eq(int, world.way, TRAFFIC_WRITE_BYPASS));
+	detach();
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	cr_expect(eq(int, world.way, TRAFFIC_WRITE_BYPASS));
+}
+
+/* It covers blocks in part, so it reads them first. */
+Test(request, that_writes_in_part_of_a_block_is_a_write)
+{
+	cr_assert(zero(int, world_write(3, 9, 2)));
+	cr_expect(eq(int, world.way, TRAFFIC_WRITE_BACK));
+}
+
+Test(request, that_reads_tells_its_way)
+{
+	cr_assert(zero(int, world_write(0, 8, 1)));
+	cr_assert(eq(int, world_read(0, 8), 1));
+	cr_expect(eq(int, world.way, TRAFFIC_READ_HIT));
+	cr_assert(zero(int, world_read(64, 8)));
+	cr_expect(eq(int, world.way, TRAFFIC_READ_MISS));
+	detach();
+	cr_assert(eq(int, world_read(0, 8), 1));
+	cr_expect(eq(int, world.way, TRAFFIC_READ_BYPASS));
+}
+
+Test(request, that_flushes_or_discards_has_a_way_of_its_own)
+{
+	cr_assert(zero(int, world_ask(REQUEST_FLUSH, 0, 0)));
+	cr_expect(eq(int, world.way, TRAFFIC_WAY_FLUSH));
+	cr_assert(zero(int, world_ask(REQUEST_DISCARD, 0, 8)));
+	cr_expect(eq(int, world.way, TRAFFIC_WAY_DISCARD));
+	cr_assert(zero(int, world_ask(REQUEST_ZERO, 0, 8)));
+	cr_expect(eq(int, world.way, TRAFFIC_WAY_DISCARD));
+}

@@ -134,6 +134,36 @@ Test(writeback, does_not_take_a_newer_extent_for_clean)
 	cr_expect(eq(int, backing_byte(0, BLOCK), B));
 }
 
+/* The first pass begins after the first write, and what it copies is clean then. */
+Test(writeback, makes_the_oldest_dirty_data_younger)
+{
+	uint64_t first_ns = volume_dirty_age_ns(world.volume);
+
+	cr_expect(zero(u64, first_ns));
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	first_ns = writeback()->age.since_ns;
+	cr_expect(ne(u64, first_ns, 0));
+	world_pause();
+	cr_assert(zero(int, world_write(BLOCK, BLOCK, A)));
+	cr_expect(eq(u64, writeback()->age.since_ns, first_ns));
+	cr_expect(ge(u64, volume_dirty_age_ns(world.volume), 1000000));
+	write_back();
+	cr_expect(zero(u64, volume_dirty_age_ns(world.volume)));
+	cr_assert(zero(int, world_write(0, BLOCK, B)));
+	cr_expect(lt(u64, first_ns, writeback()->age.since_ns));
+}
+
+Test(writeback, knows_no_age_of_what_was_dirty_before_a_restart)
+{
+	cr_assert(zero(int, world_write(0, BLOCK, A)));
+	cr_assert(zero(int, world_stop()));
+	world_serve();
+	go(false);
+	cr_expect(eq(u64, volume_dirty_age_ns(world.volume), UINT64_MAX));
+	cr_assert(zero(int, world_write(BLOCK, BLOCK, B)));
+	cr_expect(eq(u64, volume_dirty_age_ns(world.volume), UINT64_MAX));
+}
+
 Test(writeback, goes_on_with_what_was_dirty_before_a_restart)
 {
 	cr_assert(zero(int, world_write(0, BLOCK, A)));
@@ -235,6 +265,22 @@ Test(writeback, keeps_dirty_what_the_backing_device_refuses)
 	write_back();			/* the device takes it now */
 	cr_expect(eq(int, backing_byte(HIGH, BLOCK), B));
 	cr_expect(zero(int, writeback()->error.code));
+}
+
+Test(writeback, makes_nothing_younger_that_it_could_not_write)
+{
+	uint64_t since_ns;
+
+	cr_assert(zero(int, world_write(HIGH, BLOCK, B)));
+	since_ns = writeback()->age.since_ns;
+	world_limit_files((WORLD_DATA_OFFSET + HIGH) * 512);
+	go(true);
+	while (writeback()->write_errors < 2)
+		world_pause();
+	cr_expect(eq(u64, writeback()->age.since_ns, since_ns));
+	world_limit_files(RLIM_INFINITY);
+	write_back();
+	cr_expect(lt(u64, since_ns, writeback()->age.since_ns));
 }
 
 Test(writeback, keeps_dirty_what_the_cache_cannot_read)
