@@ -180,6 +180,8 @@ cache_sources = \
 	src/cache/gc_merge.h \
 	src/cache/gc_move.c \
 	src/cache/gc_move.h \
+	src/cache/history.c \
+	src/cache/history.h \
 	src/cache/ranges.c \
 	src/cache/ranges.h \
 	src/cache/read.c \
@@ -247,6 +249,7 @@ control_sources = \
 	src/control/facts.c \
 	src/control/facts.h \
 	src/control/flash_files.c \
+	src/control/history_file.c \
 	src/control/key_dump.c \
 	src/control/key_dump.h \
 	src/control/metrics.c \

@@ -43,6 +43,7 @@ unit_tests = \
 	tests/unit/test_cache_gc \
 	tests/unit/test_cache_gc_merge \
 	tests/unit/test_cache_gc_move \
+	tests/unit/test_cache_history \
 	tests/unit/test_cache_placement \
 	tests/unit/test_cache_ranges \
 	tests/unit/test_cache_read \

@@ -12,15 +12,6 @@ uint64_t latency_count(const struct latency *latency)
 	return count;
 }
 
-struct latency latency_since(const struct latency *later, const struct latency *earlier)
-{
-	struct latency since = { .sum_ns = later->sum_ns - earlier->sum_ns };
-
-	for (unsigned class = 0; class < LATENCY_CLASSES; class++)
-		since.counts[class] = later->counts[class] - earlier->counts[class];
-	return since;
-}
-
 uint64_t latency_percentile_ns(const struct latency *latency, unsigned percent)
 {
 	double wanted = latency_count(latency) * (percent / 100.0), before = 0;

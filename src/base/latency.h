@@ -44,8 +44,6 @@ static inline void latency_add(struct latency *latency, uint64_t ns)
 }
 
 uint64_t latency_count(const struct latency *latency);
-/* The counts and the sum of what was added to `later` since it was `earlier`. */
-struct latency latency_since(const struct latency *later, const struct latency *earlier);
 /*
  * The time that `percent` of all did not exceed, as if those of a class were spread evenly over it;
  * for the last class, its lower bound.  0: there are none.

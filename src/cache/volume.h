@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/history.h"
 #include "cache/ranges.h"
 #include "cache/sequential.h"
 #include "cache/stats.h"
@@ -131,6 +132,7 @@ struct volume {
 	/* counters and tunables */
 	struct stats stats;
 	struct traffic traffic;			/* counted by src/fuse */
+	struct history history;
 	struct sequential sequential;		/* streams of its requests, for bypass_decide() */
 	uint32_t sequential_cutoff;		/* bytes; longer streams are bypassed; 0: none is */
 
@@ -178,8 +180,8 @@ bool volume_is_read_only(const struct volume *volume);
 /* Amount of dirty data, which only the cache holds. */
 uint64_t volume_dirty_bytes(const struct volume *volume);
 /*
- * No dirty data are older (dirty_age.h); 0: there are none.  UINT64_MAX: some may be from before the
- * volume was attached or mounted.  Not of a flash-only volume.
+ * No dirty data are older (dirty_age.h); 0: there are none.  UINT64_MAX: some may be from before
+ * the volume was attached or mounted.  Not of a flash-only volume.
  */
 uint64_t volume_dirty_age_ns(const struct volume *volume);
 

@@ -280,11 +280,14 @@ static void swap(struct writeback *writeback)
 static void leave_if_changed(struct writeback *writeback)
 {
 	const struct writeback_batch *batch = writeback->batch;
+	const struct insert *insert = &batch->insert;
 	uint64_t sectors = 0;
 
-	for (unsigned i = 0; i < batch->insert.count; i++)
+	for (unsigned i = 0; i < insert->count; i++)
 		sectors += bkey_sectors(&batch->expected[i]);
-	for (unsigned i = 0; i < batch->insert.count && batch->insert.inserted_sectors < sectors; i++)
+	if (insert->inserted_sectors == sectors)
+		return;
+	for (unsigned i = 0; i < insert->count; i++)
 		leave_dirty(writeback, &batch->expected[i]);
 }
 

@@ -102,6 +102,8 @@ extern const struct control_file control_volume_block_files[];	/* sys/block/bcac
 /* Shared by the tables: is the member a partition, and which? */
 bool control_is_partition(const struct control_subject *subject);
 void control_show_partition(const struct control_subject *subject, struct text *text);
+/* Of the last hour, backed or flash-only. */
+void control_show_history(const struct control_subject *subject, struct text *text);
 /* The label of a volume, backed or flash-only. */
 void control_show_label(const struct control_subject *subject, struct text *text);
 int control_store_label(struct control_store *store);

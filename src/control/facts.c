@@ -5,10 +5,13 @@
 #include "control/facts.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/numbers.h"
 #include "cache/volume.h"
+
+#define NS_PER_SECOND 1e9
 
 enum { SECTOR_BYTES = 512, WORD_BYTES = 8, PRIORITIES = 65536 };
 
@@ -134,6 +137,20 @@ static void take_index(struct cache_set *set, struct set_facts *facts) LOCKED
 	facts->pressure_writes = index->pressure_writes;
 }
 
+/* By its nodes, of which there are about as many as in the run before. */
+static void take_gc_progress(const struct gc *gc, struct set_facts *facts, uint64_t now_ns)
+{
+	double ran_ns = now_ns - gc->began_ns;
+
+	facts->gc_is_running = gc->state != GC_IDLE;
+	if (!facts->gc_is_running)
+		return;
+	facts->gc_done = gc->last_nodes ? min_u64(gc->nodes, gc->last_nodes) /
+					  (double)gc->last_nodes : 0;
+	facts->gc_seconds_left = facts->gc_done > 0 ?
+		ran_ns / NS_PER_SECOND * (1 - facts->gc_done) / facts->gc_done : INFINITY;
+}
+
 /* As of the last complete gc: a running one has counted only a part. */
 static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now_ns) LOCKED
 {
@@ -154,6 +171,7 @@ static void take_gc(struct cache_set *set, struct set_facts *facts, uint64_t now
 	facts->gc_interval_ns = gc->interval_average_ns;
 	if (gc->runs)
 		facts->gc_age_ns = now_ns - gc->last_end_ns;
+	take_gc_progress(gc, facts, now_ns);
 }
 
 static void take_journal(struct cache_set *set, struct set_facts *facts) LOCKED

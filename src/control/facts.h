@@ -33,6 +33,9 @@ struct set_facts {
 	uint64_t gc_average_ns, gc_max_ns, gc_interval_ns;
 	uint64_t gc_runs, buckets_reused, node_splits, nodes_given_back;
 	int64_t gc_age_ns;		/* since it ended; -1: there was none */
+	bool gc_is_running;
+	double gc_done;			/* share of the nodes of the run before; 0: unknown */
+	double gc_seconds_left;		/* INFINITY: unknown */
 
 	uint64_t journal_entries;	/* that a start would replay */
 	uint64_t pressure_rounds, journal_buckets_reclaimed;

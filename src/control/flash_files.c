@@ -32,6 +32,9 @@ static int store_unregister(struct control_store *store)
 }
 
 const struct control_file control_flash_files[] = {
+	{ "history", 0444 | CONTROL_LONG, control_show_history, NULL,
+	  "the last hour as a table, a line for each 13.6 seconds: dirty data, bytes and "
+	  "requests by the way they went, with their average latencies" },
 	{ "label", 0644, control_show_label, control_store_label, "label of up to 31 bytes" },
 	{ "size", 0644, show_size, store_size,
 	  "size of the volume, in whole blocks of the set; data behind a new end are removed" },

@@ -12,8 +12,25 @@
 #include "control/metrics.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 
 #define NS_PER_SECOND 1e9
+
+const char *const metrics_way_names[TRAFFIC_WAYS] = {
+	[TRAFFIC_READ_HIT] = "read_hit", [TRAFFIC_READ_MISS] = "read_miss",
+	[TRAFFIC_READ_BYPASS] = "read_bypass", [TRAFFIC_WRITE_BACK] = "write_back",
+	[TRAFFIC_WRITE_THROUGH] = "write_through", [TRAFFIC_WRITE_BYPASS] = "write_bypass",
+	[TRAFFIC_WAY_FLUSH] = "flush", [TRAFFIC_WAY_DISCARD] = "discard",
+};
+
+const char *metrics_value(char text[METRIC_VALUE_BYTES], double value)
+{
+	if (isinf(value))
+		return value > 0 ? "+Inf" : "-Inf";
+	snprintf(text, METRIC_VALUE_BYTES, "%.17g", value);
+	return text;
+}
 
 void metrics_head(const char *of, const char *name, const char *help, enum metric_kind kind,
 		  struct text *text)
@@ -34,7 +51,7 @@ void metrics_histogram(const char *name, const char *labels, const uint64_t *cou
 
 	for (unsigned i = 0; i < classes - 1; i++) {
 		count += counts[i];
-		text_print(text, "%s_bucket{%s%sle=\"%.9g\"} %" PRIu64 "\n", name, labels,
+		text_print(text, "%s_bucket{%s%sle=\"%.10g\"} %" PRIu64 "\n", name, labels,
 			   comma, (first_ns << i) / NS_PER_SECOND, count);
 	}
 	count += counts[classes - 1];

@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 
+#include "cache/traffic.h"
 #include "control/text.h"
 
 struct daemon;
@@ -16,6 +17,10 @@ void metrics_print(struct daemon *daemon, struct text *text);
 
 enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
 
+enum { METRIC_VALUE_BYTES = 32 };
+
+/* As a number is written there: "12.5", "+Inf". */
+const char *metrics_value(char text[METRIC_VALUE_BYTES], double value);
 /*
  * HELP and TYPE of bcachefuse_OF_NAME: once for each name, before its samples, all of which follow
  * together.
@@ -29,6 +34,8 @@ void metrics_head(const char *of, const char *name, const char *help, enum metri
  */
 void metrics_histogram(const char *name, const char *labels, const uint64_t *counts,
 		       unsigned classes, uint64_t first_ns, uint64_t sum_ns, struct text *text);
+/* "read_hit", ... */
+extern const char *const metrics_way_names[TRAFFIC_WAYS];
 void daemon_metrics_print(const struct daemon *daemon, struct text *text);
 void volume_metrics_print(struct daemon *daemon, struct text *text);
 void set_metrics_print(struct daemon *daemon, struct text *text);

@@ -104,6 +104,21 @@ static double set_gc_runs(const struct cache_set *set UNUSED, const struct set_f
 	return facts->gc_runs;
 }
 
+static double set_gc_running(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->gc_is_running;
+}
+
+static double set_gc_done(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->gc_done;
+}
+
+static double set_gc_left(const struct cache_set *set UNUSED, const struct set_facts *facts)
+{
+	return facts->gc_seconds_left;
+}
+
 static double set_reused(const struct cache_set *set UNUSED, const struct set_facts *facts)
 {
 	return facts->buckets_reused;
@@ -141,6 +156,11 @@ static const struct set_metric set_metrics[] = {
 	{ "metadata_written_bytes_total", "Metadata written to the cache device.", METRIC_COUNTER,
 	  set_metadata },
 	{ "device_errors_total", "I/O errors of the cache device.", METRIC_COUNTER, set_errors },
+	{ "gc_running", "1: a garbage collection is under way.", METRIC_GAUGE, set_gc_running },
+	{ "gc_progress_ratio", "Share of it that is done, by the nodes of the one before; 0: "
+	  "unknown.", METRIC_GAUGE, set_gc_done },
+	{ "gc_left_seconds", "Time until it ends, at the rate so far; +Inf: unknown, 0: none is "
+	  "under way.", METRIC_GAUGE, set_gc_left },
 	{ "gc_runs_total", "Completed garbage collections.", METRIC_COUNTER,
 	  set_gc_runs },
 	{ "buckets_reused_total", "Buckets invalidated for reuse.", METRIC_COUNTER,
@@ -159,13 +179,14 @@ static const struct set_metric set_metrics[] = {
 static void print_set_metric(struct daemon *daemon, const struct set_metric *metric,
 			     const struct set_facts *facts, struct text *text)
 {
-	char uuid[40];
+	char uuid[40], number[METRIC_VALUE_BYTES];
 
 	metrics_head("set", metric->name, metric->help, metric->kind, text);
 	for (struct cache_set *set = daemon_first_set(daemon); set;
 	     set = daemon_next_set(daemon, set))
-		text_print(text, "bcachefuse_set_%s{set=\"%s\"} %.17g\n", metric->name,
-			   set_name(set, uuid), metric->value(set, facts++));
+		text_print(text, "bcachefuse_set_%s{set=\"%s\"} %s\n", metric->name,
+			   set_name(set, uuid),
+			   metrics_value(number, metric->value(set, facts++)));
 }
 
 /* In the order of the daemon's sets; to be freed. */

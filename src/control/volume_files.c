@@ -341,6 +341,9 @@ const struct control_file control_backing_files[] = {
 	  "0 cancels that while it is still writing back" },
 	{ "dirty_data", 0444, show_dirty_data, NULL,
 	  "amount of dirty data: data that only the cache holds" },
+	{ "history", 0444 | CONTROL_LONG, control_show_history, NULL,
+	  "the last hour as a table, a line for each 13.6 seconds: dirty data, bytes and "
+	  "requests by the way they went, with their average latencies" },
 	{ "io_disable", 0644, show_io_disable, store_io_disable,
 	  "1: all requests to the volume fail" },
 	{ "io_error_limit", 0644, show_io_error_limit, store_io_error_limit,

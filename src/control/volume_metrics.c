@@ -3,12 +3,16 @@
  */
 #include "control/metrics.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "base/escape.h"
 #include "base/units.h"
 #include "lifecycle/daemon.h"
 
 enum {
 	SECTOR_BYTES = 512,
+	VOLUME_LABELS_BYTES = 512,
 	QUOTED_LABEL_BYTES = 5 * SUPERBLOCK_LABEL_BYTES + 1,	/* each byte as \\x1b */
 };
 #define NS_PER_SECOND 1e9
@@ -30,6 +34,13 @@ static double volume_dirty(const struct volume *volume)
 	return volume_dirty_bytes(volume);
 }
 
+static double volume_dirty_age(const struct volume *volume)
+{
+	uint64_t age_ns = volume_dirty_age_ns(volume);
+
+	return age_ns == UINT64_MAX ? INFINITY : age_ns / NS_PER_SECOND;
+}
+
 static double volume_target(const struct volume *volume)
 {
 	return volume->set ? (double)writeback_target_of(volume) * SECTOR_BYTES : 0;
@@ -43,6 +54,28 @@ static double volume_writeback_rate(const struct volume *volume)
 static double volume_written_back(const struct volume *volume)
 {
 	return (double)volume->writeback.sectors_done * SECTOR_BYTES;
+}
+
+static double volume_writeback_active(const struct volume *volume)
+{
+	return writeback_is_active(&volume->writeback);
+}
+
+static struct history_writeback writeback_rates(const struct volume *volume)
+{
+	const struct history_sample now = history_now(volume);
+
+	return history_writeback(&volume->history, &now);
+}
+
+static double volume_written_back_rate(const struct volume *volume)
+{
+	return writeback_rates(volume).written_back;
+}
+
+static double volume_writeback_left(const struct volume *volume)
+{
+	return writeback_rates(volume).seconds_left;
 }
 
 static double volume_writeback_errors(const struct volume *volume)
@@ -151,10 +184,18 @@ static const struct volume_metric volume_metrics[] = {
 	{ "size_bytes", "Size of the volume.", METRIC_GAUGE, volume_bytes, true },
 	{ "dirty_bytes", "Dirty data: data that only the cache holds.", METRIC_GAUGE,
 	  volume_dirty, true },
+	{ "dirty_age_seconds", "No dirty data are older; +Inf: some may be from before the mount.",
+	  METRIC_GAUGE, volume_dirty_age, false },
 	{ "dirty_target_bytes", "Dirty data beyond this are written back faster.", METRIC_GAUGE,
 	  volume_target, false },
 	{ "writeback_rate_bytes", "Bytes per second at which dirty data are written back.",
 	  METRIC_GAUGE, volume_writeback_rate, false },
+	{ "writeback_active", "1: dirty data are looked for and written back, 0: not now.",
+	  METRIC_GAUGE, volume_writeback_active, false },
+	{ "written_back_rate_bytes", "Bytes per second that were written back, of the last 30 "
+	  "seconds.", METRIC_GAUGE, volume_written_back_rate, false },
+	{ "writeback_left_seconds", "Time until nothing is dirty, if dirty data shrink as in the "
+	  "last 30 seconds; +Inf: they do not.", METRIC_GAUGE, volume_writeback_left, false },
 	{ "written_back_bytes_total", "Dirty data that were written back, and are clean since.",
 	  METRIC_COUNTER, volume_written_back, false },
 	{ "writeback_errors_total", "Extents that could not be written back, and stay dirty.",
@@ -192,26 +233,60 @@ static const struct volume_metric volume_metrics[] = {
 };
 
 /* A volume is named by number, UUID and label: the number may change from mount to mount. */
+static const char *volume_labels(char labels[VOLUME_LABELS_BYTES], const struct volume *volume)
+{
+	char uuid[40], label[QUOTED_LABEL_BYTES];
+
+	escape_quoted(label, sizeof(label), volume->label);
+	snprintf(labels, VOLUME_LABELS_BYTES, "volume=\"%s\",uuid=\"%s\",label=\"%s\"",
+		 volume->name, units_print_uuid(uuid, volume->uuid), label);
+	return labels;
+}
+
 static void print_volume_metric(struct daemon *daemon, const struct volume_metric *metric,
 				struct text *text)
 {
-	char uuid[40], label[QUOTED_LABEL_BYTES];
+	char labels[VOLUME_LABELS_BYTES], number[METRIC_VALUE_BYTES];
 
 	metrics_head("volume", metric->name, metric->help, metric->kind, text);
 	for (const struct volume *volume = daemon_first_volume(daemon); volume;
 	     volume = daemon_next_volume(daemon, volume)) {
 		if (volume->is_flash && !metric->of_flash)
 			continue;
-		escape_quoted(label, sizeof(label), volume->label);
-		text_print(text,
-			   "bcachefuse_volume_%s{volume=\"%s\",uuid=\"%s\",label=\"%s\"} %.17g\n",
-			   metric->name, volume->name, units_print_uuid(uuid, volume->uuid),
-			   label, metric->value(volume));
+		text_print(text, "bcachefuse_volume_%s{%s} %s\n", metric->name,
+			   volume_labels(labels, volume),
+			   metrics_value(number, metric->value(volume)));
 	}
+}
+
+static void print_latencies_of(const struct volume *volume, struct text *text)
+{
+	char labels[VOLUME_LABELS_BYTES], with_way[VOLUME_LABELS_BYTES + 32];
+
+	volume_labels(labels, volume);
+	for (unsigned way = 0; way < TRAFFIC_WAYS; way++) {
+		const struct latency *latency = &volume->traffic.latency[way];
+
+		snprintf(with_way, sizeof(with_way), "%s,kind=\"%s\"", labels,
+			 metrics_way_names[way]);
+		metrics_histogram("bcachefuse_volume_request_seconds", with_way, latency->counts,
+				  LATENCY_CLASSES, LATENCY_CLASS_NS, latency->sum_ns, text);
+	}
+}
+
+static void print_latencies(struct daemon *daemon, struct text *text)
+{
+	text_print(text, "# HELP bcachefuse_volume_request_seconds Duration of requests that "
+			 "succeeded, by the way they went.\n"
+			 "# TYPE bcachefuse_volume_request_seconds histogram\n");
+	for (const struct volume *volume = daemon_first_volume(daemon); volume;
+	     volume = daemon_next_volume(daemon, volume))
+		print_latencies_of(volume, text);
 }
 
 void volume_metrics_print(struct daemon *daemon, struct text *text)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(volume_metrics); i++)
 		print_volume_metric(daemon, &volume_metrics[i], text);
+	print_latencies(daemon, text);
 }

@@ -35,6 +35,13 @@ void daemon_done(struct daemon *daemon)
 	free(daemon->numbered);
 }
 
+static void add_to_history(struct volume *volume)
+{
+	const struct history_sample now = history_now(volume);
+
+	history_add(&volume->history, &now);
+}
+
 static void stats_step(struct op *op)
 {
 	struct daemon *daemon = container_of(op, struct daemon, stats_op);
@@ -46,8 +53,10 @@ static void stats_step(struct op *op)
 		op_arrive(daemon->stopped, 0);
 		return;
 	}
-	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v))
+	for (v = daemon_first_volume(daemon); v; v = daemon_next_volume(daemon, v)) {
 		stats_tick(&v->stats);
+		add_to_history(v);
+	}
 	for (set = daemon_first_set(daemon); set; set = daemon_next_set(daemon, set))
 		stats_tick(&set->stats);
 	timer_start(&daemon->stats_timer, STATS_TICK_NS, op);
@@ -115,6 +124,7 @@ void daemon_add_volume(struct daemon *daemon, struct volume *volume)
 		daemon->first_free_number++;
 	snprintf(volume->name, sizeof(volume->name), "bcache%u", volume->number);
 	list_add_last(&daemon->volumes, &volume->daemon_link);
+	add_to_history(volume);
 	if (volume->backing)
 		watch_volume(volume);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "cache/traffic.h"
 
 enum { STATUS_TEXT_BYTES = 128, STATUS_SENTENCE_BYTES = 512 };
 
@@ -22,6 +23,9 @@ struct status_set {
 	uint64_t size_bytes;
 	/* Shares of the buckets, in percent. */
 	double unused_percent, clean_percent, dirty_percent, metadata_percent;
+	bool gc_is_running;
+	double gc_done;				/* 0 to 1; 0: unknown */
+	double gc_seconds_left;			/* INFINITY: unknown */
 };
 
 struct status_volume {
@@ -32,7 +36,13 @@ struct status_volume {
 	bool is_detaching;
 	bool is_held;		/* nothing is written back: read-only, or writeback_running is 0 */
 	bool is_inconsistent;
+	bool writes_back;	/* a pass of writeback is under way */
 	uint64_t size_bytes, dirty_bytes, dirty_target_bytes, rate_bytes;
+	uint64_t requests_under_way;
+	double dirty_age_seconds;		/* INFINITY: unknown */
+	double written_back_rate;		/* bytes a second */
+	double seconds_left;			/* until nothing is dirty; INFINITY: unknown */
+	struct latency latency[TRAFFIC_WAYS];
 	int hit_percent[STATUS_PERIODS];	/* -1: there were no reads */
 };
 

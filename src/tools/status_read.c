@@ -11,7 +11,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "control/metrics.h"
 #include "tools/live.h"
+
+#define REQUESTS "request_seconds"
 
 static const char *const period_names[STATUS_PERIODS] = {
 	"stats_five_minute", "stats_hour", "stats_day", "stats_total",
@@ -86,6 +89,43 @@ static bool label_of(const char *line, const char *label, char *text, size_t roo
 	return true;
 }
 
+/*
+ * The sample of a bound counts all that took no longer.  As they come in the order of their bounds,
+ * the counts of the classes before are known.
+ */
+static void take_bucket(struct status_volume *volume, unsigned way, const char *line, double value)
+{
+	struct latency *latency = &volume->latency[way];
+	char bound[STATUS_TEXT_BYTES];
+	uint64_t before = 0;
+	unsigned class;
+
+	if (!label_of(line, "le=\"", bound, sizeof(bound)))
+		return;
+	class = strcmp(bound, "+Inf") ? latency_class(strtod(bound, NULL) * 1e9 + 0.5) :
+					LATENCY_CLASSES - 1;
+	for (unsigned i = 0; i < class; i++)
+		before += latency->counts[i];
+	latency->counts[class] = value - before;
+}
+
+static void take_of_requests(struct status_volume *volume, const char *part, const char *line,
+			     double value)
+{
+	char kind[STATUS_TEXT_BYTES];
+
+	if (!label_of(line, ",kind=\"", kind, sizeof(kind)))
+		return;
+	for (unsigned way = 0; way < TRAFFIC_WAYS; way++) {
+		if (strcmp(kind, metrics_way_names[way]))
+			continue;
+		if (!strcmp(part, "_bucket"))
+			take_bucket(volume, way, line, value);
+		else if (!strcmp(part, "_sum"))
+			volume->latency[way].sum_ns = value * 1e9 + 0.5;
+	}
+}
+
 static void take_of_set(struct status_set *set, const char *metric, double value)
 {
 	if (!strcmp(metric, "running"))
@@ -100,13 +140,22 @@ static void take_of_set(struct status_set *set, const char *metric, double value
 		set->dirty_percent = value;
 	else if (!strcmp(metric, "metadata_percent"))
 		set->metadata_percent = value;
+	else if (!strcmp(metric, "gc_running"))
+		set->gc_is_running = value > 0;
+	else if (!strcmp(metric, "gc_progress_ratio"))
+		set->gc_done = value;
+	else if (!strcmp(metric, "gc_left_seconds"))
+		set->gc_seconds_left = value;
 }
 
-static void take_of_volume(struct status_volume *volume, const char *metric, double value)
+static void take_of_volume(struct status_volume *volume, const char *metric, const char *line,
+			   double value)
 {
 	enum { STATE_INCONSISTENT = 3 };
 
-	if (!strcmp(metric, "size_bytes"))
+	if (!strncmp(metric, REQUESTS, strlen(REQUESTS)))
+		take_of_requests(volume, metric + strlen(REQUESTS), line, value);
+	else if (!strcmp(metric, "size_bytes"))
 		volume->size_bytes = value;
 	else if (!strcmp(metric, "dirty_bytes"))
 		volume->dirty_bytes = value;
@@ -116,6 +165,16 @@ static void take_of_volume(struct status_volume *volume, const char *metric, dou
 		volume->rate_bytes = value;
 	else if (!strcmp(metric, "detaching"))
 		volume->is_detaching = value > 0;
+	else if (!strcmp(metric, "writeback_active"))
+		volume->writes_back = value > 0;
+	else if (!strcmp(metric, "dirty_age_seconds"))
+		volume->dirty_age_seconds = value;
+	else if (!strcmp(metric, "written_back_rate_bytes"))
+		volume->written_back_rate = value;
+	else if (!strcmp(metric, "writeback_left_seconds"))
+		volume->seconds_left = value;
+	else if (!strcmp(metric, "requests_under_way"))
+		volume->requests_under_way = value;
 	else if (!strcmp(metric, "state"))
 		volume->is_inconsistent = value == STATE_INCONSISTENT;
 }
@@ -134,7 +193,7 @@ static void take_line(struct status *status, const char *line)
 		take_of_set(set_of(status, label), metric, value);
 	else if (sscanf(line, "bcachefuse_volume_%63[a-z_]", metric) == 1 &&
 		 label_of(line, "{volume=\"", label, sizeof(label)))
-		take_of_volume(volume_of(status, label), metric, value);
+		take_of_volume(volume_of(status, label), metric, line, value);
 	else if (!strncmp(line, "bcachefuse_device_errors_total{", 31) && value > 0 &&
 		 label_of(line, "{device=\"", label, sizeof(label)))
 		add_trouble(status, "device-errors", label,

@@ -68,16 +68,3 @@ Test(latency, percentile_in_the_last_class_is_its_lower_bound)
 	cr_expect(eq(u64, latency_percentile_ns(&latency, 50),
 		     latency_bound_ns(LATENCY_CLASSES - 2)));
 }
-
-Test(latency, since_is_the_difference)
-{
-	struct latency earlier, since;
-
-	latency_add(&latency, 1000);
-	earlier = latency;
-	latency_add(&latency, 9000);
-	since = latency_since(&latency, &earlier);
-	cr_expect(eq(u64, latency_count(&since), 1));
-	cr_expect(eq(u64, since.counts[1], 1));
-	cr_expect(eq(u64, since.sum_ns, 9000));
-}
