@@ -364,6 +364,8 @@ tools_sources = \
 	src/tools/ctl.c \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \
+	src/tools/duration.c \
+	src/tools/duration.h \
 	src/tools/export.c \
 	src/tools/export_copy.c \
 	src/tools/export_copy.h \
@@ -427,7 +429,11 @@ tools_sources = \
 	src/tools/show.c \
 	src/tools/status.c \
 	src/tools/status.h \
+	src/tools/status_json.c \
 	src/tools/status_read.c \
+	src/tools/status_text.c \
+	src/tools/table.c \
+	src/tools/table.h \
 	src/tools/tools.h \
 	src/tools/umount.c \
 	$(NULL)

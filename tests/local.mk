@@ -180,7 +180,11 @@ tests_unit_test_status_SOURCES = \
 	src/tools/live.c \
 	src/tools/mounted.c \
 	src/tools/mounts.c \
-	src/tools/status_read.c
+	src/tools/complain.c \
+	src/tools/duration.c \
+	src/tools/status_read.c \
+	src/tools/status_text.c \
+	src/tools/table.c
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.

@@ -16,7 +16,8 @@ struct history_sample history_now(const struct volume *volume)
 	struct history_sample now = {
 		.time_ns = clock_ns(volume->reactor),
 		.dirty_bytes = volume_dirty_bytes(volume),
-		.written_back_bytes = volume->writeback.sectors_done * 512,
+		.uncopied_bytes = writeback_uncopied_bytes(volume),
+		.copied_bytes = volume->writeback.sectors_copied * 512,
 		.read_bytes = traffic->of[TRAFFIC_READ].bytes,
 		.written_bytes = traffic->of[TRAFFIC_WRITE].bytes,
 	};
@@ -73,16 +74,15 @@ struct history_writeback history_writeback(const struct history *history,
 					   const struct history_sample *now)
 {
 	const struct history_sample *then = history_recent(history, now->time_ns);
-	struct history_writeback result = { .written_back = 0 };
+	struct history_writeback result = { .copied = 0 };
 	double seconds;
 
 	if (then && then->time_ns < now->time_ns) {
 		seconds = (now->time_ns - then->time_ns) / NS_PER_SECOND;
-		result.written_back =
-			(now->written_back_bytes - then->written_back_bytes) / seconds;
+		result.copied = (now->copied_bytes - then->copied_bytes) / seconds;
 		result.shrinks =
-			((double)then->dirty_bytes - (double)now->dirty_bytes) / seconds;
+			((double)then->uncopied_bytes - (double)now->uncopied_bytes) / seconds;
 	}
-	result.seconds_left = seconds_left(now->dirty_bytes, result.shrinks);
+	result.seconds_left = seconds_left(now->uncopied_bytes, result.shrinks);
 	return result;
 }

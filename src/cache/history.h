@@ -24,8 +24,9 @@ enum { HISTORY_SAMPLES = 12 * 22 + 1 };		/* the ends of an hour's ticks (stats.h
 
 struct history_sample {
 	uint64_t time_ns;
-	uint64_t dirty_bytes;			/* as it was; all others only grow */
-	uint64_t written_back_bytes;
+	uint64_t dirty_bytes;			/* as it was; most others only grow */
+	uint64_t uncopied_bytes;		/* the same: of these, writeback has no copy yet */
+	uint64_t copied_bytes;
 	uint64_t read_bytes, written_bytes;
 	uint64_t requests[TRAFFIC_WAYS], request_ns[TRAFFIC_WAYS];
 };
@@ -46,11 +47,14 @@ const struct history_sample *history_at(const struct history *history, unsigned 
 /* The oldest one of the last HISTORY_RATE_NS; NULL: there is none. */
 const struct history_sample *history_recent(const struct history *history, uint64_t now_ns);
 
-/* How dirty data change, from the samples of the last HISTORY_RATE_NS until `now`. */
+/*
+ * How fast dirty data are written back, from the samples of the last HISTORY_RATE_NS until `now`.
+ * Many extents become clean together, long after the first of them was copied, so copies count.
+ */
 struct history_writeback {
-	double written_back;	/* bytes a second */
-	double shrinks;		/* bytes a second by which dirty data become less; negative: more */
-	double seconds_left;	/* until nothing is dirty; INFINITY: dirty data do not shrink */
+	double copied;		/* bytes a second */
+	double shrinks;		/* bytes a second by which those without a copy become less */
+	double seconds_left;	/* until there are none; INFINITY: they do not become less */
 };
 struct history_writeback history_writeback(const struct history *history,
 					   const struct history_sample *now);

@@ -43,6 +43,13 @@ static bool is_clean(const struct volume *volume)
 	return !dirty_sectors(volume) && !volume->dirty_writes;
 }
 
+uint64_t writeback_uncopied_bytes(const struct volume *volume)
+{
+	uint64_t dirty = dirty_sectors(volume);
+
+	return (dirty - min_u64(dirty, volume->writeback.sectors_unswapped)) * 512;
+}
+
 /* A volume that says DIRTY without any dirty data is to become CLEAN. */
 bool writeback_may_work(const struct writeback *writeback)
 {
@@ -65,6 +72,7 @@ static void batch_free(struct writeback *writeback)
 	writeback_copies_done(writeback);
 	free(writeback->batch);
 	writeback->batch = NULL;
+	writeback->sectors_unswapped = 0;
 }
 
 static bool ensure_batch(struct writeback *writeback)
@@ -119,6 +127,7 @@ static void begin_batch(struct writeback *writeback)
 	writeback->batch->count = writeback->batch->next = 0;
 	writeback->batch->has_kind = writeback->batch->is_complete = false;
 	writeback->batch->flush_failures = flush_failures(writeback);
+	writeback->sectors_unswapped = 0;
 }
 
 static void begin_pass(struct writeback *writeback)
@@ -277,7 +286,7 @@ static void swap(struct writeback *writeback)
 }
 
 /* Some keys, or parts of them, had changed.  It is not known which, so all count as left. */
-static void leave_if_changed(struct writeback *writeback)
+static void note_swapped(struct writeback *writeback)
 {
 	const struct writeback_batch *batch = writeback->batch;
 	const struct insert *insert = &batch->insert;
@@ -285,6 +294,7 @@ static void leave_if_changed(struct writeback *writeback)
 
 	for (unsigned i = 0; i < insert->count; i++)
 		sectors += bkey_sectors(&batch->expected[i]);
+	writeback->sectors_unswapped -= min_u64(writeback->sectors_unswapped, sectors);
 	if (insert->inserted_sectors == sectors)
 		return;
 	for (unsigned i = 0; i < insert->count; i++)
@@ -298,7 +308,7 @@ static void swapped(struct writeback *writeback, int error)
 
 	writeback->has_failed |= error;
 	writeback->lost_count |= error;
-	leave_if_changed(writeback);
+	note_swapped(writeback);
 	SIM_SOMETIMES_IF(insert->collisions, "what was written back has changed meanwhile");
 	writeback->keys_done += insert->count - insert->collisions;
 	writeback->keys_failed += insert->collisions;

@@ -138,6 +138,8 @@ struct writeback {
 	struct writeback_rate rate;
 	uint64_t target_sectors;		/* as of the last update of the rate */
 	uint64_t keys_done, keys_failed, sectors_done;
+	uint64_t sectors_copied;		/* some of which may have stayed dirty */
+	uint64_t sectors_unswapped;		/* copied by the batch, and not clean yet */
 	uint64_t read_errors, write_errors;	/* copies that failed */
 	struct error error;			/* of the last pass; code 0: none */
 };
@@ -170,6 +172,8 @@ bool writeback_is_unlimited(const struct writeback *writeback);
  */
 int writeback_begin_change(struct writeback *writeback, uint64_t start, uint64_t end,
 			   struct op *op) MUST_CHECK;
+/* Dirty data of which there is no copy yet. */
+uint64_t writeback_uncopied_bytes(const struct volume *volume);
 /* Is a pass under way, and not a pause between two? */
 static inline bool writeback_is_active(const struct writeback *writeback)
 {

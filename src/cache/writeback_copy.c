@@ -282,6 +282,10 @@ static void copy_end(struct writeback_copy *copy, int error)
 		batch->key[copy->first + i].is_copied = !error;
 	copy->state = COPY_ENDED;
 	batch->flying_sectors -= copy->sectors;
+	if (!error) {
+		writeback->sectors_copied += copy->sectors;
+		writeback->sectors_unswapped += copy->sectors;
+	}
 	while (batch->ended < batch->started &&
 	       copy_at(batch, batch->ended)->state == COPY_ENDED)
 		batch->ended++;

@@ -14,7 +14,7 @@
 
 static void print_columns(struct text *text)
 {
-	text_print(text, "age_seconds seconds dirty_bytes written_back_bytes read_bytes "
+	text_print(text, "age_seconds seconds dirty_bytes copied_bytes read_bytes "
 			 "written_bytes");
 	for (unsigned way = 0; way < TRAFFIC_WAYS; way++)
 		text_print(text, " %s %s_us", metrics_way_names[way], metrics_way_names[way]);
@@ -36,7 +36,7 @@ static void print_interval(const struct history_sample *from, const struct histo
 	text_print(text, "%.1f %.1f %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64,
 		   (now_ns - to->time_ns) / NS_PER_SECOND,
 		   (to->time_ns - from->time_ns) / NS_PER_SECOND, to->dirty_bytes,
-		   to->written_back_bytes - from->written_back_bytes,
+		   to->copied_bytes - from->copied_bytes,
 		   to->read_bytes - from->read_bytes, to->written_bytes - from->written_bytes);
 	for (unsigned way = 0; way < TRAFFIC_WAYS; way++)
 		print_way(from, to, way, text);

@@ -68,9 +68,9 @@ static struct history_writeback writeback_rates(const struct volume *volume)
 	return history_writeback(&volume->history, &now);
 }
 
-static double volume_written_back_rate(const struct volume *volume)
+static double volume_copy_rate(const struct volume *volume)
 {
-	return writeback_rates(volume).written_back;
+	return writeback_rates(volume).copied;
 }
 
 static double volume_writeback_left(const struct volume *volume)
@@ -101,6 +101,11 @@ static double volume_io_errors(const struct volume *volume)
 static double volume_opens(const struct volume *volume)
 {
 	return volume->opens;
+}
+
+static double volume_running(const struct volume *volume)
+{
+	return volume->is_exported;
 }
 
 static double volume_under_way(const struct volume *volume)
@@ -192,10 +197,11 @@ static const struct volume_metric volume_metrics[] = {
 	  METRIC_GAUGE, volume_writeback_rate, false },
 	{ "writeback_active", "1: dirty data are looked for and written back, 0: not now.",
 	  METRIC_GAUGE, volume_writeback_active, false },
-	{ "written_back_rate_bytes", "Bytes per second that were written back, of the last 30 "
-	  "seconds.", METRIC_GAUGE, volume_written_back_rate, false },
-	{ "writeback_left_seconds", "Time until nothing is dirty, if dirty data shrink as in the "
-	  "last 30 seconds; +Inf: they do not.", METRIC_GAUGE, volume_writeback_left, false },
+	{ "writeback_copied_rate_bytes", "Bytes per second that were copied to the backing device "
+	  "in the last 30 seconds.", METRIC_GAUGE, volume_copy_rate, false },
+	{ "writeback_left_seconds", "Time until all dirty data are copied, if what is left becomes "
+	  "less as in the last 30 seconds; +Inf: it does not.", METRIC_GAUGE,
+	  volume_writeback_left, false },
 	{ "written_back_bytes_total", "Dirty data that were written back, and are clean since.",
 	  METRIC_COUNTER, volume_written_back, false },
 	{ "writeback_errors_total", "Extents that could not be written back, and stay dirty.",
@@ -204,6 +210,8 @@ static const struct volume_metric volume_metrics[] = {
 	  METRIC_GAUGE, volume_detaching, false },
 	{ "state", "0 no cache, 1 clean, 2 dirty, 3 inconsistent.", METRIC_GAUGE,
 	  volume_state_number, false },
+	{ "running", "1: users can open the volume, 0: it waits for its set.", METRIC_GAUGE,
+	  volume_running, true },
 	{ "open_handles", "Open handles of the volume.", METRIC_GAUGE, volume_opens, true },
 	{ "requests_under_way", "Requests in flight.", METRIC_GAUGE, volume_under_way,
 	  true },

@@ -11,11 +11,16 @@
 
 #include "base/error.h"
 #include "cache/traffic.h"
+#include "tools/duration.h"
 
 enum { STATUS_TEXT_BYTES = 128, STATUS_SENTENCE_BYTES = 512 };
 
 /* In the order in which they are printed: the last 5 minutes, hour and day, and since the start. */
 enum { STATUS_PERIODS = 4 };
+
+struct status_options {
+	bool only_troubles, as_json, verbose;
+};
 
 struct status_set {
 	char uuid[STATUS_TEXT_BYTES];
@@ -36,11 +41,12 @@ struct status_volume {
 	bool is_detaching;
 	bool is_held;		/* nothing is written back: read-only, or writeback_running is 0 */
 	bool is_inconsistent;
+	bool is_waiting;	/* for its set: there is no file of it yet */
 	bool writes_back;	/* a pass of writeback is under way */
 	uint64_t size_bytes, dirty_bytes, dirty_target_bytes, rate_bytes;
 	uint64_t requests_under_way;
 	double dirty_age_seconds;		/* INFINITY: unknown */
-	double written_back_rate;		/* bytes a second */
+	double copied_rate;		/* bytes a second */
 	double seconds_left;			/* until nothing is dirty; INFINITY: unknown */
 	struct latency latency[TRAFFIC_WAYS];
 	int hit_percent[STATUS_PERIODS];	/* -1: there were no reads */
@@ -65,3 +71,14 @@ int status_read(struct status *status, const char *directory, struct error *erro
 /* As status_read(), from a text of metrics, without the control files. */
 void status_parse(struct status *status, const char *metrics);
 void status_done(struct status *status);
+
+/* ---- status_text.c, status_json.c ---- */
+
+struct json;
+
+void status_print(const struct status *status, const struct status_options *options);
+/* As an element of an array. */
+void status_print_json(const struct status *status, struct json *json);
+/* The columns "now doing" and "oldest". */
+void status_describe_work(const struct status_volume *volume, char text[STATUS_TEXT_BYTES]);
+void status_describe_oldest(const struct status_volume *volume, char text[DURATION_TEXT_BYTES]);

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,21 @@ static void *grow(void *array, unsigned count, size_t bytes)
 	return grown;
 }
 
+/* Copies the value of a label, as it is escaped there.  False: the line has no such label. */
+static bool label_of(const char *line, const char *label, char *text, size_t room)
+{
+	const char *found = strstr(line, label);
+	size_t length = 0;
+
+	if (!found)
+		return false;
+	found += strlen(label);
+	while (found[length] && found[length] != '"')
+		length += found[length] == '\\' && found[length + 1] ? 2 : 1;
+	snprintf(text, room, "%.*s", (int)length, found);
+	return true;
+}
+
 static struct status_set *set_of(struct status *status, const char *uuid)
 {
 	for (unsigned i = 0; i < status->set_count; i++)
@@ -41,7 +57,7 @@ static struct status_set *set_of(struct status *status, const char *uuid)
 	return &status->sets[status->set_count++];
 }
 
-static struct status_volume *volume_of(struct status *status, const char *name)
+static struct status_volume *volume_of(struct status *status, const char *name, const char *line)
 {
 	struct status_volume *volume;
 
@@ -51,6 +67,8 @@ static struct status_volume *volume_of(struct status *status, const char *name)
 	status->volumes = grow(status->volumes, status->volume_count, sizeof(*status->volumes));
 	volume = &status->volumes[status->volume_count++];
 	snprintf(volume->name, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1, name);
+	label_of(line, ",uuid=\"", volume->uuid, STATUS_TEXT_BYTES);
+	volume->dirty_age_seconds = volume->seconds_left = INFINITY;	/* unless it says so */
 	for (unsigned i = 0; i < STATUS_PERIODS; i++)
 		volume->hit_percent[i] = -1;
 	return volume;
@@ -73,21 +91,6 @@ static void add_trouble(struct status *status, const char *id, const char *place
 }
 
 /* ---- metrics ---- */
-
-/* Copies the value of a label, as it is escaped there.  False: the line has no such label. */
-static bool label_of(const char *line, const char *label, char *text, size_t room)
-{
-	const char *found = strstr(line, label);
-	size_t length = 0;
-
-	if (!found)
-		return false;
-	found += strlen(label);
-	while (found[length] && found[length] != '"')
-		length += found[length] == '\\' && found[length + 1] ? 2 : 1;
-	snprintf(text, room, "%.*s", (int)length, found);
-	return true;
-}
 
 /*
  * The sample of a bound counts all that took no longer.  As they come in the order of their bounds,
@@ -165,12 +168,14 @@ static void take_of_volume(struct status_volume *volume, const char *metric, con
 		volume->rate_bytes = value;
 	else if (!strcmp(metric, "detaching"))
 		volume->is_detaching = value > 0;
+	else if (!strcmp(metric, "running"))
+		volume->is_waiting = !value;
 	else if (!strcmp(metric, "writeback_active"))
 		volume->writes_back = value > 0;
 	else if (!strcmp(metric, "dirty_age_seconds"))
 		volume->dirty_age_seconds = value;
-	else if (!strcmp(metric, "written_back_rate_bytes"))
-		volume->written_back_rate = value;
+	else if (!strcmp(metric, "writeback_copied_rate_bytes"))
+		volume->copied_rate = value;
 	else if (!strcmp(metric, "writeback_left_seconds"))
 		volume->seconds_left = value;
 	else if (!strcmp(metric, "requests_under_way"))
@@ -193,7 +198,7 @@ static void take_line(struct status *status, const char *line)
 		take_of_set(set_of(status, label), metric, value);
 	else if (sscanf(line, "bcachefuse_volume_%63[a-z_]", metric) == 1 &&
 		 label_of(line, "{volume=\"", label, sizeof(label)))
-		take_of_volume(volume_of(status, label), metric, line, value);
+		take_of_volume(volume_of(status, label, line), metric, line, value);
 	else if (!strncmp(line, "bcachefuse_device_errors_total{", 31) && value > 0 &&
 		 label_of(line, "{device=\"", label, sizeof(label)))
 		add_trouble(status, "device-errors", label,
@@ -206,10 +211,17 @@ static void find_troubles(struct status *status)
 		if (!status->sets[i].is_running)
 			add_trouble(status, "set-not-running", status->sets[i].uuid,
 				    "the set has failed, or is starting");
-	for (unsigned i = 0; i < status->volume_count; i++)
-		if (status->volumes[i].is_inconsistent)
-			add_trouble(status, "volume-inconsistent", status->volumes[i].name,
+	for (unsigned i = 0; i < status->volume_count; i++) {
+		const struct status_volume *volume = &status->volumes[i];
+
+		if (volume->is_inconsistent)
+			add_trouble(status, "volume-inconsistent", volume->name,
 				    "the volume was started without its dirty data");
+		if (volume->is_waiting)
+			add_trouble(status, "volume-waits-for-set", volume->uuid,
+				    "the backing device with this UUID waits for its set: "
+				    "register the cache device");
+	}
 }
 
 void status_parse(struct status *status, const char *metrics)
@@ -302,8 +314,6 @@ static void read_volume(struct status *status, struct status_volume *volume)
 	read_link(status->directory, directory, "cache", volume->set);
 	snprintf(volume->backing, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
 		 live_read(text, status->directory, directory, "backing_dev_name"));
-	snprintf(volume->uuid, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
-		 live_read(text, status->directory, directory, "backing_dev_uuid"));
 	snprintf(volume->state, STATUS_TEXT_BYTES, "%.*s", STATUS_TEXT_BYTES - 1,
 		 live_read(text, status->directory, directory, "state"));
 	read_mode(status->directory, directory, volume->mode);

@@ -11,19 +11,19 @@
 
 static struct history history;
 
-static void add(uint64_t seconds, uint64_t dirty_bytes, uint64_t written_back_bytes)
+static void add(uint64_t seconds, uint64_t dirty_bytes, uint64_t copied_bytes)
 {
 	history_add(&history, &(struct history_sample){
 		.time_ns = seconds * SECOND, .dirty_bytes = dirty_bytes,
-		.written_back_bytes = written_back_bytes });
+		.uncopied_bytes = dirty_bytes, .copied_bytes = copied_bytes });
 }
 
 static struct history_writeback rates(uint64_t seconds, uint64_t dirty_bytes,
-				      uint64_t written_back_bytes)
+				      uint64_t copied_bytes)
 {
 	return history_writeback(&history, &(struct history_sample){
 		.time_ns = seconds * SECOND, .dirty_bytes = dirty_bytes,
-		.written_back_bytes = written_back_bytes });
+		.uncopied_bytes = dirty_bytes, .copied_bytes = copied_bytes });
 }
 
 Test(history, has_its_samples_in_their_order)
@@ -57,7 +57,7 @@ Test(history, of_no_samples_has_no_rates)
 {
 	struct history_writeback writeback = rates(5, 4096, 0);
 
-	cr_expect(zero(dbl, writeback.written_back));
+	cr_expect(zero(dbl, writeback.copied));
 	cr_expect(isinf(writeback.seconds_left));
 }
 
@@ -73,7 +73,7 @@ Test(history, of_dirty_data_that_shrink_tells_how_long_still)
 
 	add(10, 1000, 0);
 	writeback = rates(20, 400, 600);
-	cr_expect(eq(dbl, writeback.written_back, 60));
+	cr_expect(eq(dbl, writeback.copied, 60));
 	cr_expect(eq(dbl, writeback.shrinks, 60));
 	cr_expect(eq(dbl, writeback.seconds_left, 400 / 60.0));
 }
@@ -85,7 +85,7 @@ Test(history, of_dirty_data_that_stay_tells_no_time)
 
 	add(10, 1000, 0);
 	writeback = rates(20, 1000, 600);
-	cr_expect(eq(dbl, writeback.written_back, 60));
+	cr_expect(eq(dbl, writeback.copied, 60));
 	cr_expect(isinf(writeback.seconds_left));
 }
 
@@ -94,6 +94,6 @@ Test(history, has_rates_of_the_last_half_minute)
 	add(10, 0, 0);
 	add(20, 1000, 5000);
 	add(30, 900, 5100);
-	cr_expect(eq(dbl, rates(50, 700, 5300).written_back, 10));
-	cr_expect(zero(dbl, rates(100, 700, 5300).written_back));
+	cr_expect(eq(dbl, rates(50, 700, 5300).copied, 10));
+	cr_expect(zero(dbl, rates(100, 700, 5300).copied));
 }
