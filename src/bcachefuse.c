@@ -31,6 +31,12 @@ static const struct command commands[] = {
 	{ "export", tool_export, "copy a volume out of members that are only read" },
 	{ "status", tool_status, "print what mounted sets are doing, and whether they are well" },
 	{ "map", tool_map, "show what is where in a cache, as pictures" },
+	{ "wait", tool_wait, "wait until a volume is clean, detached or idle" },
+	{ "attach", tool_attach, "give a mounted volume a cache" },
+	{ "detach", tool_detach, "write back and take a mounted volume out of its set" },
+	{ "register", tool_register, "add a member to what is mounted" },
+	{ "stop", tool_stop, "close a mounted volume or set" },
+	{ "set", tool_set, "change settings of a mounted volume or set" },
 	{ "ctl", tool_ctl, "read and write control files of a mounted set" },
 	{ "dump", tool_not_yet, NULL },
 };

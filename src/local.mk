@@ -385,6 +385,8 @@ tools_sources = \
 	src/tools/interrupt.h \
 	src/tools/hilbert.c \
 	src/tools/hilbert.h \
+	src/tools/interrupt.c \
+	src/tools/interrupt.h \
 	src/tools/json.c \
 	src/tools/json.h \
 	src/tools/live.c \
@@ -436,6 +438,9 @@ tools_sources = \
 	src/tools/table.h \
 	src/tools/tools.h \
 	src/tools/umount.c \
+	src/tools/verbs.c \
+	src/tools/wait.c \
+	src/tools/wait.h \
 	$(NULL)
 
 bin_PROGRAMS += bcachefuse

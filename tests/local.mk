@@ -128,6 +128,7 @@ unit_tests = \
 	tests/unit/test_tools_rescue_map \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
+	tests/unit/test_wait \
 	$(NULL)
 EXTRA_DIST += \
 	tests/unit/as-tap \
@@ -185,6 +186,16 @@ tests_unit_test_status_SOURCES = \
 	src/tools/status_read.c \
 	src/tools/status_text.c \
 	src/tools/table.c
+tests_unit_test_wait_SOURCES = \
+	tests/unit/test_wait.c \
+	src/tools/complain.c \
+	src/tools/interrupt.c \
+	src/tools/live.c \
+	src/tools/mounted.c \
+	src/tools/mounts.c \
+	src/tools/progress.c \
+	src/tools/status_read.c \
+	src/tools/wait.c
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/options.c
 
 # The commands: their lines, their refusals.

@@ -51,16 +51,14 @@ const struct history_sample *history_at(const struct history *history, unsigned 
 
 const struct history_sample *history_recent(const struct history *history, uint64_t now_ns)
 {
-	const struct history_sample *recent = NULL;
+	unsigned i = history->count;
 
-	for (unsigned i = history->count; i--;) {
-		const struct history_sample *sample = history_at(history, i);
-
-		if (now_ns - sample->time_ns > HISTORY_RATE_NS)
+	if (!i)
+		return NULL;
+	while (--i)
+		if (now_ns - history_at(history, i)->time_ns >= HISTORY_RATE_NS)
 			break;
-		recent = sample;
-	}
-	return recent;
+	return history_at(history, i);
 }
 
 static double seconds_left(double bytes, double shrinks)

@@ -18,7 +18,8 @@
 
 #include "cache/traffic.h"
 
-#define HISTORY_RATE_NS UINT64_C(30000000000)	/* rates are those of the last 30 seconds */
+/* Rates are those since the newest sample that is so old: of the last 10 to 24 seconds. */
+#define HISTORY_RATE_NS UINT64_C(10000000000)
 
 enum { HISTORY_SAMPLES = 12 * 22 + 1 };		/* the ends of an hour's ticks (stats.h) */
 
@@ -44,11 +45,11 @@ struct history_sample history_now(const struct volume *volume);
 void history_add(struct history *history, const struct history_sample *sample);
 /* 0 is the oldest one; `i` is less than the count. */
 const struct history_sample *history_at(const struct history *history, unsigned i);
-/* The oldest one of the last HISTORY_RATE_NS; NULL: there is none. */
+/* The newest one that is HISTORY_RATE_NS old or more, or else the oldest; NULL: there is none. */
 const struct history_sample *history_recent(const struct history *history, uint64_t now_ns);
 
 /*
- * How fast dirty data are written back, from the samples of the last HISTORY_RATE_NS until `now`.
+ * How fast dirty data are written back, from history_recent() until `now`.
  * Many extents become clean together, long after the first of them was copied, so copies count.
  */
 struct history_writeback {

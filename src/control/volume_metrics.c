@@ -34,6 +34,11 @@ static double volume_dirty(const struct volume *volume)
 	return volume_dirty_bytes(volume);
 }
 
+static double volume_uncopied(const struct volume *volume)
+{
+	return writeback_uncopied_bytes(volume);
+}
+
 static double volume_dirty_age(const struct volume *volume)
 {
 	uint64_t age_ns = volume_dirty_age_ns(volume);
@@ -189,6 +194,8 @@ static const struct volume_metric volume_metrics[] = {
 	{ "size_bytes", "Size of the volume.", METRIC_GAUGE, volume_bytes, true },
 	{ "dirty_bytes", "Dirty data: data that only the cache holds.", METRIC_GAUGE,
 	  volume_dirty, true },
+	{ "dirty_uncopied_bytes", "Dirty data that writeback has not copied yet.", METRIC_GAUGE,
+	  volume_uncopied, false },
 	{ "dirty_age_seconds", "No dirty data are older; +Inf: some may be from before the mount.",
 	  METRIC_GAUGE, volume_dirty_age, false },
 	{ "dirty_target_bytes", "Dirty data beyond this are written back faster.", METRIC_GAUGE,
@@ -198,9 +205,9 @@ static const struct volume_metric volume_metrics[] = {
 	{ "writeback_active", "1: dirty data are looked for and written back, 0: not now.",
 	  METRIC_GAUGE, volume_writeback_active, false },
 	{ "writeback_copied_rate_bytes", "Bytes per second that were copied to the backing device "
-	  "in the last 30 seconds.", METRIC_GAUGE, volume_copy_rate, false },
+	  "in the last 10 to 24 seconds.", METRIC_GAUGE, volume_copy_rate, false },
 	{ "writeback_left_seconds", "Time until all dirty data are copied, if what is left becomes "
-	  "less as in the last 30 seconds; +Inf: it does not.", METRIC_GAUGE,
+	  "less as in the last 10 to 24 seconds; +Inf: it does not.", METRIC_GAUGE,
 	  volume_writeback_left, false },
 	{ "written_back_bytes_total", "Dirty data that were written back, and are clean since.",
 	  METRIC_COUNTER, volume_written_back, false },

@@ -34,45 +34,10 @@ static const char usage_text[] =
 	"\n"
 	"Exit codes: 0 done, 1 refused or failed, 2 usage.\n";
 
-static int usage(const char *sentence)
+static int usage(const char *command, const char *sentence)
 {
-	tool_complain("ctl", "%s; --help shows examples", sentence);
+	tool_complain(command, "%s; --help shows examples", sentence);
 	return TOOL_USAGE;
-}
-
-/* Only below the directory of the object: "internal/keys" is a name, "../pid" is none. */
-static bool is_name(const char *text)
-{
-	return *text && *text != '/' && *text != '.' && !strstr(text, "/.");
-}
-
-/* The directory of the object's files; to be freed.  NULL: there is no such object. */
-static char *find_object(const char *point, const char *object, struct error *error)
-{
-	static const char *const places[] = { "sys/block/%s/bcache", "sys/fs/bcache/%s" };
-	bool is_dead = false;
-	char below[300], *path;
-
-	if (!strcmp(object, "all")) {
-		if (asprintf(&path, "%s/sys/fs/bcache", point) < 0)
-			abort();
-		return path;
-	}
-	for (size_t i = 0; is_name(object) && !strchr(object, '/') && i < ARRAY_SIZE(places); i++) {
-		snprintf(below, sizeof(below), places[i], object);
-		if (asprintf(&path, "%s/%s", point, below) < 0)
-			abort();
-		if (!access(path, F_OK))
-			return path;
-		is_dead = live_is_dead(errno);
-		free(path);
-	}
-	if (is_dead)
-		mounted_say_dead(point, error);
-	else
-		error_set(error, ENOENT, "%s: there is no volume and no set \"%s\"", point,
-			  object);
-	return NULL;
 }
 
 static int read_one(const char *directory, const char *name, bool with_name, struct error *error)
@@ -106,13 +71,13 @@ static int write_one(const char *point, const char *directory, char *setting, ch
 static int do_all(const char *point, const char *object, char **words, int count,
 		  struct error *error)
 {
-	autofree char *directory = find_object(point, object, error);
+	autofree char *directory = live_object(point, object, error);
 	int result = directory ? 0 : -error->code;
 
 	for (int i = 0; i < count && !result; i++) {
 		char *equals = strchr(words[i], '=');
 
-		if (!is_name(words[i]))
+		if (!live_is_name(words[i]))
 			result = error_set(error, EINVAL, "\"%s\" is no name of a file", words[i]);
 		else if (equals)
 			result = write_one(point, directory, words[i], equals, error);
@@ -122,24 +87,41 @@ static int do_all(const char *point, const char *object, char **words, int count
 	return result;
 }
 
-/* Without DIR the mount must be the only one: a setting must not reach another set by chance. */
 static int do_on_mount(const char *directory, char **words, int count, struct error *error)
 {
 	struct live_mounts mounts;
-	int result = live_find(directory, &mounts, error);
+	int result = live_find_only(directory, &mounts, error);
 
 	if (result)
 		return result;
-	if (mounts.count > 1)
-		result = error_set(error, EINVAL, "%u directories are mounted, %s and others: name "
-				   "one", mounts.count, mounts.points[0]);
-	else
-		result = do_all(mounts.points[0], words[0], words + 1, count - 1, error);
+	result = do_all(mounts.points[0], words[0], words + 1, count - 1, error);
 	live_done(&mounts);
 	return result;
 }
 
-int tool_ctl(int argc, char **argv)
+static const char set_usage_text[] =
+	"Usage: bcachefuse set [DIR] OBJECT NAME=VALUE...\n"
+	"Writes control files of the set that is mounted on DIR, as bcachefuse ctl.\n"
+	"\n"
+	"  -h, --help  print this help\n"
+	"\n"
+	"Examples:\n"
+	"  bcachefuse set bcache0 cache_mode=writeback\n"
+	"  bcachefuse set /mnt/bc bcache0 writeback_percent=20 writeback_delay=5\n"
+	"  bcachefuse set bcache0 detach=0\n"
+	"\n"
+	"Exit codes: 0 done, 1 refused or failed, 2 usage.\n";
+
+/* `set` only writes: one word that is no setting, and nothing is done. */
+static bool are_settings(char **words, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (!strchr(words[i], '='))
+			return false;
+	return true;
+}
+
+static int ctl_main(const char *command, const char *usage_of, int argc, char **argv)
 {
 	static const struct option long_options[] = {
 		{ "help", no_argument, NULL, 'h' },
@@ -151,19 +133,31 @@ int tool_ctl(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "+h", long_options, NULL)) != -1) {
 		if (option != 'h') {
-			fputs(usage_text, stderr);
+			fputs(usage_of, stderr);
 			return TOOL_USAGE;
 		}
-		fputs(usage_text, stdout);
+		fputs(usage_of, stdout);
 		return TOOL_DONE;
 	}
 	/* No object has a slash in its name, and a directory is written with one. */
 	if (optind < argc && (strchr(argv[optind], '/') || argv[optind][0] == '.'))
 		directory = argv[optind++];
 	if (argc - optind < 2)
-		return usage("wanted an object and names of files");
+		return usage(command, "wanted an object and names of files");
+	if (usage_of == set_usage_text && !are_settings(argv + optind + 1, argc - optind - 1))
+		return usage(command, "wanted NAME=VALUE");
 	if (!do_on_mount(directory, argv + optind, argc - optind, &error))
 		return TOOL_DONE;
-	tool_complain("ctl", "%s", error.text);
+	tool_complain(command, "%s", error.text);
 	return TOOL_REFUSED;
+}
+
+int tool_ctl(int argc, char **argv)
+{
+	return ctl_main("ctl", usage_text, argc, argv);
+}
+
+int tool_set(int argc, char **argv)
+{
+	return ctl_main("set", set_usage_text, argc, argv);
 }

@@ -72,6 +72,18 @@ int live_find(const char *directory, struct live_mounts *mounts, struct error *e
 	return result;
 }
 
+int live_find_only(const char *directory, struct live_mounts *mounts, struct error *error)
+{
+	int result = live_find(directory, mounts, error);
+
+	if (!result && mounts->count > 1) {
+		result = error_set(error, EINVAL, "%u directories are mounted, %s and others: name "
+				   "one", mounts->count, mounts->points[0]);
+		live_done(mounts);
+	}
+	return result;
+}
+
 void live_done(struct live_mounts *mounts)
 {
 	for (unsigned i = 0; i < mounts->count; i++)
@@ -161,4 +173,38 @@ int live_write(const char *point, const char *path, const char *value, struct er
 		return error_set(error, code, "%s", reason);
 	errno = code;
 	return say_unreadable(path, error);
+}
+
+bool live_is_name(const char *text)
+{
+	return *text && *text != '/' && *text != '.' && !strstr(text, "/.");
+}
+
+char *live_object(const char *point, const char *object, struct error *error)
+{
+	static const char *const places[] = { "sys/block/%s/bcache", "sys/fs/bcache/%s" };
+	const char *slash = strrchr(object, '/'), *name = slash ? slash + 1 : object;
+	bool is_dead = false;
+	char below[300], *path;
+
+	if (!strcmp(object, "all")) {
+		if (asprintf(&path, "%s/sys/fs/bcache", point) < 0)
+			abort();
+		return path;
+	}
+	for (size_t i = 0; live_is_name(name) && i < ARRAY_SIZE(places); i++) {
+		snprintf(below, sizeof(below), places[i], name);
+		if (asprintf(&path, "%s/%s", point, below) < 0)
+			abort();
+		if (!access(path, F_OK))
+			return path;
+		is_dead = live_is_dead(errno);
+		free(path);
+	}
+	if (is_dead)
+		mounted_say_dead(point, error);
+	else
+		error_set(error, ENOENT, "%s: there is no volume and no set \"%s\"", point,
+			  object);
+	return NULL;
 }

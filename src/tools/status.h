@@ -44,6 +44,7 @@ struct status_volume {
 	bool is_waiting;	/* for its set: there is no file of it yet */
 	bool writes_back;	/* a pass of writeback is under way */
 	uint64_t size_bytes, dirty_bytes, dirty_target_bytes, rate_bytes;
+	uint64_t uncopied_bytes;		/* dirty, and not copied by writeback yet */
 	uint64_t requests_under_way;
 	double dirty_age_seconds;		/* INFINITY: unknown */
 	double copied_rate;		/* bytes a second */

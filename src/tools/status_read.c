@@ -178,6 +178,8 @@ static void take_of_volume(struct status_volume *volume, const char *metric, con
 		volume->copied_rate = value;
 	else if (!strcmp(metric, "writeback_left_seconds"))
 		volume->seconds_left = value;
+	else if (!strcmp(metric, "dirty_uncopied_bytes"))
+		volume->uncopied_bytes = value;
 	else if (!strcmp(metric, "requests_under_way"))
 		volume->requests_under_way = value;
 	else if (!strcmp(metric, "state"))

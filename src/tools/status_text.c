@@ -44,7 +44,7 @@ static void print_set(const struct status_set *set)
 	       set->clean_percent, set->metadata_percent, set->unused_percent);
 }
 
-/* The rate is that of the last 30 seconds, and so is the time left. */
+/* The rate is that of the last 10 to 24 seconds, and so is the time left. */
 static void describe_writeback(const struct status_volume *volume, const char *work,
 			       char text[STATUS_TEXT_BYTES])
 {

@@ -47,6 +47,12 @@ int tool_export(int argc, char **argv);
 int tool_map(int argc, char **argv);
 int tool_status(int argc, char **argv);
 int tool_ctl(int argc, char **argv);
+int tool_set(int argc, char **argv);
+int tool_wait(int argc, char **argv);
+int tool_attach(int argc, char **argv);
+int tool_detach(int argc, char **argv);
+int tool_register(int argc, char **argv);
+int tool_stop(int argc, char **argv);
 /* For commands of later versions: prints that they do not exist yet. */
 int tool_not_yet(int argc, char **argv);
 
