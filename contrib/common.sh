@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 top=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
 build_packages="build-essential autoconf automake libtool pkg-config libfuse3-dev fuse3
-	liburing-dev uuid-dev libblkid-dev libisal-dev"
+	liburing-dev uuid-dev libblkid-dev libisal-dev libncurses-dev"
 test_packages="libcriterion-dev clang libclang-rt-dev user-mode-linux bcache-tools
 	busybox-static fio e2fsprogs xfsprogs zstd nbdkit libnbd-bin qemu-system-common mandoc
 	procps prometheus-node-exporter python3 strace gddrescue"

@@ -13,6 +13,7 @@ dist_man_MANS += \
 	man/bcachefuse-show.8 \
 	man/bcachefuse-repair.8 \
 	man/bcachefuse-status.8 \
+	man/bcachefuse-top.8 \
 	man/bcachefuse-wait.8 \
 	man/mount.bcachefuse.8 \
 	$(NULL)

@@ -31,6 +31,7 @@ static const struct command commands[] = {
 	{ "export", tool_export, "copy a volume out of members that are only read" },
 	{ "status", tool_status, "print what mounted sets are doing, and whether they are well" },
 	{ "map", tool_map, "show what is where in a cache, as pictures" },
+	{ "top", tool_top, "show requests, hits and latencies as they come" },
 	{ "wait", tool_wait, "wait until a volume is clean, detached or idle" },
 	{ "attach", tool_attach, "give a mounted volume a cache" },
 	{ "detach", tool_detach, "write back and take a mounted volume out of its set" },

@@ -437,6 +437,12 @@ tools_sources = \
 	src/tools/table.c \
 	src/tools/table.h \
 	src/tools/tools.h \
+	src/tools/top.c \
+	src/tools/top.h \
+	src/tools/top_json.c \
+	src/tools/top_model.c \
+	src/tools/top_pages.c \
+	src/tools/top_screen.c \
 	src/tools/umount.c \
 	src/tools/verbs.c \
 	src/tools/wait.c \
@@ -451,4 +457,4 @@ bcachefuse_SOURCES = \
 	src/options.c \
 	src/options.h \
 	$(NULL)
-bcachefuse_LDADD = $(ENGINE) $(FUSE_LIBS) $(UUID_LIBS) $(BLKID_LIBS) $(ENGINE_LIBS)
+bcachefuse_LDADD = $(ENGINE) $(FUSE_LIBS) $(UUID_LIBS) $(BLKID_LIBS) $(NCURSES_LIBS) $(ENGINE_LIBS)

@@ -126,6 +126,7 @@ unit_tests = \
 	tests/unit/test_time_stats \
 	tests/unit/test_tools_progress \
 	tests/unit/test_tools_rescue_map \
+	tests/unit/test_top \
 	tests/unit/test_units \
 	tests/unit/test_uuid \
 	tests/unit/test_wait \
@@ -186,6 +187,13 @@ tests_unit_test_status_SOURCES = \
 	src/tools/status_read.c \
 	src/tools/status_text.c \
 	src/tools/table.c
+tests_unit_test_top_SOURCES = \
+	tests/unit/test_top.c \
+	src/tools/live.c \
+	src/tools/mounted.c \
+	src/tools/mounts.c \
+	src/tools/status_read.c \
+	src/tools/top_model.c
 tests_unit_test_wait_SOURCES = \
 	tests/unit/test_wait.c \
 	src/tools/complain.c \

@@ -32,15 +32,6 @@ static const char usage_text[] =
 	"\n"
 	"Exit codes: 0 done, 1 refused or failed, 2 usage, 3 with -x: something is not well.\n";
 
-static void json_head(struct json *json)
-{
-	json_open_object(json, "bcachefuse");
-	json_string(json, "command", "status");
-	json_number(json, "schema", 1);
-	json_string(json, "version", PACKAGE_VERSION);
-	json_close_object(json);
-}
-
 /* A mount whose daemon has died is told, and those after it are printed. */
 static int print_mounts(const struct live_mounts *mounts, const struct status_options *options,
 			struct json *json)
@@ -76,7 +67,7 @@ static int print_all(const struct live_mounts *mounts, const struct status_optio
 		return print_mounts(mounts, options, NULL);
 	json_start(&json, stdout);
 	json_open_object(&json, NULL);
-	json_head(&json);
+	status_json_head(&json, "status");
 	json_open_array(&json, "mounts");
 	code = print_mounts(mounts, options, &json);
 	json_close_array(&json);

@@ -31,6 +31,8 @@ struct status_set {
 	bool gc_is_running;
 	double gc_done;				/* 0 to 1; 0: unknown */
 	double gc_seconds_left;			/* INFINITY: unknown */
+	uint64_t gc_runs, journal_entries, nodes, node_memory_bytes;
+	uint64_t written_bytes, metadata_bytes;	/* to the cache device, since the mount */
 };
 
 struct status_volume {
@@ -46,6 +48,7 @@ struct status_volume {
 	uint64_t size_bytes, dirty_bytes, dirty_target_bytes, rate_bytes;
 	uint64_t uncopied_bytes;		/* dirty, and not copied by writeback yet */
 	uint64_t requests_under_way;
+	uint64_t reads, writes, read_bytes, written_bytes;	/* since the mount */
 	double dirty_age_seconds;		/* INFINITY: unknown */
 	double copied_rate;		/* bytes a second */
 	double seconds_left;			/* until nothing is dirty; INFINITY: unknown */
@@ -80,6 +83,12 @@ struct json;
 void status_print(const struct status *status, const struct status_options *options);
 /* As an element of an array. */
 void status_print_json(const struct status *status, struct json *json);
+/* "bcachefuse", the head of each object. */
+void status_json_head(struct json *json, const char *command);
+/* "requests", an array: counts and latencies by way. */
+void status_json_requests(struct json *json, const struct latency latency[TRAFFIC_WAYS]);
+/* "garbage collection, 40 %, 3 s left"; empty: there is none. */
+void status_describe_gc(const struct status_set *set, char text[STATUS_TEXT_BYTES]);
 /* The columns "now doing" and "oldest". */
 void status_describe_work(const struct status_volume *volume, char text[STATUS_TEXT_BYTES]);
 void status_describe_oldest(const struct status_volume *volume, char text[DURATION_TEXT_BYTES]);

@@ -13,6 +13,15 @@ static const char *const hit_names[STATUS_PERIODS] = {
 	"hits_ever_percent",
 };
 
+void status_json_head(struct json *json, const char *command)
+{
+	json_open_object(json, "bcachefuse");
+	json_string(json, "command", command);
+	json_number(json, "schema", 1);
+	json_string(json, "version", PACKAGE_VERSION);
+	json_close_object(json);
+}
+
 /* The key is left out while the time is not known. */
 static void json_ms(struct json *json, const char *name, double seconds)
 {
@@ -20,11 +29,11 @@ static void json_ms(struct json *json, const char *name, double seconds)
 		json_number(json, name, seconds * 1000);
 }
 
-static void json_latencies(struct json *json, const struct status_volume *volume)
+void status_json_requests(struct json *json, const struct latency latencies[TRAFFIC_WAYS])
 {
 	json_open_array(json, "requests");
 	for (unsigned way = 0; way < TRAFFIC_WAYS; way++) {
-		const struct latency *latency = &volume->latency[way];
+		const struct latency *latency = &latencies[way];
 		uint64_t count = latency_count(latency);
 
 		json_open_object(json, NULL);
@@ -88,7 +97,7 @@ static void json_volume(struct json *json, const struct status_volume *volume)
 	for (unsigned i = 0; i < STATUS_PERIODS; i++)
 		if (volume->hit_percent[i] >= 0)
 			json_number(json, hit_names[i], volume->hit_percent[i]);
-	json_latencies(json, volume);
+	status_json_requests(json, volume->latency);
 	json_close_object(json);
 }
 

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <limits.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,26 +130,69 @@ static void take_of_requests(struct status_volume *volume, const char *part, con
 	}
 }
 
-static void take_of_set(struct status_set *set, const char *metric, double value)
+/* Where the value of a metric goes. */
+struct field {
+	const char *metric;
+	enum { FIELD_BOOL, FIELD_U64, FIELD_DOUBLE } kind;
+	size_t at;			/* in the struct */
+};
+
+#define SET(metric, kind, field) { metric, kind, offsetof(struct status_set, field) }
+#define VOLUME(metric, kind, field) { metric, kind, offsetof(struct status_volume, field) }
+
+static const struct field set_fields[] = {
+	SET("running", FIELD_BOOL, is_running),
+	SET("size_bytes", FIELD_U64, size_bytes),
+	SET("unused_percent", FIELD_DOUBLE, unused_percent),
+	SET("clean_percent", FIELD_DOUBLE, clean_percent),
+	SET("dirty_percent", FIELD_DOUBLE, dirty_percent),
+	SET("metadata_percent", FIELD_DOUBLE, metadata_percent),
+	SET("gc_running", FIELD_BOOL, gc_is_running),
+	SET("gc_progress_ratio", FIELD_DOUBLE, gc_done),
+	SET("gc_left_seconds", FIELD_DOUBLE, gc_seconds_left),
+	SET("gc_runs_total", FIELD_U64, gc_runs),
+	SET("journal_entries", FIELD_U64, journal_entries),
+	SET("tree_nodes", FIELD_U64, nodes),
+	SET("node_memory_bytes", FIELD_U64, node_memory_bytes),
+	SET("written_bytes_total", FIELD_U64, written_bytes),
+	SET("metadata_written_bytes_total", FIELD_U64, metadata_bytes),
+	{ 0 },
+};
+
+static const struct field volume_fields[] = {
+	VOLUME("size_bytes", FIELD_U64, size_bytes),
+	VOLUME("dirty_bytes", FIELD_U64, dirty_bytes),
+	VOLUME("dirty_target_bytes", FIELD_U64, dirty_target_bytes),
+	VOLUME("dirty_uncopied_bytes", FIELD_U64, uncopied_bytes),
+	VOLUME("dirty_age_seconds", FIELD_DOUBLE, dirty_age_seconds),
+	VOLUME("writeback_rate_bytes", FIELD_U64, rate_bytes),
+	VOLUME("writeback_active", FIELD_BOOL, writes_back),
+	VOLUME("writeback_copied_rate_bytes", FIELD_DOUBLE, copied_rate),
+	VOLUME("writeback_left_seconds", FIELD_DOUBLE, seconds_left),
+	VOLUME("detaching", FIELD_BOOL, is_detaching),
+	VOLUME("requests_under_way", FIELD_U64, requests_under_way),
+	VOLUME("reads_total", FIELD_U64, reads),
+	VOLUME("writes_total", FIELD_U64, writes),
+	VOLUME("read_bytes_total", FIELD_U64, read_bytes),
+	VOLUME("written_bytes_total", FIELD_U64, written_bytes),
+	{ 0 },
+};
+
+/* `object` is the struct of the fields. */
+static void take_field(const struct field *fields, void *object, const char *metric, double value)
 {
-	if (!strcmp(metric, "running"))
-		set->is_running = value > 0;
-	else if (!strcmp(metric, "size_bytes"))
-		set->size_bytes = value;
-	else if (!strcmp(metric, "unused_percent"))
-		set->unused_percent = value;
-	else if (!strcmp(metric, "clean_percent"))
-		set->clean_percent = value;
-	else if (!strcmp(metric, "dirty_percent"))
-		set->dirty_percent = value;
-	else if (!strcmp(metric, "metadata_percent"))
-		set->metadata_percent = value;
-	else if (!strcmp(metric, "gc_running"))
-		set->gc_is_running = value > 0;
-	else if (!strcmp(metric, "gc_progress_ratio"))
-		set->gc_done = value;
-	else if (!strcmp(metric, "gc_left_seconds"))
-		set->gc_seconds_left = value;
+	for (const struct field *field = fields; field->metric; field++) {
+		void *at = (char *)object + field->at;
+
+		if (strcmp(metric, field->metric))
+			continue;
+		if (field->kind == FIELD_BOOL)
+			*(bool *)at = value > 0;
+		else if (field->kind == FIELD_U64)
+			*(uint64_t *)at = value;
+		else
+			*(double *)at = value;
+	}
 }
 
 static void take_of_volume(struct status_volume *volume, const char *metric, const char *line,
@@ -158,32 +202,12 @@ static void take_of_volume(struct status_volume *volume, const char *metric, con
 
 	if (!strncmp(metric, REQUESTS, strlen(REQUESTS)))
 		take_of_requests(volume, metric + strlen(REQUESTS), line, value);
-	else if (!strcmp(metric, "size_bytes"))
-		volume->size_bytes = value;
-	else if (!strcmp(metric, "dirty_bytes"))
-		volume->dirty_bytes = value;
-	else if (!strcmp(metric, "dirty_target_bytes"))
-		volume->dirty_target_bytes = value;
-	else if (!strcmp(metric, "writeback_rate_bytes"))
-		volume->rate_bytes = value;
-	else if (!strcmp(metric, "detaching"))
-		volume->is_detaching = value > 0;
 	else if (!strcmp(metric, "running"))
 		volume->is_waiting = !value;
-	else if (!strcmp(metric, "writeback_active"))
-		volume->writes_back = value > 0;
-	else if (!strcmp(metric, "dirty_age_seconds"))
-		volume->dirty_age_seconds = value;
-	else if (!strcmp(metric, "writeback_copied_rate_bytes"))
-		volume->copied_rate = value;
-	else if (!strcmp(metric, "writeback_left_seconds"))
-		volume->seconds_left = value;
-	else if (!strcmp(metric, "dirty_uncopied_bytes"))
-		volume->uncopied_bytes = value;
-	else if (!strcmp(metric, "requests_under_way"))
-		volume->requests_under_way = value;
 	else if (!strcmp(metric, "state"))
 		volume->is_inconsistent = value == STATE_INCONSISTENT;
+	else
+		take_field(volume_fields, volume, metric, value);
 }
 
 /* A line is NAME{LABELS} VALUE; a label may contain a space, the value does not. */
@@ -197,7 +221,7 @@ static void take_line(struct status *status, const char *line)
 		return;
 	if (sscanf(line, "bcachefuse_set_%63[a-z_]", metric) == 1 &&
 	    label_of(line, "{set=\"", label, sizeof(label)))
-		take_of_set(set_of(status, label), metric, value);
+		take_field(set_fields, set_of(status, label), metric, value);
 	else if (sscanf(line, "bcachefuse_volume_%63[a-z_]", metric) == 1 &&
 		 label_of(line, "{volume=\"", label, sizeof(label)))
 		take_of_volume(volume_of(status, label, line), metric, line, value);

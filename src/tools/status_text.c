@@ -17,8 +17,7 @@ static const char *or_dash(const char *text)
 	return *text ? text : "-";
 }
 
-/* "garbage collection, 40 %, 3 s left"; empty: there is none. */
-static void describe_gc(const struct status_set *set, char text[STATUS_TEXT_BYTES])
+void status_describe_gc(const struct status_set *set, char text[STATUS_TEXT_BYTES])
 {
 	char left[DURATION_TEXT_BYTES];
 
@@ -36,7 +35,7 @@ static void print_set(const struct status_set *set)
 {
 	char size[UNITS_TEXT_BYTES], work[STATUS_TEXT_BYTES];
 
-	describe_gc(set, work);
+	status_describe_gc(set, work);
 	tool_say(stdout, "set %s  %s%s%s", set->uuid, set->is_running ? "running" : "NOT RUNNING",
 		 *work ? ", " : "", work);
 	printf("  cache %s: dirty %.1f %%, clean %.1f %%, metadata %.1f %%, unused %.1f %% of its "
