@@ -43,7 +43,10 @@ static void print_set(const struct status_set *set)
 	       set->clean_percent, set->metadata_percent, set->unused_percent);
 }
 
-/* The rate is that of the last 10 to 24 seconds, and so is the time left. */
+/*
+ * The rate is that of the last 10 to 24 seconds, and so is the time left.  While as much is written
+ * as is written back, it would take so long if nothing more were written.
+ */
 static void describe_writeback(const struct status_volume *volume, const char *work,
 			       char text[STATUS_TEXT_BYTES])
 {
@@ -52,8 +55,9 @@ static void describe_writeback(const struct status_volume *volume, const char *w
 	if (volume->copied_rate < 1)
 		snprintf(text, STATUS_TEXT_BYTES, "%s", work);
 	else if (isinf(volume->seconds_left))
-		snprintf(text, STATUS_TEXT_BYTES, "%s %s/s, time left unknown", work,
-			 units_print_size(rate, volume->copied_rate));
+		snprintf(text, STATUS_TEXT_BYTES, "%s %s/s, at least %s left", work,
+			 units_print_size(rate, volume->copied_rate),
+			 duration_print(left, volume->uncopied_bytes / volume->copied_rate));
 	else
 		snprintf(text, STATUS_TEXT_BYTES, "%s %s/s, %s left", work,
 			 units_print_size(rate, volume->copied_rate),

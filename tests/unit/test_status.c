@@ -164,10 +164,11 @@ Test(status, says_how_fast_and_how_long_still)
 	cr_expect(eq(str, (char *)work(), "detaching 512.0k/s, 8 min left"));
 }
 
-Test(status, says_that_the_time_left_is_unknown)
+Test(status, says_how_long_at_least_while_as_much_is_written)
 {
 	volume.seconds_left = INFINITY;
-	cr_expect(eq(str, (char *)work(), "writeback 512.0k/s, time left unknown"));
+	volume.uncopied_bytes = 1 << 20;
+	cr_expect(eq(str, (char *)work(), "writeback 512.0k/s, at least 2 s left"));
 }
 
 Test(status, says_no_time_before_something_was_written_back)
