@@ -29,6 +29,7 @@ static const struct command commands[] = {
 	{ "repair", tool_repair, "mend what check finds, with a way back" },
 	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
 	{ "export", tool_export, "copy a volume out of members that are only read" },
+	{ "import", tool_import, "write dirty data that export took out to their backing device" },
 	{ "status", tool_status, "print what mounted sets are doing, and whether they are well" },
 	{ "map", tool_map, "show what is where in a cache, as pictures" },
 	{ "top", tool_top, "show requests, hits and latencies as they come" },

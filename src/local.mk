@@ -369,6 +369,8 @@ tools_sources = \
 	src/tools/export.c \
 	src/tools/export_copy.c \
 	src/tools/export_copy.h \
+	src/tools/export_dirty.c \
+	src/tools/export_dirty.h \
 	src/tools/export_output.c \
 	src/tools/export_output.h \
 	src/tools/flush.c \
@@ -387,6 +389,7 @@ tools_sources = \
 	src/tools/hilbert.h \
 	src/tools/interrupt.c \
 	src/tools/interrupt.h \
+	src/tools/import.c \
 	src/tools/json.c \
 	src/tools/json.h \
 	src/tools/live.c \
@@ -416,6 +419,8 @@ tools_sources = \
 	src/tools/overlay_commit.c \
 	src/tools/offline.c \
 	src/tools/offline.h \
+	src/tools/patch.c \
+	src/tools/patch.h \
 	src/tools/progress.c \
 	src/tools/progress.h \
 	src/tools/remount.c \

@@ -125,6 +125,7 @@ unit_tests = \
 	tests/unit/test_superblock \
 	tests/unit/test_time_stats \
 	tests/unit/test_tools_progress \
+	tests/unit/test_tools_patch \
 	tests/unit/test_tools_rescue_map \
 	tests/unit/test_top \
 	tests/unit/test_units \
@@ -164,6 +165,9 @@ tests_unit_test_convert_move_SOURCES = \
 	$(NULL)
 tests_unit_test_convert_move_LDADD = $(LDADD) $(UUID_LIBS)
 tests_unit_test_tools_progress_SOURCES = tests/unit/test_tools_progress.c src/tools/progress.c
+tests_unit_test_tools_patch_SOURCES = \
+	tests/unit/test_tools_patch.c \
+	src/tools/patch.c
 tests_unit_test_tools_rescue_map_SOURCES = \
 	tests/unit/test_tools_rescue_map.c \
 	src/tools/rescue_map.c
@@ -313,6 +317,7 @@ mount_tests = \
 	tests/mount/volume_file.tap \
 	tests/tools/check.tap \
 	tests/tools/export.tap \
+	tests/tools/import.tap \
 	tests/tools/flush.tap \
 	tests/tools/repair.tap \
 	tests/tools/map.tap \

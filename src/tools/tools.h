@@ -45,6 +45,7 @@ int tool_repair(int argc, char **argv);
 int tool_flush(int argc, char **argv);
 int tool_export(int argc, char **argv);
 int tool_map(int argc, char **argv);
+int tool_import(int argc, char **argv);
 int tool_status(int argc, char **argv);
 int tool_top(int argc, char **argv);
 int tool_ctl(int argc, char **argv);
