@@ -114,8 +114,8 @@ int writeback_scan(struct writeback *writeback)
 	if (error || !scan_leaf(writeback, &part, leaf))
 		return error;
 	if (batch->is_of_full_stripes)
-		*part.at = bkey_volume(&leaf->key) > volume->slot ?
-			   part.end : max_u64(*part.at, bkey_end(&leaf->key));
+		*part.at = max_u64(*part.at, bkey_volume(&leaf->key) > volume->slot ?
+					     part.end : bkey_end(&leaf->key));
 	else if (bkey_volume(&leaf->key) > volume->slot)
 		writeback->is_at_end = true;
 	else

@@ -534,6 +534,42 @@ Test(writeback, begins_with_full_stripes)
 	cr_expect(eq(int, backing_byte(stripe(8), BLOCK), A));
 }
 
+/* The extents of a batch of full stripes; they are not copied. */
+static void collect_full_stripes(struct writeback_batch *batch)
+{
+	struct writeback *writeback = &world.volume->writeback;
+
+	writeback->batch = batch;
+	batch->is_complete = false;
+	while (!batch->is_complete) {
+		set_lock(world.set);
+		cr_assert(zero(int, writeback_scan(writeback)));
+		set_unlock(world.set);
+	}
+	writeback->batch = NULL;
+}
+
+/* Its last extent crosses the end; the next stripe becomes full before the batch goes on. */
+Test(writeback, collects_no_extent_of_full_stripes_twice)
+{
+	struct writeback *writeback = &world.volume->writeback;
+	struct writeback_batch *batch = calloc(1, sizeof(*batch));
+
+	cr_assert(zero(int, world_write(stripe(2), STRIPE - BLOCK, A)));
+	cr_assert(zero(int, world_write(stripe(3) - BLOCK, 2 * BLOCK, A)));
+	count_stripes(true);
+	writeback->full_at = writeback->full_end = world.volume->data_offset;
+	collect_full_stripes(batch);
+	cr_assert(eq(u32, batch->count, 2));
+	cr_assert(zero(int, world_write(stripe(3) + BLOCK, STRIPE - BLOCK, A)));
+	collect_full_stripes(batch);
+	cr_expect(eq(u32, batch->count, 3));
+	for (unsigned i = 1; i < batch->count; i++)
+		cr_expect(le(u64, bkey_end(&batch->key[i - 1].key),
+			     bkey_start(&batch->key[i].key)));
+	free(batch);
+}
+
 /* A write that would go around the cache is kept where its stripe is dirty in part. */
 Test(writeback, keeps_what_completes_a_stripe)
 {
