@@ -506,7 +506,7 @@ static bool load_ends(struct life *life)
 	slots_awake(life);
 	be_quick(life);
 	if (!slots_wait(life, life->deadline_ns - sim_now()) ||
-	    !tuners_end(life, life->deadline_ns - sim_now()))
+	    !tuners_end(life, life->deadline_ns - sim_now()) || strike_stops_volume(life))
 		return false;
 	if (!writeback_ends(life))
 		return false;

@@ -83,6 +83,7 @@ struct life {
 	bool is_damaged;		/* and damage */
 	enum strike strike;		/* that is still to come, */
 	bool strike_is_cut;		/* with which the power goes */
+	struct model_op last_stop;	/* of a volume, after which the power goes */
 	bool is_lied_to;		/* flushes were none before a cut: nothing is promised */
 	uint64_t started_ns;
 	/* looking at everything: */
@@ -157,6 +158,11 @@ void life_want_gc(struct cache_set *set);
 void strike_draw(struct life *life);
 void strike_look(struct life *life);
 void strike_now(struct plan *plan);
+/*
+ * When all requests have ended, in some lives: stops a volume, and nothing of that may be left to
+ * be written (STOP-4).  True: the power is to go at once.
+ */
+bool strike_stops_volume(struct life *life);
 /* A cache device has no space for a while; it has again. */
 void strike_fill(struct plan *plan);
 void strike_empty(struct plan *plan);

@@ -8,13 +8,15 @@
  * Or the file system below a cache device is full for a while, which no set may die of: what it
  * must write waits for room.
  */
-#include "life.h"
+#include "blame.h"
 
 #include "base/sometimes.h"
 
 enum { STRIKE_PERCENT = 10, FULL_RING_PERCENT = 40, CLEAN_PERCENT = 20, STRIKE_RATE = 300000,
-       FULL_PERCENT = 15, FULL_AFTER_NS_MAX = 300000000 };
+       FULL_PERCENT = 15, FULL_AFTER_NS_MAX = 300000000, LAST_STOP_PERCENT = 20,
+       LAST_REQUESTS = 30 };
 #define FULL_NS_MAX UINT64_C(3000000000)
+#define LAST_DELAY_NS UINT64_C(600000000000)
 
 void strike_draw(struct life *life)
 {
@@ -55,6 +57,70 @@ void strike_now(struct plan *plan)
 
 	if (plan->sets)
 		sim_disk_set_faults(plan->set[set].cache, &faults);
+}
+
+/* A few requests more, whose keys are not durable soon.  False: the power went. */
+static bool load_once_more(struct life *life, struct cache_set *set)
+{
+	struct plan *plan = life->plan;
+	struct swarm swarm = plan->swarm;
+	unsigned fua_percent = plan->fua_percent;
+	bool goes_on;
+
+	if (set) {
+		set_lock(set);
+		set->journal.delay_ns = LAST_DELAY_NS;
+		set_unlock(set);
+	}
+	/* No flush makes them durable. */
+	plan->swarm.weight[SWARM_FLUSH] = plan->fua_percent = 0;
+	life->left = LAST_REQUESTS;
+	slots_go(life, 4);
+	goes_on = slots_wait(life, LAST_DELAY_NS);
+	plan->swarm = swarm;
+	plan->fua_percent = fua_percent;
+	return goes_on;
+}
+
+/* One that has a set, if there is any. */
+static struct plan_volume *draw_last_stop(struct plan *plan)
+{
+	unsigned first = plan_late_random(plan, plan->volumes);
+	struct plan_volume *v = &plan->volume[first];
+
+	for (unsigned i = 0; i < plan->volumes && !(volume_may_be_used(v) && v->volume->set); i++)
+		v = &plan->volume[(first + i) % plan->volumes];
+	return v;
+}
+
+bool strike_stops_volume(struct life *life)
+{
+	struct plan *plan = life->plan;
+	struct plan_volume *v;
+
+	/* Where a kind of write lags, the cuts are aimed at that. */
+	if (sim_lags() || life->is_read_only || plan->is_spared ||
+	    !plan_late_chance(plan, LAST_STOP_PERCENT))
+		return false;
+	life_refresh(life);
+	v = draw_last_stop(plan);
+	if (!volume_may_be_used(v))
+		return false;
+	if (!load_once_more(life, v->volume->set))
+		return true;
+	life_refresh(life);
+	if (!volume_may_be_used(v))
+		return false;
+	model_begin(v->model, &life->last_stop, MODEL_FLUSH, 0, 0, false, NULL);
+	life_waiter_init(life, &life->waiter);
+	volume_stop(v->volume, &life->waiter.error, &life->waiter.op);
+	if (!life_wait_and_expect(life, &life->waiter, START_SECONDS, "stopping a volume"))
+		return true;
+	if (life->waiter.result && !blame_has_cause(life))
+		sim_fail("a volume cannot be stopped: %s", life->waiter.error.text);
+	model_end(v->model, &life->last_stop, life->waiter.result, NULL);
+	SIM_SOMETIMES("the power goes when a volume has stopped");
+	return true;
 }
 
 /* One that leaves the set when that dies, after some requests, so that the cache has data of it. */
