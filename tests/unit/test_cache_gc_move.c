@@ -162,6 +162,25 @@ Test(gc_move, does_nothing_without_spare_buckets)
 	expect_nothing_pinned();
 }
 
+/* ORDER-14: a replay must not bring it back when its bucket has been reused. */
+Test(gc_move, closes_the_entry_with_an_old_key_before_the_next_gc)
+{
+	const struct journal *journal = &world.set->journal;
+	uint64_t with_old_key;
+
+	world.set->journal.delay_ns = UINT64_C(3600000000000);
+	write_fragments();
+	world_rest();
+	with_old_key = journal->open;
+	cr_assert(lt(u64, journal->durable, with_old_key));
+	gc()->move.is_enabled = true;
+	world_collect_gc();
+	cr_assert(lt(u64, 0, gc()->move.moved_sectors));
+	for (unsigned i = 0; i < 1000 && journal->durable < with_old_key; i++)
+		world_pause();
+	cr_expect(le(u64, with_old_key, journal->durable));
+}
+
 Test(gc_move, ends_when_the_set_stops)
 {
 	uint64_t runs;
