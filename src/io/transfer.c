@@ -58,7 +58,7 @@ void transfer_pool_done(struct transfer_pool *pool)
 	}
 }
 
-/* ROOM-1: the whole write. */
+/* ROOM-1: the whole write.  After a sync that failed nothing is to be had by waiting (DEVICE-3). */
 static bool transfer_waits_for_room(const struct transfer *transfer, int error)
 {
 	uint64_t done = transfer->bytes - transfer->left;
@@ -72,6 +72,8 @@ static bool transfer_waits_for_room(const struct transfer *transfer, int error)
 		.op = transfer->op,
 	};
 
+	if (error && transfer->is_syncing)
+		error = -EIO;
 	return transfer->is_metadata && room_takes(transfer->device, &order, error);
 }
 

@@ -229,6 +229,20 @@ Test(device, that_was_full_for_a_write_can_be_flushed)
 	cr_expect(zero(int, write_durably()));
 }
 
+/* Metadata wait for room, but not when a sync has failed: what it has dropped does not come back. */
+Test(device, that_could_not_sync_is_not_waited_for)
+{
+	uint8_t *data = buffer_new(8 * SECTOR_BYTES);
+
+	use_page_cache();
+	device_wait_for_room(device, UINT64_MAX);
+	device->flush_error = -ENOSPC;
+	device_write_metadata(device, data, 8, 8, true, &awaiter.op);
+	cr_expect(eq(int, awaiter_wait(&awaiter), -ENOSPC));
+	cr_expect(zero(u64, device_shortages(device)));
+	buffer_free(data);
+}
+
 Test(device, that_could_not_sync_a_write_fails_for_ever)
 {
 	use_page_cache();
