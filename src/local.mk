@@ -387,8 +387,6 @@ tools_sources = \
 	src/tools/interrupt.h \
 	src/tools/hilbert.c \
 	src/tools/hilbert.h \
-	src/tools/interrupt.c \
-	src/tools/interrupt.h \
 	src/tools/import.c \
 	src/tools/json.c \
 	src/tools/json.h \

@@ -143,7 +143,7 @@ void request_write_start(struct request *request, uint64_t from, uint64_t to)
 static enum traffic_way way_of_write(const struct cache_write *write)
 {
 	static const enum traffic_way ways[] = {
-		[WRITE_BACK] = TRAFFIC_WRITE_BACK, [WRITE_THROUGH] = TRAFFIC_WRITE_THROUGH,
+		[WRITE_DIRTY] = TRAFFIC_WRITE_BACK, [WRITE_THROUGH] = TRAFFIC_WRITE_THROUGH,
 		[WRITE_AROUND] = TRAFFIC_WRITE_BYPASS, [WRITE_DIRECT] = TRAFFIC_WRITE_BYPASS,
 	};
 

@@ -168,8 +168,8 @@ int repair_priorities(struct repair *repair, const struct check_fault *fault, st
 
 	for (unsigned i = 0; i < repair->faults; i++)
 		if (repair->fault[i].has_bucket && repair->fault[i].level)
-			return repair_refuse(error, "%s; an inner node is lost, too, so that nothing "
-					     "tells the generations", fault->error.text);
+			return repair_refuse(error, "%s; an inner node is lost, too, so that "
+					     "nothing tells the generations", fault->error.text);
 	if (!repair->check.has_root || !repair->check.has_table)
 		return repair_refuse(error, "%s; the journal names no root or table of volumes "
 				     "that could be read, either", fault->error.text);

@@ -229,7 +229,7 @@ Test(device, that_was_full_for_a_write_can_be_flushed)
 	cr_expect(zero(int, write_durably()));
 }
 
-/* Metadata wait for room, but not when a sync has failed: what it has dropped does not come back. */
+/* Metadata wait for room, but not when a sync has failed: what that has dropped is lost. */
 Test(device, that_could_not_sync_is_not_waited_for)
 {
 	uint8_t *data = buffer_new(8 * SECTOR_BYTES);
