@@ -175,6 +175,16 @@ void blame_begin(struct slot *slot)
 	model->is_dirtied = true;
 }
 
+void blame_changed(const struct slot *slot)
+{
+	struct sectors range = sectors_of(slot);
+
+	if (slot->request.kind == REQUEST_READ || slot->request.kind == REQUEST_FLUSH)
+		return;
+	for (uint64_t s = range.first; s < range.end; s++)
+		slot->v->model->changed_ns[s] = sim_now();
+}
+
 /* ---- who is to blame ---- */
 
 static bool cache_has_failed(struct life *life, const struct plan_set *set, int error,

@@ -41,6 +41,8 @@
 void blame_begin(struct slot *slot);
 /* It was answered: fails the seed if it may not be with this error. */
 void blame_end(const struct slot *slot, int error);
+/* Likewise, whatever becomes of the answer: what it made dirty is no younger than now. */
+void blame_changed(const struct slot *slot);
 /* Did any disk answer an error in this life? */
 bool blame_has_cause(const struct life *life);
 /* Could this set of the plan die in this life (BLAME-2)? */

@@ -83,16 +83,31 @@ static const struct plan_volume *volume_of(const struct checker *checker, unsign
 	return NULL;
 }
 
+/* AGE-1: the key of a write is in before it is answered. */
+static void check_age(const struct plan_volume *v, uint64_t sector)
+{
+	uint64_t since_ns = v->volume->writeback.age.since_ns;
+
+	if (v->model->changed_ns[sector] < since_ns)
+		sim_fail("volume %u: sector %llu is dirty since %llu ns, and the oldest since %llu",
+			 v->model->id, (unsigned long long)sector,
+			 (unsigned long long)v->model->changed_ns[sector],
+			 (unsigned long long)since_ns);
+}
+
 static void check_may_be_dirty(const struct checker *checker, const struct bkey *k)
 {
 	const struct plan_volume *v = volume_of(checker, bkey_volume(k));
 
 	if (!v || v->is_flash)
 		return;
-	for (uint64_t s = bkey_start(k); s < bkey_end(k); s++)
+	for (uint64_t s = bkey_start(k); s < bkey_end(k); s++) {
 		if (!v->model->dirtied[s - v->data_offset])
 			sim_fail("volume %u: sector %llu is dirty, and nobody has written there",
 				 v->model->id, (unsigned long long)(s - v->data_offset));
+		check_age(v, s - v->data_offset);
+	}
+	SIM_SOMETIMES_IF(v->volume->writeback.age.since_ns, "the age of dirty data is known");
 }
 
 static void add_extent(struct checker *checker, const struct bkey *k)

@@ -232,6 +232,7 @@ struct model_volume *model_volume_new(unsigned id, uint64_t sectors, bool began_
 	volume->writers = sim_alloc(sectors * sizeof(volume->writers[0]));
 	volume->partials = sim_alloc(sectors * sizeof(volume->partials[0]));
 	volume->dirtied = sim_alloc(sectors * sizeof(volume->dirtied[0]));
+	volume->changed_ns = sim_alloc(sectors * sizeof(volume->changed_ns[0]));
 	list_init(&volume->ops);
 	return volume;
 }
@@ -256,6 +257,7 @@ void model_volume_free(struct model_volume *volume)
 	sim_free(volume->writers);
 	sim_free(volume->partials);
 	sim_free(volume->dirtied);
+	sim_free(volume->changed_ns);
 	sim_free(volume);
 }
 

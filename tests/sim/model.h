@@ -46,6 +46,7 @@ struct model_volume {
 	struct model_value **values;	/* by sector; NULL: what it began with */
 	uint16_t *writers, *partials;	/* by sector: requests under way */
 	bool *dirtied, is_dirtied;	/* by sector, all: perhaps only in the cache */
+	uint64_t *changed_ns;		/* by sector: when its last change was answered */
 	struct list ops;		/* under way */
 	uint64_t tick, stamp;
 	uint64_t flushed_before;	/* what ended before this tick is durable */

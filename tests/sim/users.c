@@ -61,6 +61,7 @@ static void slot_done(struct request *request, int error)
 	if (!slot->is_busy)
 		sim_fail("a request is answered twice");
 	slot->is_busy = false;
+	blame_changed(slot);
 	if (!life->is_lied_to)
 		blame_end(slot, error);
 	sim_note((uint64_t)slot->number << 32 | (unsigned)error);
