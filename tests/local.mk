@@ -320,12 +320,14 @@ mount_tests = \
 	tests/tools/import.tap \
 	tests/tools/flush.tap \
 	tests/tools/repair.tap \
+	tests/pictures/pictures.tap \
 	tests/tools/map.tap \
 	tests/tools/map_members.tap \
 	$(NULL)
 dist_check_SCRIPTS += $(mount_tests)
 EXTRA_DIST += \
 	tests/mount/mount.bash \
+	tests/pictures/make \
 	tests/mount/sysfs-differences \
 	tests/mount/sysfs-reference.txt \
 	$(NULL)
