@@ -394,6 +394,7 @@ tools_sources = \
 	src/tools/live.h \
 	src/tools/map.c \
 	src/tools/map.h \
+	src/tools/map_hour.c \
 	src/tools/map_json.c \
 	src/tools/map_lines.c \
 	src/tools/map_members.c \
@@ -402,6 +403,8 @@ tools_sources = \
 	src/tools/map_picture.c \
 	src/tools/map_source.h \
 	src/tools/map_svg.c \
+	src/tools/map_svg.h \
+	src/tools/map_svg_volume.c \
 	src/tools/map_text.c \
 	src/tools/member.c \
 	src/tools/member.h \

@@ -176,10 +176,12 @@ tests_unit_test_map_SOURCES = \
 	tests/unit/test_map.c \
 	src/tools/complain.c \
 	src/tools/hilbert.c \
+	src/tools/map_hour.c \
 	src/tools/map_lines.c \
 	src/tools/map_model.c \
 	src/tools/map_picture.c \
 	src/tools/map_svg.c \
+	src/tools/map_svg_volume.c \
 	src/tools/map_text.c
 tests_unit_test_status_SOURCES = \
 	tests/unit/test_status.c \

@@ -47,6 +47,20 @@ struct map_stretch {
 	uint64_t clean_sectors, dirty_sectors;
 };
 
+/* Requests that ended in an interval, and the sums of their latencies. */
+struct map_interval {
+	uint64_t age_ms, ms;		/* how long ago it ended, and how long it was */
+	uint64_t dirty_bytes;		/* at its end */
+	uint64_t reads, hits, writes;	/* hits: reads from the cache alone */
+	uint64_t read_us, write_us;
+};
+
+struct map_hour {
+	unsigned count;
+	struct map_interval *interval;	/* the oldest first */
+	struct map_interval all;	/* sums; the most dirty bytes */
+};
+
 struct map_volume {
 	unsigned number;		/* in keys */
 	char name[MAP_NAME_BYTES];	/* for people */
@@ -58,6 +72,7 @@ struct map_volume {
 	uint64_t stretch_sectors;
 	unsigned stretches;
 	struct map_stretch stretch[MAP_STRETCHES];
+	struct map_hour hour;		/* of a mounted volume, otherwise empty */
 };
 
 struct map {
@@ -102,6 +117,12 @@ struct map_figures {
 void map_figures(const struct map *map, struct map_figures *figures);
 /* How much was read and written through the cache since data of this priority were used. */
 uint64_t map_idle_bytes(const struct map *map, unsigned priority);
+
+/* ---- map_hour.c: pure ---- */
+
+/* The content of a volume's control file `history`.  Columns that are not known are left out. */
+void map_hour_parse(struct map_hour *hour, const char *text);
+void map_hour_done(struct map_hour *hour);
 
 /* ---- map_picture.c: pure ---- */
 

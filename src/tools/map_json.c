@@ -73,6 +73,26 @@ static void json_stretches(struct json *json, const struct map_volume *volume)
 	json_close_array(json);
 }
 
+static void json_hour(struct json *json, const struct map_hour *hour)
+{
+	json_open_array(json, "hour");
+	for (unsigned i = 0; i < hour->count; i++) {
+		const struct map_interval *interval = &hour->interval[i];
+
+		json_open_object(json, NULL);
+		json_number(json, "age_ms", interval->age_ms);
+		json_number(json, "interval_ms", interval->ms);
+		json_number(json, "dirty_bytes", interval->dirty_bytes);
+		json_number(json, "reads", interval->reads);
+		json_number(json, "hits", interval->hits);
+		json_number(json, "writes", interval->writes);
+		json_number(json, "read_us", interval->read_us);
+		json_number(json, "write_us", interval->write_us);
+		json_close_object(json);
+	}
+	json_close_array(json);
+}
+
 static void json_volume(struct json *json, const struct map_volume *volume)
 {
 	json_open_object(json, NULL);
@@ -85,6 +105,8 @@ static void json_volume(struct json *json, const struct map_volume *volume)
 	json_number(json, "clean_bytes", volume->clean_sectors * SECTOR_BYTES);
 	json_number(json, "dirty_bytes", volume->dirty_sectors * SECTOR_BYTES);
 	json_stretches(json, volume);
+	if (volume->hour.count)
+		json_hour(json, &volume->hour);
 	json_close_object(json);
 }
 

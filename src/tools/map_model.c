@@ -38,8 +38,10 @@ int map_init(struct map *map, uint64_t buckets, unsigned bucket_sectors, struct 
 
 void map_done(struct map *map)
 {
-	for (unsigned i = 0; i < map->volumes; i++)
+	for (unsigned i = 0; i < map->volumes; i++) {
+		map_hour_done(&map->volume[i]->hour);
 		free(map->volume[i]);
+	}
 	free(map->volume);
 	free(map->bucket);
 	*map = (struct map){ .buckets = 0 };

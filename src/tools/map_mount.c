@@ -117,6 +117,21 @@ static void name_volume(struct map_volume *volume, const struct mounted_set *set
 			 live_read(text, set->point, link, "backing_dev_name"));
 }
 
+/* Daemons without that file have no last hour. */
+static void read_hour(struct map_volume *volume, const struct mounted_set *set)
+{
+	char link[PATH_BYTES], path[2 * PATH_BYTES];
+	struct error error;
+	char *text;
+
+	link_of(link, set, volume->number, volume->is_flash, "/history");
+	snprintf(path, sizeof(path), "%s/%s", set->point, link);
+	text = live_read_all(path, &error);
+	if (text)
+		map_hour_parse(&volume->hour, text);
+	free(text);
+}
+
 static bool take_volume(const struct mounted_set *set, const char *line)
 {
 	char uuid[40], kind[8], link[PATH_BYTES], text[LIVE_TEXT_BYTES];
@@ -139,6 +154,7 @@ static bool take_volume(const struct mounted_set *set, const char *line)
 	snprintf(text, sizeof(text), "%.40s", line + behind);
 	text[strcspn(text, "\n")] = '\0';
 	name_volume(volume, set, text);
+	read_hour(volume, set);
 	return true;
 }
 

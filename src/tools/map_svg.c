@@ -5,8 +5,7 @@
  *	|  kinds  | |   age   | |  full   |	squares of SQUARE pixels
  *	+---------+ +---------+ +---------+
  *	 legends
- *	 a volume: a column for each stretch, dirty data below clean ones
- *	 another volume ...
+ *	 volumes (map_svg_volume.c)
  *
  * Colours are classes of a style sheet, whose second half is for a dark screen.  Cells of one
  * class are one path, with a rectangle for each run in a row: so 16,384 cells need few bytes.
@@ -18,22 +17,13 @@
 
 #include "base/escape.h"
 #include "base/numbers.h"
-#include "base/units.h"
 #include "tools/hilbert.h"
-#include "tools/map.h"
+#include "tools/map_svg.h"
 
 enum {
-	MARGIN = 24,
-	SQUARE = 256,
-	GAP = 42,
-	WIDTH = 2 * MARGIN + 3 * SQUARE + 2 * GAP,
-	COLUMN_WIDTH = WIDTH - 2 * MARGIN,
-	COLUMN_HEIGHT = 64,
-	LINE = 20,
 	SET_TOP = 76,			/* from the top of a set to its squares */
 	LEGEND_LINES = MAP_KINDS + 1,
 	VOLUMES_TOP = SET_TOP + SQUARE + 34 + LEGEND_LINES * LINE,
-	VOLUME_HEIGHT = COLUMN_HEIGHT + 58,
 	SECTOR_BYTES = 512,
 };
 
@@ -45,6 +35,7 @@ static const char style_text[] =
 	".page{fill:#ffffff}.frame{fill:none;stroke:#d1d9e0}.none{fill:#eef1f4}\n"
 	".k0{fill:#e3e7eb}.k1{fill:#9aa4ae}.k2{fill:#2f7fc1}.k3{fill:#e0600b}\n"
 	".k4{fill:#b5559b}.k5{fill:#e8b004}.k6{fill:#0f8f6b}\n"
+	".line2{fill:none;stroke:#2f7fc1}.line3{fill:none;stroke:#e0600b}\n"
 	".a0{fill:#3f007d}.a1{fill:#54278f}.a2{fill:#6551a5}.a3{fill:#7a6fb5}.a4{fill:#8f88c2}\n"
 	".a5{fill:#a29dcc}.a6{fill:#b5b2d6}.a7{fill:#c6c5e0}.a8{fill:#d4d4e8}.a9{fill:#dedeed}\n"
 	".f0{fill:#dcebdc}.f1{fill:#c9e3ca}.f2{fill:#b2d9b5}.f3{fill:#98cc9e}.f4{fill:#7bbd87}\n"
@@ -54,6 +45,7 @@ static const char dark_text[] =
 	".page{fill:#0d1117}.frame{stroke:#3d444d}.none{fill:#161b22}\n"
 	".k0{fill:#262c34}.k1{fill:#717b86}.k2{fill:#4c9be0}.k3{fill:#ff8037}\n"
 	".k4{fill:#dd86c4}.k5{fill:#f2c744}.k6{fill:#35bd95}\n"
+	".line2{stroke:#4c9be0}.line3{stroke:#ff8037}\n"
 	".a0{fill:#e0d9ff}.a1{fill:#cbc1f7}.a2{fill:#b6aaed}.a3{fill:#a194df}.a4{fill:#8c7fcf}\n"
 	".a5{fill:#776bbb}.a6{fill:#6459a4}.a7{fill:#52498b}.a8{fill:#413a71}.a9{fill:#322d58}\n"
 	".f0{fill:#1b3323}.f1{fill:#1e402a}.f2{fill:#204e31}.f3{fill:#225d38}.f4{fill:#276d41}\n"
@@ -77,15 +69,14 @@ static void put_text(FILE *stream, const char *text)
 	}
 }
 
-static void put_line(FILE *stream, int x, int y, const char *class, const char *text)
+void svg_text(FILE *stream, int x, int y, const char *class, const char *text)
 {
 	fprintf(stream, "<text x=\"%d\" y=\"%d\" class=\"%s\">", x, y, class);
 	put_text(stream, text);
 	fputs("</text>\n", stream);
 }
 
-static void PRINTF(5, 6) print_line(FILE *stream, int x, int y, const char *class,
-				    const char *format, ...)
+void svg_print(FILE *stream, int x, int y, const char *class, const char *format, ...)
 {
 	autofree char *text = NULL;
 	va_list arguments;
@@ -94,7 +85,13 @@ static void PRINTF(5, 6) print_line(FILE *stream, int x, int y, const char *clas
 	if (vasprintf(&text, format, arguments) < 0)
 		abort();
 	va_end(arguments);
-	put_line(stream, x, y, class, text);
+	svg_text(stream, x, y, class, text);
+}
+
+void svg_ground(FILE *stream, int x, int y, int width, int height)
+{
+	fprintf(stream, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"none\"/>\n",
+		x, y, width, height);
 }
 
 static void put_swatch(FILE *stream, int x, int y, int width, const char *kind, unsigned number)
@@ -103,7 +100,7 @@ static void put_swatch(FILE *stream, int x, int y, int width, const char *kind, 
 		x, y, width, kind, number);
 }
 
-static const char *size_text(char text[UNITS_TEXT_BYTES], uint64_t sectors)
+const char *svg_size(char text[UNITS_TEXT_BYTES], uint64_t sectors)
 {
 	return units_print_size(text, sectors * SECTOR_BYTES);
 }
@@ -184,8 +181,7 @@ static void put_square(FILE *stream, const struct map_picture *picture, int x, i
 	struct square square;
 
 	fill_square(&square, picture, class_of);
-	fprintf(stream, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"none\"/>\n",
-		x, y, SQUARE, SQUARE);
+	svg_ground(stream, x, y, SQUARE, SQUARE);
 	fprintf(stream, "<g transform=\"translate(%d %d) scale(%d)\" "
 		"shape-rendering=\"crispEdges\">\n", x, y, SQUARE / (int)picture->side);
 	put_classes(stream, &square, letter, classes);
@@ -205,15 +201,15 @@ static void put_kinds_legend(FILE *stream, const struct map *map,
 
 	for (unsigned kind = 0; kind < MAP_KINDS; kind++, y += LINE) {
 		put_swatch(stream, x, y - 10, 12, "k", kind);
-		put_line(stream, x + 20, y, "", map_kind_names[kind]);
-		print_line(stream, x + 170, y, "r", "%" PRIu64, figures->buckets[kind]);
-		print_line(stream, x + SQUARE, y, "m r", "%s",
-			   size_text(size, figures->buckets[kind] * map->bucket_sectors));
+		svg_text(stream, x + 20, y, "", map_kind_names[kind]);
+		svg_print(stream, x + 170, y, "r", "%" PRIu64, figures->buckets[kind]);
+		svg_print(stream, x + SQUARE, y, "m r", "%s",
+			   svg_size(size, figures->buckets[kind] * map->bucket_sectors));
 	}
-	put_line(stream, x + 20, y, "m", "all buckets");
-	print_line(stream, x + 170, y, "m r", "%" PRIu64, map->buckets);
-	print_line(stream, x + SQUARE, y, "m r", "%s",
-		   size_text(size, map->buckets * map->bucket_sectors));
+	svg_text(stream, x + 20, y, "m", "all buckets");
+	svg_print(stream, x + 170, y, "m r", "%" PRIu64, map->buckets);
+	svg_print(stream, x + SQUARE, y, "m r", "%s",
+		   svg_size(size, map->buckets * map->bucket_sectors));
 }
 
 static void put_ramp(FILE *stream, int x, int y, const char *letter)
@@ -230,15 +226,15 @@ static void put_age_legend(FILE *stream, const struct map *map,
 
 	put_ramp(stream, x, y, "a");
 	if (!figures->data_buckets) {
-		put_line(stream, x, y + LINE, "m", "no bucket has data");
+		svg_text(stream, x, y + LINE, "m", "no bucket has data");
 		return;
 	}
 	units_print_size(newest, map_idle_bytes(map, figures->highest));
 	units_print_size(oldest, map_idle_bytes(map, figures->lowest));
-	put_line(stream, x, y + LINE, "", "newest");
-	put_line(stream, x + SQUARE, y + LINE, "r", "oldest");
-	print_line(stream, x, y + 2 * LINE, "", "last used %s to %s ago:", newest, oldest);
-	put_line(stream, x, y + 3 * LINE, "m", "bytes read and written since then");
+	svg_text(stream, x, y + LINE, "", "newest");
+	svg_text(stream, x + SQUARE, y + LINE, "r", "oldest");
+	svg_print(stream, x, y + 2 * LINE, "", "last used %s to %s ago:", newest, oldest);
+	svg_text(stream, x, y + 3 * LINE, "m", "bytes read and written since then");
 }
 
 static void put_full_legend(FILE *stream, const struct map *map,
@@ -249,13 +245,13 @@ static void put_full_legend(FILE *stream, const struct map *map,
 	uint64_t live = figures->clean_sectors + figures->dirty_sectors;
 
 	put_ramp(stream, x, y, "f");
-	put_line(stream, x, y + LINE, "", "0 %");
-	put_line(stream, x + SQUARE, y + LINE, "r", "100 % live data");
-	print_line(stream, x, y + 2 * LINE, "", "live: clean %s, dirty %s",
-		   size_text(clean, figures->clean_sectors),
-		   size_text(dirty, figures->dirty_sectors));
+	svg_text(stream, x, y + LINE, "", "0 %");
+	svg_text(stream, x + SQUARE, y + LINE, "r", "100 % live data");
+	svg_print(stream, x, y + 2 * LINE, "", "live: clean %s, dirty %s",
+		   svg_size(clean, figures->clean_sectors),
+		   svg_size(dirty, figures->dirty_sectors));
 	if (room)
-		print_line(stream, x, y + 3 * LINE, "m", "%.1f %% of all buckets with data",
+		svg_print(stream, x, y + 3 * LINE, "m", "%.1f %% of all buckets with data",
 			   live * 100.0 / room);
 }
 
@@ -266,119 +262,46 @@ static void put_squares(FILE *stream, const struct map *map)
 	struct map_picture picture;
 
 	map_picture_make(&picture, map, MAP_SIDE_MAX);
-	put_line(stream, first, SET_TOP - 12, "b", "buckets by use");
-	put_line(stream, second, SET_TOP - 12, "b", "last use of data");
-	put_line(stream, third, SET_TOP - 12, "b", "how full of live data");
+	svg_text(stream, first, SET_TOP - 12, "b", "buckets by use");
+	svg_text(stream, second, SET_TOP - 12, "b", "last use of data");
+	svg_text(stream, third, SET_TOP - 12, "b", "how full of live data");
 	put_square(stream, &picture, first, SET_TOP, "k", MAP_KINDS, class_of_kind);
 	put_square(stream, &picture, second, SET_TOP, "a", MAP_SHADES, class_of_age);
 	put_square(stream, &picture, third, SET_TOP, "f", MAP_SHADES, class_of_fullness);
 	put_kinds_legend(stream, map, &picture.figures, first, legend);
 	put_age_legend(stream, map, &picture.figures, second, legend);
 	put_full_legend(stream, map, &picture.figures, third, legend);
-	print_line(stream, second, legend + 5 * LINE, "m",
+	svg_print(stream, second, legend + 5 * LINE, "m",
 		   "A cell stands for %s%" PRIu64 " bucket%s on a Hilbert curve:",
 		   map->buckets % picture.cells ? "about " : "", map->buckets / picture.cells,
 		   map->buckets / picture.cells > 1 ? "s" : "");
-	put_line(stream, second, legend + 6 * LINE, "m",
+	svg_text(stream, second, legend + 6 * LINE, "m",
 		 "bucket 0 is at the top left, the last one at the top right.");
 	map_picture_done(&picture);
-}
-
-/* ---- volumes ---- */
-
-/* At least a pixel where there is anything. */
-static unsigned pixels(uint64_t sectors, const struct map_volume *volume, unsigned top)
-{
-	uint64_t whole = volume->stretch_sectors * top / 100;
-	uint64_t height = whole ? sectors * COLUMN_HEIGHT / whole : 0;
-
-	return clamp_u64(height, sectors ? 1 : 0, COLUMN_HEIGHT);
-}
-
-static void put_columns(FILE *stream, const struct map_volume *volume, unsigned top, bool dirty)
-{
-	fprintf(stream, "<path class=\"k%d\" d=\"", dirty ? MAP_DIRTY : MAP_CLEAN);
-	for (unsigned i = 0; i < volume->stretches; i++) {
-		const struct map_stretch *stretch = &volume->stretch[i];
-		unsigned low = pixels(stretch->dirty_sectors, volume, top);
-		unsigned high = pixels(stretch->dirty_sectors + stretch->clean_sectors, volume,
-				       top);
-		unsigned bottom = COLUMN_HEIGHT - (dirty ? 0 : low);
-		unsigned height = dirty ? low : high - low;
-
-		if (height)
-			fprintf(stream, "M%u %uh1v-%uh-1z%s", i, bottom, height,
-				i % 8 == 7 ? "\n" : "");
-	}
-	fputs("\"/>\n", stream);
-}
-
-enum { NAME_SHOWN = 50 };
-
-/* The end of a long name says most. */
-static const char *end_of_name(const char *name)
-{
-	size_t length = strlen(name);
-
-	if (length <= NAME_SHOWN)
-		return name;
-	name += length - NAME_SHOWN + strlen("...");
-	while ((*name & 0xc0) == 0x80)		/* the rest of a character */
-		name++;
-	return name;
-}
-
-static void put_volume_head(FILE *stream, const struct map_volume *volume, int y)
-{
-	const char *name = end_of_name(volume->name);
-	char size[UNITS_TEXT_BYTES], clean[UNITS_TEXT_BYTES], dirty[UNITS_TEXT_BYTES];
-
-	print_line(stream, MARGIN, y, "b", "%s%s", name == volume->name ? "" : "...", name);
-	print_line(stream, MARGIN + COLUMN_WIDTH, y, "r", "clean %s, dirty %s in the cache, of %s",
-		   size_text(clean, volume->clean_sectors), size_text(dirty, volume->dirty_sectors),
-		   volume->sectors ? size_text(size, volume->sectors) : "an unknown size");
-}
-
-static void put_volume(FILE *stream, const struct map_volume *volume, int y)
-{
-	unsigned top = map_top_percent(volume), stretches = max_u64(volume->stretches, 1);
-	char end[UNITS_TEXT_BYTES];
-	int bottom = y + 10 + COLUMN_HEIGHT;
-
-	put_volume_head(stream, volume, y);
-	fprintf(stream, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" class=\"none\"/>\n",
-		MARGIN, y + 10, COLUMN_WIDTH, COLUMN_HEIGHT);
-	fprintf(stream, "<g transform=\"translate(%d %d) scale(%.4f 1)\" "
-		"shape-rendering=\"crispEdges\">\n", MARGIN, y + 10,
-		(double)COLUMN_WIDTH / stretches);
-	put_columns(stream, volume, top, true);
-	put_columns(stream, volume, top, false);
-	fputs("</g>\n", stream);
-	put_line(stream, MARGIN, bottom + 16, "m", "0");
-	print_line(stream, MARGIN + COLUMN_WIDTH / 2 - 170, bottom + 16, "m",
-		   "by address; a column is %s; its full height is %u %% cached",
-		   size_text(end, volume->stretch_sectors), top);
-	print_line(stream, MARGIN + COLUMN_WIDTH, bottom + 16, "m r", "%s",
-		   size_text(end, volume->sectors ? volume->sectors :
-						    stretches * volume->stretch_sectors));
 }
 
 /* ---- a set, a page ---- */
 
 static int set_height(const struct map *map)
 {
-	return VOLUMES_TOP + (int)map->volumes * VOLUME_HEIGHT + LINE;
+	int height = VOLUMES_TOP + LINE;
+
+	for (unsigned i = 0; i < map->volumes; i++)
+		height += svg_volume_height(map->volume[i]);
+	return height;
 }
 
 static void put_set(FILE *stream, const struct map_page *page, const struct map *map, int y)
 {
 	fprintf(stream, "<g transform=\"translate(0 %d)\">\n", y);
-	print_line(stream, MARGIN, 28, "h", "set %s", map->uuid);
-	print_line(stream, WIDTH - MARGIN, 28, "m r", "%s%s", page->time,
+	svg_print(stream, MARGIN, 28, "h", "set %s", map->uuid);
+	svg_print(stream, WIDTH - MARGIN, 28, "m r", "%s%s", page->time,
 		   map->is_live ? ", while mounted" : "");
 	put_squares(stream, map);
-	for (unsigned i = 0; i < map->volumes; i++)
-		put_volume(stream, map->volume[i], VOLUMES_TOP + (int)i * VOLUME_HEIGHT + 14);
+	for (unsigned i = 0, at = VOLUMES_TOP; i < map->volumes; i++) {
+		svg_volume(stream, map->volume[i], at);
+		at += svg_volume_height(map->volume[i]);
+	}
 	fputs("</g>\n", stream);
 }
 

@@ -214,6 +214,27 @@ static void put_columns(FILE *stream, const struct map_volume *volume)
 
 /* ---- all ---- */
 
+static double average_ms(uint64_t us, uint64_t requests)
+{
+	return requests ? us / 1000.0 / requests : 0;
+}
+
+static void print_hour(FILE *stream, const struct map_hour *hour)
+{
+	const struct map_interval *all = &hour->all;
+	char most[UNITS_TEXT_BYTES];
+
+	if (!hour->count)
+		return;
+	fprintf(stream, "  last hour: %" PRIu64 " reads, ", all->reads);
+	if (all->reads)
+		fprintf(stream, "%.0f %% hits, %.2f ms; ", all->hits * 100.0 / all->reads,
+			average_ms(all->read_us, all->reads));
+	fprintf(stream, "%" PRIu64 " writes, %.2f ms\n  last hour: dirty up to %s\n", all->writes,
+		average_ms(all->write_us, all->writes),
+		units_print_size(most, all->dirty_bytes));
+}
+
 static void print_volume(FILE *stream, const struct map_volume *volume, bool colours)
 {
 	char size[UNITS_TEXT_BYTES], clean[UNITS_TEXT_BYTES], dirty[UNITS_TEXT_BYTES];
@@ -221,6 +242,7 @@ static void print_volume(FILE *stream, const struct map_volume *volume, bool col
 	tool_say(stream, "%s, %s: clean %s, dirty %s in the cache", volume->name,
 		 volume->sectors ? size_text(size, volume->sectors) : "of unknown size",
 		 size_text(clean, volume->clean_sectors), size_text(dirty, volume->dirty_sectors));
+	print_hour(stream, &volume->hour);
 	if (colours && volume->stretches)
 		put_columns(stream, volume);
 }

@@ -304,6 +304,44 @@ Test(map, bad_line_of_keys_is_refused)
 	cr_expect(not(map_take_key_line(&map, "x\n")));
 }
 
+/* ---- the last hour ---- */
+
+static const char hour_text[] =
+	"age_seconds seconds dirty_bytes new read_hit read_hit_us read_miss read_miss_us "
+	"write_back write_back_us flush flush_us\n"
+	"13.6 13.6 4096 7 3 100 1 500 2 50 9 9\n"
+	"0.0 5.5 8192 7 0 0 0 0 0 0 9 9\n";
+
+Test(map, hour_has_sums_of_requests_and_latencies)
+{
+	struct map_hour hour;
+
+	map_hour_parse(&hour, hour_text);
+	cr_assert(eq(u32, hour.count, 2));
+	cr_expect(eq(u64, hour.interval[0].age_ms, 13600));
+	cr_expect(eq(u64, hour.interval[1].ms, 5500));
+	cr_expect(eq(u64, hour.interval[0].reads, 4));
+	cr_expect(eq(u64, hour.interval[0].hits, 3));
+	cr_expect(eq(u64, hour.interval[0].read_us, 800));
+	cr_expect(eq(u64, hour.interval[0].writes, 2));
+	cr_expect(eq(u64, hour.interval[0].write_us, 100));
+	cr_expect(eq(u64, hour.all.dirty_bytes, 8192));
+	map_hour_done(&hour);
+}
+
+Test(map, hour_of_an_empty_text_is_empty)
+{
+	struct map_hour hour;
+
+	map_hour_parse(&hour, "");
+	cr_expect(eq(u32, hour.count, 0));
+	map_hour_parse(&hour, "\n");
+	cr_expect(eq(u32, hour.count, 0));
+	map_hour_parse(&hour, "age_seconds\nnan -1 inf\n");
+	cr_expect(eq(u64, hour.all.reads, 0));
+	map_hour_done(&hour);
+}
+
 /* ---- what is written ---- */
 
 static char *written(void (*writer)(FILE *stream, const struct map_page *page))
