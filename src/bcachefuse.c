@@ -18,29 +18,35 @@ struct command {
 	const char *does;
 };
 
+/* In the order of --help; rows without a name are headings. */
 static const struct command commands[] = {
+	{ NULL, NULL, "Mount" },
 	{ "mount", tool_mount, "start the daemon and mount a set's volumes" },
 	{ "umount", tool_umount, "unmount and wait until the devices are closed" },
-	{ "format", tool_format, "write the superblocks of new cache and backing devices" },
-	{ "show", tool_show, "print superblocks" },
-	{ "convert", tool_convert, "make a backing device of a plain one, and back" },
-	{ "overlay", tool_overlay, "show an overlay of a mount, or bring it into the members" },
-	{ "check", tool_check, "look for faults in a set that is not mounted" },
-	{ "repair", tool_repair, "mend what check finds, with a way back" },
-	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
-	{ "export", tool_export, "copy a volume out of members that are only read" },
-	{ "import", tool_import, "write dirty data that export took out to their backing device" },
+	{ NULL, NULL, "What is mounted: is it well, what is it doing" },
 	{ "status", tool_status, "print what mounted sets are doing, and whether they are well" },
-	{ "map", tool_map, "show what is where in a cache, as pictures" },
 	{ "top", tool_top, "show requests, hits and latencies as they come" },
 	{ "wait", tool_wait, "wait until a volume is clean, detached or idle" },
+	{ "map", tool_map, "show what is where in a cache, as pictures" },
+	{ NULL, NULL, "Change what is mounted" },
 	{ "attach", tool_attach, "give a mounted volume a cache" },
 	{ "detach", tool_detach, "write back and take a mounted volume out of its set" },
 	{ "register", tool_register, "add a member to what is mounted" },
 	{ "stop", tool_stop, "close a mounted volume or set" },
 	{ "set", tool_set, "change settings of a mounted volume or set" },
 	{ "ctl", tool_ctl, "read and write control files of a mounted set" },
+	{ NULL, NULL, "Members that nobody has mounted" },
+	{ "show", tool_show, "print superblocks" },
+	{ "check", tool_check, "look for faults in a set that is not mounted" },
+	{ "repair", tool_repair, "mend what check finds, with a way back" },
+	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
+	{ "export", tool_export, "copy a volume out of members that are only read" },
+	{ "import", tool_import, "write dirty data that export took out to their backing device" },
 	{ "dump", tool_not_yet, NULL },
+	{ NULL, NULL, "Make members; overlays of a mount" },
+	{ "format", tool_format, "write the superblocks of new cache and backing devices" },
+	{ "convert", tool_convert, "make a backing device of a plain one, and back" },
+	{ "overlay", tool_overlay, "show an overlay of a mount, or bring it into the members" },
 };
 
 /* The names by which mount(8) and umount(8) call the program. */
@@ -54,7 +60,7 @@ static const struct command helpers[] = {
 static const struct command *find(const struct command *list, size_t count, const char *name)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!strcmp(list[i].name, name))
+		if (list[i].name && !strcmp(list[i].name, name))
 			return &list[i];
 	return NULL;
 }
@@ -62,11 +68,13 @@ static const struct command *find(const struct command *list, size_t count, cons
 static void print_usage(FILE *stream)
 {
 	fputs("Usage: bcachefuse COMMAND [OPTION]... [ARGUMENT]...\n"
-	      "Linux bcache without the kernel module.\n"
-	      "\n", stream);
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (commands[i].does)
+	      "Linux bcache without the kernel module.\n", stream);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!commands[i].name)
+			fprintf(stream, "\n%s:\n", commands[i].does);
+		else if (commands[i].does)
 			fprintf(stream, "  %-8s %s\n", commands[i].name, commands[i].does);
+	}
 	fputs("\n"
 	      "  -h, --help     print this help; with a command, that command's\n"
 	      "  -V, --version  print the versions of bcachefuse and of its libraries\n", stream);
