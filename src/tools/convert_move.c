@@ -19,7 +19,8 @@
  * (CONVERT-2) The slot of a piece is not that of the piece before, and records have two places in
  *     turn.  So at any moment one record and its slot are whole.
  * (CONVERT-3) The last sector makes the device valid.  Its content tells whether it was written:
- *     then the device may be in use again, and only the records are erased.
+ *     then the device may be in use again, and only the records are erased, whatever the record
+ *     says; the newest one last, so that the one before it never counts again.
  * (CONVERT-4) The note makes the device invalid, first of all by the one sector that made it valid.
  *     Before that the device may be used, although there is a record: then the head in the journal
  *     is old, and the move begins anew.
@@ -222,20 +223,25 @@ static uint64_t first_sector(const struct move *move)
 	return move->is_back ? SUPERBLOCK_OFFSET : move->magic_offset;
 }
 
-/* Does that sector have what the note has there?  Down, the note is followed by zeros. */
-static bool has_note(const struct move *move)
+/* Is this what the note has at that sector?  It is followed by zeros. */
+static bool is_note(const struct move *move, uint64_t at, const char sector[512])
 {
 	union {
 		struct note_disk note;
 		char bytes[SUPERBLOCK_OFFSET + 512];
 	} blank = { .bytes = { 0 } };
+
+	assert(at + 512 <= sizeof(blank));
+	note_fill(move, &blank.note);
+	return !memcmp(sector, blank.bytes + at, 512);
+}
+
+static bool has_note(const struct move *move)
+{
 	uint64_t at = first_sector(move);
 	char found[512];
 
-	assert(at + sizeof(found) <= sizeof(blank));
-	note_fill(move, &blank.note);
-	return !device_read_now(move->device, found, at / 512, 1) &&
-	       !memcmp(found, blank.bytes + at, sizeof(found));
+	return !device_read_now(move->device, found, at / 512, 1) && is_note(move, at, found);
 }
 
 /*
@@ -265,13 +271,29 @@ bool move_find(struct move *move)
 	return best && has_begun(move);
 }
 
+/*
+ * CONVERT-3.  The place of a record that is not there may be in use, by a file system that has
+ * grown.
+ */
+static int record_erase(struct move *move, unsigned place)
+{
+	struct record_disk disk;
+	uint64_t at = records_at(move) + place * BLOCK_BYTES;
+	int failed = io(move, move->journal, false, &disk, at, sizeof(disk));
+
+	if (failed || !record_is_valid(move, &disk, place) ||
+	    memcmp(disk.id, move->id, sizeof(disk.id)))
+		return failed;
+	memset(&disk, 0, sizeof(disk));
+	failed = io(move, move->journal, true, &disk, at, sizeof(disk));
+	return failed ? failed : flush_one(move, move->journal);
+}
+
 static int records_erase(struct move *move)
 {
-	char *zeros = buffer_new(2 * BLOCK_BYTES);
-	int failed = io(move, move->journal, true, zeros, records_at(move), 2 * BLOCK_BYTES);
+	int failed = record_erase(move, (move->sequence + 1) % 2);
 
-	buffer_free(zeros);
-	return failed ? failed : flush_one(move, move->journal);
+	return failed ? failed : record_erase(move, move->sequence % 2);
 }
 
 /* ---- the beginning ---- */
@@ -529,6 +551,21 @@ static void spoil(const struct move *move, char *sector)
 		sector[MAGIC_OFFSET + i] ^= 0xff;
 }
 
+/* CONVERT-3: neither the note nor what it is until the last moment. */
+static int look_at_last(struct move *move, bool *is_written)
+{
+	char *start = buffer_new(HEAD_BYTES);
+	char found[512];
+	uint64_t at = last_sector(move);
+	int failed = io(move, move->device, false, found, at, sizeof(found));
+
+	fill_start(move, start);
+	spoil(move, start + at);
+	*is_written = !failed && !is_note(move, at, found) && memcmp(found, start + at, 512);
+	buffer_free(start);
+	return failed;
+}
+
 static int head_write(struct move *move)
 {
 	char *start = buffer_new(HEAD_BYTES);
@@ -545,22 +582,31 @@ static int head_write(struct move *move)
 	return failed ? failed : record_write(move);
 }
 
-/* CONVERT-3 */
 static int last_write(struct move *move)
 {
 	char *start = buffer_new(HEAD_BYTES);
-	char found[512], wanted[512];
 	uint64_t at = last_sector(move);
-	int failed = io(move, move->device, false, found, at, 512);
+	int failed;
 
 	fill_start(move, start);
-	memcpy(wanted, start + at, 512);
-	spoil(move, start + at);
-	if (!failed && !memcmp(found, start + at, 512))
-		failed = io(move, move->device, true, wanted, at, 512);
+	failed = io(move, move->device, true, start + at, at, 512);
 	if (!failed)
 		failed = flush_one(move, move->device);
 	buffer_free(start);
+	return failed;
+}
+
+static int end(struct move *move)
+{
+	bool is_written;
+	int failed = look_at_last(move, &is_written);
+
+	if (!failed && !is_written && move->state == MOVE_HEAD)
+		failed = head_write(move);
+	if (!failed && !is_written)
+		failed = last_write(move);
+	if (!failed && is_written)
+		failed = flush_one(move, move->device);
 	return failed ? failed : records_erase(move);
 }
 
@@ -574,9 +620,5 @@ int move_run(struct move *move, struct error *error)
 	failed = head_read(move);
 	if (!failed && move->state == MOVE_MOVING)
 		failed = body_move(move);
-	if (!failed && move->state == MOVE_HEAD)
-		failed = head_write(move);
-	if (!failed && move->state == MOVE_LAST)
-		failed = last_write(move);
-	return failed;
+	return failed ? failed : end(move);
 }

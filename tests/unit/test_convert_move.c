@@ -339,3 +339,52 @@ Test(convert_move, leaves_nothing_valid_when_the_note_is_torn)
 		cr_assert(zero(int, live(true, 100000)));
 	}
 }
+
+static bool has_record(void)
+{
+	struct error error = { .code = 0 };
+	struct move move = { .quiet = true };
+	bool is_found;
+
+	cr_assert(zero(int, device_open(&move.device, path, DEVICE_READ_WRITE, &error)));
+	move.journal = move.device;
+	is_found = move_find(&move);
+	device_close(move.device);
+	return is_found;
+}
+
+/* The power is cut while the records are erased; the device is valid, and is used. */
+static void use_after_the_last_sector(bool is_back, unsigned calls)
+{
+	char sector[SECTOR];
+	unsigned at = (is_back ? 0 : OFFSET_SECTORS) + 3;
+
+	cr_assert(ne(int, live(is_back, calls), 0));
+	cr_assert(is_complete_at(is_back ? 0 : OFFSET_SECTORS));
+	if (!is_done(is_back))
+		return;
+	stamp(sector, NEW);
+	pwrite(raw, sector, SECTOR, at * SECTOR);
+	if (has_record())
+		cr_assert(zero(int, live(is_back, 100000)));
+	cr_expect(has_number(at, NEW), "seed %u, back %d", (unsigned)seed, is_back);
+	stamp(sector, 3 + 1);
+	pwrite(raw, sector, SECTOR, at * SECTOR);
+	cr_expect(is_complete_at(is_back ? 0 : OFFSET_SECTORS));
+}
+
+/* CONVERT-3 */
+Test(convert_move, leaves_a_device_alone_that_was_used_after_the_last_sector)
+{
+	unsigned calls[2] = { calls_of(false), calls_of(true) };
+
+	for (unsigned i = 0; i < 200; i++) {
+		bool is_back = i % 2;
+
+		seed = i / 2 * 7919;
+		draw(2);
+		use_after_the_last_sector(is_back, calls[is_back] - 1 - i / 2 % 4);
+		if (!is_done(is_back) || has_record())
+			cr_assert(zero(int, live(is_back, 100000)));
+	}
+}
