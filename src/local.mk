@@ -360,7 +360,9 @@ tools_sources = \
 	src/tools/convert.c \
 	src/tools/convert.h \
 	src/tools/convert_fs.c \
+	src/tools/convert_internal.h \
 	src/tools/convert_move.c \
+	src/tools/convert_start.c \
 	src/tools/ctl.c \
 	src/tools/daemonize.c \
 	src/tools/daemonize.h \

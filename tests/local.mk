@@ -162,6 +162,7 @@ tests_unit_test_fuse_transport_LDADD = $(LDADD) $(FUSE_LIBS)
 tests_unit_test_convert_move_SOURCES = \
 	tests/unit/test_convert_move.c \
 	src/tools/convert_move.c \
+	src/tools/convert_start.c \
 	$(NULL)
 tests_unit_test_convert_move_LDADD = $(LDADD) $(UUID_LIBS)
 tests_unit_test_tools_progress_SOURCES = tests/unit/test_tools_progress.c src/tools/progress.c

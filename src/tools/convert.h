@@ -1,6 +1,6 @@
 /*
  * The parts of the command `convert`: file systems and their sizes (convert_fs.c), and moving them
- * by a few sectors in place (convert_move.c).
+ * by a few sectors in place (convert_move.c, convert_start.c).
  */
 #pragma once
 

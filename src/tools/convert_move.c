@@ -12,7 +12,8 @@
  *	MOVING --body moved--> HEAD --head and superblock, but one sector--> LAST --> no record
  *
  * While the body moves, neither the file system nor the bcache device may be used by anybody.  So
- * its head, with the superblock, is kept in the journal; meanwhile the device has a note there.
+ * its head, with the superblock, is kept in the journal; meanwhile the device has a note there
+ * (convert_start.c).
  *
  * (CONVERT-1) Before a record is written, what it relies on is durable: the piece in its slot, and
  *     the piece before it at its new place.
@@ -36,21 +37,15 @@
 #include "base/crc64.h"
 #include "base/numbers.h"
 #include "io/buffer.h"
-#include "tools/convert.h"
+#include "tools/convert_internal.h"
 #include "tools/tools.h"
 
 enum {
-	BLOCK_BYTES = 4096,
-	HEAD_BYTES = 128 << 10,
 	PIECE_MIN_BYTES = 64 << 10,
 	PIECE_MAX_BYTES = 16 << 20,
 	RECORD_VERSION = 1,
-	SUPERBLOCK_OFFSET = SUPERBLOCK_SECTOR * 512,
-	MAGIC_OFFSET = offsetof(struct superblock_disk, magic),
 	PROGRESS_S = 10,
 };
-
-enum { MOVE_MOVING = 1, MOVE_HEAD, MOVE_LAST };
 
 #define RECORD_MAGIC "bcachefuseconvrt"		/* 16 bytes, without the end */
 
@@ -72,20 +67,10 @@ struct record_disk {
 } __attribute__((packed));
 _Static_assert(sizeof(struct record_disk) == BLOCK_BYTES, "format of the journal");
 
-struct note_disk {
-	char text[BLOCK_BYTES - 16];
-	uint8_t id[16];
-};
-_Static_assert(sizeof(struct note_disk) == BLOCK_BYTES, "format of the note");
-
-static const char note_text[] =
-	"bcachefuse convert: this device is half converted.  Nothing is lost: run the same command "
-	"again, with the same --journal if it had one.\n";
-
 /* ---- reading and writing ---- */
 
-static int io(struct move *move, struct device *device, bool write, void *data, uint64_t at,
-	      uint64_t bytes)
+int move_io(struct move *move, struct device *device, bool write, void *data, uint64_t at,
+	    uint64_t bytes)
 {
 	int failed = write ? device_write_now(device, data, at / 512, bytes / 512)
 			   : device_read_now(device, data, at / 512, bytes / 512);
@@ -178,7 +163,7 @@ static int record_write(struct move *move)
 	memcpy(disk.id, move->id, sizeof(disk.id));
 	disk.checksum = le64_of(record_checksum(&disk));
 	if (!failed)
-		failed = io(move, move->journal, true, &disk,
+		failed = move_io(move, move->journal, true, &disk,
 			    records_at(move) + move->sequence % 2 * BLOCK_BYTES, sizeof(disk));
 	return failed ? failed : flush_one(move, move->journal);
 }
@@ -210,48 +195,14 @@ static void record_take(struct move *move, const struct record_disk *disk)
 	memcpy(move->id, disk->id, sizeof(move->id));
 }
 
-static void note_fill(const struct move *move, struct note_disk *note)
-{
-	memset(note, 0, sizeof(*note));
-	memcpy(note->text, note_text, sizeof(note_text));
-	memcpy(note->id, move->id, sizeof(note->id));
-}
-
-/* The sector that made the device valid before the move. */
-static uint64_t first_sector(const struct move *move)
-{
-	return move->is_back ? SUPERBLOCK_OFFSET : move->magic_offset;
-}
-
-/* Is this what the note has at that sector?  It is followed by zeros. */
-static bool is_note(const struct move *move, uint64_t at, const char sector[512])
-{
-	union {
-		struct note_disk note;
-		char bytes[SUPERBLOCK_OFFSET + 512];
-	} blank = { .bytes = { 0 } };
-
-	assert(at + 512 <= sizeof(blank));
-	note_fill(move, &blank.note);
-	return !memcmp(sector, blank.bytes + at, 512);
-}
-
-static bool has_note(const struct move *move)
-{
-	uint64_t at = first_sector(move);
-	char found[512];
-
-	return !device_read_now(move->device, found, at / 512, 1) && is_note(move, at, found);
-}
-
 /*
  * CONVERT-4.  A journal in a file may be that of another device, whose head nobody else has: that
- * one is not written again (check_device()).
+ * one is not written again (start_check()).
  */
 static bool has_begun(const struct move *move)
 {
 	return move->journal != move->device || move->state != MOVE_MOVING || move->bytes ||
-	       has_note(move);
+	       start_has_note(move);
 }
 
 bool move_find(struct move *move)
@@ -279,13 +230,13 @@ static int record_erase(struct move *move, unsigned place)
 {
 	struct record_disk disk;
 	uint64_t at = records_at(move) + place * BLOCK_BYTES;
-	int failed = io(move, move->journal, false, &disk, at, sizeof(disk));
+	int failed = move_io(move, move->journal, false, &disk, at, sizeof(disk));
 
 	if (failed || !record_is_valid(move, &disk, place) ||
 	    memcmp(disk.id, move->id, sizeof(disk.id)))
 		return failed;
 	memset(&disk, 0, sizeof(disk));
-	failed = io(move, move->journal, true, &disk, at, sizeof(disk));
+	failed = move_io(move, move->journal, true, &disk, at, sizeof(disk));
 	return failed ? failed : flush_one(move, move->journal);
 }
 
@@ -325,23 +276,23 @@ int move_begin(struct move *move, uint64_t piece, struct error *error)
 	assert(move->length >= 2 * HEAD_BYTES);
 	assert(move->journal != move->device || move->area >= move->offset + move->length);
 	buffers_new(move);
-	failed = io(move, move->device, false, move->head, move->is_back ? move->offset : 0,
+	failed = move_io(move, move->device, false, move->head, move->is_back ? move->offset : 0,
 		    HEAD_BYTES);
 	move->head_checksum = crc64(move->head, HEAD_BYTES);
 	if (!failed)
-		failed = io(move, move->journal, true, move->head, head_at(move), HEAD_BYTES);
+		failed = move_io(move, move->journal, true, move->head, head_at(move), HEAD_BYTES);
 	if (!failed)
-		failed = io(move, move->journal, true, &move->superblock, superblock_at(move),
+		failed = move_io(move, move->journal, true, &move->superblock, superblock_at(move),
 			    SUPERBLOCK_BYTES);
 	return failed ? failed : record_write(move);
 }
 
 static int head_read(struct move *move)
 {
-	int failed = io(move, move->journal, false, move->head, head_at(move), HEAD_BYTES);
+	int failed = move_io(move, move->journal, false, move->head, head_at(move), HEAD_BYTES);
 
 	if (!failed)
-		failed = io(move, move->journal, false, &move->superblock, superblock_at(move),
+		failed = move_io(move, move->journal, false, &move->superblock, superblock_at(move),
 			    SUPERBLOCK_BYTES);
 	if (!failed && crc64(move->head, HEAD_BYTES) != move->head_checksum)
 		failed = error_set(move->error, EUCLEAN, "%s: the journal is damaged",
@@ -349,70 +300,28 @@ static int head_read(struct move *move)
 	return failed;
 }
 
-bool move_is_half_way(struct device *device)
-{
-	struct note_disk note;
-
-	return !device_read_now(device, &note, 0, sizeof(note) / 512) &&
-	       !memcmp(note.text, note_text, sizeof(note_text));
-}
-
 /*
- * A journal in a file must be that of this device: where the note is to be, each sector has that or
- * what was there before.  Down, the superblock is compared; what is before it may be anything.
+ * Nobody can use the device from now on.  Down, its data begin behind the superblock.  The id is
+ * there before all else is gone (START-2).
  */
-static int check_device(struct move *move)
-{
-	char *noted = buffer_new(SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES), *found = move->buffer;
-	const char *before = move->is_back ? (char *)&move->superblock : move->head;
-	uint64_t at = move->is_back ? SUPERBLOCK_OFFSET : 0;
-	int failed = io(move, move->device, false, found, at, BLOCK_BYTES);
-
-	note_fill(move, (struct note_disk *)noted);
-	for (unsigned i = 0; i < BLOCK_BYTES && !failed; i += 512)
-		if (memcmp(found + i, noted + at + i, 512) && memcmp(found + i, before + i, 512))
-			failed = error_set(move->error, EINVAL, "%s: is not the device whose move "
-					   "%s is the journal of", device_path(move->device),
-					   device_path(move->journal));
-	buffer_free(noted);
-	return failed;
-}
-
-/*
- * Has the device been used since the record of the beginning?  In a file the head may be old then;
- * and where pieces have moved, the note is durable.
- */
-static int check_note(struct move *move)
-{
-	bool is_old;
-	int failed;
-
-	if (has_note(move))
-		return 0;
-	failed = io(move, move->device, false, move->buffer, move->is_back ? move->offset : 0,
-		    PIECE_MIN_BYTES);
-	is_old = memcmp(move->buffer, move->head, PIECE_MIN_BYTES);
-	if (!failed && (is_old || move->bytes))
-		failed = error_set(move->error, EINVAL, "%s: was changed since its conversion "
-				   "was begun, and the journal has old data of it: remove that, or "
-				   "write zeros to the last 8 KiB of %s",
-				   device_path(move->device), device_path(move->journal));
-	return failed;
-}
-
-/* Nobody can use the device from now on.  Down, its data begin behind the superblock. */
 static int note_write(struct move *move)
 {
 	uint64_t bytes = move->is_back ? SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES : HEAD_BYTES;
+	uint64_t first = start_first_sector(move);
 	char *blank = buffer_new(bytes);
 	int failed;
 
-	note_fill(move, (struct note_disk *)blank);
-	failed = io(move, move->device, true, blank + first_sector(move), first_sector(move), 512);
+	start_fill_note(move, blank);
+	failed = move_io(move, move->device, true, blank + first, first, 512);
 	if (!failed)
 		failed = flush_one(move, move->device);		/* CONVERT-4 */
 	if (!failed)
-		failed = io(move, move->device, true, blank, 0, bytes);
+		failed = move_io(move, move->device, true, blank, 0, BLOCK_BYTES);
+	if (!failed)
+		failed = flush_one(move, move->device);
+	if (!failed)
+		failed = move_io(move, move->device, true, blank + BLOCK_BYTES, BLOCK_BYTES,
+				 bytes - BLOCK_BYTES);
 	if (!failed)
 		failed = flush_one(move, move->device);
 	buffer_free(blank);
@@ -453,18 +362,18 @@ static bool next_piece(struct move *move)
 
 static int piece_write(struct move *move)
 {
-	return io(move, move->device, true, move->buffer, place_after(move, move->position),
+	return move_io(move, move->device, true, move->buffer, place_after(move, move->position),
 		  move->bytes);
 }
 
 static int piece_move(struct move *move)
 {
-	int failed = io(move, move->device, false, move->buffer,
+	int failed = move_io(move, move->device, false, move->buffer,
 			place_before(move, move->position), move->bytes);
 
 	move->checksum = crc64(move->buffer, move->bytes);
 	if (!failed)
-		failed = io(move, move->journal, true, move->buffer, slot_at(move, move->slot),
+		failed = move_io(move, move->journal, true, move->buffer, slot_at(move, move->slot),
 			    move->bytes);
 	if (!failed)
 		failed = record_write(move);
@@ -478,7 +387,7 @@ static int piece_again(struct move *move)
 
 	if (!move->bytes)
 		return 0;
-	failed = io(move, move->journal, false, move->buffer, slot_at(move, move->slot),
+	failed = move_io(move, move->journal, false, move->buffer, slot_at(move, move->slot),
 		    move->bytes);
 	if (!failed && crc64(move->buffer, move->bytes) != move->checksum)
 		failed = error_set(move->error, EUCLEAN, "%s: the journal is damaged",
@@ -502,12 +411,8 @@ static void say_progress(const struct move *move, time_t *said)
 static int body_move(struct move *move)
 {
 	time_t said = time(NULL);
-	int failed = move->journal == move->device ? 0 : check_device(move);
+	int failed = note_write(move);
 
-	if (!failed)
-		failed = check_note(move);
-	if (!failed)
-		failed = note_write(move);
 	if (!failed)
 		failed = piece_again(move);
 	while (!failed && next_piece(move)) {
@@ -526,57 +431,18 @@ static int body_move(struct move *move)
 
 /* ---- the end ---- */
 
-/* The device as it begins when all is done, up to the end of the head; how many bytes. */
-static uint64_t fill_start(const struct move *move, char *start)
-{
-	if (move->is_back) {
-		memcpy(start, move->head, HEAD_BYTES);
-		return HEAD_BYTES;
-	}
-	memcpy(start + SUPERBLOCK_OFFSET, &move->superblock, SUPERBLOCK_BYTES);
-	return SUPERBLOCK_OFFSET + SUPERBLOCK_BYTES;
-}
-
-static uint64_t last_sector(const struct move *move)
-{
-	return move->is_back ? move->magic_offset : SUPERBLOCK_OFFSET;
-}
-
-/* Makes the last sector one that nobody takes for a superblock; of ours only the magic differs. */
-static void spoil(const struct move *move, char *sector)
-{
-	if (move->is_back)
-		memset(sector, 0, 512);
-	for (unsigned i = 0; !move->is_back && i < 16; i++)
-		sector[MAGIC_OFFSET + i] ^= 0xff;
-}
-
-/* CONVERT-3: neither the note nor what it is until the last moment. */
-static int look_at_last(struct move *move, bool *is_written)
-{
-	char *start = buffer_new(HEAD_BYTES);
-	char found[512];
-	uint64_t at = last_sector(move);
-	int failed = io(move, move->device, false, found, at, sizeof(found));
-
-	fill_start(move, start);
-	spoil(move, start + at);
-	*is_written = !failed && !is_note(move, at, found) && memcmp(found, start + at, 512);
-	buffer_free(start);
-	return failed;
-}
-
+/* All but the first block, which has the note until the record is durable (START-1). */
 static int head_write(struct move *move)
 {
 	char *start = buffer_new(HEAD_BYTES);
-	uint64_t bytes = fill_start(move, start);
+	uint64_t bytes = start_fill(move, start, true);
 	int failed = 0;
 
 	if (!move->is_back)
-		failed = io(move, move->device, true, move->head, move->offset, HEAD_BYTES);
-	spoil(move, start + last_sector(move));
+		failed = move_io(move, move->device, true, move->head, move->offset, HEAD_BYTES);
 	if (!failed)
-		failed = io(move, move->device, true, start, 0, bytes);
+		failed = move_io(move, move->device, true, start + BLOCK_BYTES, BLOCK_BYTES,
+				 bytes - BLOCK_BYTES);
 	buffer_free(start);
 	move->state = MOVE_LAST;
 	return failed ? failed : record_write(move);
@@ -585,27 +451,33 @@ static int head_write(struct move *move)
 static int last_write(struct move *move)
 {
 	char *start = buffer_new(HEAD_BYTES);
-	uint64_t at = last_sector(move);
+	uint64_t at = start_last_sector(move);
 	int failed;
 
-	fill_start(move, start);
-	failed = io(move, move->device, true, start + at, at, 512);
+	start_fill(move, start, true);
+	failed = move_io(move, move->device, true, start, 0, BLOCK_BYTES);
+	if (!failed)
+		failed = flush_one(move, move->device);
+	start_fill(move, start, false);
+	if (!failed)
+		failed = move_io(move, move->device, true, start + at, at, 512);
 	if (!failed)
 		failed = flush_one(move, move->device);
 	buffer_free(start);
 	return failed;
 }
 
+/* CONVERT-3 */
 static int end(struct move *move)
 {
-	bool is_written;
-	int failed = look_at_last(move, &is_written);
+	bool is_valid;
+	int failed = start_is_valid(move, &is_valid);
 
-	if (!failed && !is_written && move->state == MOVE_HEAD)
+	if (!failed && !is_valid && move->state == MOVE_HEAD)
 		failed = head_write(move);
-	if (!failed && !is_written)
+	if (!failed && !is_valid)
 		failed = last_write(move);
-	if (!failed && is_written)
+	if (!failed && is_valid)
 		failed = flush_one(move, move->device);
 	return failed ? failed : records_erase(move);
 }
@@ -618,6 +490,8 @@ int move_run(struct move *move, struct error *error)
 	if (!move->buffer)
 		buffers_new(move);
 	failed = head_read(move);
+	if (!failed)
+		failed = start_check(move);
 	if (!failed && move->state == MOVE_MOVING)
 		failed = body_move(move);
 	return failed ? failed : end(move);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ enum {
 	OFFSET_SECTORS = DATA_START_DEFAULT,
 	ROOM_SECTORS = 600,
 	DEVICE_SECTORS = OFFSET_SECTORS + LENGTH_SECTORS + ROOM_SECTORS,
+	HEAD_SECTORS = 256,			/* what the journal keeps of the file system */
 	MAGIC_SECTOR = 2,			/* as of an ext4 */
 	CHANGES_MAX = 4096,
 };
@@ -48,13 +50,23 @@ static bool is_cut(void)
 	return true;
 }
 
+/* A journal in a file loses nothing here. */
+static bool is_raw(int fd)
+{
+	struct stat one, other;
+
+	cr_assert(zero(int, fstat(fd, &one)));
+	cr_assert(zero(int, fstat(raw, &other)));
+	return one.st_ino == other.st_ino;
+}
+
 ssize_t pwrite(int fd, const void *data, size_t bytes, off_t offset)
 {
 	struct change *c = &changes[change_count];
 
 	if (is_cut())
 		return -1;
-	if (is_counting) {
+	if (is_counting && is_raw(fd)) {
 		cr_assert(lt(u32, change_count, CHANGES_MAX));
 		*c = (struct change){ offset, bytes, malloc(bytes), malloc(bytes) };
 		cr_assert(eq(i64, pread(raw, c->before, bytes, offset), (ssize_t)bytes));
@@ -73,11 +85,12 @@ static void forget_changes(void)
 	change_count = 0;
 }
 
-int fdatasync(int fd UNUSED)
+int fdatasync(int fd)
 {
 	if (is_cut())
 		return -1;
-	forget_changes();
+	if (is_raw(fd))
+		forget_changes();
 	return 0;
 }
 
@@ -271,11 +284,11 @@ Test(convert_move, loses_nothing_by_a_cut_near_the_end)
 	unsigned calls[2] = { calls_of(false), calls_of(true) };
 
 	for (seed = 1; seed < 40; seed++)
-		for (unsigned before = 0; before < 8; before++)
+		for (unsigned before = 0; before < 10; before++)
 			for (unsigned is_back = 0; is_back < 2; is_back++) {
 				uint64_t kept = seed;
 
-				seed = (kept * 8 + before) * 2 + is_back;
+				seed = (kept * 10 + before) * 2 + is_back;
 				draw(2);
 				live(is_back, calls[is_back] - before);
 				expect_no_mixture();
@@ -331,25 +344,41 @@ Test(convert_move, does_not_go_on_where_the_note_is_gone)
 Test(convert_move, leaves_nothing_valid_when_the_note_is_torn)
 {
 	for (seed = 1; seed < 40; seed++) {
-		cr_assert(ne(int, live(false, CALLS_OF_RECORD + seed % 4), 0));
+		cr_assert(ne(int, live(false, CALLS_OF_RECORD + seed % 6), 0));
 		expect_no_mixture();
 		cr_assert(zero(int, live(false, 100000)));
-		cr_assert(ne(int, live(true, CALLS_OF_RECORD + seed % 4), 0));
+		cr_assert(ne(int, live(true, CALLS_OF_RECORD + seed % 6), 0));
 		expect_no_mixture();
 		cr_assert(zero(int, live(true, 100000)));
 	}
 }
 
-static bool has_record(void)
+static void open_both(struct move *move, const char *device, const char *journal)
 {
 	struct error error = { .code = 0 };
+
+	cr_assert(zero(int, device_open(&move->device, device, DEVICE_READ_WRITE, &error)));
+	move->journal = move->device;
+	if (journal)
+		cr_assert(zero(int, device_open(&move->journal, journal, DEVICE_READ_WRITE,
+						&error)));
+}
+
+static void close_both(struct move *move)
+{
+	if (move->journal != move->device)
+		device_close(move->journal);
+	device_close(move->device);
+}
+
+static bool has_record(const char *journal)
+{
 	struct move move = { .quiet = true };
 	bool is_found;
 
-	cr_assert(zero(int, device_open(&move.device, path, DEVICE_READ_WRITE, &error)));
-	move.journal = move.device;
+	open_both(&move, path, journal);
 	is_found = move_find(&move);
-	device_close(move.device);
+	close_both(&move);
 	return is_found;
 }
 
@@ -365,7 +394,7 @@ static void use_after_the_last_sector(bool is_back, unsigned calls)
 		return;
 	stamp(sector, NEW);
 	pwrite(raw, sector, SECTOR, at * SECTOR);
-	if (has_record())
+	if (has_record(NULL))
 		cr_assert(zero(int, live(is_back, 100000)));
 	cr_expect(has_number(at, NEW), "seed %u, back %d", (unsigned)seed, is_back);
 	stamp(sector, 3 + 1);
@@ -384,7 +413,110 @@ Test(convert_move, leaves_a_device_alone_that_was_used_after_the_last_sector)
 		seed = i / 2 * 7919;
 		draw(2);
 		use_after_the_last_sector(is_back, calls[is_back] - 1 - i / 2 % 4);
-		if (!is_done(is_back) || has_record())
+		if (!is_done(is_back) || has_record(NULL))
 			cr_assert(zero(int, live(is_back, 100000)));
 	}
+}
+
+/* ---- a journal in a file, and another device of the same size ---- */
+
+static int live_with_file(const char *device, const char *journal, bool is_back, unsigned calls)
+{
+	struct error error = { .code = 0 };
+	struct move move = { .is_back = is_back, .quiet = true };
+	int failed = 0;
+
+	open_both(&move, device, journal);
+	left = calls;
+	is_counting = true;
+	if (!move_find(&move))
+		failed = begin(&move, &error);
+	if (!failed)
+		failed = move_run(&move, &error);
+	if (failed)
+		lose();
+	is_counting = false;
+	forget_changes();
+	move_done(&move);
+	close_both(&move);
+	return failed;
+}
+
+static int file_new(char name[64], uint64_t sectors)
+{
+	int fd = memfd_create("test_convert_move_other", 0);
+
+	cr_assert(zero(int, ftruncate(fd, sectors * SECTOR)));
+	snprintf(name, 64, "/proc/self/fd/%d", fd);
+	return fd;
+}
+
+/* Another device has zeros up to `from`, or from sector 8 to 15, as with a partition table. */
+static bool is_hole(unsigned sector, unsigned from)
+{
+	return from ? sector < from : sector >= 8 && sector < 16;
+}
+
+static void fill_other(int fd, unsigned from)
+{
+	char sector[SECTOR];
+
+	for (unsigned i = 0; i < DEVICE_SECTORS; i++) {
+		stamp(sector, NEW + i);
+		if (!is_hole(i, from))
+			pwrite(fd, sector, SECTOR, i * SECTOR);
+	}
+}
+
+static unsigned changed(int fd, unsigned from)
+{
+	char found[SECTOR], wanted[SECTOR];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < DEVICE_SECTORS; i++) {
+		memset(wanted, 0, SECTOR);
+		if (!is_hole(i, from))
+			stamp(wanted, NEW + i);
+		cr_assert(eq(i64, pread(fd, found, SECTOR, i * SECTOR), SECTOR));
+		count += !!memcmp(found, wanted, SECTOR);
+	}
+	return count;
+}
+
+/* After each number of calls, the journal is given another device; then the right one goes on. */
+static void take_other_devices(bool is_back, unsigned from)
+{
+	char journal[64], other[64];
+	int journal_fd = file_new(journal, ROOM_SECTORS), fd = file_new(other, DEVICE_SECTORS);
+	unsigned calls = CALLS_OF_RECORD + 1 + draw(4), refused = 0;
+
+	fill_other(fd, from);
+	while (live_with_file(path, journal, is_back, calls) && has_record(journal)) {
+		cr_assert(eq(int, live_with_file(other, journal, is_back, 100000), -EINVAL),
+			  "after %u calls", calls);
+		cr_assert(zero(u32, changed(fd, from)), "after %u calls", calls);
+		expect_no_mixture();
+		refused++;
+		calls = 1 + draw(24);
+	}
+	cr_expect(lt(u32, 3, refused));
+	cr_expect(is_complete_at(is_back ? 0 : OFFSET_SECTORS));
+	cr_expect(eq(int, is_done(is_back), true));
+	close(journal_fd);
+	close(fd);
+}
+
+/* START-1, START-2 */
+Test(convert_move, refuses_another_device)
+{
+	static const unsigned zeros[] = { 0, 8, 16, HEAD_SECTORS };
+
+	for (seed = 1; seed < 15; seed++)
+		for (unsigned i = 0; i < 4; i++) {
+			uint64_t before = seed;
+
+			take_other_devices(false, zeros[i]);
+			take_other_devices(true, zeros[i]);
+			seed = before;
+		}
 }
