@@ -318,8 +318,9 @@ static void say_done(const struct import *import)
 		tool_say(stdout, "%s: would get %s, and be detached from set %s",
 			 import->device_path, size, set);
 	else
-		tool_say(stdout, "%s: %s written; it has all data now, and is detached from set "
-			 "%s", import->device_path, size, set);
+		tool_say(stdout, "%s: %s written; it has all data%s now, and is detached from set "
+			 "%s", import->device_path, size,
+			 import->lost_ranges ? " but what the patch lacks" : "", set);
 }
 
 static int import_report(const struct import *import, int failed)
