@@ -6,6 +6,7 @@ dist_man_MANS += \
 	man/bcachefuse-check.8 \
 	man/bcachefuse-convert.8 \
 	man/bcachefuse-export.8 \
+	man/bcachefuse-forget.8 \
 	man/bcachefuse-import.8 \
 	man/bcachefuse-flush.8 \
 	man/bcachefuse-ctl.8 \

@@ -219,6 +219,7 @@ lifecycle_sources = \
 	src/lifecycle/detach.c \
 	src/lifecycle/failure.c \
 	src/lifecycle/flash.c \
+	src/lifecycle/forget.c \
 	src/lifecycle/grow.c \
 	src/lifecycle/internal.h \
 	src/lifecycle/job.c \
@@ -378,6 +379,7 @@ tools_sources = \
 	src/tools/flush.c \
 	src/tools/flush_compare.c \
 	src/tools/flush_compare.h \
+	src/tools/forget.c \
 	src/tools/format.c \
 	src/tools/format.h \
 	src/tools/format_check.c \

@@ -104,6 +104,7 @@ unit_tests = \
 	tests/unit/test_lifecycle_attach \
 	tests/unit/test_lifecycle_failure \
 	tests/unit/test_lifecycle_flash \
+	tests/unit/test_lifecycle_forget \
 	tests/unit/test_lifecycle_grow \
 	tests/unit/test_lifecycle_job \
 	tests/unit/test_lifecycle_settings \
@@ -320,6 +321,7 @@ mount_tests = \
 	tests/mount/volume_file.tap \
 	tests/tools/check.tap \
 	tests/tools/export.tap \
+	tests/tools/forget.tap \
 	tests/tools/import.tap \
 	tests/tools/flush.tap \
 	tests/tools/repair.tap \

@@ -109,6 +109,11 @@ void volume_measure(struct volume *volume, struct error *error, struct op *op);
 void volume_destroy(struct volume *volume, struct error *error, struct op *op);
 /* To be called when the last handle was closed: a volume that is stopping goes then. */
 void volume_closed(struct volume *volume);
+/*
+ * Drops what the set holds of a backing device that is not there, dirty data included, and its slot
+ * of the table (forget.c).  Gc removes the keys afterwards.
+ */
+void set_forget(struct cache_set *set, unsigned slot, struct error *error, struct op *op);
 void set_stop(struct cache_set *set, struct error *error, struct op *op);
 /* Change the superblock of the cache device (set_settings.c). */
 void set_change_replacement(struct cache_set *set, enum replacement replacement,

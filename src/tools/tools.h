@@ -46,6 +46,7 @@ int tool_flush(int argc, char **argv);
 int tool_export(int argc, char **argv);
 int tool_map(int argc, char **argv);
 int tool_import(int argc, char **argv);
+int tool_forget(int argc, char **argv);
 int tool_status(int argc, char **argv);
 int tool_top(int argc, char **argv);
 int tool_ctl(int argc, char **argv);
