@@ -150,6 +150,7 @@ check_sources = \
 repair_sources = \
 	src/repair/backing.c \
 	src/repair/compare.c \
+	src/repair/drop.c \
 	src/repair/inner.c \
 	src/repair/internal.h \
 	src/repair/journal.c \
@@ -158,6 +159,8 @@ repair_sources = \
 	src/repair/plan.c \
 	src/repair/priorities.c \
 	src/repair/repair.h \
+	src/repair/roots.c \
+	src/repair/roots.h \
 	src/repair/scan.c \
 	src/repair/scan.h \
 	src/repair/superblock.c \

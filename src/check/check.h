@@ -134,6 +134,7 @@ struct check {
 	struct check_member *member;
 	unsigned members;
 	struct check_watch *watch;
+	bool without_priorities;	/* as if their table were lost, without a word */
 	bool against_backing;		/* compare clean extents with the backing devices */
 	/* the set that is looked at, and what is found in it */
 	const struct check_member *cache;

@@ -288,6 +288,8 @@ static void read_priorities(struct check *check)
 	uint64_t first = le64_get(entry->prio_bucket[check->cache->sb.member]);
 	struct error error;
 
+	if (check->without_priorities)
+		return;
 	check->has_priorities = !space_read_table(&check->space, first, &error);
 	if (!check->has_priorities)
 		check_say(check, error.code == ENOMEM ? CHECK_NO_MEMORY : CHECK_PRIORITIES_BAD,

@@ -23,7 +23,8 @@
 
 struct inner {
 	struct repair *repair;
-	struct scan scan;
+	struct scan *scan;
+	bool takes_all;			/* also those that check came to */
 	struct check_fault fault;
 	struct scan_node **below;	/* the nodes below it, in their order */
 	unsigned count;
@@ -110,7 +111,7 @@ static bool is_below(const struct inner *inner, const struct scan_node *node)
 
 	return node->level == fault->level - 1 && node->is_interior == (fault->level > 1) &&
 	       !node->is_replaced && has_keys(node) && bucket != fault->bucket &&
-	       !check_has_visited(&inner->repair->check, bucket) &&
+	       (inner->takes_all || !check_has_visited(&inner->repair->check, bucket)) &&
 	       !is_behind(fault->from, node->from) && !is_behind(end_of(node), fault->to);
 }
 
@@ -140,18 +141,23 @@ static int drop_replaced(struct inner *inner, struct error *error)
 	return failed;
 }
 
-static int gather(struct inner *inner, struct error *error)
+static int gather_all(struct inner *inner, struct error *error)
 {
-	int failed;
 
-	inner->below = calloc(max_u64(inner->scan.nodes, 1), sizeof(struct scan_node *));
+	inner->below = calloc(max_u64(inner->scan->nodes, 1), sizeof(struct scan_node *));
 	if (!inner->below)
 		return repair_no_memory(error);
-	for (unsigned i = 0; i < inner->scan.nodes; i++)
-		if (is_below(inner, &inner->scan.node[i]))
-			inner->below[inner->count++] = &inner->scan.node[i];
+	for (unsigned i = 0; i < inner->scan->nodes; i++)
+		if (is_below(inner, &inner->scan->node[i]))
+			inner->below[inner->count++] = &inner->scan->node[i];
 	qsort(inner->below, inner->count, sizeof(*inner->below), compare_places);
-	failed = drop_replaced(inner, error);
+	return drop_replaced(inner, error);
+}
+
+static int gather(struct inner *inner, struct error *error)
+{
+	int failed = gather_all(inner, error);
+
 	if (failed || inner->count)
 		return failed;
 	return repair_refuse(error, "bucket %llu: %s; no node below it was found",
@@ -212,15 +218,37 @@ static int plan_inner(struct inner *inner, struct error *error)
 
 int repair_inner(struct repair *repair, const struct check_fault *fault, struct error *error)
 {
-	struct inner inner = { .repair = repair, .fault = *fault };
+	struct scan scan;
+	struct inner inner = { .repair = repair, .scan = &scan, .fault = *fault };
 	int failed;
 
 	if (!repair->check.has_priorities)
 		return repair_refuse(error, "bucket %llu: %s; the table of priorities is lost, too",
 				     (unsigned long long)fault->bucket, fault->error.text);
-	failed = scan_nodes(&inner.scan, repair, error) ?: gather(&inner, error) ?:
+	failed = scan_nodes(&scan, repair, error) ?: gather(&inner, error) ?:
 		 plan_inner(&inner, error);
 	free(inner.below);
-	scan_done(&inner.scan);
+	scan_done(&scan);
+	return failed;
+}
+
+int scan_leaves(struct scan *scan, struct run *leaves, struct error *error)
+{
+	struct bkey last = bkey_max();
+	struct inner inner = {
+		.repair = scan->repair, .scan = scan, .takes_all = true,
+		.fault = {
+			.level = 1, .bucket = UINT64_MAX,
+			.to = { bkey_volume(&last), bkey_end(&last) },
+			.error.text = "the root is lost",
+		},
+	};
+	int failed = gather_all(&inner, error);
+
+	if (!failed && !run_try_reserve(leaves, max_u64(inner.count, 1)))
+		failed = repair_no_memory(error);
+	for (unsigned i = 0; i < inner.count && !failed; i++)
+		run_add(leaves, &inner.below[i]->key);
+	free(inner.below);
 	return failed;
 }

@@ -49,3 +49,11 @@ typedef int repair_kind_plan(struct repair *repair, const struct check_fault *fa
 			     struct error *error);
 repair_kind_plan repair_superblock, repair_backing, repair_priorities, repair_nodes, repair_uuids,
 	repair_inner, repair_journal;
+
+/* Does the journal's end look lost, though no entry says so? */
+bool repair_lacks_end(const struct repair *repair);
+/* REPAIR-5, when no other fault is left. */
+int repair_drop_clean(struct repair *repair, struct error *error) MUST_CHECK;
+/* The losses of the newest step: these sectors, as far as they are those of volumes. */
+int repair_add_losses(struct repair *repair, struct position from, struct position to,
+		      struct error *error) MUST_CHECK;

@@ -1,9 +1,222 @@
-/* Refuses a journal that has lost entries. */
-#include "repair/internal.h"
+/*
+ * Goes on with the journal behind what is left of it.
+ *
+ *	   entries that are left    lost, or full
+ *	[====================][####?????????????]
+ *	                      [+++]  new entries: all keys that are left, and what they name
+ *
+ * The new entries need no older one, so gaps before them do no harm.  Their sequence is beyond all
+ * that the ring has, and they lie in the bucket that comes next, so that kernels, which search the
+ * ring by its order, find them.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/numbers.h"
+#include "format/journal_entry.h"
+#include "io/buffer.h"
+#include "repair/roots.h"
+
+struct new_journal {
+	struct repair *repair;
+	struct roots roots;
+	struct run *keys;
+	uint64_t sequence;		/* of the first new entry */
+	unsigned bucket;		/* in the ring */
+};
+
+/* ---- where ---- */
+
+static uint64_t bucket_sector(const struct repair *repair, unsigned index)
+{
+	const struct superblock *sb = &repair->check.cache->sb;
+
+	return sb->journal_bucket[index] * sb->bucket_sectors;
+}
+
+/* The highest sequence that any block says, whole or not. */
+static uint64_t highest_in(const struct repair *repair, unsigned index, unsigned char *block)
+{
+	const struct superblock *sb = &repair->check.cache->sb;
+	const struct journal_entry_disk *entry = (const void *)block;
+	uint64_t highest = 0;
+
+	for (unsigned at = 0; at < sb->bucket_sectors; at += sb->block_sectors) {
+		uint64_t sequence;
+
+		if (device_read_now(repair->check.cache->device, block,
+				    bucket_sector(repair, index) + at, sb->block_sectors) ||
+		    le64_get(entry->magic) != (superblock_set_magic(sb) ^ JOURNAL_MAGIC))
+			continue;
+		sequence = le64_get(entry->sequence);
+		if (sequence < JOURNAL_SEQUENCE_MAX / 2)
+			highest = max_u64(highest, sequence);
+	}
+	return highest;
+}
+
+static uint64_t highest_sequence(const struct repair *repair)
+{
+	const struct superblock *sb = &repair->check.cache->sb;
+	unsigned char *block = buffer_new(sb->block_sectors * 512);
+	uint64_t highest = 0;
+
+	for (unsigned i = 0; i < sb->journal_buckets; i++)
+		highest = max_u64(highest, highest_in(repair, i, block));
+	buffer_free(block);
+	return highest;
+}
+
+/* ---- writing ---- */
+
+static void fill_header(const struct new_journal *new, struct journal_entry_disk *entry,
+			uint64_t sequence)
+{
+	entry->sequence = le64_of(sequence);
+	entry->last_sequence = le64_of(new->sequence);
+	bkey_slot_encode(&entry->uuid_bucket, &new->roots.uuid_bucket);
+	bkey_slot_encode(&entry->btree_root, &new->roots.root);
+	entry->btree_level = le16_of(new->roots.level);
+	entry->prio_bucket[new->repair->check.cache->sb.member] =
+		le64_of(new->roots.prio_bucket);
+}
+
+/* As many keys as fit into `room` bytes; words of them. */
+static unsigned put_keys(const struct new_journal *new, struct journal_entry_disk *entry,
+			 unsigned room, unsigned *next)
+{
+	unsigned words = 0;
+
+	for (; *next < new->keys->count; ++*next) {
+		const struct bkey *k = &new->keys->key[*next];
+
+		if (journal_entry_bytes(words + bkey_words(k)) > room)
+			break;
+		words += bkey_encode(k, entry->keys + words);
+	}
+	return words;
+}
+
+/* A bucket of entries; behind them it has zeros. */
+static int write_bucket(struct new_journal *new, unsigned char *bytes, unsigned *next,
+			uint64_t *sequence, struct error *error)
+{
+	const struct superblock *sb = &new->repair->check.cache->sb;
+	unsigned size = sb->bucket_sectors * 512, at = 0;
+
+	memset(bytes, 0, size);
+	do {
+		struct journal_entry_disk *entry = (void *)(bytes + at);
+		unsigned room = min_u64(size - at, JOURNAL_ENTRY_BYTES_MAX), words;
+
+		words = put_keys(new, entry, room, next);
+		fill_header(new, entry, (*sequence)++);
+		journal_entry_seal(entry, words, superblock_set_magic(sb));
+		at += round_up(journal_entry_bytes(words), sb->block_sectors * 512);
+	} while (*next < new->keys->count && at + 1024 <= size);
+	return repair_add_write(new->repair, repair_cache(new->repair),
+				bucket_sector(new->repair, new->bucket), bytes,
+				sb->bucket_sectors, error);
+}
+
+static int write_entries(struct new_journal *new, struct error *error)
+{
+	const struct superblock *sb = &new->repair->check.cache->sb;
+	unsigned char *bytes = buffer_try_new(sb->bucket_sectors * 512);
+	uint64_t sequence = new->sequence;
+	unsigned next = 0, written = 0;
+	int failed = bytes ? 0 : repair_no_memory(error);
+
+	do {
+		if (!failed && ++written >= sb->journal_buckets)
+			failed = repair_refuse(error, "the journal's %u keys do not fit into its "
+					       "buckets", new->keys->count);
+		if (!failed)
+			failed = write_bucket(new, bytes, &next, &sequence, error);
+		new->bucket = (new->bucket + 1) % sb->journal_buckets;
+	} while (!failed && next < new->keys->count);
+	buffer_free(bytes);
+	return failed;
+}
+
+/* ---- the step ---- */
+
+static int plan_entries(struct new_journal *new, const struct check_fault *fault,
+			struct error *error)
+{
+	struct repair *repair = new->repair;
+	int failed;
+
+	if (!repair_step_new(repair, fault, "go on with the journal at entry %llu, with the %u "
+			     "keys that are left of it%s", (unsigned long long)new->sequence,
+			     new->keys->count, fault->id == CHECK_JOURNAL_FULL ? "" :
+			     "; what other entries had is lost"))
+		return repair_no_memory(error);
+	failed = roots_find(&new->roots, repair, error);
+	if (!failed)
+		failed = write_entries(new, error);
+	roots_done(&new->roots);
+	return failed;
+}
+
+/* REPAIR-5: in the place of clean keys, since they hide what the leaves have. */
+static void make_holes(struct run *keys)
+{
+	for (unsigned i = 0; i < keys->count; i++) {
+		struct bkey *k = &keys->key[i];
+
+		if (bkey_is_dirty(k))
+			continue;
+		bkey_set_pointers(k, 0);
+		k->ptr = 0;
+	}
+}
 
 int repair_journal(struct repair *repair, const struct check_fault *fault, struct error *error)
 {
-	(void)repair;
-	return repair_refuse(error, "%s: %s; \"bcachefuse export\" can still read what the index "
-			     "has", fault->path, fault->error.text);
+	const struct journal_found *found = &repair->check.journal;
+	struct new_journal new = {
+		.repair = repair, .keys = &repair->check.replayed,
+		.sequence = highest_sequence(repair) + 1,
+	};
+
+	if (!repair->check.has_space)
+		return repair_no_memory(error);
+	if (found->count)
+		new.bucket = (found->current + 1) % repair->check.cache->sb.journal_buckets;
+	if (!repair->check.has_priorities ||
+	    (fault->id != CHECK_JOURNAL_FULL && fault->id != CHECK_ROOT_BAD)) {
+		repair->drops_clean = true;
+		make_holes(new.keys);
+	}
+	return plan_entries(&new, fault, error);
+}
+
+/* ---- an end that is lost ---- */
+
+static bool is_noise(const unsigned char *bytes, unsigned count)
+{
+	return *bytes || memcmp(bytes, bytes + 1, count - 1);
+}
+
+/* Does the bucket that comes next have neither an entry nor zeros, as one that was never used? */
+bool repair_lacks_end(const struct repair *repair)
+{
+	const struct journal_found *found = &repair->check.journal;
+	const struct superblock *sb;
+	unsigned char *block;
+	bool lacks;
+
+	if (!found->count)
+		return false;
+	sb = &repair->check.cache->sb;
+	block = buffer_new(sb->block_sectors * 512);
+	lacks = device_read_now(repair->check.cache->device, block,
+				bucket_sector(repair, (found->current + 1) % sb->journal_buckets),
+				sb->block_sectors) ||
+		(is_noise(block, sb->block_sectors * 512) &&
+		 le64_get(((const struct journal_entry_disk *)block)->magic) !=
+			 (superblock_set_magic(sb) ^ JOURNAL_MAGIC));
+	buffer_free(block);
+	return lacks;
 }

@@ -43,8 +43,8 @@ static enum check_loss loss_in(const struct check *check, unsigned number)
 }
 
 /* The part of the range in one volume, within its ends. */
-static int add_loss_in(struct repair *repair, const struct check_fault *fault, unsigned number,
-		       struct error *error)
+static int add_loss_in(struct repair *repair, struct position first, struct position end,
+		       unsigned number, struct error *error)
 {
 	const struct check *check = &repair->check;
 	const struct check_volume *volume = &check->volume[number];
@@ -53,22 +53,23 @@ static int add_loss_in(struct repair *repair, const struct check_fault *fault, u
 
 	if (volume->backing)
 		from.sector = volume->backing->sb.data_offset;
-	if (number == fault->from.volume)
-		from.sector = max_u64(from.sector, fault->from.sector);
-	if (number == fault->to.volume)
-		to.sector = min_u64(to.sector, fault->to.sector);
+	if (number == first.volume)
+		from.sector = max_u64(from.sector, first.sector);
+	if (number == end.volume)
+		to.sector = min_u64(to.sector, end.sector);
 	if (loss == LOSS_NONE || from.sector >= to.sector)
 		return 0;
 	return repair_add_loss(repair, from, to, loss, error);
 }
 
-static int add_losses(struct repair *repair, const struct check_fault *fault, struct error *error)
+int repair_add_losses(struct repair *repair, struct position from, struct position to,
+		      struct error *error)
 {
 	int failed = 0;
 
-	for (unsigned i = fault->from.volume;
-	     i <= fault->to.volume && i < repair->check.volumes && !failed; i++)
-		failed = add_loss_in(repair, fault, i, error);
+	for (unsigned i = from.volume;
+	     i <= to.volume && i < repair->check.volumes && !failed; i++)
+		failed = add_loss_in(repair, from, to, i, error);
 	return failed;
 }
 
@@ -89,7 +90,8 @@ static int plan_leaf(struct repair *repair, const struct check_fault *fault, str
 	bset_seal(set, 0, sequence_of(repair, key), superblock_set_magic(&repair->check.cache->sb),
 		  key->ptr);
 	failed = repair_add_write(repair, repair_cache(repair), pointer_sector(key->ptr), set,
-				  sectors, error) ?: add_losses(repair, fault, error);
+				  sectors, error) ?:
+		 repair_add_losses(repair, fault->from, fault->to, error);
 	buffer_free(set);
 	return failed;
 }

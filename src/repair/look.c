@@ -82,7 +82,7 @@ static void look_at_extent(struct check_watch *watch, const struct check *check,
 		return;
 	if (bkey_is_dirty(k))
 		repair->keeps[bucket] = 1;
-	else if (!check->has_priorities)
+	else if (!check->has_priorities || repair->drops_clean)
 		remember_clean(repair, k);
 	count_in_volume(&repair->volume[bkey_volume(k)], k);
 }
@@ -107,6 +107,7 @@ static void look_begin(struct repair *repair)
 	repair->check = (struct check){
 		.member = repair->member, .members = repair->members,
 		.watch = &repair->check_watch,
+		.without_priorities = repair->without_priorities,
 	};
 	for (unsigned i = 0; i < repair->members; i++) {
 		repair->member[i].is_known = repair->member[i].is_twice = false;

@@ -22,6 +22,8 @@ static const struct {
 	{ CHECK_JOURNAL_EMPTY, repair_journal },
 	{ CHECK_JOURNAL_GAP, repair_journal },
 	{ CHECK_JOURNAL_ENTRY_BAD, repair_journal },
+	{ CHECK_JOURNAL_FULL, repair_journal },
+	{ CHECK_ROOT_BAD, repair_journal },
 	{ CHECK_UUIDS_BAD, repair_uuids },
 	{ CHECK_UUID_TWICE, repair_uuids },
 	{ CHECK_VOLUME_UNKNOWN, repair_uuids },
@@ -175,6 +177,11 @@ static int plan_step(struct repair *repair, struct error *error)
 {
 	struct check_fault fault;
 
+	fault = repair->fault[0];
+	if (repair->check.cache && !repair->drops_clean && !repair->is_rid_of_clean &&
+	    repair_lacks_end(repair))
+		return repair_journal(repair, &fault, error);
+
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct check_fault *found = first_of_kind(repair, kinds[i].fault);
 
@@ -195,8 +202,14 @@ static int plan_all(struct repair *repair, struct error *error)
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
 		int failed = repair_look(repair, error);
 
-		if (!failed && !repair->faults)
+		if (!failed && !repair->faults && !repair->drops_clean)
 			return 0;
+		if (!failed && !repair->faults) {
+			failed = repair_drop_clean(repair, error);
+			if (failed)
+				return failed;
+			continue;
+		}
 		if (!failed)
 			failed = plan_step(repair, error);
 		if (failed)

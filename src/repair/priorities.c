@@ -51,7 +51,10 @@ static struct bucket_prio_disk entry_of(struct table *table, uint64_t number)
 	const struct bucket *bucket = &table->check->space.bucket[number];
 	struct bucket_prio_disk disk = { .generation = bucket->generation };
 
-	if (is_of_table(table, number) || is_metadata(table, number)) {
+	if (is_of_table(table, number)) {
+		disk.prio = le16_of(PRIO_METADATA);
+		disk.generation += is_pointed_to(table, number);
+	} else if (is_metadata(table, number)) {
 		disk.prio = le16_of(PRIO_METADATA);
 	} else if (keeps_data(table, number)) {
 		disk.prio = le16_of(PRIO_INITIAL);
@@ -63,15 +66,23 @@ static struct bucket_prio_disk entry_of(struct table *table, uint64_t number)
 
 /* ---- where it lies ---- */
 
-static bool is_available(const struct table *table, uint64_t number)
+static bool is_in_range(const struct table *table, uint64_t number)
 {
 	struct bucket_range range = space_range(&table->check->space);
 
-	return number >= range.first && number < range.end && !is_metadata(table, number) &&
+	return number >= range.first && number < range.end;
+}
+
+static bool is_available(const struct table *table, uint64_t number)
+{
+	return is_in_range(table, number) && !is_metadata(table, number) &&
 	       !is_pointed_to(table, number) && !is_of_table(table, number);
 }
 
-/* The first part lies where the journal says; the others in buckets to which nothing points. */
+/*
+ * The first part lies where the journal says: pointers to that bucket are older than the table that
+ * was there.  The others lie in buckets to which nothing points.
+ */
 static int choose_buckets(struct table *table, struct error *error)
 {
 	unsigned parts = table->check->space.setup.prio_parts;
@@ -79,7 +90,7 @@ static int choose_buckets(struct table *table, struct error *error)
 	uint64_t first = le64_get(repair_newest_entry(table->repair)->prio_bucket[member]);
 	uint64_t next = table->check->space.setup.buckets;
 
-	if (!is_available(table, first))
+	if (!is_in_range(table, first) || is_metadata(table, first) || keeps_data(table, first))
 		return repair_refuse(error, "the journal names bucket %llu for the table of "
 				     "priorities, which is in use for something else",
 				     (unsigned long long)first);

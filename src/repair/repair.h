@@ -90,9 +90,12 @@ struct repair {
 	struct check_fault *fault;	/* of the last look */
 	unsigned faults, faults_room;
 	bool is_short_of_memory;
+	bool drops_clean;		/* clean data are still to go: REPAIR-5 */
+	bool has_new_leaves, is_rid_of_clean;	/* and these did */
+	bool without_priorities;	/* the next look: as if their table were lost */
 	unsigned round;
 	unsigned char *keeps;		/* by bucket: it has live dirty data */
-	struct run clean;		/* clean extents, while the table of priorities is lost */
+	struct run clean;		/* clean extents, if they may have to go */
 	struct repair_volume *volume;	/* by number */
 };
 

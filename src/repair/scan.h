@@ -32,5 +32,7 @@ struct scan {
 
 int scan_nodes(struct scan *scan, struct repair *repair, struct error *error) MUST_CHECK;
 void scan_done(struct scan *scan);
+/* All leaves that were not replaced, in order; their pointers, with ends that do not overlap. */
+int scan_leaves(struct scan *scan, struct run *leaves, struct error *error) MUST_CHECK;
 /* The node to which this pointer leads; NULL: none was found there. */
 struct scan_node *scan_find(const struct scan *scan, uint64_t ptr);

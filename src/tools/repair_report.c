@@ -64,6 +64,23 @@ static void text_loss(const struct repair *repair, const struct repair_loss *los
 		 loss->from.volume, costs[loss->loss]);
 }
 
+/* What is only dropped is said as a sum. */
+static void text_losses(const struct repair *repair, const struct repair_step *step)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < step->losses; i++) {
+		if (step->clean_sectors && step->loss[i].loss == LOSS_CLEAN)
+			continue;
+		if (count++ < SHOWN_MAX)
+			text_loss(repair, &step->loss[i]);
+	}
+	if (count > SHOWN_MAX)
+		tool_say(stdout, "    ... and %u more ranges", count - SHOWN_MAX);
+	if (!count)
+		tool_say(stdout, "    costs: nothing");
+}
+
 static void text_step(const struct repair *repair, const struct repair_step *step)
 {
 	char size[UNITS_TEXT_BYTES];
@@ -75,14 +92,10 @@ static void text_step(const struct repair *repair, const struct repair_step *ste
 		 units_print_size(size, step_bytes(repair, step)), step->writes,
 		 step->writes == 1 ? "" : "s");
 	if (step->clean_sectors)
-		tool_say(stdout, "    drops: %s of clean data, which the backing devices have",
+		tool_say(stdout, "    drops: %s of clean data, which the backing devices have, "
+			 "though a power cut may have left them older there",
 			 units_print_size(size, step->clean_sectors * 512));
-	for (unsigned i = 0; i < min_u64(step->losses, SHOWN_MAX); i++)
-		text_loss(repair, &step->loss[i]);
-	if (step->losses > SHOWN_MAX)
-		tool_say(stdout, "    ... and %u more ranges", step->losses - SHOWN_MAX);
-	if (!step->losses)
-		tool_say(stdout, "    costs: nothing");
+	text_losses(repair, step);
 }
 
 static void text_verdict(const struct repair_run *run, enum repair_verdict verdict)
