@@ -274,6 +274,7 @@ kernel_tests = \
 	tests/kernel/filled.tap \
 	tests/kernel/fresh.tap \
 	tests/kernel/merged.tap \
+	tests/kernel/repaired.tap \
 	tests/kernel/runner.tap \
 	tests/kernel/verify-images.tap \
 	tests/kernel/written.tap \

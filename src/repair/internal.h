@@ -51,7 +51,8 @@ repair_kind_plan repair_superblock, repair_backing, repair_priorities, repair_no
 	repair_inner, repair_journal;
 
 /* Does the journal's end look lost, though no entry says so? */
-bool repair_lacks_end(const struct repair *repair);
+enum repair_end { END_IS_SOUND, END_MAY_BE_LOST, END_IS_LOST };
+enum repair_end repair_end_of_journal(const struct repair *repair);
 /* REPAIR-5, when no other fault is left. */
 int repair_drop_clean(struct repair *repair, struct error *error) MUST_CHECK;
 /* The losses of the newest step: these sectors, as far as they are those of volumes. */

@@ -194,29 +194,42 @@ int repair_journal(struct repair *repair, const struct check_fault *fault, struc
 
 /* ---- an end that is lost ---- */
 
-static bool is_noise(const unsigned char *bytes, unsigned count)
+enum begin { BEGINS_WITH_ENTRY, BEGINS_WITH_ZEROS, BEGINS_WITH_NOISE };
+
+static enum begin begin_of(const struct repair *repair, unsigned index, unsigned char *block)
 {
-	return *bytes || memcmp(bytes, bytes + 1, count - 1);
+	const struct superblock *sb = &repair->check.cache->sb;
+	const struct journal_entry_disk *entry = (const void *)block;
+	unsigned bytes = sb->block_sectors * 512;
+
+	if (device_read_now(repair->check.cache->device, block, bucket_sector(repair, index),
+			    sb->block_sectors))
+		return BEGINS_WITH_NOISE;
+	if (le64_get(entry->magic) == (superblock_set_magic(sb) ^ JOURNAL_MAGIC))
+		return BEGINS_WITH_ENTRY;
+	return *block || memcmp(block, block + 1, bytes - 1) ? BEGINS_WITH_NOISE :
+							       BEGINS_WITH_ZEROS;
 }
 
-/* Does the bucket that comes next have neither an entry nor zeros, as one that was never used? */
-bool repair_lacks_end(const struct repair *repair)
+/*
+ * The bucket behind the newest entry has older entries, or zeros if it was never used.  It may have
+ * noise, too, on a device that had other content: then others that were never used do as well.
+ */
+enum repair_end repair_end_of_journal(const struct repair *repair)
 {
 	const struct journal_found *found = &repair->check.journal;
-	const struct superblock *sb;
+	unsigned count, next, noisy = 0;
 	unsigned char *block;
-	bool lacks;
+	bool is_noisy;
 
 	if (!found->count)
-		return false;
-	sb = &repair->check.cache->sb;
-	block = buffer_new(sb->block_sectors * 512);
-	lacks = device_read_now(repair->check.cache->device, block,
-				bucket_sector(repair, (found->current + 1) % sb->journal_buckets),
-				sb->block_sectors) ||
-		(is_noise(block, sb->block_sectors * 512) &&
-		 le64_get(((const struct journal_entry_disk *)block)->magic) !=
-			 (superblock_set_magic(sb) ^ JOURNAL_MAGIC));
+		return END_IS_SOUND;
+	count = repair->check.cache->sb.journal_buckets;
+	next = (found->current + 1) % count;
+	block = buffer_new(repair->check.cache->sb.block_sectors * 512);
+	is_noisy = begin_of(repair, next, block) == BEGINS_WITH_NOISE;
+	for (unsigned i = 0; i < count && is_noisy; i++)
+		noisy += begin_of(repair, i, block) == BEGINS_WITH_NOISE;
 	buffer_free(block);
-	return lacks;
+	return !is_noisy ? END_IS_SOUND : noisy > 1 ? END_MAY_BE_LOST : END_IS_LOST;
 }

@@ -172,16 +172,38 @@ static const struct check_fault *first_of_kind(const struct repair *repair, enum
 	return NULL;
 }
 
+/* Faults of the index may come from what the journal has lost. */
+static bool may_lack_end(const struct repair *repair)
+{
+	return repair->check.cache && !repair->drops_clean && !repair->is_rid_of_clean &&
+	       repair_end_of_journal(repair) != END_IS_SOUND;
+}
+
+/* Check sees nothing of it where all that older entries name is still sound. */
+static bool lacks_end(const struct repair *repair)
+{
+	return may_lack_end(repair) && repair_end_of_journal(repair) == END_IS_LOST;
+}
+
+static int plan_end(struct repair *repair, struct error *error)
+{
+	struct check_fault fault = { .id = CHECK_JOURNAL_GAP, .path = repair->check.cache->path };
+
+	error_set(&fault.error, EIO, "the bucket behind the newest journal entry, %llu, has noise: "
+		  "there were others",
+		  (unsigned long long)le64_get(repair_newest_entry(repair)->sequence));
+	return repair_journal(repair, &fault, error);
+}
+
 /* A fault that is there again after its step was not mended by it: REPAIR-2. */
 static int plan_step(struct repair *repair, struct error *error)
 {
 	struct check_fault fault;
 
-	fault = repair->fault[0];
-	if (repair->check.cache && !repair->drops_clean && !repair->is_rid_of_clean &&
-	    repair_lacks_end(repair))
+	if (may_lack_end(repair)) {
+		fault = repair->fault[0];
 		return repair_journal(repair, &fault, error);
-
+	}
 	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++) {
 		const struct check_fault *found = first_of_kind(repair, kinds[i].fault);
 
@@ -202,16 +224,12 @@ static int plan_all(struct repair *repair, struct error *error)
 	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
 		int failed = repair_look(repair, error);
 
-		if (!failed && !repair->faults && !repair->drops_clean)
+		if (!failed && !repair->faults && !repair->drops_clean && !lacks_end(repair))
 			return 0;
-		if (!failed && !repair->faults) {
-			failed = repair_drop_clean(repair, error);
-			if (failed)
-				return failed;
-			continue;
-		}
 		if (!failed)
-			failed = plan_step(repair, error);
+			failed = repair->faults ? plan_step(repair, error) :
+				 repair->drops_clean ? repair_drop_clean(repair, error) :
+						       plan_end(repair, error);
 		if (failed)
 			return failed;
 	}

@@ -34,7 +34,7 @@
 #include "check/check.h"
 #include "io/patches.h"
 
-enum { REPAIR_SAMPLES = 16 };
+enum { REPAIR_SAMPLES = 64 };
 
 /* What the index has of a volume: kept for those whose backing device is not known. */
 struct repair_volume {

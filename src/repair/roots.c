@@ -252,7 +252,8 @@ static bool has_root(const struct roots *roots)
 		    (repair->fault[i].has_bucket &&
 		     (repair->fault[i].id == CHECK_NODE_POINTER_BAD ||
 		      repair->fault[i].id == CHECK_NODE_POINTER_STALE ||
-		      repair->fault[i].level)))
+		      repair->fault[i].level ||
+		      repair->fault[i].node.ptr == repair->check.root.ptr)))
 			return false;
 	return true;
 }

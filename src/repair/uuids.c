@@ -102,19 +102,29 @@ static void place(struct uuids *uuids, unsigned number, unsigned member)
 	uuids->is_placed[member] = true;
 }
 
+/* Only a few sectors may differ, and of any other member most must: volumes may be alike. */
 static void place_by_content(struct uuids *uuids, unsigned number)
 {
+	struct repair_likeness best = { 0, 0 }, second = { 0, 0 };
+	int member = -1;
+
 	for (unsigned i = 0; i < uuids->repair->members; i++) {
 		struct repair_likeness likeness;
 
-		if (!is_of_set(uuids, i))
+		if (!is_of_set(uuids, i) || volume_of(uuids, number)->end >
+		    device_sectors(uuids->repair->member[i].device))
 			continue;
 		repair_compare(uuids->repair, i, number, &likeness);
-		if (likeness.same > likeness.differ) {
-			place(uuids, number, i);
-			return;
+		if (likeness.same > best.same) {
+			second = best;
+			best = likeness;
+			member = i;
+		} else if (likeness.same > second.same) {
+			second = likeness;
 		}
 	}
+	if (member >= 0 && best.differ <= best.same / 8 && second.same <= best.same / 2)
+		place(uuids, number, member);
 }
 
 /* The only one of which something is left; -1: none, or several. */
