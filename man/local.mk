@@ -5,6 +5,7 @@ dist_man_MANS += \
 	man/bcachefuse-format.5 \
 	man/bcachefuse-check.8 \
 	man/bcachefuse-convert.8 \
+	man/bcachefuse-dump.8 \
 	man/bcachefuse-export.8 \
 	man/bcachefuse-forget.8 \
 	man/bcachefuse-import.8 \

@@ -29,6 +29,8 @@ static const struct command commands[] = {
 	{ "convert", tool_convert, "make a backing device of a plain one, and back" },
 	{ "overlay", tool_overlay, "show an overlay of a mount, or bring it into the members" },
 	{ "check", tool_check, "look for faults in a set that is not mounted" },
+	{ "dump", tool_dump, "print the metadata of a set, or copy them without user data" },
+	{ "restore", tool_restore, "make a member of an image that dump has made" },
 	{ "repair", tool_repair, "mend what check finds, with a way back" },
 	{ "flush", tool_flush, "write dirty data to the backing devices, without a mount" },
 	{ "export", tool_export, "copy a volume out of members that are only read" },

@@ -372,6 +372,10 @@ tools_sources = \
 	src/tools/daemonize.h \
 	src/tools/duration.c \
 	src/tools/duration.h \
+	src/tools/dump.c \
+	src/tools/dump.h \
+	src/tools/dump_image.c \
+	src/tools/dump_lines.c \
 	src/tools/export.c \
 	src/tools/export_copy.c \
 	src/tools/export_copy.h \
@@ -419,7 +423,6 @@ tools_sources = \
 	src/tools/mounted.c \
 	src/tools/mounts.c \
 	src/tools/mounts.h \
-	src/tools/not_yet.c \
 	src/tools/occupant.c \
 	src/tools/occupant.h \
 	src/tools/overlay.c \
@@ -441,6 +444,8 @@ tools_sources = \
 	src/tools/rescue_map.c \
 	src/tools/rescue_map.h \
 	src/tools/serve.c \
+	src/tools/scramble.c \
+	src/tools/scramble.h \
 	src/tools/show.c \
 	src/tools/status.c \
 	src/tools/status.h \

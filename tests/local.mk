@@ -321,6 +321,7 @@ mount_tests = \
 	tests/mount/sysfs.tap \
 	tests/mount/volume_file.tap \
 	tests/tools/check.tap \
+	tests/tools/dump.tap \
 	tests/tools/export.tap \
 	tests/tools/forget.tap \
 	tests/tools/import.tap \

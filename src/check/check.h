@@ -97,7 +97,14 @@ struct check_fault {
 
 enum check_phase { PHASE_SUPERBLOCKS, PHASE_JOURNAL, PHASE_PRIORITIES, PHASE_INDEX, PHASE_DATA };
 
+/* Where a set has metadata. */
+enum check_place { PLACE_JOURNAL, PLACE_PRIORITIES, PLACE_UUIDS, PLACE_NODE };
+
 struct check;
+struct check_node {
+	struct bkey key;
+	unsigned level, keys;		/* 0 keys, if it cannot be read */
+};
 struct check_watch {
 	void (*take)(struct check_watch *watch, const struct check *check,
 		     const struct check_fault *fault);
@@ -107,6 +114,17 @@ struct check_watch {
 	/* Each extent of the set, in order, journal included.  NULL: not wanted. */
 	void (*extent)(struct check_watch *watch, const struct check *check,
 		       const struct bkey *k);
+	/* Each entry of the journal that is needed, and each node.  NULL: not wanted. */
+	void (*entry)(struct check_watch *watch, const struct check *check,
+		      const struct journal_entry_disk *entry);
+	void (*node)(struct check_watch *watch, const struct check *check,
+		     const struct check_node *node);
+	/*
+	 * Each range of the cache device in which there are metadata, and data that were there
+	 * before.  `seed`: of a node, pointer 0 of its key.  NULL: not wanted.
+	 */
+	void (*place)(struct check_watch *watch, const struct check *check, enum check_place place,
+		      uint64_t sector, uint64_t sectors, uint64_t seed);
 };
 
 /* ---- what is looked at ---- */

@@ -153,6 +153,13 @@ void check_say(struct check *check, enum check_id id, const char *format, ...)
 	check_report(check, &fault);
 }
 
+void check_tell_place(struct check *check, enum check_place place, uint64_t sector,
+		      uint64_t sectors, uint64_t seed)
+{
+	if (check->watch->place)
+		check->watch->place(check->watch, check, place, sector, sectors, seed);
+}
+
 bool check_goes_on(struct check *check, enum check_phase phase, uint64_t done, uint64_t total)
 {
 	if (!check->is_stopped && check->watch->go_on)

@@ -11,6 +11,8 @@ struct check_fault check_fault_of(const struct check *check, enum check_id id,
 void check_report(struct check *check, const struct check_fault *fault);
 /* A fault without a place but the cache device. */
 void check_say(struct check *check, enum check_id id, const char *format, ...) PRINTF(3, 4);
+void check_tell_place(struct check *check, enum check_place place, uint64_t sector,
+		      uint64_t sectors, uint64_t seed);
 /* False: the run ends early, and is_stopped is set. */
 bool check_goes_on(struct check *check, enum check_phase phase, uint64_t done, uint64_t total);
 

@@ -308,6 +308,19 @@ static void walk_leaf(struct looked_at *node, bool is_read)
 		learn_leaf(check);
 }
 
+static void tell_node(const struct looked_at *node, bool is_read)
+{
+	const struct node_decode *decode = &node->check->decode;
+	const struct run *keys = node->level ? &decode->children : &decode->extents.run[0];
+	struct check_node told = { .key = node->key, .level = node->level };
+	struct check *check = node->check;
+
+	if (check->walk != WALK_JUDGE || !check->watch->node)
+		return;
+	told.keys = is_read ? keys->count : 0;
+	check->watch->node(check->watch, check, &told);
+}
+
 /* The range of a node begins where that of the one before ends, whatever lies between. */
 static void walk(struct check *check, const struct bkey *key, unsigned level,
 		 struct position *from)
@@ -319,9 +332,13 @@ static void walk(struct check *check, const struct bkey *key, unsigned level,
 	    !check_goes_on(check, PHASE_INDEX, check->index_done, check->index_bytes))
 		return;
 	if (is_to_be_visited(&node)) {
+		if (check->walk == WALK_JUDGE)
+			check_tell_place(check, PLACE_NODE, pointer_sector(key->ptr),
+					 bkey_sectors(key), key->ptr);
 		check->nodes += check->walk == WALK_JUDGE;
 		check->index_done += bkey_sectors(key) * 512;
 		is_read = !read_node(&node);
+		tell_node(&node, is_read);
 		if (level)
 			walk_interior(&node, is_read, from);
 		else

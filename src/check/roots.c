@@ -134,14 +134,21 @@ void check_journal(struct check *check)
 	struct journal_sink sink = { .faults.take = take_journal_fault, .check = check };
 	struct journal_setup setup = journal_setup_of(check);
 	struct error error;
-	int failed = journal_read_all(&check->journal, &setup,
-				      superblock_wants_discard(&check->cache->sb), &sink.faults,
-				      &error);
+	int failed;
+
+	for (unsigned i = 0; i < setup.bucket_count; i++)
+		check_tell_place(check, PLACE_JOURNAL, setup.buckets[i] * setup.bucket_sectors,
+				 setup.bucket_sectors, 0);
+	failed = journal_read_all(&check->journal, &setup,
+				  superblock_wants_discard(&check->cache->sb), &sink.faults,
+				  &error);
 
 	if (failed == -ENOMEM || failed == -EFBIG)
 		check_say(check, CHECK_NO_MEMORY, "%s", error.text);
 	if (failed || !check->journal.count)
 		return;
+	for (unsigned i = 0; i < check->journal.count && check->watch->entry; i++)
+		check->watch->entry(check->watch, check, check->journal.entries[i]);
 	look_for_torn_entry(check, &setup);
 	look_for_room(check, &setup);
 }
@@ -281,6 +288,26 @@ static void take_root(struct check *check)
 		check->has_root = true;
 }
 
+/* The parts are a chain; the number of links is bounded, whatever they say. */
+static void tell_priorities(struct check *check, uint64_t bucket)
+{
+	const struct superblock *sb = &check->cache->sb;
+	struct prio_part_disk *part = buffer_new(sb->block_sectors * 512);
+
+	for (unsigned i = 0; i < superblock_prio_parts(sb); i++) {
+		uint64_t sector = bucket * sb->bucket_sectors;
+
+		if (bucket < sb->first_bucket || bucket >= sb->buckets)
+			break;
+		check_tell_place(check, PLACE_PRIORITIES, sector,
+				 superblock_meta_bucket_sectors(sb), 0);
+		if (device_read_now(check->cache->device, part, sector, sb->block_sectors))
+			break;
+		bucket = le64_get(part->next);
+	}
+	buffer_free(part);
+}
+
 /* A part that cannot be read leaves the generations of its buckets unknown. */
 static void read_priorities(struct check *check)
 {
@@ -290,6 +317,7 @@ static void read_priorities(struct check *check)
 
 	if (check->without_priorities)
 		return;
+	tell_priorities(check, first);
 	check->has_priorities = !space_read_table(&check->space, first, &error);
 	if (!check->has_priorities)
 		check_say(check, error.code == ENOMEM ? CHECK_NO_MEMORY : CHECK_PRIORITIES_BAD,
@@ -324,26 +352,33 @@ static void look_for_uuid(struct check *check, unsigned number)
 }
 
 /* The table has no checksum: what no implementation writes shows that it is not one. */
-static void look_at_volume(struct check *check, unsigned number)
+static bool look_at_volume(struct check *check, unsigned number)
 {
 	const struct uuid_entry *entry = &check->volume[number].entry;
 
-	if (entry->flags & ~(uint32_t)UUID_FLASH_ONLY)
+	look_for_uuid(check, number);
+	if (entry->flags & ~(uint32_t)UUID_FLASH_ONLY) {
 		check_say(check, CHECK_UUIDS_BAD, "volume %u has flags %x, wanted 0 or 1", number,
 			  entry->flags);
-	else if (entry->flags && entry->sectors > INT64_MAX / 512)
+		return false;
+	}
+	if (entry->flags && entry->sectors > INT64_MAX / 512) {
 		check_say(check, CHECK_UUIDS_BAD, "volume %u has %llu sectors, wanted at most %llu",
 			  number, (unsigned long long)entry->sectors,
 			  (unsigned long long)INT64_MAX / 512);
-	look_for_uuid(check, number);
+		return false;
+	}
+	return true;
 }
 
-static void decode_uuids(struct check *check, const void *table, unsigned bytes)
+/* False: it seems to be no table of volumes. */
+static bool decode_uuids(struct check *check, const void *table, unsigned bytes)
 {
 	bool is_old = le32_get(newest_entry(check)->version) < JOURNAL_VERSION;
 	const struct uuid_entry_v0_disk *old = table;
 	const struct uuid_entry_disk *now = table;
 	unsigned room = bytes / (is_old ? sizeof(*old) : sizeof(*now));
+	bool is_sound = true;
 
 	for (unsigned i = 0; i < min_u64(room, check->volumes); i++) {
 		struct uuid_entry *entry = &check->volume[i].entry;
@@ -352,9 +387,10 @@ static void decode_uuids(struct check *check, const void *table, unsigned bytes)
 			uuid_entry_decode_v0(entry, &old[i]);
 		else
 			uuid_entry_decode(entry, &now[i]);
-		look_at_volume(check, i);
+		is_sound = look_at_volume(check, i) && is_sound;
 	}
 	check->has_table = true;
+	return is_sound;
 }
 
 static void read_uuids(struct check *check)
@@ -385,8 +421,8 @@ static void read_uuids(struct check *check)
 		check_say(check, CHECK_UUIDS_BAD, "the table of volumes, in bucket %llu, cannot be "
 			  "read: %s", (unsigned long long)space_bucket_of(&check->space, k->ptr),
 			  strerror(-failed));
-	else
-		decode_uuids(check, table, bkey_sectors(k) * 512);
+	else if (decode_uuids(check, table, bkey_sectors(k) * 512))
+		check_tell_place(check, PLACE_UUIDS, pointer_sector(k->ptr), bkey_sectors(k), 0);
 	buffer_free(table);
 }
 

@@ -67,3 +67,9 @@ void bset_seal(struct bset_disk *set, unsigned words, uint64_t sequence, uint64_
 	set->words = le32_of(words);
 	set->checksum = le64_of(checksum_of(set, seed));
 }
+
+void bset_set_magic(struct bset_disk *set, uint64_t set_magic, uint64_t seed)
+{
+	set->magic = le64_of(set_magic ^ BSET_MAGIC);
+	set->checksum = le64_of(checksum_of(set, seed));
+}

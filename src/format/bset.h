@@ -24,3 +24,5 @@ int bset_check(const struct bset_disk *set, unsigned room_bytes, bool first, uin
 /* Fills header and checksum of a set whose keys[] are in place. */
 void bset_seal(struct bset_disk *set, unsigned words, uint64_t sequence, uint64_t set_magic,
 	       uint64_t seed);
+/* Makes an undamaged bset one of another set. */
+void bset_set_magic(struct bset_disk *set, uint64_t set_magic, uint64_t seed);

@@ -66,6 +66,12 @@ int journal_entry_check(const struct journal_entry_disk *entry, struct error *er
 	return 0;
 }
 
+void journal_entry_set_magic(struct journal_entry_disk *entry, uint64_t set_magic)
+{
+	entry->magic = le64_of(set_magic ^ JOURNAL_MAGIC);
+	entry->checksum = le64_of(checksum_of(entry));
+}
+
 void journal_entry_seal(struct journal_entry_disk *entry, unsigned words, uint64_t set_magic)
 {
 	assert(le64_get(entry->last_sequence) <= le64_get(entry->sequence));

@@ -22,6 +22,9 @@ int journal_entry_check(const struct journal_entry_disk *entry, struct error *er
 /* Fills in magic, version and checksum, after all other fields and the keys. */
 void journal_entry_seal(struct journal_entry_disk *entry, unsigned words, uint64_t set_magic);
 
+/* Makes an undamaged entry one of another set. */
+void journal_entry_set_magic(struct journal_entry_disk *entry, uint64_t set_magic);
+
 void bkey_slot_encode(struct bkey_slot_disk *slot, const struct bkey *k);
 /* False: it does not fit, or has several pointers, which metadata never had. */
 bool bkey_slot_decode(struct bkey *k, const struct bkey_slot_disk *slot);

@@ -55,3 +55,9 @@ void prio_part_seal(struct prio_part_disk *part, unsigned used, unsigned bytes, 
 	prio_part_begin(part, set_magic, sequence, next);
 	part->checksum = le64_of(checksum_of(part, used, bytes));
 }
+
+void prio_part_set_magic(struct prio_part_disk *part, unsigned bytes, uint64_t set_magic)
+{
+	part->magic = le64_of(set_magic ^ PRIO_MAGIC);
+	part->checksum = le64_of(checksum_of(part, bytes, bytes));
+}

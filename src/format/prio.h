@@ -15,3 +15,5 @@ uint64_t prio_part_begin(struct prio_part_disk *part, uint64_t set_magic, uint64
 /* Only the first `used` of the meta bucket's `bytes` are at `part`; the rest is zero. */
 void prio_part_seal(struct prio_part_disk *part, unsigned used, unsigned bytes, uint64_t set_magic,
 		    uint64_t sequence, uint64_t next);
+/* Makes an undamaged part one of another set. */
+void prio_part_set_magic(struct prio_part_disk *part, unsigned bytes, uint64_t set_magic);

@@ -12,8 +12,15 @@
 
 static void indent(struct json *json)
 {
-	for (unsigned i = 0; i < json->depth; i++)
+	for (unsigned i = 0; i < json->depth && !json->is_line; i++)
 		fputs("  ", json->stream);
+}
+
+static void break_line(struct json *json)
+{
+	if (json->depth && !json->is_line)
+		fputc('\n', json->stream);
+	indent(json);
 }
 
 static void print_string(struct json *json, const char *value)
@@ -42,12 +49,10 @@ static void begin_value(struct json *json, const char *name)
 {
 	if (!json->is_first)
 		fputc(',', json->stream);
-	if (json->depth)
-		fputc('\n', json->stream);
-	indent(json);
+	break_line(json);
 	if (name) {
 		print_string(json, name);
-		fputs(": ", json->stream);
+		fputs(json->is_line ? ":" : ": ", json->stream);
 	}
 	json->is_first = false;
 }
@@ -65,12 +70,17 @@ static void close_bracket(struct json *json, char bracket)
 {
 	assert(json->depth);	/* JSON-1 */
 	json->depth--;
-	if (!json->is_first) {
+	if (!json->is_first && !json->is_line) {
 		fputc('\n', json->stream);
 		indent(json);
 	}
 	fputc(bracket, json->stream);
 	json->is_first = false;
+}
+
+void json_start_line(struct json *json, FILE *stream)
+{
+	*json = (struct json){ .stream = stream, .is_line = true, .is_first = true };
 }
 
 void json_start(struct json *json, FILE *stream)

@@ -14,10 +14,13 @@
 struct json {
 	FILE *stream;
 	unsigned depth;
+	bool is_line;		/* all on one line */
 	bool is_first;		/* the innermost object or array is still empty */
 };
 
 void json_start(struct json *json, FILE *stream);
+/* An object that is one line. */
+void json_start_line(struct json *json, FILE *stream);
 void json_end(struct json *json);
 
 /* The head of each output: `"bcachefuse": {"command": ..., "schema": 1, "version": ...}`. */

@@ -42,6 +42,8 @@ int tool_overlay(int argc, char **argv);
 int tool_show(int argc, char **argv);
 int tool_check(int argc, char **argv);
 int tool_repair(int argc, char **argv);
+int tool_dump(int argc, char **argv);
+int tool_restore(int argc, char **argv);
 int tool_flush(int argc, char **argv);
 int tool_export(int argc, char **argv);
 int tool_map(int argc, char **argv);
@@ -56,8 +58,6 @@ int tool_attach(int argc, char **argv);
 int tool_detach(int argc, char **argv);
 int tool_register(int argc, char **argv);
 int tool_stop(int argc, char **argv);
-/* For commands of later versions: prints that they do not exist yet. */
-int tool_not_yet(int argc, char **argv);
 
 /* "bcachefuse COMMAND: sentence" on standard error. */
 void tool_complain(const char *command, const char *format, ...) PRINTF(2, 3);
