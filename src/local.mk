@@ -304,6 +304,7 @@ src_libio_a_SOURCES = \
 	src/io/device_claim.c \
 	src/io/device_facts.c \
 	src/io/device_internal.h \
+	src/io/device_loop.c \
 	src/io/device_now.c \
 	src/io/exit_report.c \
 	src/io/exit_report.h \

@@ -304,6 +304,7 @@ EXTRA_DIST += \
 # A mounted daemon under load: make check-mount.
 mount_tests = \
 	tests/mount/around.tap \
+	tests/mount/claim.tap \
 	tests/mount/control.tap \
 	tests/mount/exporter.tap \
 	tests/mount/failing.tap \

@@ -130,13 +130,20 @@ static int device_open_path(struct device *device, struct error *error)
 	return 0;
 }
 
+static void device_close_files(struct device *device)
+{
+	if (device->fd >= 0)
+		close(device->fd);
+	if (device->below_fd >= 0)
+		close(device->below_fd);
+	device->fd = device->below_fd = -1;
+}
+
 static int device_try_open(struct device *device, struct error *error)
 {
 	int failed;
 
-	if (device->fd >= 0)
-		close(device->fd);
-	device->fd = -1;
+	device_close_files(device);
 	failed = device_open_path(device, error);
 	if (!failed)
 		failed = device_claim(device, error);
@@ -166,7 +173,7 @@ int device_open_below(struct device **opened, const char *path, enum device_mode
 		return error_set(error, ENOMEM, "no memory for a device");
 	}
 	device_shared_init(&device->shared, device);
-	device->fd = -1;
+	device->fd = device->below_fd = -1;
 	device->mode = mode;
 	device->overlay = overlay;
 	failed = device_try_open(device, error);
@@ -198,8 +205,7 @@ void device_close(struct device *device)
 	flush_done(&device->shared.flush);
 	if (device->shadow)
 		shadow_leave(device->shadow, device->fd);
-	if (device->fd >= 0)
-		close(device->fd);
+	device_close_files(device);
 	free(device->path);
 	free(device);
 }

@@ -21,22 +21,6 @@
 
 enum { STRIPE_UNIT_BYTES = 4096, STRIPE_SECTORS_MOST = 1 << 22 };
 
-void device_backing_file_name(const struct device *device, char *sysfs, size_t bytes)
-{
-	snprintf(sysfs, bytes, "/sys/dev/block/%u:%u/loop/backing_file",
-		 major(device->stat.st_rdev), minor(device->stat.st_rdev));
-}
-
-bool device_read_backing_file(const char *sysfs, char path[BACKING_FILE_BYTES])
-{
-	FILE *file = fopen(sysfs, "re");
-	bool is_read = file && fscanf(file, "%4096[^\n]", path) == 1;
-
-	if (file)
-		fclose(file);
-	return is_read;
-}
-
 static bool device_read_sysfs(const struct device *device, const char *name, char text[32])
 {
 	char path[80];
@@ -234,12 +218,11 @@ bool device_is_at(const struct device *device, const char *path)
 /* Of a loop device its file counts. */
 bool device_is_on(const struct device *device, uint64_t file_system)
 {
-	char sysfs[64], file[BACKING_FILE_BYTES];
+	char file[BACKING_FILE_BYTES];
 	struct stat below = device->stat;
 
-	device_backing_file_name(device, sysfs, sizeof(sysfs));
 	if (device_is_block_device(device) &&
-	    (!device_read_backing_file(sysfs, file) || stat(file, &below)))
+	    (!device_read_below(device->stat.st_rdev, file) || stat(file, &below)))
 		return false;
 	return below.st_dev == file_system;
 }

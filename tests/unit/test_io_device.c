@@ -373,3 +373,21 @@ Test(device, says_what_it_cannot_open)
 	cr_expect(eq(str, error.text, "/ is neither a block device nor a file"));
 	cr_expect(eq(int, device_open(&other, "/dev/null", DEVICE_READ_ONLY, &error), -ENOTBLK));
 }
+
+Test(device, overlaps_the_loop_devices_over_its_part_of_the_disk)
+{
+	const struct disk_part disk = { .disk = 8, .end = 1000 };
+	const struct disk_part partition = { .disk = 8, .start = 100, .end = 200 };
+	struct disk_part loop = disk_part_of_loop(&disk, 16 * SECTOR_BYTES, 84);
+
+	cr_expect(not(disk_parts_overlap(&loop, &partition)));
+	loop = disk_part_of_loop(&disk, 16 * SECTOR_BYTES + 1, 84);
+	cr_expect(disk_parts_overlap(&loop, &partition));
+	loop = disk_part_of_loop(&disk, 200 * SECTOR_BYTES, 0);
+	cr_expect(not(disk_parts_overlap(&loop, &partition)));
+	loop = disk_part_of_loop(&partition, 50 * SECTOR_BYTES, 900);
+	cr_expect(eq(u64, loop.start, 150));
+	cr_expect(eq(u64, loop.end, 200));
+	loop.disk = 9;
+	cr_expect(not(disk_parts_overlap(&loop, &partition)));
+}
