@@ -9,9 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 #include <uuid/uuid.h>
 
 #include "base/numbers.h"
@@ -199,6 +203,31 @@ static int begin(struct convert *c)
 
 /* ---- the devices ---- */
 
+static bool is_in_memory(int fd)
+{
+	struct statfs info;
+
+	return !fstatfs(fd, &info) && (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
+}
+
+/* A journal that is lost with the power, while the device is not.  /dev is in memory, too. */
+static bool is_lost_with_power(struct convert *c, int fd)
+{
+	autoclose int device = open(c->path, O_RDONLY | O_CLOEXEC);
+
+	return is_in_memory(fd) && (device_is_block_device(c->move.device) || device < 0 ||
+				    !is_in_memory(device));
+}
+
+/* The directory too: a file whose name is lost is lost. */
+static int sync_directory(const char *path)
+{
+	autofree char *copy = strdup(path);
+	autoclose int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	return fd < 0 || fsync(fd) ? errno : 0;
+}
+
 /* A new file gets its room at once, so that it cannot be full half-way. */
 static int make_journal(struct convert *c)
 {
@@ -210,9 +239,17 @@ static int make_journal(struct convert *c)
 	if (fd < 0)
 		return error_set(&c->error, errno, "%s: the journal cannot be made: %s",
 				 c->journal_path, strerror(errno));
+	if (is_lost_with_power(c, fd)) {
+		unlink(c->journal_path);
+		return error_set(&c->error, EINVAL, "%s: is in memory: a power cut would lose the "
+				 "journal, and with it the file system; wanted a file on a disk",
+				 c->journal_path);
+	}
 	failed = posix_fallocate(fd, 0, JOURNAL_FILE_BYTES);
 	if (!failed && fsync(fd))
 		failed = errno;
+	if (!failed)
+		failed = sync_directory(c->journal_path);
 	if (failed)
 		unlink(c->journal_path);
 	return failed ? error_set(&c->error, failed, "%s: the journal cannot be made: %s",
