@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "format/superblock.h"
 #include "io/buffer.h"
+#include "tools/convert.h"
 #include "tools/member.h"
 
 static int refuse_dirty(const char *path, const struct superblock *sb, struct error *error)
@@ -93,6 +94,25 @@ static const char *value_of(blkid_probe probe, const char *name)
 	return blkid_probe_lookup_value(probe, name, &value, NULL) ? NULL : value;
 }
 
+/*
+ * In the middle of `convert`, or of `overlay --commit`: a superblock that both make invalid by
+ * inverting its magic.
+ */
+static int check_half_way(struct device *device, const struct superblock_disk *disk,
+			  struct error *error)
+{
+	static const uint8_t magic[] = SUPERBLOCK_MAGIC_BYTES;
+	unsigned inverted = 0;
+
+	for (unsigned i = 0; i < sizeof(magic); i++)
+		inverted += (disk->magic[i] ^ magic[i]) == 0xff;
+	if (!move_is_half_way(device) && inverted < sizeof(magic))
+		return 0;
+	return error_set(error, EEXIST, "%s: is half converted, or its overlay is half committed: "
+			 "it may be all that its owner has; go on with that, or overwrite it with "
+			 "--force", device_path(device));
+}
+
 static int refuse_found(const char *path, blkid_probe probe, struct error *error)
 {
 	const char *type = value_of(probe, "TYPE"), *label = value_of(probe, "LABEL");
@@ -147,6 +167,8 @@ int occupant_check(struct device *device, unsigned allowed, struct error *error)
 			  strerror(-result));
 	else
 		result = check_bcache(path, disk, allowed, error);
+	if (!result && !(allowed & OVERWRITE_DATA))
+		result = check_half_way(device, disk, error);
 	buffer_free(disk);
 	if (!result && !(allowed & OVERWRITE_DATA))
 		result = check_others(path, error);
