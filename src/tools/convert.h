@@ -15,12 +15,13 @@ struct file_system {
 	char type[16];			/* "ext4", "xfs" */
 	uint64_t bytes;
 	unsigned magic_offset;		/* its superblock's first sector, in bytes */
+	uint32_t unknown_features;	/* then its size is not known either */
 	bool can_shrink;
 };
 
 /*
  * Finds the file system that begins `offset` bytes into the device.  -ENODATA: there is none, or
- * one whose size is not known.
+ * one whose size is not known.  -ENOTSUP: it has features that are not known.
  */
 int file_system_find(struct device *device, uint64_t offset, struct file_system *fs,
 		     struct error *error) MUST_CHECK;

@@ -4,6 +4,9 @@
  * libblkid says which one it is; it tells sizes only from version 2.39 on, and then those of what
  * can be used, so they are read here.  ext2 to ext4 and xfs know no place on their device, so they
  * can be moved as they are, also with a journal to be replayed.
+ *
+ * This holds for the features that are known here.  One that is not may mean data behind the end
+ * that is known: a zoned xfs has a realtime section behind its data section.
  */
 #include <blkid/blkid.h>
 #include <endian.h>
@@ -22,6 +25,9 @@ enum {
 	EXT_MAGIC = 0xef53,
 	EXT_64BIT = 0x80,
 	EXT_BLOCK_SHIFT_MAX = 6,
+	EXT_INCOMPATIBLE_KNOWN = 0x3f7d7,	/* not a journal on another device */
+	XFS_INCOMPATIBLE_KNOWN = 0x1ff,		/* up to metadir; 0x200 is zoned */
+	XFS_VERSION = 5,			/* older ones have no such field */
 };
 
 static uint16_t le16_at(const char *bytes)
@@ -38,6 +44,22 @@ static uint32_t le32_at(const char *bytes)
 
 	memcpy(&v, bytes, sizeof(v));
 	return le32toh(v);
+}
+
+static uint16_t be16_at(const char *bytes)
+{
+	uint16_t v;
+
+	memcpy(&v, bytes, sizeof(v));
+	return be16toh(v);
+}
+
+static uint32_t be32_at(const char *bytes)
+{
+	uint32_t v;
+
+	memcpy(&v, bytes, sizeof(v));
+	return be32toh(v);
 }
 
 static uint64_t be64_at(const char *bytes)
@@ -62,6 +84,7 @@ static bool read_ext(const char *head, struct file_system *fs)
 	if (blocks > (uint64_t)INT64_MAX >> (10 + shift))
 		return false;
 	fs->bytes = blocks << (10 + shift);
+	fs->unknown_features = le32_at(sb + 96) & ~EXT_INCOMPATIBLE_KNOWN;
 	fs->magic_offset = EXT_OFFSET;
 	fs->can_shrink = true;
 	return true;
@@ -75,6 +98,8 @@ static bool read_xfs(const char *head, struct file_system *fs)
 	    blocks > (uint64_t)INT64_MAX / block)
 		return false;
 	fs->bytes = block * blocks;
+	fs->unknown_features = (be16_at(head + 100) & 15) < XFS_VERSION ? 0 :
+			       be32_at(head + 216) & ~XFS_INCOMPATIBLE_KNOWN;
 	fs->magic_offset = 0;
 	fs->can_shrink = false;
 	return true;
@@ -122,6 +147,10 @@ int file_system_find(struct device *device, uint64_t offset, struct file_system 
 	if (!failed && !is_known)
 		failed = error_set(error, ENODATA, "%s: found %s, wanted ext2, ext3, ext4 or xfs",
 				   device_path(device), fs->type);
+	if (!failed && fs->unknown_features)
+		failed = error_set(error, ENOTSUP, "%s: its %s has incompatible features (0x%x) "
+				   "that are not known here: how long it is, is not known",
+				   device_path(device), fs->type, fs->unknown_features);
 	buffer_free(head);
 	return failed;
 }
