@@ -328,6 +328,7 @@ src_libio_a_SOURCES = \
 	src/io/shadow_internal.h \
 	src/io/shadow_map.c \
 	src/io/shadow_queue.c \
+	src/io/shadow_sums.c \
 	src/io/signals.c \
 	src/io/transfer.c \
 	src/io/transfer.h \

@@ -155,6 +155,8 @@ static int write_locked(struct shadow_member *member, const void *data, uint64_t
 	if (!failed && ends_within_unit(member, offset + bytes))
 		failed = copy_unit(member, last);
 	if (!failed)
+		failed = shadow_sums_take(member, first, last - first + 1);
+	if (!failed)
 		failed = shadow_write_at(member->shadow->fd, data, member->data_offset + offset,
 					 bytes);
 	if (!failed)
@@ -176,7 +178,13 @@ static int zero_locked(struct shadow_member *member, uint64_t offset, uint64_t b
 	uint64_t end = offset + bytes;
 	uint64_t from = min_u64(round_up(offset, SHADOW_UNIT_BYTES), end);
 	uint64_t to = max_u64(round_down(end, SHADOW_UNIT_BYTES), from);
+	int failed = 0;
 
+	if (to - from <= SHADOW_ZERO_BYTES)
+		failed = shadow_sums_take(member, from / SHADOW_UNIT_BYTES,
+					  (to - from) / SHADOW_UNIT_BYTES);
+	if (failed)
+		return note_write(member, failed);
 	if (from < to && fallocate(member->shadow->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				   member->data_offset + from, to - from))
 		return errno == ENOSYS ? -EOPNOTSUPP : -errno;

@@ -2,15 +2,15 @@
  * An overlay file: takes all that is written to the members of a mount, which stay as they are
  * (-o overlay=FILE).
  *
- *	FILE	[header A][header B] [map of member 0][data of member 0] [map of member 1]...
+ *	FILE	[header A][header B] [map, checksums, data of member 0] [map of member 1]...
  *
  *	read	unit in the map?  --yes--> data in FILE
  *				  `--no--> member
  *
- * Each member has a section: a map with one bit for each unit of 4 KiB, and sparse data, where the
- * unit n of the member is at n * 4 KiB.  So there is nothing to allocate: the file system that FILE
- * is on does that.  Units are small so that a write seldom has to copy the rest of a unit from the
- * member, which may be unreadable there.
+ * Each member has a section: a map with one bit for each unit of 4 KiB, a checksum of what the
+ * member had in each (shadow_sums.c), and sparse data, where the unit n is at n * 4 KiB.  So there
+ * is nothing to allocate: the file system that FILE is on does that.  Units are small so that a
+ * write seldom has to copy the rest of a unit from the member, which may be unreadable there.
  *
  * The map is kept in blocks, two copies of each, written in turn.  A copy has a checksum and a
  * sequence number; the valid copy with the higher one counts, and zeros are an empty map of
@@ -24,9 +24,12 @@
  *     is lost; a flush syncs FILE, so when the power is cut nothing is lost that was flushed.
  * (SHADOW-4) The members are those of the first use: FILE has for each its UUID, its size, and a
  *     checksum of its superblock and of the blocks that any use of it changes.  Others are
- *     refused, and so are members that were changed meanwhile.
+ *     refused, and so are members of which these were changed meanwhile.
  * (SHADOW-5) After a failed sync, data may be lost that another sync would not miss: all later
  *     ones fail.
+ * (SHADOW-7) A backing device without a set can be used without a change of these blocks.  So FILE
+ *     also has a checksum of each unit of the member that it replaces, taken before its bit is
+ *     written.  The first use by a process checks some of them, `overlay --commit` all.
  *
  * Functions return -errno, and may be called from any thread; they block.  Offsets and lengths are
  * in bytes, multiples of 512, within the member.
@@ -114,3 +117,6 @@ int shadow_read_uuid(const struct shadow_base *base, uint8_t uuid[16]);
 /* Is the member as it was when FILE was first used?  -ESTALE, and what differs. */
 int shadow_check(const struct shadow_member *member, const struct shadow_base *base,
 		 struct error *error) MUST_CHECK;
+/* The same for what FILE replaces, and shadow_next() has found (SHADOW-7). */
+int shadow_check_range(const struct shadow_member *member, const struct shadow_base *base,
+		       uint64_t offset, uint64_t bytes, struct error *error) MUST_CHECK;

@@ -308,6 +308,17 @@ int shadow_check(const struct shadow_member *member, const struct shadow_base *b
 	return 0;
 }
 
+/* The member must be claimed: if only looked at, it may be about to change. */
+static int check_once(struct shadow_member *member, const struct shadow_base *base,
+		      struct error *error)
+{
+	int failed = member->is_checked ? 0 :
+		     shadow_check_some(member, base, SHADOW_JOIN_UNITS, error);
+
+	member->is_checked |= !failed;
+	return failed;
+}
+
 /* The place of the new section: behind all others. */
 static uint64_t end_of(const struct shadow *shadow)
 {
@@ -335,8 +346,8 @@ static int add_member(struct shadow *shadow, const struct shadow_base *base,
 		.sectors = le64_of(base->sectors), .fingerprint = le64_of(fingerprint(base)),
 	};
 	uint64_t map_offset = end_of(shadow);
-	uint64_t data_offset = round_up(map_offset + shadow_map_bytes(base->sectors),
-					SHADOW_ALIGN_BYTES);
+	uint64_t data_offset = round_up(map_offset + shadow_map_bytes(base->sectors) +
+					shadow_sums_bytes(base->sectors), SHADOW_ALIGN_BYTES);
 	char path[SHADOW_PATH_BYTES + 1];
 	int failed;
 
@@ -400,6 +411,8 @@ static int join_locked(struct shadow *shadow, struct shadow_member **member,
 		found = failed ? NULL : shadow->members[shadow->member_count - 1];
 	} else if (found) {
 		failed = shadow_check(found, base, error);
+		if (!failed && (add || shadow->mode == SHADOW_READ_ONLY))
+			failed = check_once(found, base, error);
 	}
 	if (failed)
 		return failed;

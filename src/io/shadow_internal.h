@@ -3,6 +3,7 @@
  *
  *	shadow_file.c	opens it: the header, its sections, which members they are of
  *	shadow_map.c	the maps: in memory, on disk
+ *	shadow_sums.c	checksums of what the members had
  *	shadow.c	reads, writes, zeroes, syncs
  *	shadow_queue.c	transfers of devices, on a thread of its own
  *
@@ -17,10 +18,12 @@
 #include "io/shadow.h"
 
 enum {
-	SHADOW_VERSION = 1,
+	SHADOW_VERSION = 2,
 	SHADOW_BLOCK_BYTES = 4096,		/* of header and map */
 	SHADOW_ALIGN_BYTES = 64 << 10,		/* of the parts of a section */
 	SHADOW_MAP_UNITS = 8 * 4064,		/* bits in a block of the map */
+	SHADOW_JOIN_UNITS = 512,		/* checked at a mount (SHADOW-7) */
+	SHADOW_ZERO_BYTES = 8 << 20,		/* at most, at once: with checksums */
 };
 
 #define SHADOW_MAGIC "bcachefuseovrlay"		/* 16 bytes, without the end */
@@ -74,6 +77,7 @@ struct shadow_member {
 	uint8_t uuid[16];
 	uint64_t sectors, fingerprint, map_offset, data_offset;
 	char path[SHADOW_PATH_BYTES + 1];
+	bool is_checked;		/* SHADOW-7, by this process */
 	int base_fd;			/* of the device that joined last, not ours; -1: it left */
 	struct shadow_map **maps;
 	unsigned map_count;
@@ -113,6 +117,13 @@ void shadow_map_set(struct shadow_member *member, uint64_t unit, uint64_t count)
 uint64_t shadow_map_run(const struct shadow_member *member, uint64_t unit, uint64_t max);
 /* Writes a block; its data is durable (SHADOW-1). */
 int shadow_map_write(struct shadow_map *map);
+
+uint64_t shadow_sums_bytes(uint64_t sectors);	/* of the whole table in the file */
+/* Takes the checksums of units that are not in the map yet, before they are written. */
+int shadow_sums_take(struct shadow_member *member, uint64_t unit, uint64_t count);
+/* Checks at most so many units that are in the map, all over the member (SHADOW-7). */
+int shadow_check_some(const struct shadow_member *member, const struct shadow_base *base,
+		      uint64_t units_max, struct error *error) MUST_CHECK;
 
 /* The end of what the queue has begun. */
 void shadow_queue_done(struct shadow *shadow);

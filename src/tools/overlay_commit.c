@@ -45,6 +45,7 @@ struct target {
 	const char *path;
 	struct device *device;
 	struct shadow_member *member;
+	bool is_checked;		/* what is to be overwritten is as it was */
 	bool is_spoiled;		/* its superblock is invalid, by us */
 };
 
@@ -134,17 +135,53 @@ static int check_complete(struct commit *commit)
 
 /* ---- in use --> spoiling ---- */
 
+static bool is_interrupted(void)
+{
+	sigset_t pending;
+
+	return !sigpending(&pending) && (sigismember(&pending, SIGINT) == 1 ||
+					 sigismember(&pending, SIGTERM) == 1);
+}
+
+static int say_interrupted(struct commit *commit, const char *what)
+{
+	return error_set(commit->error, EINTR, "interrupted while %s was %s; run this command "
+			 "again to go on", shadow_path(commit->shadow), what);
+}
+
+/* Of what is overwritten, nothing may have been written since (SHADOW-7). */
+static int target_check_data(struct commit *commit, const struct target *target,
+			     const struct shadow_base *base)
+{
+	uint64_t bytes;
+	int failed = 0;
+
+	for (uint64_t offset = 0;
+	     !failed && shadow_next(target->member, &offset, PIECE_BYTES, &bytes);
+	     offset += bytes) {
+		if (is_interrupted())
+			return say_interrupted(commit, "compared with its members");
+		failed = shadow_check_range(target->member, base, offset, bytes, commit->error);
+	}
+	return failed;
+}
+
 /* device_*_now() are for those who hold the device; a checksum needs a descriptor of its own. */
-static int target_check(struct commit *commit, const struct target *target)
+static int target_check(struct commit *commit, struct target *target)
 {
 	autoclose int fd = open(target->path, O_RDONLY | O_CLOEXEC);
 	struct shadow_base base = {
 		.fd = fd, .path = target->path, .sectors = device_sectors(target->device)
 	};
+	int failed;
 
 	if (fd < 0)
 		return failed_on(commit, target->path, "cannot be opened", -errno);
-	return shadow_check(target->member, &base, commit->error);
+	failed = shadow_check(target->member, &base, commit->error);
+	if (!failed && !target->is_checked)
+		failed = target_check_data(commit, target, &base);
+	target->is_checked |= !failed;
+	return failed;
 }
 
 /* The member's own superblock, if the overlay has none (COMMIT-1). */
@@ -217,14 +254,6 @@ static int commit_spoil(struct commit *commit)
 
 /* ---- copying --> committed ---- */
 
-static bool is_interrupted(void)
-{
-	sigset_t pending;
-
-	return !sigpending(&pending) && (sigismember(&pending, SIGINT) == 1 ||
-					 sigismember(&pending, SIGTERM) == 1);
-}
-
 static int copy_piece(struct commit *commit, struct target *target, uint64_t offset, uint64_t bytes)
 {
 	int failed;
@@ -250,9 +279,7 @@ static int copy_data(struct commit *commit, struct target *target)
 		uint64_t end = offset + bytes, after = max_u64(offset, SUPERBLOCK_END);
 
 		if (is_interrupted())
-			return error_set(commit->error, EINTR, "interrupted while %s was copied to "
-					 "its members; run this command again to go on",
-					 shadow_path(commit->shadow));
+			return say_interrupted(commit, "copied to its members");
 		if (offset < SUPERBLOCK_OFFSET)
 			failed = copy_piece(commit, target, offset,
 					    min_u64(end, SUPERBLOCK_OFFSET) - offset);

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/numbers.h"
 #include "io/shadow.h"
 
 enum {
@@ -255,6 +256,47 @@ Test(shadow, refuses_a_member_that_was_changed)
 	cr_expect(ne(ptr, strstr(error.text, member_path), NULL));
 }
 
+static void change_base(uint64_t offset)
+{
+	cr_assert(eq(i64, pwrite(base.fd, "changed", 7, offset), 7));
+}
+
+/* As of a backing device without a set, whose superblock says nothing about its use. */
+Test(shadow, refuses_a_member_that_was_changed_where_it_is_replaced)
+{
+	struct error error = { .code = 0 };
+
+	write_value(1, 24, 16, 8);
+	cr_assert(zero(int, shadow_settle(shadow)));
+	change_base((windows[1] + 32) * SECTOR_BYTES);
+	cr_expect(eq(int, reopen(SHADOW_CREATE, &error), -ESTALE));
+	cr_expect(ne(ptr, strstr(error.text, member_path), NULL));
+	cr_expect(eq(int, reopen(SHADOW_READ_ONLY, &error), -ESTALE));
+}
+
+Test(shadow, refuses_a_member_that_was_changed_where_it_is_zeroed)
+{
+	struct error error = { .code = 0 };
+
+	cr_assert(zero(int, shadow_zero(member, windows[0] * SECTOR_BYTES, WINDOW * SECTOR_BYTES)));
+	cr_assert(zero(int, shadow_settle(shadow)));
+	change_base((windows[0] + 32) * SECTOR_BYTES);
+	cr_expect(eq(int, reopen(SHADOW_CREATE, &error), -ESTALE));
+}
+
+Test(shadow, checks_each_unit_of_a_range)
+{
+	struct error error = { .code = 0 };
+	uint64_t offset = windows[0] * SECTOR_BYTES, bytes = 16 * SECTOR_BYTES;
+
+	write_value(0, 0, 16, 7);
+	write_value(0, 0, 16, 8);
+	cr_expect(zero(int, shadow_check_range(member, &base, offset, bytes, &error)));
+	change_base(offset + bytes - 7);
+	cr_expect(zero(int, shadow_check_range(member, &base, offset, bytes / 2, &error)));
+	cr_expect(eq(int, shadow_check_range(member, &base, offset, bytes, &error), -ESTALE));
+}
+
 Test(shadow, refuses_a_member_that_has_grown)
 {
 	struct error error = { .code = 0 };
@@ -353,7 +395,9 @@ static void cut_power(void)
 	for (unsigned i = 0; i < change_count; i++)
 		for (size_t at = 0; at < changes[i].bytes; at += SECTOR_BYTES)
 			if (draw(2))
-				cr_assert(ge(i64, pwrite(fd, changes[i].after + at, SECTOR_BYTES,
+				cr_assert(ge(i64, pwrite(fd, changes[i].after + at,
+							 min_u64(changes[i].bytes - at,
+								 SECTOR_BYTES),
 							 changes[i].offset + at), 0));
 	close(fd);
 	forget_changes();
