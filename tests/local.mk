@@ -89,6 +89,7 @@ unit_tests = \
 	tests/unit/test_io_exit_report \
 	tests/unit/test_io_flush \
 	tests/unit/test_io_notify \
+	tests/unit/test_io_patches \
 	tests/unit/test_io_path \
 	tests/unit/test_io_poll_window \
 	tests/unit/test_io_reactor \

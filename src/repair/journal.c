@@ -149,8 +149,8 @@ static int plan_entries(struct new_journal *new, const struct check_fault *fault
 
 	if (!repair_step_new(repair, fault, "go on with the journal at entry %llu, with the %u "
 			     "keys that are left of it%s", (unsigned long long)new->sequence,
-			     new->keys->count, fault->id == CHECK_JOURNAL_FULL ? "" :
-			     "; what other entries had is lost"))
+			     new->keys->count, repair->drops_clean ?
+			     "; what other entries had is lost" : ""))
 		return repair_no_memory(error);
 	failed = roots_find(&new->roots, repair, error);
 	if (!failed)
@@ -185,7 +185,8 @@ int repair_journal(struct repair *repair, const struct check_fault *fault, struc
 	if (found->count)
 		new.bucket = (found->current + 1) % repair->check.cache->sb.journal_buckets;
 	if (!repair->check.has_priorities ||
-	    (fault->id != CHECK_JOURNAL_FULL && fault->id != CHECK_ROOT_BAD)) {
+	    (fault->id != CHECK_JOURNAL_FULL && fault->id != CHECK_ROOT_BAD &&
+	     fault->id != CHECK_UUIDS_BAD)) {
 		repair->drops_clean = true;
 		make_holes(new.keys);
 	}

@@ -288,8 +288,10 @@ int repair_uuids(struct repair *repair, const struct check_fault *fault, struct 
 	struct uuids uuids = { .repair = repair, .fault = *fault };
 	int failed;
 
-	if (!repair->check.has_root || !has_place(repair))
+	if (!repair->check.has_root)
 		return repair_refuse(error, "%s", fault->error.text);
+	if (!has_place(repair))
+		return repair_journal(repair, fault, error);	/* names another one */
 	uuids.slots = superblock_uuid_slots(&repair->check.cache->sb);
 	uuids.slot = calloc(uuids.slots, sizeof(*uuids.slot));
 	uuids.is_placed = calloc(repair->members, sizeof(*uuids.is_placed));
