@@ -15,7 +15,7 @@ enum {
 	COLUMN_WIDTH = WIDTH - 2 * MARGIN,
 	COLUMN_HEIGHT = 64,
 	ADDRESSES_HEIGHT = COLUMN_HEIGHT + 58,
-	HOUR_HEIGHT = 104,
+	HOUR_HEIGHT = 112,
 	CHART_HEIGHT = 48,
 	HOUR_MS = 3600000,
 };
@@ -229,5 +229,5 @@ void svg_volume(FILE *stream, const struct map_volume *volume, int y)
 {
 	put_addresses(stream, volume, y + 14);
 	if (volume->hour.count)
-		put_hour(stream, &volume->hour, y + ADDRESSES_HEIGHT + 6);
+		put_hour(stream, &volume->hour, y + ADDRESSES_HEIGHT + 18);
 }
