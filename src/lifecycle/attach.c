@@ -179,15 +179,15 @@ static int find_slot(struct attaching *job)
 	job->is_new = true;
 	if (set->is_read_only)
 		return 0;		/* it runs uncached: the cache has no data of it */
-	if (slot >= 0)
-		retire(set, slot, state, path);
 	job->slot = uuids_find_free(set);
-	return job->slot >= 0
-		       ? 0
-		       : error_set(
-				 job->job.error, EINVAL,
+	if (job->slot < 0)
+		return error_set(job->job.error, EINVAL,
 				 "not caching %s, no room for UUID: all %u slots were used",
 				 path, set->uuid_slots);
+	/* Not before there is another: its superblock may name the set after a write that failed. */
+	if (slot >= 0)
+		retire(set, slot, state, path);
+	return 0;
 }
 
 static int attach_check(struct job *base)

@@ -284,6 +284,31 @@ Test(attach, of_a_volume_that_was_detached_drops_no_dirty_data)
 	cr_expect(zero(u64, volume_dirty_bytes(world.volume)));
 }
 
+static void attach_here(struct error *error, struct op *op)
+{
+	volume_attach(world.volume, world.set, error, op);
+}
+
+/*
+ * A superblock may name the set although its write was answered with an error.  Without a slot such
+ * a volume would wait for a set that never takes it (simulator, seed 2312).
+ */
+Test(attach, without_a_free_slot_leaves_the_old_one)
+{
+	int slot = world.volume->slot;
+
+	memset(world.volume->superblock.set_uuid, 0, 16);
+	put_state_on_disk(STATE_NONE);
+	serve_without_set();
+	register_set();
+	for (unsigned i = 0; i < world.set->uuid_slots; i++)
+		if (uuid_is_zero(world.set->uuids[i].uuid))
+			memset(world.set->uuids[i].uuid, 0xaa, 16);
+	cr_expect(eq(int, run(attach_here), -EINVAL));
+	cr_expect(eq(ptr, world.volume->set, NULL));
+	cr_expect(eq(int, uuids_find(world.set, world.volume->uuid), slot));
+}
+
 Test(attach, of_a_volume_that_ran_without_its_set_says_what_it_drops)
 {
 	cr_assert(zero(int, world_write(0, 8, DIRTY)));
