@@ -60,7 +60,7 @@ static void open_all(struct inspection *inspection, const char *const *paths, un
 
 uint64_t inspect_set(const char *const *paths, unsigned count, void *out)
 {
-	struct inspection inspection = { .watch = { take, go_on, NULL }, .out = out };
+	struct inspection inspection = { .watch = { .take = take, .go_on = go_on }, .out = out };
 	struct check check = { .member = inspection.member, .members = count,
 			       .watch = &inspection.watch, .against_backing = true };
 	uint64_t changes = sim_changes();
