@@ -184,7 +184,7 @@ static int find_slot(struct attaching *job)
 		return error_set(job->job.error, EINVAL,
 				 "not caching %s, no room for UUID: all %u slots were used",
 				 path, set->uuid_slots);
-	/* Not before there is another: its superblock may name the set after a write that failed. */
+	/* Once there is another: the superblock may name the set after a write that failed. */
 	if (slot >= 0)
 		retire(set, slot, state, path);
 	return 0;
