@@ -139,6 +139,43 @@ static int write_entries(struct new_journal *new, struct error *error)
 	return failed;
 }
 
+/* ---- what a bucket begins with ---- */
+
+enum begin { BEGINS_WITH_ENTRY, BEGINS_WITH_ZEROS, BEGINS_WITH_NOISE };
+
+static enum begin begin_of(const struct repair *repair, unsigned index, unsigned char *block)
+{
+	const struct superblock *sb = &repair->check.cache->sb;
+	const struct journal_entry_disk *entry = (const void *)block;
+	unsigned bytes = sb->block_sectors * 512;
+
+	if (device_read_now(repair->check.cache->device, block, bucket_sector(repair, index),
+			    sb->block_sectors))
+		return BEGINS_WITH_NOISE;
+	if (le64_get(entry->magic) == (superblock_set_magic(sb) ^ JOURNAL_MAGIC))
+		return BEGINS_WITH_ENTRY;
+	return *block || memcmp(block, block + 1, bytes - 1) ? BEGINS_WITH_NOISE :
+							       BEGINS_WITH_ZEROS;
+}
+
+/* So that nothing that is left of a bucket looks like an end that is lost. */
+static int clear_noise(struct repair *repair, struct error *error)
+{
+	const struct superblock *sb = &repair->check.cache->sb;
+	unsigned char *block = buffer_new(sb->block_sectors * 512);
+	int failed = 0;
+
+	for (unsigned i = 0; i < sb->journal_buckets && !failed; i++) {
+		if (begin_of(repair, i, block) != BEGINS_WITH_NOISE)
+			continue;
+		memset(block, 0, sb->block_sectors * 512);
+		failed = repair_add_write(repair, repair_cache(repair), bucket_sector(repair, i),
+					  block, sb->block_sectors, error);
+	}
+	buffer_free(block);
+	return failed;
+}
+
 /* ---- the step ---- */
 
 static int plan_entries(struct new_journal *new, const struct check_fault *fault,
@@ -154,7 +191,7 @@ static int plan_entries(struct new_journal *new, const struct check_fault *fault
 		return repair_no_memory(error);
 	failed = roots_find(&new->roots, repair, error);
 	if (!failed)
-		failed = write_entries(new, error);
+		failed = write_entries(new, error) ?: clear_noise(repair, error);
 	roots_done(&new->roots);
 	return failed;
 }
@@ -194,23 +231,6 @@ int repair_journal(struct repair *repair, const struct check_fault *fault, struc
 }
 
 /* ---- an end that is lost ---- */
-
-enum begin { BEGINS_WITH_ENTRY, BEGINS_WITH_ZEROS, BEGINS_WITH_NOISE };
-
-static enum begin begin_of(const struct repair *repair, unsigned index, unsigned char *block)
-{
-	const struct superblock *sb = &repair->check.cache->sb;
-	const struct journal_entry_disk *entry = (const void *)block;
-	unsigned bytes = sb->block_sectors * 512;
-
-	if (device_read_now(repair->check.cache->device, block, bucket_sector(repair, index),
-			    sb->block_sectors))
-		return BEGINS_WITH_NOISE;
-	if (le64_get(entry->magic) == (superblock_set_magic(sb) ^ JOURNAL_MAGIC))
-		return BEGINS_WITH_ENTRY;
-	return *block || memcmp(block, block + 1, bytes - 1) ? BEGINS_WITH_NOISE :
-							       BEGINS_WITH_ZEROS;
-}
 
 /*
  * The bucket behind the newest entry has older entries, or zeros if it was never used.  It may have
