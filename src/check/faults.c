@@ -108,6 +108,10 @@ static const struct check_kind kinds[CHECK_IDS] = {
 		"the backing device says that it has dirty data in this cache, which knows "
 		"nothing of it: they are lost",
 		"find the cache device that was in use with it; " ASK },
+	[CHECK_VOLUME_REFUSED] = { "volume-refused", CHECK_TROUBLE,
+		"the set does not take this backing device: what the cache has of it is out of "
+		"reach",
+		ASK },
 	[CHECK_VOLUME_SAYS_CLEAN] = { "dirty-but-clean", CHECK_NOTE,
 		"the cache has dirty data of a backing device that says clean, as kernels leave it "
 		"after a power cut: the cache is right",

@@ -135,6 +135,23 @@ static struct check_volume *volume_of(struct check *check, const struct check_me
 	return NULL;
 }
 
+/* An attach refuses these, too (lifecycle/attach.c). */
+static void look_whether_set_takes(struct check *check, const struct check_member *member)
+{
+	unsigned wanted = check->cache->sb.block_sectors;
+	struct error error;
+
+	if (member->sb.block_sectors < wanted) {
+		error_set(&error, EINVAL, "its block size is less than that of its set: found %u "
+			  "sectors, wanted %u or more", member->sb.block_sectors, wanted);
+		member_fault(check, member, CHECK_VOLUME_REFUSED, &error);
+	}
+	if (uuid_is_retired(member->sb.uuid)) {
+		error_set(&error, EINVAL, "it has the UUID that marks slots of detached volumes");
+		member_fault(check, member, CHECK_VOLUME_REFUSED, &error);
+	}
+}
+
 /* A set that knows nothing of a clean backing device gives it a new slot: that is no fault. */
 void check_match_members(struct check *check)
 {
@@ -147,6 +164,7 @@ void check_match_members(struct check *check)
 		if (!is_attached(member) || member->is_twice ||
 		    !uuid_is_equal(member->sb.set_uuid, check->cache->sb.set_uuid))
 			continue;
+		look_whether_set_takes(check, member);
 		volume = volume_of(check, member);
 		if (volume) {
 			volume->backing = member;
