@@ -11,7 +11,7 @@
 
 enum { SCAN_KEYS_MAX = 2000 };		/* of one step, dirty or not */
 
-/* What is scanned: everything, or full stripes. */
+/* The keys that are scanned: all of them, or those of full stripes. */
 struct part {
 	uint64_t *at, end;
 };

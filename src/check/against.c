@@ -58,7 +58,7 @@ static bool read_piece(struct check *check, const struct bkey *k, uint64_t start
 	return false;
 }
 
-/* What lies behind the end of the backing device cannot be read anyway. */
+/* Sectors behind the end of the backing device cannot be read anyway. */
 void check_compare_extent(struct check *check, const struct bkey *k)
 {
 	const struct check_volume *volume = &check->volume[bkey_volume(k)];

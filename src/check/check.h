@@ -76,7 +76,7 @@ struct check_kind {
 };
 const struct check_kind *check_kind(enum check_id id);
 
-/* What a fault costs in its range. */
+/* The data that a fault costs in its range. */
 enum check_loss {
 	LOSS_NONE,
 	LOSS_CLEAN,		/* the backing device has these data */

@@ -26,7 +26,7 @@ static uint64_t sequence_of(const struct repair *repair, const struct bkey *key)
 	return (sequence ^ superblock_set_magic(&repair->check.cache->sb)) | 1;
 }
 
-/* What the superblock of its backing device says. */
+/* The loss in this volume: clean data at most, if its backing device says CLEAN. */
 static enum check_loss loss_in(const struct check *check, unsigned number)
 {
 	const struct check_volume *volume;

@@ -36,7 +36,7 @@
 
 enum { REPAIR_SAMPLES = 64 };
 
-/* What the index has of a volume: kept for those whose backing device is not known. */
+/* Extents of a volume in the index: kept for those whose backing device is not known. */
 struct repair_volume {
 	uint64_t first, end;		/* of all its extents; sectors as in keys */
 	struct bkey sample[REPAIR_SAMPLES];	/* clean ones */

@@ -1,5 +1,6 @@
 /*
- * What an entry of the journal names: found on the device, where no entry tells it any more.
+ * The structures that an entry of the journal names: found on the device, where no entry tells it
+ * any more.
  *
  * (ROOTS-1) A table of priorities is the newest that is whole.  Buckets are given to others only
  *     behind a table with their new generations, so none that is newer was in use.

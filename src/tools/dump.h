@@ -1,5 +1,5 @@
 /*
- * What is shared by the files of `dump` and `restore`.
+ * Shared by the files of `dump` and `restore`.
  *
  * (IMAGE-1) The members are only read.
  * (IMAGE-2) An image has metadata only: a block of a journal bucket or of a node is copied if it

@@ -36,7 +36,7 @@ static int add_extent(struct export_dirty *dirty, const struct dirty_extent *ext
 	return 0;
 }
 
-/* What a lost node may have had between two keys that are known; no more than the device has. */
+/* Sectors that a lost node may have had between two known keys, up to the end of the device. */
 static int add_lost(struct export_dirty *dirty, const struct node *node, uint64_t start,
 		    uint64_t end)
 {

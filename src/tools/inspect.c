@@ -18,7 +18,7 @@ static bool is_block_device(const char *path)
 	return !stat(path, &info) && S_ISBLK(info.st_mode);
 }
 
-/* Who has it, if it is a daemon of ours: readers of a file may be two, writers have it alone. */
+/* Names the daemon of ours that has it: readers of a file may be two, writers have it alone. */
 static int refuse_mounted(const char *path, struct error *error)
 {
 	int failed = mounted_check(path, is_block_device(path), error);

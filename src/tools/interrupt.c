@@ -41,7 +41,7 @@ void interrupt_look(struct interrupt *interrupt)
 	}
 }
 
-/* What has come is taken, so that it does not end the program now. */
+/* Signals that have come are taken, so that it does not end the program now. */
 void interrupt_end(struct interrupt *interrupt)
 {
 	sigset_t set = interrupt_signals();

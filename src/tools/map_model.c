@@ -1,5 +1,5 @@
 /*
- * What a map knows: of each bucket its use and its live data, of each volume what is cached.
+ * The facts of a map: of each bucket its use and its live data, of each volume what is cached.
  *
  * Where a volume ends may be unknown.  Then its stretches begin with the length of a block, and
  * when an extent lies behind the last of them, each two become one of twice the length.

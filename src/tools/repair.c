@@ -180,7 +180,7 @@ static int repair_usage(const char *sentence)
 	return REPAIR_USAGE;
 }
 
-/* What is asked for must go together. */
+/* The options must go together. */
 static int repair_judge(const struct repair_run *run, int members)
 {
 	if (!members)
