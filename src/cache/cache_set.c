@@ -45,47 +45,28 @@ void set_volumes_changed(struct cache_set *set)
 /* The casts: a journal that is only read (journal_read()) uses neither of them. */
 void set_journal_setup(const struct cache_set *set, struct journal_setup *setup)
 {
-	const struct superblock *sb = &set->cache.superblock;
-
-	*setup = (struct journal_setup){
-		.lock = set->lock,
-		.device = set->cache.device,
-		.health = (struct health *)&set->health,
-		.when_idle = (struct waitlist *)&set->when_idle,
-		.reactor = set->reactor,
-		.set_magic = superblock_set_magic(sb),
-		.block_sectors = sb->block_sectors,
-		.bucket_sectors = sb->bucket_sectors,
-		.bucket_count = sb->journal_buckets,
-		.buckets = sb->journal_bucket,
-		.member = sb->member,
-	};
+	*setup = journal_setup_of(&set->cache.superblock);
+	setup->lock = set->lock;
+	setup->device = set->cache.device;
+	setup->health = (struct health *)&set->health;
+	setup->when_idle = (struct waitlist *)&set->when_idle;
+	setup->reactor = set->reactor;
 }
 
 static int init_space(struct cache_set *set, struct error *error)
 {
 	const struct superblock *sb = &set->cache.superblock;
-	struct space_setup setup = {
-		.lock = set->lock,
-		.device = set->cache.device,
-		.health = &set->health,
-		.when_idle = &set->when_idle,
-		.reactor = set->reactor,
-		.journal = &set->journal,
-		.set_magic = superblock_set_magic(sb),
-		.buckets = sb->buckets,
-		.block_sectors = sb->block_sectors,
-		.bucket_sectors = sb->bucket_sectors,
-		.meta_bucket_sectors = superblock_meta_bucket_sectors(sb),
-		.first_bucket = sb->first_bucket,
-		.prio_per_part = superblock_prio_per_part(sb),
-		.prio_parts = superblock_prio_parts(sb),
-		.journal_buckets = sb->journal_buckets,
-		.replacement = superblock_replacement(sb),
-		.seed = reactor_random(set->reactor),
-		.is_read_only = set->is_read_only,
-	};
+	struct space_setup setup = space_setup_of(sb);
 
+	setup.lock = set->lock;
+	setup.device = set->cache.device;
+	setup.health = &set->health;
+	setup.when_idle = &set->when_idle;
+	setup.reactor = set->reactor;
+	setup.journal = &set->journal;
+	setup.replacement = superblock_replacement(sb);
+	setup.seed = reactor_random(set->reactor);
+	setup.is_read_only = set->is_read_only;
 	return space_init(&set->cache.space, &setup, error);
 }
 

@@ -75,21 +75,6 @@ static int take_journal_fault(struct journal_faults *faults, enum journal_fault 
 	return kind == JOURNAL_FAULT_NONE ? -error->code : 0;
 }
 
-static struct journal_setup journal_setup_of(const struct check *check)
-{
-	const struct superblock *sb = &check->cache->sb;
-
-	return (struct journal_setup){
-		.device = check->cache->device,
-		.set_magic = superblock_set_magic(sb),
-		.block_sectors = sb->block_sectors,
-		.bucket_sectors = sb->bucket_sectors,
-		.bucket_count = sb->journal_buckets,
-		.buckets = sb->journal_bucket,
-		.member = sb->member,
-	};
-}
-
 static const struct journal_entry_disk *newest_entry(const struct check *check)
 {
 	return check->journal.entries[check->journal.count - 1];
@@ -132,10 +117,11 @@ static void look_for_room(struct check *check, const struct journal_setup *setup
 void check_journal(struct check *check)
 {
 	struct journal_sink sink = { .faults.take = take_journal_fault, .check = check };
-	struct journal_setup setup = journal_setup_of(check);
+	struct journal_setup setup = journal_setup_of(&check->cache->sb);
 	struct error error;
 	int failed;
 
+	setup.device = check->cache->device;
 	for (unsigned i = 0; i < setup.bucket_count; i++)
 		check_tell_place(check, PLACE_JOURNAL, setup.buckets[i] * setup.bucket_sectors,
 				 setup.bucket_sectors, 0);

@@ -10,23 +10,13 @@
 static bool make_space(struct check *check)
 {
 	const struct superblock *sb = &check->cache->sb;
-	struct space_setup setup = {
-		.lock = check->lock,
-		.device = check->cache->device,
-		.set_magic = superblock_set_magic(sb),
-		.buckets = sb->buckets,
-		.block_sectors = sb->block_sectors,
-		.bucket_sectors = sb->bucket_sectors,
-		.meta_bucket_sectors = superblock_meta_bucket_sectors(sb),
-		.first_bucket = sb->first_bucket,
-		.prio_per_part = superblock_prio_per_part(sb),
-		.prio_parts = superblock_prio_parts(sb),
-		.journal_buckets = sb->journal_buckets,
-		.is_read_only = true,
-	};
+	struct space_setup setup = space_setup_of(sb);
 	uint64_t blocks = sb->buckets * sb->bucket_sectors / sb->block_sectors;
 	struct error error;
 
+	setup.lock = check->lock;
+	setup.device = check->cache->device;
+	setup.is_read_only = true;
 	if (space_init(&check->space, &setup, &error)) {
 		check_say(check, CHECK_NO_MEMORY, "%s", error.text);
 		return false;

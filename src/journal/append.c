@@ -54,6 +54,18 @@ static void delay_step(struct op *op)
 	lock_release(journal->setup.lock);
 }
 
+struct journal_setup journal_setup_of(const struct superblock *sb)
+{
+	return (struct journal_setup){
+		.set_magic = superblock_set_magic(sb),
+		.block_sectors = sb->block_sectors,
+		.bucket_sectors = sb->bucket_sectors,
+		.bucket_count = sb->journal_buckets,
+		.buckets = sb->journal_bucket,
+		.member = sb->member,
+	};
+}
+
 void journal_init(struct journal *journal, const struct journal_setup *setup)
 {
 	unsigned bytes = min_u64(JOURNAL_ENTRY_BYTES_MAX, setup->bucket_sectors * 512);

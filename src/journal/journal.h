@@ -36,6 +36,7 @@
 
 #include "bcachefuse/superblock.h"
 #include "format/bkey.h"
+#include "format/superblock.h"
 #include "format/journal_entry.h"
 #include "io/device.h"
 #include "io/lock.h"
@@ -79,6 +80,12 @@ struct journal_setup {
 	const uint64_t *buckets;
 	unsigned member;		/* the device's index in prio_bucket[] of an entry */
 };
+
+/*
+ * With the ring, as the superblock tells; the rest is the caller's.  `sb` stays in place as long as
+ * the setup.
+ */
+struct journal_setup journal_setup_of(const struct superblock *sb);
 
 struct journal {
 	struct journal_setup setup;			/* const */

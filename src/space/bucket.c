@@ -108,6 +108,21 @@ static int no_memory(struct space *space, struct error *error)
 			 (unsigned long long)buckets, (unsigned long long)(bytes >> 20) + 1);
 }
 
+struct space_setup space_setup_of(const struct superblock *sb)
+{
+	return (struct space_setup){
+		.set_magic = superblock_set_magic(sb),
+		.buckets = sb->buckets,
+		.block_sectors = sb->block_sectors,
+		.bucket_sectors = sb->bucket_sectors,
+		.meta_bucket_sectors = superblock_meta_bucket_sectors(sb),
+		.first_bucket = sb->first_bucket,
+		.prio_per_part = superblock_prio_per_part(sb),
+		.prio_parts = superblock_prio_parts(sb),
+		.journal_buckets = sb->journal_buckets,
+	};
+}
+
 int space_init(struct space *space, const struct space_setup *setup, struct error *error)
 {
 	*space = (struct space){

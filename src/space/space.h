@@ -61,6 +61,7 @@
 #include "bcachefuse/prio.h"
 #include "bcachefuse/superblock.h"
 #include "format/bkey.h"
+#include "format/superblock.h"
 #include "journal/journal.h"
 
 enum bucket_use { USE_PRIO, USE_BTREE, USE_DATA, USES };
@@ -138,6 +139,9 @@ struct space_setup {
 	unsigned slice_buckets;		/* SPACE-6; 0: default */
 	bool is_read_only;		/* -o ro: no table will be written */
 };
+
+/* With the shape of the buckets, as the superblock tells; the rest is the caller's. */
+struct space_setup space_setup_of(const struct superblock *sb);
 
 struct victim;
 
