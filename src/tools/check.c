@@ -1,8 +1,8 @@
 /*
  * bcachefuse check: looks at members that nobody uses, and tells all that is wrong with them.
  *
- * What it looks for is in src/check; here are the command line, progress and exit code.  Nothing
- * is written but the list of what is lost.
+ * The search for faults is in src/check; here are the command line, progress and exit code.
+ * Nothing is written but the list of what is lost.
  */
 #include "tools/check.h"
 
@@ -202,10 +202,8 @@ static int check_parse(struct check_run *run, int argc, char **argv)
 			run->style = PROGRESS_NONE;
 			break;
 		case 'P':
-			if (strcmp(optarg, "json")) {
-				tool_complain("check", "--progress=%s: only json is known", optarg);
+			if (!tool_progress_is_json("check", optarg))
 				return CHECK_USAGE;
-			}
 			run->style = PROGRESS_JSON;
 			break;
 		case 'h':

@@ -242,11 +242,7 @@ void check_print_begin(struct check_run *run)
 		return;
 	json_start(&run->json, stdout);
 	json_open_object(&run->json, NULL);
-	json_open_object(&run->json, "bcachefuse");
-	json_string(&run->json, "command", "check");
-	json_number(&run->json, "schema", 1);
-	json_string(&run->json, "version", PACKAGE_VERSION);
-	json_close_object(&run->json);
+	json_command(&run->json, "check");
 	json_open_array(&run->json, "troubles");
 }
 

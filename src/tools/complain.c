@@ -49,3 +49,11 @@ void tool_complain(const char *command, const char *format, ...)
 	say_line(stderr, format, arguments);
 	va_end(arguments);
 }
+
+bool tool_progress_is_json(const char *command, const char *style)
+{
+	if (!strcmp(style, "json"))
+		return true;
+	tool_complain(command, "--progress=%s: only json is known", style);
+	return false;
+}

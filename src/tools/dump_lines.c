@@ -29,11 +29,7 @@ void dump_print_head(void)
 
 	json_start_line(&json, stdout);
 	json_open_object(&json, NULL);
-	json_open_object(&json, "bcachefuse");
-	json_string(&json, "command", "dump");
-	json_number(&json, "schema", 1);
-	json_string(&json, "version", PACKAGE_VERSION);
-	json_close_object(&json);
+	json_command(&json, "dump");
 	line_end(&json);
 }
 

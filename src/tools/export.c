@@ -399,11 +399,8 @@ static int export_parse(struct export *export, int argc, char **argv)
 			export->style = PROGRESS_NONE;
 			break;
 		case 'P':
-			if (strcmp(optarg, "json")) {
-				tool_complain("export", "--progress=%s: only json is known",
-					      optarg);
+			if (!tool_progress_is_json("export", optarg))
 				return TOOL_USAGE;
-			}
 			export->style = PROGRESS_JSON;
 			break;
 		case 'h':

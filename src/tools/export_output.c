@@ -30,21 +30,11 @@ static int say(const struct export_output *output, int code, struct error *error
 	return error_set(error, code, "%s: %s", output->path, strerror(code));
 }
 
-static int check_members(const char *path, const char *const *members, unsigned count,
-			 struct error *error)
-{
-	for (unsigned i = 0; i < count; i++)
-		if (member_check_distinct(members[i], path, NULL))
-			return error_set(error, EINVAL, "%s: is the member %s, which is only read",
-					 path, members[i]);
-	return 0;
-}
-
 /* OUTPUT-1 of what exists: `info` is its status. */
 static int check_existing(const struct export_output *output, const struct stat *info, bool force,
 			  const char *const *members, unsigned count, struct error *error)
 {
-	int result = check_members(output->path, members, count, error);
+	int result = member_check_output(output->path, members, count, error);
 
 	if (!result)
 		result = mounted_check(output->path, true, error);
@@ -73,7 +63,7 @@ static int find_kind(struct export_output *output, struct error *error)
 static int open_standard_output(struct export_output *output, const char *const *members,
 				unsigned count, struct error *error)
 {
-	int result = check_members("/dev/stdout", members, count, error);
+	int result = member_check_output("/dev/stdout", members, count, error);
 
 	if (result)
 		return result;

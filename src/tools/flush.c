@@ -455,10 +455,8 @@ static int flush_parse(struct flush *flush, int argc, char **argv)
 			flush->style = PROGRESS_NONE;
 			break;
 		case 'P':
-			if (strcmp(optarg, "json")) {
-				tool_complain("flush", "--progress=%s: only json is known", optarg);
+			if (!tool_progress_is_json("flush", optarg))
 				return TOOL_USAGE;
-			}
 			flush->style = PROGRESS_JSON;
 			break;
 		case 'h':

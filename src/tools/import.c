@@ -387,11 +387,8 @@ static int import_parse(struct import *import, int argc, char **argv)
 			import->style = PROGRESS_NONE;
 			break;
 		case 'P':
-			if (strcmp(optarg, "json")) {
-				tool_complain("import", "--progress=%s: only json is known",
-					      optarg);
+			if (!tool_progress_is_json("import", optarg))
 				return TOOL_USAGE;
-			}
 			import->style = PROGRESS_JSON;
 			break;
 		case 'h':

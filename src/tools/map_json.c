@@ -6,15 +6,6 @@
 
 enum { SECTOR_BYTES = 512, JSON_SIDE_MAX = 64 };
 
-static void json_head(struct json *json)
-{
-	json_open_object(json, "bcachefuse");
-	json_string(json, "command", "map");
-	json_number(json, "schema", 1);
-	json_string(json, "version", PACKAGE_VERSION);
-	json_close_object(json);
-}
-
 static void json_figures(struct json *json, const struct map *map)
 {
 	struct map_figures figures;
@@ -130,7 +121,7 @@ void map_write_json(FILE *stream, const struct map_page *page)
 
 	json_start(&json, stream);
 	json_open_object(&json, NULL);
-	json_head(&json);
+	json_command(&json, "map");
 	json_string(&json, "time", page->time);
 	json_open_array(&json, "sets");
 	for (unsigned i = 0; i < page->maps; i++)

@@ -179,11 +179,7 @@ static void json_plan(struct repair_run *run, enum repair_verdict verdict,
 
 	json_start(&json, stdout);
 	json_open_object(&json, NULL);
-	json_open_object(&json, "bcachefuse");
-	json_string(&json, "command", "repair");
-	json_number(&json, "schema", 1);
-	json_string(&json, "version", PACKAGE_VERSION);
-	json_close_object(&json);
+	json_command(&json, "repair");
 	json_open_array(&json, "steps");
 	for (unsigned i = 0; i < run->repair.steps; i++)
 		json_step(&json, &run->repair, &run->repair.step[i]);

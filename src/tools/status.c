@@ -67,7 +67,7 @@ static int print_all(const struct live_mounts *mounts, const struct status_optio
 		return print_mounts(mounts, options, NULL);
 	json_start(&json, stdout);
 	json_open_object(&json, NULL);
-	status_json_head(&json, "status");
+	json_command(&json, "status");
 	json_open_array(&json, "mounts");
 	code = print_mounts(mounts, options, &json);
 	json_close_array(&json);

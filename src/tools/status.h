@@ -83,8 +83,6 @@ struct json;
 void status_print(const struct status *status, const struct status_options *options);
 /* As an element of an array. */
 void status_print_json(const struct status *status, struct json *json);
-/* "bcachefuse", the head of each object. */
-void status_json_head(struct json *json, const char *command);
 /* "requests", an array: counts and latencies by way. */
 void status_json_requests(struct json *json, const struct latency latency[TRAFFIC_WAYS]);
 /* "garbage collection, 40 %, 3 s left"; empty: there is none. */

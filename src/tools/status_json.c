@@ -13,15 +13,6 @@ static const char *const hit_names[STATUS_PERIODS] = {
 	"hits_ever_percent",
 };
 
-void status_json_head(struct json *json, const char *command)
-{
-	json_open_object(json, "bcachefuse");
-	json_string(json, "command", command);
-	json_number(json, "schema", 1);
-	json_string(json, "version", PACKAGE_VERSION);
-	json_close_object(json);
-}
-
 /* The key is left out while the time is not known. */
 static void json_ms(struct json *json, const char *name, double seconds)
 {

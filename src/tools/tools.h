@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/compiler.h"
@@ -61,6 +62,8 @@ int tool_stop(int argc, char **argv);
 
 /* "bcachefuse COMMAND: sentence" on standard error. */
 void tool_complain(const char *command, const char *format, ...) PRINTF(2, 3);
+/* The argument of --progress=; false: it is another one, and a complaint was printed. */
+bool tool_progress_is_json(const char *command, const char *style);
 /*
  * Prints a line and a newline.  Paths, labels and arguments in it are escaped, so that they cannot
  * contain terminal escape sequences.

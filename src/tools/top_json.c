@@ -54,7 +54,7 @@ static void print_object(struct json *json, const struct top *top, time_t when)
 	if (gmtime_r(&when, &utc))
 		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &utc);
 	json_open_object(json, NULL);
-	status_json_head(json, "top");
+	json_command(json, "top");
 	json_string(json, "time", stamp);
 	json_string(json, "directory", top->directory);
 	json_number(json, "interval_ms", (top->now_ns - top->then_ns) / 1000000);
